@@ -1,0 +1,120 @@
+//! What device, broker and controller say to each other about commands and old certificates.
+//!
+//! The device asks ([`DeviceRequest`]), a topic rule adds the broker's word on who asked ([`Attested`]), the
+//! controller answers ([`ControllerAnswer`]). No request names a certificate: which ones are old follows from
+//! the principal that the broker saw, never from the payload.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::certificate::CertificateId;
+use crate::name::{ClientId, ThingName};
+use crate::time::Timestamp;
+
+/// The SQL of the topic rule that attests requests. Fields are named one by one so that a payload cannot
+/// smuggle in a `principal` of its own.
+pub const ATTESTING_RULE_SQL: &str = "SELECT op, id, audit, principal() AS principal, clientid() AS clientid, \
+     topic(3) AS thing, timestamp() AS at FROM 'fleetkey/things/+/requests'";
+
+/// What a device asks of the controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RequestOp {
+    /// "My session runs on a new certificate and is committed: retire what is older."
+    Retire,
+}
+
+/// A request as the device publishes it on [`crate::topic::FleetTopic::Requests`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRequest {
+    /// What is asked.
+    pub op: RequestOp,
+    /// One id a rotation; the answer repeats it.
+    pub id: String,
+    /// The head of the device's audit chain, hex; informative.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<String>,
+}
+
+/// A request as the rule republishes it on [`crate::topic::FleetTopic::Attested`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attested {
+    /// The device's request.
+    #[serde(flatten)]
+    pub request: DeviceRequest,
+    /// `principal()`: the certificate of the publishing connection.
+    pub principal: CertificateId,
+    /// `clientid()`: the client id of the publishing connection.
+    pub clientid: ClientId,
+    /// `topic(3)`: whose request topic it was.
+    pub thing: ThingName,
+    /// `timestamp()`: when the broker saw it.
+    pub at: Timestamp,
+}
+
+/// How far a retirement has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RetireStatus {
+    /// Taken on; older certificates are still within soak or grace. Ask again later.
+    Pending,
+    /// No older certificate of the thing can connect any more.
+    Retired,
+    /// Held until an operator decides; the device keeps what it has.
+    Frozen,
+}
+
+/// The controller's answer on [`crate::topic::FleetTopic::Answers`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControllerAnswer {
+    /// What was asked.
+    pub op: RequestOp,
+    /// The id of the request.
+    pub id: String,
+    /// How far it has come.
+    pub status: RetireStatus,
+    /// The certificates that can no longer connect.
+    #[serde(default)]
+    pub retired: Vec<CertificateId>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// A command on [`crate::topic::FleetTopic::Commands`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub enum DeviceCommand {
+    /// Rotate now.
+    Rotate {
+        /// For the journal of whoever asked.
+        #[serde(default)]
+        id: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn an_attested_request_reads_the_rules_fields_beside_the_devices() {
+        let id = CertificateId::of_der(b"x");
+        let text = alloc::format!(
+            r#"{{"op":"retire","id":"r1","principal":"{id}","clientid":"a","thing":"a","at":1}}"#
+        );
+        let attested: Attested = serde_json::from_str(&text).unwrap();
+        assert_eq!(attested.principal, id);
+        assert_eq!(attested.request.id, "r1".to_string());
+        assert_eq!(attested.at, Timestamp::from_millis(1));
+    }
+
+    #[test]
+    fn a_command_is_tagged_by_op() {
+        let command: DeviceCommand = serde_json::from_str(r#"{"op":"rotate"}"#).unwrap();
+        assert_eq!(command, DeviceCommand::Rotate { id: String::new() });
+    }
+}
