@@ -172,7 +172,6 @@ impl From<TopicName> for TopicFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::format;
     use std::vec;
 
     #[test]
@@ -216,8 +215,7 @@ mod tests {
             assert_eq!(
                 filter.matches(topic, Matching::Aws),
                 expected,
-                "{}",
-                format!("{filter} ~ {topic}")
+                "{filter} ~ {topic}"
             );
         }
         let parent = TopicFilter::new("a/#").unwrap();
