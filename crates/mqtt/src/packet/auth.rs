@@ -1,0 +1,29 @@
+//! AUTH (MQTT 5 §3.15): extended authentication. It can be read; nothing here takes part in it, as AWS does not.
+
+use super::PacketKind;
+use super::ack::{read_reason, write_reason};
+use crate::codec::{DecodeError, EncodeError};
+use crate::property::Properties;
+use crate::reason::ReasonCode;
+use crate::types::Version;
+use crate::wire::{Reader, Sink};
+
+/// A step of extended authentication, MQTT 5 only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// Success, continue or again.
+    pub reason: ReasonCode,
+    /// Properties, among them the method and the data.
+    pub properties: Properties,
+}
+
+impl Auth {
+    pub(crate) fn read(reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
+        let (reason, properties) = read_reason(PacketKind::Auth, reader, version)?;
+        Ok(Self { reason, properties })
+    }
+
+    pub(crate) fn write<S: Sink>(&self, sink: &mut S, version: Version) -> Result<(), EncodeError> {
+        write_reason(PacketKind::Auth, self.reason, &self.properties, sink, version)
+    }
+}
