@@ -2,7 +2,7 @@
 //!
 //! Not here: ARNs ([`crate::arn`]) and topic names ([`crate::topic`]).
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -262,7 +262,7 @@ impl From<&ThingName> for ClientId {
 
 impl From<SerialNumber> for ThingName {
     fn from(serial: SerialNumber) -> Self {
-        Self(serial.0.to_string())
+        Self(serial.0)
     }
 }
 

@@ -1,0 +1,76 @@
+//! What the machine is told once, at its start.
+
+use core::time::Duration;
+
+use fleetkey_model::name::{SerialNumber, ThingName};
+use fleetkey_model::time::Timestamp;
+
+use crate::backoff::BackoffPolicy;
+use crate::schedule::Schedule;
+
+/// The settings of one device's machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The device's serial, which names its thing.
+    pub serial: SerialNumber,
+    /// Whether a claim certificate is there to provision with.
+    pub has_claim: bool,
+    /// When to rotate.
+    pub schedule: Schedule,
+    /// How long real traffic runs on a new identity before the old one is given up.
+    pub soak: Duration,
+    /// How long to wait before a retire request is repeated.
+    pub retire_retry: Duration,
+    /// When a candidate counts as refused.
+    pub verdict: Verdict,
+    /// Waits after failures.
+    pub backoff: BackoffPolicy,
+    /// How long after its issue a token is worth trying: less than its hour.
+    pub token_worth: Duration,
+    /// Seed of the back-off's jitter; random in life, fixed in tests.
+    pub seed: u64,
+    /// A moment that is certainly past: the build time.
+    pub time_floor: Timestamp,
+}
+
+impl Config {
+    /// Sensible settings for a device in the field: a rotation every 30 days, a day of soak.
+    pub fn new(serial: SerialNumber) -> Self {
+        Self {
+            serial,
+            has_claim: true,
+            schedule: Schedule::default(),
+            soak: Duration::from_secs(24 * 3600),
+            retire_retry: Duration::from_secs(60),
+            verdict: Verdict::default(),
+            backoff: BackoffPolicy::default(),
+            token_worth: Duration::from_secs(55 * 60),
+            seed: 0,
+            time_floor: Timestamp::default(),
+        }
+    }
+
+    /// The thing that this device is.
+    pub fn thing(&self) -> ThingName {
+        self.serial.thing()
+    }
+}
+
+/// When a candidate that is not accepted counts as refused: at least `refusals` differential tests over at
+/// least `over`. AWS may take ten minutes to make an activation or a policy effective.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// How many times the broker must refuse the candidate while it accepts the current identity.
+    pub refusals: u32,
+    /// Over how long at least.
+    pub over: Duration,
+}
+
+impl Default for Verdict {
+    fn default() -> Self {
+        Self {
+            refusals: 3,
+            over: Duration::from_secs(600),
+        }
+    }
+}

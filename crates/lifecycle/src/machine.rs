@@ -1,0 +1,348 @@
+//! The machine: decides from the last durable record what to do next.
+//!
+//! It holds nothing that a crash could lose and that matters: everything besides the record is either a cache
+//! of the store (slot facts) or a wait. What each phase does stands in its own module below; here is the frame:
+//! one action at a time, records staged until they are durable, time held at the floor.
+
+mod aftermath;
+mod candidate;
+mod identity;
+mod recover;
+mod register;
+mod start;
+mod verify;
+mod view;
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use fleetkey_model::provisioning::CertificateIssued;
+use fleetkey_model::time::Timestamp;
+
+use crate::action::Action;
+use crate::backoff::Jitter;
+use crate::config::Config;
+use crate::event::Event;
+use crate::record::{Phase, Reason, Record};
+use crate::slot::{SlotFacts, SlotId};
+use crate::status::Notice;
+
+/// What the driver found on disk at its start.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// The record, when there is one that reads.
+    pub record: Option<Record>,
+    /// Every slot, scanned and parsed.
+    pub slots: Vec<SlotFacts>,
+}
+
+/// The rotation machine of one device. See the crate's documentation for the contract.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    config: Config,
+    now: Timestamp,
+    jitter: Jitter,
+    durable: Record,
+    staged: Option<Staged>,
+    slots: BTreeMap<SlotId, SlotFacts>,
+    awaiting: Option<Awaiting>,
+    notices: VecDeque<Notice>,
+    /// The slot that the live session is connected with.
+    link: Option<SlotId>,
+    /// The slot that the live session was last moved to.
+    live: Option<SlotId>,
+    /// The slot whose files other programs have.
+    exported: Option<SlotId>,
+    step: Wait,
+    golive: Wait,
+    retire: Wait,
+    upkeep: Wait,
+    /// A rotation that somebody asked for and that has not begun.
+    wanted: Option<Reason>,
+    /// A certificate between its answer and the disk.
+    issued: Option<(SlotId, CertificateIssued)>,
+    register: register::Approach,
+    verdict: verify::Evidence,
+    blocked: Option<String>,
+}
+
+/// An action and what its outcome is awaited as.
+type Step = (Action, Awaiting);
+
+/// A record on its way to the disk, and what will be said once it is there.
+#[derive(Debug, Clone)]
+struct Staged {
+    record: Record,
+    notices: Vec<Notice>,
+}
+
+/// The action that runs, as far as its outcome needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaiting {
+    Persist,
+    MakeKey,
+    Request,
+    Store,
+    Register,
+    Verify(verify::Purpose),
+    Export(SlotId),
+    GoLive(SlotId),
+    Retire,
+    Destroy(SlotId),
+}
+
+impl Awaiting {
+    /// Whether `event` is an outcome of this action. Anything else is late or a duplicate.
+    fn takes(self, event: &Event) -> bool {
+        let wrote = matches!(event, Event::StorageFailed(_));
+        let answered = matches!(event, Event::Rejected(_) | Event::NoAnswer { .. });
+        match self {
+            Self::Persist => wrote || matches!(event, Event::Persisted),
+            Self::MakeKey => wrote || matches!(event, Event::KeyMade { .. }),
+            Self::Request => answered || matches!(event, Event::Issued { .. }),
+            Self::Store => wrote || matches!(event, Event::CertificateStored { .. }),
+            Self::Register => answered || matches!(event, Event::Registered { .. }),
+            Self::Verify(_) => matches!(event, Event::Verified { .. } | Event::VerifyFailed { .. }),
+            Self::Export(_) => wrote || matches!(event, Event::Exported),
+            Self::GoLive(slot) => match event {
+                Event::Live { slot: live } | Event::LiveFailed { slot: live, .. } => *live == slot,
+                _ => false,
+            },
+            Self::Retire => matches!(event, Event::NoAnswer { .. }),
+            Self::Destroy(_) => wrote || matches!(event, Event::Destroyed { .. }),
+        }
+    }
+}
+
+/// A wait after failures of one kind of step.
+#[derive(Debug, Clone, Copy, Default)]
+struct Wait {
+    until: Option<Timestamp>,
+    failures: u32,
+}
+
+impl Machine {
+    /// Takes up what the disk holds: the same state whether the process was stopped, killed or never ran.
+    pub fn new(config: Config, found: Found, now: Timestamp) -> Self {
+        let slots: BTreeMap<SlotId, SlotFacts> =
+            found.slots.into_iter().map(|slot| (slot.id, slot)).collect();
+        let (durable, staged) = recover::record(found.record, &slots, config.time_floor);
+        let mut machine = Self {
+            now: now.max(durable.time_floor),
+            jitter: Jitter::new(config.seed),
+            config,
+            durable,
+            staged: staged.map(|record| Staged {
+                record,
+                notices: Vec::new(),
+            }),
+            slots,
+            awaiting: None,
+            notices: VecDeque::new(),
+            link: None,
+            live: None,
+            exported: None,
+            step: Wait::default(),
+            golive: Wait::default(),
+            retire: Wait::default(),
+            upkeep: Wait::default(),
+            wanted: None,
+            issued: None,
+            register: register::Approach::Ask,
+            verdict: verify::Evidence::default(),
+            blocked: None,
+        };
+        machine.enter_phase();
+        if machine.phase_is_registering() {
+            // RegisterThing may have been carried out before the crash: find out before asking again.
+            machine.register = register::Approach::ProbeFirst;
+        }
+        machine
+    }
+
+    /// Takes in one event. An outcome that no running action awaits is ignored: it is late or a duplicate.
+    pub fn handle(&mut self, now: Timestamp, event: Event) {
+        self.now = now.max(self.durable.time_floor);
+        match event {
+            Event::Tick => {}
+            Event::Command(command) => self.on_command(&command),
+            Event::Compromised => self.want(Reason::Compromise),
+            Event::LinkUp { slot } => self.on_link_up(slot),
+            Event::LinkDown => self.link = None,
+            Event::RetireAnswered(answer) => self.on_retire_answered(answer),
+            outcome => {
+                if let Some(awaiting) = self.awaiting.take_if(|awaiting| awaiting.takes(&outcome)) {
+                    self.on_outcome(awaiting, outcome);
+                }
+            }
+        }
+    }
+
+    /// The next action, or `None` while one runs or nothing is to be done before [`Self::next_deadline`].
+    pub fn poll(&mut self) -> Option<Action> {
+        if self.awaiting.is_some() {
+            return None;
+        }
+        let (action, awaiting) = self
+            .persist()
+            .or_else(|| self.decide())
+            .or_else(|| self.persist())?;
+        self.awaiting = Some(awaiting);
+        Some(action)
+    }
+
+    /// What has happened since the last call, for logs and events.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    fn persist(&mut self) -> Option<Step> {
+        let staged = self.staged.as_ref()?;
+        Some((Action::Persist(staged.record.clone()), Awaiting::Persist))
+    }
+
+    /// Picks what to do, or stages a record. The committed identity comes before the candidate: serving the
+    /// device matters more than renewing it.
+    fn decide(&mut self) -> Option<Step> {
+        const STEPS: [fn(&mut Machine) -> Option<Step>; 5] = [
+            Machine::serve_identity,
+            Machine::advance_candidate,
+            Machine::settle_previous,
+            Machine::destroy_doomed,
+            Machine::start_if_due,
+        ];
+        for step in STEPS {
+            let next = step(self);
+            if next.is_some() || self.staged.is_some() {
+                return next;
+            }
+        }
+        None
+    }
+
+    fn on_outcome(&mut self, awaiting: Awaiting, outcome: Event) {
+        match (awaiting, outcome) {
+            (Awaiting::Persist, Event::Persisted) => self.on_persisted(),
+            (Awaiting::Persist, Event::StorageFailed(fault)) => self.on_persist_failed(fault),
+            (Awaiting::Verify(purpose), outcome) => self.on_verify(purpose, outcome),
+            (Awaiting::GoLive(slot), outcome) => self.on_live(slot, outcome),
+            (Awaiting::Export(slot), Event::Exported) => self.exported = Some(slot),
+            (Awaiting::Destroy(slot), Event::Destroyed { .. }) => self.on_destroyed(slot),
+            (Awaiting::Retire, _) => self.wait_retire(1),
+            (Awaiting::Register, outcome) => self.on_register(outcome),
+            (Awaiting::Request, outcome) => self.on_request(outcome),
+            (_, Event::KeyMade { slot, public_key }) => self.on_key_made(slot, public_key),
+            (_, Event::CertificateStored { slot, certificate }) => self.on_stored(slot, certificate),
+            (_, Event::StorageFailed(fault)) => self.wait_for_disk(fault),
+            _ => {}
+        }
+    }
+
+    /// Stages a change of the durable record; nothing else runs until it is on disk.
+    fn stage(&mut self, notices: Vec<Notice>, change: impl FnOnce(&mut Record)) {
+        let mut record = self.durable.clone();
+        change(&mut record);
+        self.staged = Some(Staged { record, notices });
+    }
+
+    fn on_persisted(&mut self) {
+        let Some(staged) = self.staged.take() else { return };
+        let moved_on = !same_phase(&self.durable, &staged.record);
+        self.durable = staged.record;
+        if self.durable.rotation.is_some() {
+            self.wanted = None;
+        }
+        self.notices.extend(staged.notices);
+        self.upkeep = Wait::default();
+        if moved_on {
+            self.enter_phase();
+        }
+    }
+
+    /// The record on disk is still the old one (or, unknowably, the new one): both lead here again.
+    fn on_persist_failed(&mut self, fault: crate::event::StorageFault) {
+        self.staged = None;
+        if self.phase_is_registering() {
+            self.register = register::Approach::ProbeFirst;
+        }
+        self.wait_for_disk(fault);
+    }
+
+    /// A new phase starts without the waits and the evidence of the last one.
+    fn enter_phase(&mut self) {
+        self.step = Wait::default();
+        self.retire = Wait::default();
+        self.register = register::Approach::Ask;
+        self.verdict = verify::Evidence::default();
+        self.blocked = None;
+    }
+
+    fn phase_is_registering(&self) -> bool {
+        matches!(
+            self.durable.rotation.as_ref().map(|rotation| &rotation.phase),
+            Some(Phase::Registering { .. })
+        )
+    }
+
+    /// Whether a wait is over. One that ends further away than it can ever have been set was set by a clock
+    /// that has since been put right, and is over too.
+    fn reached(&self, until: Option<Timestamp>, longest: Duration) -> bool {
+        until.is_none_or(|until| until <= self.now || until > self.now + longest + longest)
+    }
+
+    /// Puts off the step that failed, and says so.
+    fn wait_step(&mut self, why: String) {
+        let policy = self.config.backoff;
+        let until = self.now + self.jitter.wait(policy.base, policy.step_cap, self.step.failures);
+        self.step = Wait {
+            until: Some(until),
+            failures: self.step.failures.saturating_add(1),
+        };
+        self.notices.push_back(Notice::Waiting {
+            why: why.clone(),
+            until,
+        });
+        self.blocked = Some(why);
+    }
+
+    /// The disk does not take writes: nothing is asked of the cloud, the identity in use serves on.
+    fn wait_for_disk(&mut self, fault: crate::event::StorageFault) {
+        let policy = self.config.backoff;
+        let wait = self
+            .jitter
+            .wait(policy.base, policy.step_cap, self.upkeep.failures);
+        let failures = self.upkeep.failures.saturating_add(1);
+        self.upkeep = Wait {
+            until: Some(self.now + wait),
+            failures,
+        };
+        self.step.until = self.upkeep.until;
+        let why = alloc::format!("the state directory cannot be written ({fault:?})");
+        self.notices.push_back(Notice::Waiting {
+            why: why.clone(),
+            until: self.now + wait,
+        });
+        self.blocked = Some(why);
+    }
+
+    fn step_is_due(&self) -> bool {
+        self.reached(self.step.until, self.config.backoff.step_cap)
+    }
+
+    fn upkeep_is_due(&self) -> bool {
+        self.reached(self.upkeep.until, self.config.backoff.step_cap)
+    }
+}
+
+fn same_phase(old: &Record, new: &Record) -> bool {
+    let stage = |record: &Record| record.aftermath.as_ref().map(|aftermath| aftermath.stage);
+    let phase = |record: &Record| {
+        record
+            .rotation
+            .as_ref()
+            .map(|rotation| (rotation.slot, core::mem::discriminant(&rotation.phase)))
+    };
+    phase(old) == phase(new) && stage(old) == stage(new) && old.current == new.current
+}

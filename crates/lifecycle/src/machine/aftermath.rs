@@ -1,0 +1,125 @@
+//! After the commit: soak, ask the controller to retire what is older, destroy the previous key.
+
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use fleetkey_model::retirement::{ControllerAnswer, RetireStatus};
+
+use super::{Awaiting, Machine, Step, Wait};
+use crate::action::Action;
+use crate::record::Stage;
+use crate::slot::SlotId;
+use crate::status::Notice;
+
+impl Machine {
+    /// Takes the previous identity one stage further. A rotation under way comes first: it is more urgent.
+    pub(super) fn settle_previous(&mut self) -> Option<Step> {
+        if self.durable.rotation.is_some() {
+            return None;
+        }
+        let aftermath = self.durable.aftermath.clone()?;
+        match aftermath.stage {
+            Stage::Soak { until } if self.reached(Some(until), self.config.soak) => {
+                self.set_stage(Stage::Retiring);
+                None
+            }
+            Stage::Soak { .. } => None,
+            Stage::Retiring => self.ask_to_retire(aftermath.id),
+            Stage::Retired => {
+                self.stage(Vec::new(), |record| {
+                    record.doomed.extend(record.previous.take());
+                    record.aftermath = None;
+                });
+                None
+            }
+        }
+    }
+
+    /// Only the live session on the committed identity may ask: the broker's word on it is what counts.
+    fn ask_to_retire(&mut self, id: String) -> Option<Step> {
+        let on_current = self.link.is_some() && self.link == self.durable.current;
+        let due = self.reached(self.retire.until, self.config.retire_retry.saturating_mul(16));
+        (on_current && due).then_some((Action::RequestRetire { id }, Awaiting::Retire))
+    }
+
+    fn set_stage(&mut self, stage: Stage) {
+        self.stage(Vec::new(), |record| {
+            if let Some(aftermath) = &mut record.aftermath {
+                aftermath.stage = stage;
+            }
+        });
+    }
+
+    /// An answer may be the outcome of our request or come later by itself; its id tells whether it is ours.
+    pub(super) fn on_retire_answered(&mut self, answer: ControllerAnswer) {
+        if self.awaiting == Some(Awaiting::Retire) {
+            self.awaiting = None;
+        }
+        let ours = self
+            .durable
+            .aftermath
+            .as_ref()
+            .is_some_and(|aftermath| aftermath.id == answer.id && aftermath.stage == Stage::Retiring);
+        if !ours || self.staged.is_some() {
+            return;
+        }
+        match answer.status {
+            RetireStatus::Retired => self.on_retired(answer),
+            RetireStatus::Pending => self.wait_retire(1),
+            RetireStatus::Frozen => {
+                let why = answer
+                    .message
+                    .unwrap_or_else(|| "held by the controller".to_string());
+                self.notices.push_back(Notice::Frozen { id: answer.id, why });
+                self.wait_retire(10);
+            }
+        }
+    }
+
+    fn on_retired(&mut self, answer: ControllerAnswer) {
+        let notice = Notice::Retired {
+            id: answer.id,
+            certificates: answer.retired,
+        };
+        self.stage(vec![notice], |record| {
+            if let Some(aftermath) = &mut record.aftermath {
+                aftermath.stage = Stage::Retired;
+            }
+        });
+    }
+
+    /// No answer is no refusal: the request is repeated until there is one.
+    pub(super) fn wait_retire(&mut self, times: u32) {
+        let longest = self.config.retire_retry.saturating_mul(times);
+        let wait = self.jitter.wait(longest, longest, 0);
+        self.retire = Wait {
+            until: Some(self.now + wait),
+            failures: self.retire.failures.saturating_add(1),
+        };
+    }
+
+    pub(super) fn destroy_doomed(&mut self) -> Option<Step> {
+        if !self.upkeep_is_due() {
+            return None;
+        }
+        let slot = self.durable.doomed.first().copied()?;
+        if self.durable.refers_to(slot) {
+            // Never reached by design; a slot in use is not destroyed whatever the list says.
+            self.forget_doomed(slot);
+            return None;
+        }
+        Some((Action::DestroySlot { slot }, Awaiting::Destroy(slot)))
+    }
+
+    pub(super) fn on_destroyed(&mut self, slot: SlotId) {
+        self.slots.remove(&slot);
+        self.forget_doomed(slot);
+    }
+
+    fn forget_doomed(&mut self, slot: SlotId) {
+        self.stage(Vec::new(), |record| {
+            record.doomed.retain(|&doomed| doomed != slot);
+        });
+    }
+}

@@ -1,0 +1,144 @@
+//! The candidate up to its durable certificate: key, request, store.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use fleetkey_model::certificate::CertificateFacts;
+use fleetkey_model::provisioning::{CertificateIssued, Rejection};
+
+use super::{Awaiting, Machine, Step};
+use crate::action::Action;
+use crate::event::Event;
+use crate::record::{Authority, Phase};
+use crate::slot::{SlotCertificate, SlotFacts, SlotId};
+use crate::status::Notice;
+
+impl Machine {
+    /// The next step of the rotation under way, if its wait is over and its connection is there.
+    pub(super) fn advance_candidate(&mut self) -> Option<Step> {
+        if let Some((slot, issued)) = self.issued.take() {
+            return Some((Action::StoreCertificate { slot, issued }, Awaiting::Store));
+        }
+        if !self.step_is_due() {
+            return None;
+        }
+        let rotation = self.durable.rotation.clone()?;
+        let (slot, authority) = (rotation.slot, rotation.authority);
+        match rotation.phase {
+            Phase::MakingKey => Some((Action::MakeKey { slot }, Awaiting::MakeKey)),
+            Phase::Requested if self.can_ask(authority) => {
+                Some((Action::RequestCertificate { slot, authority }, Awaiting::Request))
+            }
+            Phase::CertStored {
+                certificate,
+                token_until,
+            } => {
+                self.set_phase(
+                    Phase::Registering {
+                        certificate,
+                        token_until,
+                    },
+                    None,
+                );
+                None
+            }
+            Phase::Registering { token_until, .. } => self.advance_registration(slot, authority, token_until),
+            Phase::Verifying { .. } => self.advance_verification(slot),
+            Phase::Requested => None,
+        }
+    }
+
+    /// A claim makes its own connection; an identity asks over its live session, which must be up.
+    pub(super) fn can_ask(&self, authority: Authority) -> bool {
+        match authority {
+            Authority::Claim => true,
+            Authority::Current(slot) => self.link == Some(slot),
+        }
+    }
+
+    pub(super) fn set_phase(&mut self, phase: Phase, notice: Option<Notice>) {
+        self.stage(notice.into_iter().collect(), |record| {
+            if let Some(rotation) = &mut record.rotation {
+                rotation.phase = phase;
+            }
+        });
+    }
+
+    pub(super) fn on_key_made(&mut self, slot: SlotId, public_key: Vec<u8>) {
+        let facts = SlotFacts {
+            public_key: Some(public_key),
+            ..SlotFacts::empty(slot)
+        };
+        self.slots.insert(slot, facts);
+        self.set_phase(Phase::Requested, None);
+    }
+
+    pub(super) fn on_request(&mut self, outcome: Event) {
+        match outcome {
+            Event::Issued { slot, issued } => self.on_issued(slot, issued),
+            Event::Rejected(rejection) if is_passing(&rejection) => self.wait_step(describe(&rejection)),
+            Event::Rejected(rejection) => self.abandon(describe(&rejection)),
+            Event::NoAnswer { why } => self.wait_step(format!("no certificate yet: {why}")),
+            _ => {}
+        }
+    }
+
+    /// Takes a certificate only if it is for our key: a late answer to somebody else's request is no answer.
+    fn on_issued(&mut self, slot: SlotId, issued: CertificateIssued) {
+        match CertificateFacts::from_pem(&issued.certificate_pem) {
+            Ok(facts) if self.is_for_our_key(slot, &facts, &issued) => {
+                self.issued = Some((slot, issued));
+            }
+            Ok(_) => self.wait_step("the certificate that came is for another key".to_string()),
+            Err(error) => self.wait_step(format!("what came is no certificate: {error}")),
+        }
+    }
+
+    fn is_for_our_key(&self, slot: SlotId, facts: &CertificateFacts, issued: &CertificateIssued) -> bool {
+        let Some(key) = self.slots.get(&slot).and_then(|slot| slot.public_key.as_ref()) else {
+            return false;
+        };
+        let made_by_the_service = key.is_empty() && issued.private_key.is_some();
+        facts.id == issued.certificate_id && (made_by_the_service || *key == facts.public_key)
+    }
+
+    pub(super) fn on_stored(&mut self, slot: SlotId, certificate: SlotCertificate) {
+        let token_until = self.now + self.config.token_worth;
+        let (id, not_before) = (certificate.id, certificate.not_before);
+        let facts = SlotFacts {
+            id: slot,
+            public_key: Some(certificate.public_key.clone()),
+            certificate: Some(certificate),
+            has_token: true,
+        };
+        self.slots.insert(slot, facts);
+        let rotation = self.durable.rotation.as_ref().map(|rotation| rotation.id.clone());
+        let notice = rotation.map(|rotation| Notice::CertificateStored {
+            id: rotation,
+            certificate: id,
+        });
+        self.stage(notice.into_iter().collect(), |record| {
+            // NotBefore came over a validated link: time was at least that.
+            record.time_floor = record.time_floor.max(not_before);
+            if let Some(rotation) = &mut record.rotation {
+                rotation.phase = Phase::CertStored {
+                    certificate: id,
+                    token_until,
+                };
+            }
+        });
+    }
+}
+
+/// Whether a refusal may pass by itself: throttled, a server's trouble, or a hook that said no for now.
+pub(super) fn is_passing(rejection: &Rejection) -> bool {
+    matches!(rejection.status_code, 403 | 429 | 500..=599)
+}
+
+pub(super) fn describe(rejection: &Rejection) -> String {
+    format!(
+        "{} {}: {}",
+        rejection.status_code, rejection.error_code, rejection.error_message
+    )
+}

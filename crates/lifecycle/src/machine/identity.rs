@@ -1,0 +1,57 @@
+//! The committed identity: its files for other programs, and the live session on it.
+
+use alloc::format;
+use alloc::string::String;
+
+use super::{Awaiting, Machine, Step, Wait};
+use crate::action::Action;
+use crate::event::Event;
+use crate::slot::SlotId;
+use crate::status::Notice;
+
+impl Machine {
+    /// Both are repeated at every start: they are idempotent, and a crash may have come between.
+    pub(super) fn serve_identity(&mut self) -> Option<Step> {
+        let slot = self.durable.current?;
+        if self.live != Some(slot) && self.reached(self.golive.until, self.config.backoff.step_cap) {
+            return Some((Action::GoLive { slot }, Awaiting::GoLive(slot)));
+        }
+        if self.exported != Some(slot) && self.upkeep_is_due() {
+            return Some((Action::Export { slot }, Awaiting::Export(slot)));
+        }
+        None
+    }
+
+    pub(super) fn on_live(&mut self, slot: SlotId, outcome: Event) {
+        match outcome {
+            Event::Live { .. } => {
+                self.live = Some(slot);
+                self.link = Some(slot);
+                self.golive = Wait::default();
+                self.notices.push_back(Notice::WentLive { slot });
+            }
+            Event::LiveFailed { why, kind, .. } => self.wait_golive(format!("not live: {kind:?}: {why}")),
+            _ => {}
+        }
+    }
+
+    fn wait_golive(&mut self, why: String) {
+        let policy = self.config.backoff;
+        let wait = self
+            .jitter
+            .wait(policy.base, policy.step_cap, self.golive.failures);
+        let until = self.now + wait;
+        self.golive = Wait {
+            until: Some(until),
+            failures: self.golive.failures.saturating_add(1),
+        };
+        self.notices.push_back(Notice::Waiting { why, until });
+    }
+
+    pub(super) fn on_link_up(&mut self, slot: SlotId) {
+        self.link = Some(slot);
+        // Whatever waited for the connection need not wait longer.
+        self.step.until = None;
+        self.retire.until = None;
+    }
+}

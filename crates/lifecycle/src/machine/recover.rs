@@ -1,0 +1,77 @@
+//! Taking up the disk's state: what to do with a record that is missing or refers to what is not there.
+//!
+//! Nothing is deleted here; slots that no record explains are kept until an identity is committed.
+
+use alloc::collections::BTreeMap;
+
+use fleetkey_model::time::Timestamp;
+
+use crate::record::{Phase, Record};
+use crate::slot::{SlotFacts, SlotId};
+
+/// The record to go on with, and the record to make durable first if the disk's needs mending.
+pub(super) fn record(
+    found: Option<Record>,
+    slots: &BTreeMap<SlotId, SlotFacts>,
+    time_floor: Timestamp,
+) -> (Record, Option<Record>) {
+    let Some(mut record) = found else {
+        return without_record(slots, time_floor);
+    };
+    record.time_floor = record.time_floor.max(time_floor);
+    let mut mended = record.clone();
+    mend_rotation(&mut mended, slots);
+    let unused = slots
+        .keys()
+        .next_back()
+        .map_or(1, |last| last.0.saturating_add(1));
+    mended.next_slot = mended.next_slot.max(unused);
+    let staged = (mended != record).then_some(mended);
+    (record, staged)
+}
+
+/// The state file is gone: the slots say who we are. A slot without a token was registered; the newest such
+/// slot is the best guess, and the broker has the last word on it.
+fn without_record(slots: &BTreeMap<SlotId, SlotFacts>, time_floor: Timestamp) -> (Record, Option<Record>) {
+    let fresh = Record::fresh(time_floor);
+    let mut rebuilt = fresh.clone();
+    let mut complete = slots
+        .values()
+        .rev()
+        .filter(|slot| slot.is_complete() && !slot.has_token);
+    if let Some(newest) = complete.next() {
+        rebuilt.current = Some(newest.id);
+        rebuilt.current_since = newest
+            .certificate
+            .as_ref()
+            .map_or(time_floor, |facts| facts.not_before);
+    }
+    rebuilt.next_slot = slots
+        .keys()
+        .next_back()
+        .map_or(1, |last| last.0.saturating_add(1));
+    let staged = (rebuilt != fresh).then_some(rebuilt);
+    (fresh, staged)
+}
+
+/// A phase that claims more than its slot holds goes back to what the slot supports, with the same key.
+fn mend_rotation(record: &mut Record, slots: &BTreeMap<SlotId, SlotFacts>) {
+    let Some(rotation) = &mut record.rotation else {
+        return;
+    };
+    let slot = slots.get(&rotation.slot);
+    let has_key = slot.is_some_and(|slot| slot.public_key.is_some());
+    let is_complete = slot.is_some_and(SlotFacts::is_complete);
+    rotation.phase = match &rotation.phase {
+        Phase::MakingKey if has_key => Phase::Requested,
+        Phase::Requested if !has_key => Phase::MakingKey,
+        Phase::CertStored { .. } | Phase::Registering { .. } | Phase::Verifying { .. } if !is_complete => {
+            if has_key {
+                Phase::Requested
+            } else {
+                Phase::MakingKey
+            }
+        }
+        as_it_is => as_it_is.clone(),
+    };
+}

@@ -1,0 +1,116 @@
+//! RegisterThing: asked for with the token, found out by a probe when an answer may have been lost.
+
+use alloc::format;
+use alloc::string::ToString;
+
+use fleetkey_model::name::ThingName;
+use fleetkey_model::provisioning::Rejection;
+use fleetkey_model::time::Timestamp;
+
+use super::candidate::{describe, is_passing};
+use super::verify::Purpose;
+use super::{Awaiting, Machine, Step};
+use crate::action::Action;
+use crate::event::Event;
+use crate::record::{Authority, Phase};
+use crate::slot::SlotId;
+
+/// How the registering phase goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Approach {
+    /// Ask with the token.
+    Ask,
+    /// It may have been carried out: connect with the candidate before asking again.
+    ProbeFirst,
+    /// The token is of no use any more: connect with the candidate, else begin again with the same key.
+    ProbeThenRenew,
+}
+
+impl Machine {
+    pub(super) fn advance_registration(
+        &mut self,
+        slot: SlotId,
+        authority: Authority,
+        token_until: Timestamp,
+    ) -> Option<Step> {
+        if self.register == Approach::Ask && self.token_is_stale(token_until) {
+            self.register = Approach::ProbeThenRenew;
+        }
+        match self.register {
+            Approach::Ask if self.can_ask(authority) => {
+                Some((Action::RegisterThing { slot, authority }, Awaiting::Register))
+            }
+            Approach::Ask => None,
+            Approach::ProbeFirst | Approach::ProbeThenRenew => {
+                let thing = self.config.thing();
+                Some((Action::Verify { slot, thing }, Awaiting::Verify(Purpose::Probe)))
+            }
+        }
+    }
+
+    /// A token is stale after its worth, and also when the clock says that it was issued in the future.
+    fn token_is_stale(&self, token_until: Timestamp) -> bool {
+        token_until <= self.now || token_until > self.now + self.config.token_worth + self.config.token_worth
+    }
+
+    pub(super) fn on_register(&mut self, outcome: Event) {
+        match outcome {
+            Event::Registered { thing, .. } => self.on_registered(thing.as_ref()),
+            Event::Rejected(rejection) => self.on_register_rejected(&rejection),
+            Event::NoAnswer { why } => {
+                self.register = Approach::ProbeFirst;
+                self.wait_step(format!("registration unanswered: {why}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn on_registered(&mut self, thing: Option<&ThingName>) {
+        let ours = self.config.thing();
+        match thing {
+            Some(thing) if *thing != ours => {
+                self.abandon(format!("the template registered {thing}, not {ours}"));
+            }
+            _ => self.begin_verifying(),
+        }
+    }
+
+    fn begin_verifying(&mut self) {
+        let Some(rotation) = &self.durable.rotation else {
+            return;
+        };
+        let Phase::Registering { certificate, .. } = rotation.phase else {
+            return;
+        };
+        self.set_phase(
+            Phase::Verifying {
+                certificate,
+                since: self.now,
+            },
+            None,
+        );
+    }
+
+    fn on_register_rejected(&mut self, rejection: &Rejection) {
+        if is_passing(rejection) {
+            return self.wait_step(describe(rejection));
+        }
+        if rejection.error_code.contains("OwnershipToken") {
+            self.register = Approach::ProbeThenRenew;
+            return self.wait_step(describe(rejection));
+        }
+        self.abandon(describe(rejection));
+    }
+
+    /// The probe was refused: either it was not registered, or the registration is not effective yet. With a
+    /// token that still counts, asking again settles both; without one, only time tells them apart.
+    pub(super) fn on_probe_refused(&mut self) {
+        if self.register != Approach::ProbeThenRenew {
+            self.register = Approach::Ask;
+        } else if self.verdict.is_final(self.now, self.config.verdict) {
+            self.set_phase(Phase::Requested, None);
+        } else {
+            self.wait_step("the token is spent and the certificate is not accepted yet".to_string());
+        }
+    }
+}

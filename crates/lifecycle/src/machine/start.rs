@@ -1,0 +1,141 @@
+//! Beginning: when a rotation or the first provisioning is due, and what must hold before it starts.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use fleetkey_model::retirement::DeviceCommand;
+use fleetkey_model::time::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::{Machine, Step};
+use crate::record::{Authority, Phase, Reason, Record, Rotation};
+use crate::slot::SlotId;
+use crate::status::Notice;
+
+/// So many slots that cannot be destroyed mean a broken disk; more would outgrow the record.
+const MOST_DOOMED: usize = 16;
+
+impl Machine {
+    pub(super) fn on_command(&mut self, command: &DeviceCommand) {
+        match command {
+            DeviceCommand::Rotate { .. } => self.want(Reason::Command),
+        }
+    }
+
+    /// Notes a wish; a compromise outranks a command. A wish during a rotation is met by that rotation.
+    pub(super) fn want(&mut self, reason: Reason) {
+        if self.durable.rotation.is_none() && self.wanted != Some(Reason::Compromise) {
+            self.wanted = Some(reason);
+        }
+    }
+
+    pub(super) fn start_if_due(&mut self) -> Option<Step> {
+        if self.durable.rotation.is_some() || !self.upkeep_is_due() {
+            return None;
+        }
+        let reason = self.reason_now()?;
+        if let Some(obstacle) = self.obstacle(reason) {
+            self.blocked = Some(obstacle);
+            return None;
+        }
+        self.begin(reason);
+        None
+    }
+
+    /// Why a rotation should start now, if it should.
+    fn reason_now(&self) -> Option<Reason> {
+        if self.durable.current.is_none() {
+            return self.config.has_claim.then_some(Reason::Provision);
+        }
+        if self.wanted.is_some() {
+            return self.wanted;
+        }
+        let (due, reason) = self.due()?;
+        (due <= self.now).then_some(reason)
+    }
+
+    /// When the committed identity is due, and why. A commit that seems to lie in the future was stamped by a
+    /// wrong clock; the certificate's own start, which the cloud wrote, stands in for it.
+    pub(super) fn due(&self) -> Option<(Timestamp, Reason)> {
+        let current = self.durable.current?;
+        let certificate = self
+            .slots
+            .get(&current)
+            .and_then(|slot| slot.certificate.as_ref());
+        let since = match certificate {
+            Some(certificate) if self.durable.current_since > self.now => certificate.not_before,
+            _ => self.durable.current_since,
+        };
+        Some(self.config.schedule.due(&self.config.thing(), since, certificate))
+    }
+
+    /// What stands in the way of a start; a compromise is stopped by nothing, expiry by nothing but back-off.
+    fn obstacle(&self, reason: Reason) -> Option<String> {
+        let urgent = matches!(reason, Reason::Compromise | Reason::Expiry | Reason::Provision);
+        if self.durable.aftermath.is_some() && !urgent {
+            return Some("the previous identity is not retired yet".to_string());
+        }
+        if self.durable.doomed.len() >= MOST_DOOMED {
+            return Some("old slots cannot be destroyed: the state directory needs attention".to_string());
+        }
+        let waits = matches!(reason, Reason::Age | Reason::Expiry | Reason::Provision);
+        let over = self.reached(self.durable.not_before, self.config.backoff.rotation_cap);
+        if waits && !over {
+            let failures = self.durable.failures;
+            return Some(format!("waiting after {failures} failed rotations in a row"));
+        }
+        None
+    }
+
+    fn begin(&mut self, reason: Reason) {
+        let slot = SlotId(self.durable.next_slot);
+        let authority = self.durable.current.map_or(Authority::Claim, Authority::Current);
+        let id = self.rotation_id(slot);
+        let rotation = Rotation {
+            id: id.clone(),
+            reason,
+            slot,
+            authority,
+            started_at: self.now,
+            phase: Phase::MakingKey,
+        };
+        self.stage(alloc::vec![Notice::Started { id, reason }], |record| {
+            record.next_slot = slot.0.saturating_add(1);
+            record.rotation = Some(rotation);
+        });
+    }
+
+    /// One id a rotation, without randomness: serial, slot and moment make it unique.
+    fn rotation_id(&self, slot: SlotId) -> String {
+        let seed = format!("{}/{slot}/{}", self.config.serial, self.now.as_millis());
+        Sha256::digest(seed.as_bytes())
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// Gives the rotation up: the committed identity serves on, the candidate is doomed, and the next try waits.
+    pub(super) fn abandon(&mut self, why: String) {
+        let Some(rotation) = self.durable.rotation.clone() else {
+            return;
+        };
+        let failures = self.durable.failures.saturating_add(1);
+        let policy = self.config.backoff;
+        let wait = self
+            .jitter
+            .wait(policy.base.saturating_mul(60), policy.rotation_cap, failures);
+        let until = self.now + wait;
+        let notice = Notice::Abandoned {
+            id: rotation.id.clone(),
+            why: why.clone(),
+        };
+        self.stage(alloc::vec![notice], |record: &mut Record| {
+            record.rotation = None;
+            record.failures = failures;
+            record.not_before = Some(until);
+            record.doomed.push(rotation.slot);
+        });
+        self.blocked = Some(why);
+    }
+}

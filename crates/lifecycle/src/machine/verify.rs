@@ -1,0 +1,149 @@
+//! Proving the candidate, and the differential verdict: a certificate is refused only if the broker refuses it
+//! again and again while it accepts the identity in use, from here, now.
+
+use alloc::format;
+use alloc::string::String;
+
+use fleetkey_model::time::Timestamp;
+
+use super::{Awaiting, Machine, Step};
+use crate::action::Action;
+use crate::config::Verdict;
+use crate::event::{Event, FailureKind};
+use crate::record::{Aftermath, Phase, Record, Rotation, Stage};
+use crate::slot::SlotId;
+use crate::status::Notice;
+
+/// What a verification is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The candidate must prove itself.
+    Candidate,
+    /// Was the candidate registered, though no answer said so?
+    Probe,
+    /// Does the identity in use still pass, now that the candidate did not?
+    Control,
+}
+
+/// What speaks against the candidate.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Evidence {
+    /// Refusals while the control passed.
+    refusals: u32,
+    /// When the first was.
+    first: Option<Timestamp>,
+    /// The candidate was refused just now; the control is still out.
+    control_is_due: bool,
+}
+
+impl Evidence {
+    /// Counts one more refusal; whether they are now enough, over long enough, to believe.
+    pub(super) fn is_final(&mut self, now: Timestamp, verdict: Verdict) -> bool {
+        let first = *self.first.get_or_insert(now);
+        self.refusals = self.refusals.saturating_add(1);
+        self.control_is_due = false;
+        self.refusals >= verdict.refusals && now.since(first) >= verdict.over
+    }
+}
+
+impl Machine {
+    pub(super) fn advance_verification(&mut self, candidate: SlotId) -> Option<Step> {
+        let thing = self.config.thing();
+        match self.durable.current {
+            Some(current) if self.verdict.control_is_due => Some((
+                Action::Verify { slot: current, thing },
+                Awaiting::Verify(Purpose::Control),
+            )),
+            _ => Some((
+                Action::Verify {
+                    slot: candidate,
+                    thing,
+                },
+                Awaiting::Verify(Purpose::Candidate),
+            )),
+        }
+    }
+
+    pub(super) fn on_verify(&mut self, purpose: Purpose, outcome: Event) {
+        match outcome {
+            Event::Verified { .. } if purpose == Purpose::Control => self.on_refusal(),
+            Event::Verified { .. } => self.commit(),
+            Event::VerifyFailed { tier, kind, why, .. } => {
+                let why = format!("{tier:?} {kind:?}: {why}");
+                match (purpose, kind) {
+                    (Purpose::Candidate, FailureKind::Refused) => self.on_candidate_refused(why),
+                    (Purpose::Probe, FailureKind::Refused) => self.on_probe_refused(),
+                    (Purpose::Control, _) => self.on_control_failed(&why),
+                    (_, FailureKind::Unreachable) => self.wait_step(why),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// With an identity in use the control decides; without one every refusal counts.
+    fn on_candidate_refused(&mut self, why: String) {
+        if self.durable.current.is_some() {
+            self.verdict.control_is_due = true;
+            self.blocked = Some(why);
+        } else {
+            self.on_refusal();
+        }
+    }
+
+    /// Both fail: that says nothing about the candidate.
+    fn on_control_failed(&mut self, why: &str) {
+        self.verdict = Evidence::default();
+        self.wait_step(format!("neither identity passes: {why}"));
+    }
+
+    fn on_refusal(&mut self) {
+        if self.verdict.is_final(self.now, self.config.verdict) {
+            self.abandon(format!(
+                "the broker refused the new certificate {} times",
+                self.verdict.refusals
+            ));
+        } else {
+            self.wait_step(format!("refused {} times so far", self.verdict.refusals));
+        }
+    }
+
+    /// The commit: one durable change of `current`. Everything after it only follows.
+    fn commit(&mut self) {
+        let Some(rotation) = self.durable.rotation.clone() else {
+            return;
+        };
+        let (Phase::Verifying { certificate, .. } | Phase::Registering { certificate, .. }) = rotation.phase
+        else {
+            return;
+        };
+        let (now, soak) = (self.now, self.config.soak);
+        let Rotation { id, reason, .. } = rotation.clone();
+        let notices = alloc::vec![
+            Notice::Verified {
+                id: id.clone(),
+                certificate
+            },
+            Notice::Committed {
+                id,
+                reason,
+                certificate
+            },
+        ];
+        self.stage(notices, |record| commit_to(record, rotation, now, now + soak));
+    }
+}
+
+fn commit_to(record: &mut Record, rotation: Rotation, now: Timestamp, soak_until: Timestamp) {
+    record.doomed.extend(record.previous);
+    record.previous = record.current;
+    record.current = Some(rotation.slot);
+    record.current_since = now;
+    record.rotation = None;
+    record.failures = 0;
+    record.not_before = None;
+    record.aftermath = record.previous.map(|_| Aftermath {
+        id: rotation.id,
+        stage: Stage::Soak { until: soak_until },
+    });
+}

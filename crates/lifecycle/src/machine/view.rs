@@ -1,0 +1,115 @@
+//! The machine seen from outside: deadline and status. Changes nothing.
+
+use fleetkey_model::time::Timestamp;
+
+use super::Machine;
+use crate::config::Config;
+use crate::record::{Phase, Record, Stage};
+use crate::slot::SlotFacts;
+use crate::status::{StateName, Status};
+
+impl Machine {
+    /// When `handle(now, Event::Tick)` is due at the latest; `None` while an action runs or nothing waits.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        if self.awaiting.is_some() {
+            return None;
+        }
+        let record = &self.durable;
+        let soak = match record.aftermath.as_ref().map(|aftermath| aftermath.stage) {
+            Some(Stage::Soak { until }) => Some(until),
+            _ => None,
+        };
+        let due = if record.rotation.is_none() && record.aftermath.is_none() {
+            self.due()
+                .map(|(due, _)| due.max(record.not_before.unwrap_or_default()))
+        } else {
+            None
+        };
+        let retry = record.current.is_none().then_some(record.not_before).flatten();
+        [
+            self.step.until,
+            self.golive.until,
+            self.retire.until,
+            self.upkeep.until,
+            soak,
+            due,
+            retry,
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|&at| at > self.now)
+        .min()
+    }
+
+    /// A snapshot for people.
+    pub fn status(&self) -> Status {
+        let record = &self.durable;
+        let certificate = record
+            .current
+            .and_then(|slot| self.slots.get(&slot))
+            .and_then(|slot| slot.certificate.as_ref());
+        let rotation = record.rotation.as_ref().map(|rotation| &rotation.id);
+        let retiring = record.aftermath.as_ref().map(|aftermath| &aftermath.id);
+        Status {
+            state: self.state(),
+            thing: self.config.thing(),
+            current: record.current,
+            certificate: certificate.map(|certificate| certificate.id),
+            not_after: certificate.map(|certificate| certificate.not_after),
+            previous: record.previous,
+            candidate: record.rotation.as_ref().map(|rotation| rotation.slot),
+            rotation: rotation.or(retiring).cloned(),
+            due: self.due().map(|(due, _)| due),
+            connected: self.link.is_some(),
+            blocked: self.blocked.clone(),
+            failures: record.failures,
+        }
+    }
+
+    /// The machine's settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The record that is on disk, as far as the machine was told.
+    pub fn record(&self) -> &Record {
+        &self.durable
+    }
+
+    /// What is known of a slot.
+    pub fn slot(&self, slot: crate::slot::SlotId) -> Option<&SlotFacts> {
+        self.slots.get(&slot)
+    }
+
+    fn state(&self) -> StateName {
+        let record = &self.durable;
+        if let Some(rotation) = &record.rotation {
+            return match rotation.phase {
+                Phase::MakingKey => StateName::MakingKey,
+                Phase::Requested => StateName::Requested,
+                Phase::CertStored { .. } => StateName::CertStored,
+                Phase::Registering { .. } => StateName::Registering,
+                Phase::Verifying { .. } => StateName::Verifying,
+            };
+        }
+        match record.aftermath.as_ref().map(|aftermath| aftermath.stage) {
+            Some(Stage::Soak { .. }) => StateName::Soak,
+            Some(Stage::Retiring) => StateName::Retiring,
+            Some(Stage::Retired) => StateName::Retired,
+            None if record.current.is_none() => StateName::Unprovisioned,
+            None if self.blocked.is_some() && self.is_due() => StateName::Deferred,
+            None => StateName::Idle,
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.wanted.is_some() || self.due().is_some_and(|(due, _)| due <= self.now)
+    }
+}
+
+impl Machine {
+    /// The moment the machine goes by: the clock's, or the floor if the clock is behind it.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+}

@@ -1,0 +1,200 @@
+//! The one durable record, `state.json`: its `current` is the only commit point of the device.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::slot::SlotId;
+
+/// The version of the record that this code writes; a newer one on disk is refused by the store.
+pub const RECORD_VERSION: u32 = 1;
+
+/// Everything that must survive a power cut, besides the slots themselves. At most 4 KB as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`RECORD_VERSION`] of the writer.
+    pub v: u32,
+    /// The number that the next slot gets.
+    pub next_slot: u64,
+    /// The committed identity. Changing this field durably *is* the commit.
+    pub current: Option<SlotId>,
+    /// When `current` was committed; the age trigger counts from here.
+    pub current_since: Timestamp,
+    /// The identity before, until the server has retired it.
+    pub previous: Option<SlotId>,
+    /// The rotation or first provisioning under way.
+    pub rotation: Option<Rotation>,
+    /// What is still to be done about `previous`.
+    pub aftermath: Option<Aftermath>,
+    /// Slots that nothing refers to any more; emptied when the disk allows.
+    pub doomed: Vec<SlotId>,
+    /// Rotations that failed in a row.
+    pub failures: u32,
+    /// No new rotation before this moment, unless the certificate is compromised.
+    pub not_before: Option<Timestamp>,
+    /// Time was at least this: build time, or NotBefore of a certificate that came over a validated link.
+    pub time_floor: Timestamp,
+}
+
+impl Record {
+    /// The record of a device that has nothing yet.
+    pub fn fresh(time_floor: Timestamp) -> Self {
+        Self {
+            v: RECORD_VERSION,
+            next_slot: 1,
+            current: None,
+            current_since: Timestamp::default(),
+            previous: None,
+            rotation: None,
+            aftermath: None,
+            doomed: Vec::new(),
+            failures: 0,
+            not_before: None,
+            time_floor,
+        }
+    }
+
+    /// Whether any field refers to `slot`.
+    pub fn refers_to(&self, slot: SlotId) -> bool {
+        self.current == Some(slot)
+            || self.previous == Some(slot)
+            || self
+                .rotation
+                .as_ref()
+                .is_some_and(|rotation| rotation.slot == slot)
+    }
+}
+
+/// Why a rotation was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The device has no identity yet.
+    Provision,
+    /// The certificate has reached its age.
+    Age,
+    /// The certificate is about to expire.
+    Expiry,
+    /// Somebody asked for it.
+    Command,
+    /// The key may be known to others: waits for nothing.
+    Compromise,
+}
+
+/// Whose connection the cloud is asked over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Authority {
+    /// The claim certificate, on the claim template.
+    Claim,
+    /// The identity in this slot, on the rotation template.
+    Current(SlotId),
+}
+
+/// A rotation under way; its slot is the candidate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// One id a rotation, the same in events, requests and logs.
+    pub id: String,
+    /// Why it was started.
+    pub reason: Reason,
+    /// Where the candidate's key and certificate live.
+    pub slot: SlotId,
+    /// Over whose connection the cloud is asked.
+    pub authority: Authority,
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// How far it has durably come.
+    pub phase: Phase,
+}
+
+/// How far a rotation has durably come. A phase owns exactly what is valid in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Phase {
+    /// The slot is chosen; its key and CSR are being made.
+    MakingKey,
+    /// Key and CSR are durable; the certificate may have been asked for any number of times with this CSR.
+    Requested,
+    /// The certificate and its token are durable; RegisterThing has not been asked for.
+    CertStored {
+        /// The certificate in the slot.
+        certificate: CertificateId,
+        /// After this the token is not worth trying.
+        token_until: Timestamp,
+    },
+    /// RegisterThing may have been asked for, and may have been carried out.
+    Registering {
+        /// The certificate in the slot.
+        certificate: CertificateId,
+        /// After this the token is not worth trying.
+        token_until: Timestamp,
+    },
+    /// RegisterThing was accepted; the candidate has to prove itself.
+    Verifying {
+        /// The certificate in the slot.
+        certificate: CertificateId,
+        /// Since when it has been tried.
+        since: Timestamp,
+    },
+}
+
+/// What follows a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aftermath {
+    /// The id of the rotation that committed.
+    pub id: String,
+    /// How far it has come.
+    pub stage: Stage,
+}
+
+/// The stages after a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "snake_case")]
+pub enum Stage {
+    /// Real traffic runs on the new identity; the old one is kept in reserve until then.
+    Soak {
+        /// The end of the soak.
+        until: Timestamp,
+    },
+    /// The controller is asked to retire what is older, again and again until it answers.
+    Retiring,
+    /// The controller has confirmed; the previous slot may be destroyed.
+    Retired,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_record_fits_in_four_kilobytes_and_reads_back() {
+        let mut record = Record::fresh(Timestamp::from_secs(1_700_000_000));
+        record.current = Some(SlotId(u64::MAX));
+        record.previous = Some(SlotId(u64::MAX));
+        record.rotation = Some(Rotation {
+            id: "f".repeat(32),
+            reason: Reason::Compromise,
+            slot: SlotId(u64::MAX),
+            authority: Authority::Current(SlotId(u64::MAX)),
+            started_at: Timestamp::AWS_CERTIFICATE_END,
+            phase: Phase::Registering {
+                certificate: CertificateId::of_der(b""),
+                token_until: Timestamp::AWS_CERTIFICATE_END,
+            },
+        });
+        record.aftermath = Some(Aftermath {
+            id: "f".repeat(32),
+            stage: Stage::Soak {
+                until: Timestamp::from_millis(u64::MAX),
+            },
+        });
+        record.doomed = alloc::vec![SlotId(u64::MAX); 16];
+        let text = serde_json::to_string(&record).unwrap();
+        assert!(text.len() <= 4096, "{} bytes", text.len());
+        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+    }
+}

@@ -1,0 +1,137 @@
+//! What people see of the machine: its state, what blocks it, and notices of what has happened.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::name::ThingName;
+use fleetkey_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::record::Reason;
+use crate::slot::SlotId;
+
+/// The machine's state, named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StateName {
+    /// No identity, and none under way.
+    Unprovisioned,
+    /// A committed identity, nothing under way.
+    Idle,
+    /// Rotation is due and waits, see [`Status::blocked`].
+    Deferred,
+    /// The candidate's key is being made.
+    MakingKey,
+    /// A certificate is being asked for.
+    Requested,
+    /// The certificate is durable.
+    CertStored,
+    /// The certificate is being registered.
+    Registering,
+    /// The candidate is proving itself.
+    Verifying,
+    /// The new identity is committed and in use; the old one is kept.
+    Soak,
+    /// The controller is asked to retire the old identity.
+    Retiring,
+    /// The old identity is retired and being destroyed.
+    Retired,
+}
+
+/// A snapshot for people and for `fleetkey device status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The state.
+    pub state: StateName,
+    /// Which thing this is.
+    pub thing: ThingName,
+    /// The committed slot.
+    pub current: Option<SlotId>,
+    /// The certificate in it.
+    pub certificate: Option<CertificateId>,
+    /// The end of that certificate.
+    pub not_after: Option<Timestamp>,
+    /// The slot before, while it is kept.
+    pub previous: Option<SlotId>,
+    /// The candidate's slot.
+    pub candidate: Option<SlotId>,
+    /// The id of the rotation under way or last committed and not yet retired.
+    pub rotation: Option<String>,
+    /// When the next rotation is due.
+    pub due: Option<Timestamp>,
+    /// Whether the live session is connected.
+    pub connected: bool,
+    /// Why nothing moves, if nothing does.
+    pub blocked: Option<String>,
+    /// Rotations that failed in a row.
+    pub failures: u32,
+}
+
+/// Something worth a log line or an event; never needed to decide anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A rotation has begun.
+    Started {
+        /// Its id.
+        id: String,
+        /// Its reason.
+        reason: Reason,
+    },
+    /// The candidate's certificate is durable.
+    CertificateStored {
+        /// The rotation.
+        id: String,
+        /// The certificate.
+        certificate: CertificateId,
+    },
+    /// The candidate has passed every tier.
+    Verified {
+        /// The rotation.
+        id: String,
+        /// The certificate.
+        certificate: CertificateId,
+    },
+    /// The candidate is the identity now.
+    Committed {
+        /// The rotation.
+        id: String,
+        /// Its reason.
+        reason: Reason,
+        /// The certificate.
+        certificate: CertificateId,
+    },
+    /// The live session moved to the committed identity.
+    WentLive {
+        /// The slot.
+        slot: SlotId,
+    },
+    /// The rotation was given up; the old identity serves on.
+    Abandoned {
+        /// The rotation.
+        id: String,
+        /// Why.
+        why: String,
+    },
+    /// What is older can no longer connect.
+    Retired {
+        /// The rotation.
+        id: String,
+        /// The certificates that the controller named.
+        certificates: Vec<CertificateId>,
+    },
+    /// The controller holds the retirement until an operator decides.
+    Frozen {
+        /// The rotation.
+        id: String,
+        /// What it said.
+        why: String,
+    },
+    /// A step failed and will be tried again.
+    Waiting {
+        /// What and why.
+        why: String,
+        /// Until when.
+        until: Timestamp,
+    },
+}
