@@ -1,5 +1,13 @@
 //! The rotation machine's behaviour, scenario by scenario, in a world of its own.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking; clippy's own exception covers only #[test] functions"
+)]
+
 mod crashes;
 mod refusals;
 mod rotation;
