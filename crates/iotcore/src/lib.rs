@@ -1,1 +1,16 @@
-//! To be written.
+//! The local AWS IoT Core: CA, mTLS MQTT broker, Fleet Provisioning, registry.
+//!
+//! # Modules
+//! - [`clock`]: the one place that reads the time
+//! - [`registry`]: things, certificates, policies, templates; pure: plan, commit, apply
+//! - [`store`]: the registry on disk, durable before visible
+//! - [`ca`]: the server's root and the device-issuing CA
+//! - [`hook`]: pre-provisioning hooks
+//! - [`provisioning`]: the Fleet Provisioning MQTT API
+//! - [`account`]: the control plane, in process
+
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod registry;
+pub mod store;

@@ -1,0 +1,182 @@
+//! The registry: things, groups, certificates, policies and provisioning templates of one account.
+//!
+//! Pure: no I/O, no clock, no randomness. A mutating operation is planned on an unchanged registry
+//! (`plan_…(&self, …) -> Result<Plan<T>, RegistryError>`), the plan's [`Change`]s are made durable by
+//! [`crate::store::Store`], and only then applied ([`Registry::apply`]). An attachment lives in the
+//! certificate's record alone, so that no operation can leave half of one behind.
+//!
+//! Not here: the disk ([`crate::store`]), minting ([`crate::ca`]), and what Fleet Provisioning adds on top
+//! ([`crate::provisioning`]).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use fleetkey_model::certificate::{CertificateId, CertificateStatus, ThingPrincipalType};
+use fleetkey_model::name::{GroupName, PolicyName, TemplateName, ThingName};
+use fleetkey_model::time::Timestamp;
+use fleetkey_policy::PolicyDocument;
+
+pub use certificate::{CertificateRecord, NewCertificate, Ownership, Source};
+pub use change::{Change, Plan};
+pub use error::RegistryError;
+pub use group::GroupRecord;
+pub use policy::PolicyRecord;
+pub use template::{HookConfig, SerialPattern, TemplateRecord};
+pub use thing::{Thing, ThingTypeName};
+pub use token::TokenHash;
+
+pub(crate) use draft::Draft;
+
+mod attachment;
+mod certificate;
+mod change;
+mod draft;
+mod error;
+mod expiry;
+mod group;
+mod policy;
+mod template;
+mod thing;
+mod token;
+
+/// Everything that one account has registered, in memory.
+#[derive(Debug, Default)]
+pub struct Registry {
+    certificates: BTreeMap<CertificateId, Arc<CertificateRecord>>,
+    things: BTreeMap<ThingName, Arc<Thing>>,
+    thing_types: BTreeSet<ThingTypeName>,
+    groups: BTreeMap<GroupName, Arc<GroupRecord>>,
+    policies: BTreeMap<PolicyName, Arc<PolicyRecord>>,
+    templates: BTreeMap<TemplateName, Arc<TemplateRecord>>,
+    // Derived from the certificates' records by `apply`, never stored.
+    principals: BTreeMap<ThingName, BTreeSet<CertificateId>>,
+    policy_principals: BTreeMap<PolicyName, BTreeSet<CertificateId>>,
+    tokens: HashMap<TokenHash, CertificateId>,
+    expiries: BTreeSet<(Timestamp, CertificateId)>,
+}
+
+static NO_CERTIFICATES: BTreeSet<CertificateId> = BTreeSet::new();
+static NO_THINGS: BTreeMap<ThingName, ThingPrincipalType> = BTreeMap::new();
+
+/// Reading.
+impl Registry {
+    /// An empty registry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The certificate with this id, whatever its status.
+    pub fn certificate(&self, id: &CertificateId) -> Option<&CertificateRecord> {
+        self.certificates.get(id).map(Arc::as_ref)
+    }
+
+    /// All certificates in the order of their ids.
+    pub fn certificates(&self) -> impl Iterator<Item = &CertificateRecord> {
+        self.certificates.values().map(Arc::as_ref)
+    }
+
+    /// How many certificates there are of each status; statuses with none are absent.
+    pub fn count_by_status(&self) -> BTreeMap<CertificateStatus, usize> {
+        let mut counts = BTreeMap::new();
+        for certificate in self.certificates() {
+            *counts.entry(certificate.status).or_insert(0) += 1;
+        }
+        counts
+    }
+
+    /// The things that a certificate is attached to, and how.
+    pub fn things_of(&self, id: &CertificateId) -> &BTreeMap<ThingName, ThingPrincipalType> {
+        self.certificate(id).map_or(&NO_THINGS, |record| &record.things)
+    }
+
+    /// The certificates attached to a thing.
+    pub fn principals_of(&self, thing: &ThingName) -> &BTreeSet<CertificateId> {
+        self.principals.get(thing).unwrap_or(&NO_CERTIFICATES)
+    }
+
+    /// Whether the certificate is attached to the thing, exclusively or not.
+    pub fn is_attached(&self, id: &CertificateId, thing: &ThingName) -> bool {
+        self.things_of(id).contains_key(thing)
+    }
+
+    /// The thing that owns the certificate exclusively, if one does.
+    pub fn exclusive_thing(&self, id: &CertificateId) -> Option<&ThingName> {
+        self.certificate(id)?.exclusive_thing()
+    }
+
+    /// The thing with this name.
+    pub fn thing(&self, name: &ThingName) -> Option<&Thing> {
+        self.things.get(name).map(Arc::as_ref)
+    }
+
+    /// All things in the order of their names.
+    pub fn things(&self) -> impl Iterator<Item = &Thing> {
+        self.things.values().map(Arc::as_ref)
+    }
+
+    /// Whether a thing type exists.
+    pub fn has_thing_type(&self, name: &ThingTypeName) -> bool {
+        self.thing_types.contains(name)
+    }
+
+    /// The thing group with this name.
+    pub fn group(&self, name: &GroupName) -> Option<&GroupRecord> {
+        self.groups.get(name).map(Arc::as_ref)
+    }
+
+    /// All thing groups in the order of their names.
+    pub fn groups(&self) -> impl Iterator<Item = &GroupRecord> {
+        self.groups.values().map(Arc::as_ref)
+    }
+
+    /// The policy with this name.
+    pub fn policy(&self, name: &PolicyName) -> Option<&PolicyRecord> {
+        self.policies.get(name).map(Arc::as_ref)
+    }
+
+    /// All policies in the order of their names.
+    pub fn policies(&self) -> impl Iterator<Item = &PolicyRecord> {
+        self.policies.values().map(Arc::as_ref)
+    }
+
+    /// The provisioning template with this name, enabled or not.
+    pub fn template(&self, name: &TemplateName) -> Option<&TemplateRecord> {
+        self.templates.get(name).map(Arc::as_ref)
+    }
+
+    /// All provisioning templates in the order of their names.
+    pub fn templates(&self) -> impl Iterator<Item = &TemplateRecord> {
+        self.templates.values().map(Arc::as_ref)
+    }
+
+    /// The policies in effect for a certificate: those attached to it and, if `thing` is given, those of the
+    /// thing's groups and their ancestors, each once. AWS applies group policies only where the client id is
+    /// the thing's name (Developer Guide, thing-groups): pass `thing` only then.
+    pub fn policies_for(
+        &self,
+        id: &CertificateId,
+        thing: Option<&ThingName>,
+    ) -> Vec<(PolicyName, Arc<PolicyDocument>)> {
+        let mut names: BTreeSet<&PolicyName> = BTreeSet::new();
+        names.extend(self.certificate(id).into_iter().flat_map(|record| &record.policies));
+        let thing = thing.and_then(|name| self.thing(name));
+        for group in thing.into_iter().flat_map(|thing| &thing.groups) {
+            names.extend(self.lineage(group).flat_map(|group| &group.policies));
+        }
+        names
+            .into_iter()
+            .filter_map(|name| self.policy(name))
+            .map(|policy| (policy.name.clone(), policy.document.clone()))
+            .collect()
+    }
+
+    /// When the next ownership token expires.
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        self.expiries.first().map(|(at, _)| *at)
+    }
+
+    /// The group and its ancestors, nearest first. Parents are fixed at creation, so there is no cycle.
+    fn lineage(&self, name: &GroupName) -> impl Iterator<Item = &GroupRecord> {
+        std::iter::successors(self.group(name), |group| self.group(group.parent.as_ref()?))
+    }
+}
