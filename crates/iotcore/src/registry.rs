@@ -17,7 +17,7 @@ use fleetkey_model::time::Timestamp;
 use fleetkey_policy::PolicyDocument;
 
 pub use certificate::{CertificateRecord, NewCertificate, Ownership, Source};
-pub use change::{Change, Plan};
+pub use change::{Change, Key, Plan};
 pub use error::RegistryError;
 pub use group::GroupRecord;
 pub use policy::PolicyRecord;
@@ -26,6 +26,8 @@ pub use thing::{Thing, ThingTypeName};
 pub use token::TokenHash;
 
 pub(crate) use draft::Draft;
+
+pub mod quota;
 
 mod attachment;
 mod certificate;
@@ -158,7 +160,11 @@ impl Registry {
         thing: Option<&ThingName>,
     ) -> Vec<(PolicyName, Arc<PolicyDocument>)> {
         let mut names: BTreeSet<&PolicyName> = BTreeSet::new();
-        names.extend(self.certificate(id).into_iter().flat_map(|record| &record.policies));
+        names.extend(
+            self.certificate(id)
+                .into_iter()
+                .flat_map(|record| &record.policies),
+        );
         let thing = thing.and_then(|name| self.thing(name));
         for group in thing.into_iter().flat_map(|thing| &thing.groups) {
             names.extend(self.lineage(group).flat_map(|group| &group.policies));

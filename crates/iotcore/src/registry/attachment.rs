@@ -6,12 +6,8 @@
 use fleetkey_model::certificate::{CertificateId, ThingPrincipalType};
 use fleetkey_model::name::{GroupName, PolicyName, ThingName};
 
+use super::quota::{MAX_GROUP_POLICIES, MAX_POLICIES};
 use super::{CertificateRecord, Change, Draft, Plan, Registry, RegistryError};
-
-/// Policies that may be attached to a certificate.
-pub const MAX_POLICIES: usize = 10;
-/// Policies that may be attached to a thing group.
-pub const MAX_GROUP_POLICIES: usize = 2;
 
 impl Registry {
     /// AttachPolicy to a certificate; attaching twice changes nothing.

@@ -8,9 +8,7 @@ use std::sync::Arc;
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{GroupName, PolicyName, TemplateName, ThingName};
 
-use super::{
-    CertificateRecord, GroupRecord, PolicyRecord, Registry, TemplateRecord, Thing, ThingTypeName,
-};
+use super::{CertificateRecord, GroupRecord, PolicyRecord, Registry, TemplateRecord, Thing, ThingTypeName};
 
 /// What an operation will change and what it will answer, once the changes are durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +140,10 @@ impl Registry {
     fn put_certificate(&mut self, record: Arc<CertificateRecord>) {
         self.forget_certificate(&record.id);
         for thing in record.things.keys() {
-            self.principals.entry(thing.clone()).or_default().insert(record.id);
+            self.principals
+                .entry(thing.clone())
+                .or_default()
+                .insert(record.id);
         }
         for policy in &record.policies {
             self.policy_principals

@@ -107,7 +107,7 @@ pub enum RegistryError {
         max: usize,
     },
     /// Groups may nest seven deep.
-    #[error("Thing group {0} would be nested deeper than {max} levels", max = super::group::MAX_DEPTH)]
+    #[error("Thing group {0} would be nested deeper than {max} levels", max = super::quota::MAX_DEPTH)]
     TooDeep(GroupName),
     /// More attributes than a thing may have.
     #[error("Thing {thing} would have {count} attributes, at most {max} are allowed {why}")]

@@ -8,10 +8,8 @@ use fleetkey_model::name::{GroupName, PolicyName};
 use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::quota::MAX_DEPTH;
 use super::{Change, Draft, Plan, Registry, RegistryError};
-
-/// How deep groups may nest (AWS IoT Core quotas).
-pub const MAX_DEPTH: usize = 7;
 
 /// A thing group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

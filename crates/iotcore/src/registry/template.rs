@@ -9,10 +9,8 @@ use fleetkey_model::template::Template;
 use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::quota::MAX_TEMPLATES;
 use super::{Change, Draft, Plan, Registry, RegistryError};
-
-/// Templates that an account may have (AWS IoT Core quotas).
-pub const MAX_TEMPLATES: usize = 256;
 
 /// Which built-in pre-provisioning hook a template calls on every RegisterThing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

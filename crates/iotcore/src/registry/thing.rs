@@ -8,17 +8,11 @@ use fleetkey_model::name::{GroupName, ThingName};
 use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::quota::{MAX_ATTRIBUTES, MAX_ATTRIBUTES_UNTYPED, MAX_GROUPS};
 use super::{Change, Draft, Plan, Registry, RegistryError};
 
 /// A thing type name follows the rule of a group name: 1–128 of `[a-zA-Z0-9:_-]`.
 pub type ThingTypeName = GroupName;
-
-/// Attributes of a thing without a type.
-pub const MAX_ATTRIBUTES_UNTYPED: usize = 3;
-/// Attributes of a thing with a type.
-pub const MAX_ATTRIBUTES: usize = 50;
-/// Groups that a thing may be in.
-pub const MAX_GROUPS: usize = 10;
 
 /// A thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,7 +169,10 @@ impl Draft<'_> {
                 max: MAX_GROUPS,
             });
         }
-        thing.groups.iter().try_for_each(|group| self.group(group).map(drop))
+        thing
+            .groups
+            .iter()
+            .try_for_each(|group| self.group(group).map(drop))
     }
 }
 

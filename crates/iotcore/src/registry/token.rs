@@ -18,11 +18,6 @@ impl TokenHash {
     }
 }
 
-/// The token made of these random bytes: 64 hex digits.
-pub(crate) fn token_from(random: &[u8; 32]) -> OwnershipToken {
-    OwnershipToken::new(hex(random))
-}
-
 fn hex(bytes: &[u8; 32]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -180,12 +180,7 @@ impl Resource<'_> {
             properties.1,
         )?;
         let path = format!("{}.OverrideSettings", self.path);
-        known_keys(
-            self.overrides.unwrap_or(&empty),
-            &path,
-            overrides.0,
-            overrides.1,
-        )
+        known_keys(self.overrides.unwrap_or(&empty), &path, overrides.0, overrides.1)
     }
 
     fn setting(&self, name: &str, merge: bool) -> Result<Override, TemplateError> {
