@@ -96,6 +96,9 @@ pub enum Event {
     Command(DeviceCommand),
     /// The key of the current identity may be known to others.
     Compromised,
+    /// Whether rotations that only time asks for are held back, for a maintenance window or the end of a trial.
+    /// Commands, a compromise, and a rotation under way go on.
+    Hold(bool),
     /// The live session is connected, with this slot's identity.
     LinkUp {
         /// The slot.

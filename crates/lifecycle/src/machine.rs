@@ -61,6 +61,8 @@ pub struct Machine {
     upkeep: Wait,
     /// A rotation that somebody asked for and that has not begun.
     wanted: Option<Reason>,
+    /// Rotations that only time asks for are held back.
+    held: bool,
     /// A certificate between its answer and the disk.
     issued: Option<(SlotId, CertificateIssued)>,
     register: register::Approach,
@@ -149,6 +151,7 @@ impl Machine {
             retire: Wait::default(),
             upkeep: Wait::default(),
             wanted: None,
+            held: false,
             issued: None,
             register: register::Approach::Ask,
             verdict: verify::Evidence::default(),
@@ -169,6 +172,7 @@ impl Machine {
             Event::Tick => {}
             Event::Command(command) => self.on_command(&command),
             Event::Compromised => self.want(Reason::Compromise),
+            Event::Hold(held) => self.held = held,
             Event::LinkUp { slot } => self.on_link_up(slot),
             Event::LinkDown => self.link = None,
             Event::RetireAnswered(answer) => self.on_retire_answered(answer),

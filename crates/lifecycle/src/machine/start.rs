@@ -51,7 +51,7 @@ impl Machine {
             return self.wanted;
         }
         let (due, reason) = self.due()?;
-        (due <= self.now).then_some(reason)
+        (due <= self.now && !self.held).then_some(reason)
     }
 
     /// When the committed identity is due, and why. A commit that seems to lie in the future was stamped by a

@@ -19,7 +19,7 @@ impl Machine {
             Some(Stage::Soak { until }) => Some(until),
             _ => None,
         };
-        let due = if record.rotation.is_none() && record.aftermath.is_none() {
+        let due = if record.rotation.is_none() && record.aftermath.is_none() && !self.held {
             self.due()
                 .map(|(due, _)| due.max(record.not_before.unwrap_or_default()))
         } else {

@@ -162,3 +162,20 @@ fn a_clock_at_1970_is_held_at_the_floor() {
     assert!(world.machine.now() >= world.record.as_ref().unwrap().time_floor);
     assert!(world.accepts(SlotId(1)));
 }
+
+#[test]
+fn a_hold_stops_what_only_time_asks_for() {
+    let mut world = World::provisioned();
+    world.give(Event::Hold(true));
+    world.pass(MONTH);
+    assert!(world.trace.is_empty(), "{:?}", world.trace);
+    rotate(&mut world);
+    assert_eq!(
+        world.record.as_ref().unwrap().current,
+        Some(SlotId(2)),
+        "a command is obeyed"
+    );
+    world.give(Event::Hold(false));
+    world.pass(MONTH);
+    assert!(world.record.as_ref().unwrap().current >= Some(SlotId(3)));
+}
