@@ -1,0 +1,121 @@
+"""All that these tests know of fleetkey: its command line, its files, its topics.
+
+Nothing else in this folder names them, so that a change of the command line is a change of this file.
+"""
+
+import json
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from conformance.process import Process
+
+# The binary under test; `./test` sets it.
+BINARY = Path(os.environ.get("FLEETKEY_BIN", "target/debug/fleetkey"))
+
+
+class Identity(NamedTuple):
+    """A certificate, its key, and the client id it connects with first of all."""
+
+    client_id: str
+    certificate: Path
+    key: Path
+
+    def named(self, client_id):
+        """The same certificate under another client id."""
+        return self._replace(client_id=client_id)
+
+
+class Core:
+    """A local IoT Core with its own data directory, set up with the shipped policies, templates and claim."""
+
+    def __init__(self, alpn_port=0):
+        self.directory = Path(tempfile.mkdtemp(prefix="fleetkey-conformance-"))
+        self.data = self.directory / "data"
+        self._log = (self.directory / "server.log").open("w")
+        self._server = Process(
+            [BINARY, "local", "--setup", "--json", "--data-dir", self.data,
+             "--mqtt-port", 0, "--alpn-port", alpn_port],
+            stderr=self._log,
+        )
+        try:
+            self.ready = json.loads(self._server.line(lambda _: True, what="the ready line"))
+        except BaseException:
+            self.stop()
+            raise
+        self.endpoint = self.ready["endpoint"]
+        self.mqtt_port = self.ready["mqtt_port"]
+        self.alpn_port = self.ready["alpn_port"]
+        self.root_ca = Path(self.ready["root_ca"])
+
+    def stop(self):
+        """Ends the server and removes its data; its exit code."""
+        code = self._server.stop()
+        self._log.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        return code
+
+    def log_tail(self, lines=40):
+        """The end of what the server logged."""
+        return "\n".join((self.directory / "server.log").read_text(errors="replace").splitlines()[-lines:])
+
+    def run(self, *arguments):
+        """Runs a command of the binary to its end; what it printed."""
+        with Process([BINARY, *arguments]) as command:
+            code = command.ends()
+            if code != 0:
+                raise AssertionError(f"exit code {code}\n{command.transcript()}\n--- server\n{self.log_tail()}")
+            return command.lines()
+
+    def provision(self, serial):
+        """Provisions a device by claim, as an operator would; its identity, under the thing's name."""
+        self.run("device", "provision", "--serial", serial, "--data-dir", self.data)
+        files = self.data / "devices" / serial / "export"
+        return Identity(serial, files / "device.cert.pem", files / "device.key.pem")
+
+    def claim(self, suffix):
+        """The claim certificate under a client id of its own."""
+        files = self.data / "claim"
+        return Identity(f"claim-{suffix}", files / "claim.cert.pem", files / "claim.key.pem")
+
+    def template(self, role="claim"):
+        """The name of the claim, rotation or recovery template."""
+        return json.loads((self.data / "config.json").read_text())["templates"][role]
+
+
+def telemetry(thing):
+    """A topic that `thing` may publish, subscribe and receive, and no other thing may."""
+    return f"device/{thing}/telemetry"
+
+
+def commands(thing):
+    """A topic that `thing` may subscribe to and never publish."""
+    return f"fleetkey/things/{thing}/commands"
+
+
+def requests(thing):
+    """A topic that `thing` may publish and never subscribe to."""
+    return f"fleetkey/things/{thing}/requests"
+
+
+def agent(identity):
+    """The identity under the agent's client id, which lives beside the device's own."""
+    return identity.named(f"{identity.client_id}~agent")
+
+
+def parameters(serial):
+    """What the claim template asks of RegisterThing."""
+    return {"SerialNumber": serial}
+
+
+def alpn_port():
+    """443 where this process may listen on it, because SDKs choose ALPN by that number; else any."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", 443))
+        except OSError:
+            return 0
+    return 443
