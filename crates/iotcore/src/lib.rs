@@ -11,6 +11,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod account;
+pub mod ca;
 pub mod clock;
+pub mod hook;
+pub mod provisioning;
 pub mod registry;
 pub mod store;

@@ -9,6 +9,7 @@
 //! ([`crate::provisioning`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus, ThingPrincipalType};
@@ -21,11 +22,12 @@ pub use change::{Change, Key, Plan};
 pub use error::RegistryError;
 pub use group::GroupRecord;
 pub use policy::PolicyRecord;
-pub use template::{HookConfig, SerialPattern, TemplateRecord};
+pub use template::{BuiltinHook, SerialPattern, TemplateRecord};
 pub use thing::{Thing, ThingTypeName};
 pub use token::TokenHash;
 
 pub(crate) use draft::Draft;
+pub(crate) use thing::merge_attributes;
 
 pub mod quota;
 
@@ -77,6 +79,18 @@ impl Registry {
         self.certificates.values().map(Arc::as_ref)
     }
 
+    /// The certificates after this id, or from the first, in the order of their ids.
+    pub fn certificates_after(
+        &self,
+        after: Option<&CertificateId>,
+    ) -> impl Iterator<Item = &CertificateRecord> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = self
+            .certificates
+            .range::<CertificateId, _>((start, Bound::Unbounded));
+        rest.map(|(_, record)| record.as_ref())
+    }
+
     /// How many certificates there are of each status; statuses with none are absent.
     pub fn count_by_status(&self) -> BTreeMap<CertificateStatus, usize> {
         let mut counts = BTreeMap::new();
@@ -114,6 +128,13 @@ impl Registry {
     /// All things in the order of their names.
     pub fn things(&self) -> impl Iterator<Item = &Thing> {
         self.things.values().map(Arc::as_ref)
+    }
+
+    /// The things after this name, or from the first, in the order of their names.
+    pub fn things_after(&self, after: Option<&ThingName>) -> impl Iterator<Item = &Thing> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = self.things.range::<ThingName, _>((start, Bound::Unbounded));
+        rest.map(|(_, thing)| thing.as_ref())
     }
 
     /// Whether a thing type exists.

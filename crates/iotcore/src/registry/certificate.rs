@@ -237,6 +237,20 @@ impl Draft<'_> {
         self.put_certificate(record);
         Ok(())
     }
+
+    /// Remembers that the certificate's token has done its work for `thing`.
+    pub(crate) fn mark_registered(
+        &mut self,
+        id: &CertificateId,
+        thing: &ThingName,
+    ) -> Result<(), RegistryError> {
+        let mut record = self.certificate(id)?.clone();
+        if let Some(ownership) = &mut record.ownership {
+            ownership.registered_as = Some(thing.clone());
+        }
+        self.put_certificate(record);
+        Ok(())
+    }
 }
 
 /// What UpdateCertificate and RegisterCertificate accept.

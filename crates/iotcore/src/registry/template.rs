@@ -15,7 +15,7 @@ use super::{Change, Draft, Plan, Registry, RegistryError};
 /// Which built-in pre-provisioning hook a template calls on every RegisterThing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
-pub enum HookConfig {
+pub enum BuiltinHook {
     /// The serial must match one of the patterns.
     Serials {
         /// Exact serials, or patterns with `*` and `?`.
@@ -44,7 +44,7 @@ pub struct TemplateRecord {
     /// RegisterThing is refused while this is false.
     pub enabled: bool,
     /// The hook, if it has one.
-    pub hook: Option<HookConfig>,
+    pub hook: Option<BuiltinHook>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -57,7 +57,7 @@ struct TemplateRow {
     name: TemplateName,
     body: String,
     enabled: bool,
-    hook: Option<HookConfig>,
+    hook: Option<BuiltinHook>,
     created_at: Timestamp,
     last_modified: Timestamp,
 }
@@ -101,7 +101,7 @@ impl Registry {
         name: &TemplateName,
         body: &str,
         enabled: bool,
-        hook: Option<HookConfig>,
+        hook: Option<BuiltinHook>,
         now: Timestamp,
     ) -> Result<Plan<()>, RegistryError> {
         if self.template(name).is_some() {

@@ -1,0 +1,81 @@
+//! Provisioning templates of an account.
+
+use fleetkey_model::name::TemplateName;
+
+use super::{Account, AccountError};
+use crate::registry::{BuiltinHook, RegistryError, TemplateRecord};
+
+impl Account {
+    /// CreateProvisioningTemplate.
+    ///
+    /// # Errors
+    /// When the name is taken or the body does not parse.
+    pub async fn create_template(
+        &self,
+        name: &TemplateName,
+        body: &str,
+        enabled: bool,
+        hook: Option<BuiltinHook>,
+    ) -> Result<(), AccountError> {
+        let now = self.clock.now();
+        self.commit(|registry| registry.plan_create_template(name, body, enabled, hook, now))
+            .await
+    }
+
+    /// UpdateProvisioningTemplate: opens or closes the template.
+    ///
+    /// # Errors
+    /// When the template does not exist.
+    pub async fn set_template_enabled(&self, name: &TemplateName, enabled: bool) -> Result<(), AccountError> {
+        self.update_template(name, |template| template.enabled = enabled)
+            .await
+    }
+
+    /// UpdateProvisioningTemplate: sets or removes the hook.
+    ///
+    /// # Errors
+    /// When the template does not exist.
+    pub async fn set_template_hook(
+        &self,
+        name: &TemplateName,
+        hook: Option<BuiltinHook>,
+    ) -> Result<(), AccountError> {
+        self.update_template(name, |template| template.hook = hook).await
+    }
+
+    /// CreateProvisioningTemplateVersion with `setAsDefault`: replaces the body.
+    ///
+    /// # Errors
+    /// When the template does not exist or the body does not parse.
+    pub async fn replace_template(&self, name: &TemplateName, body: &str) -> Result<(), AccountError> {
+        self.update_template(name, |template| body.clone_into(&mut template.body))
+            .await
+    }
+
+    /// DescribeProvisioningTemplate.
+    ///
+    /// # Errors
+    /// When the template does not exist.
+    pub fn describe_template(&self, name: &TemplateName) -> Result<TemplateRecord, AccountError> {
+        let found = self.store.read().template(name).cloned();
+        found.ok_or_else(|| RegistryError::NoSuchTemplate(name.clone()).into())
+    }
+
+    /// DeleteProvisioningTemplate.
+    ///
+    /// # Errors
+    /// When the template does not exist.
+    pub async fn delete_template(&self, name: &TemplateName) -> Result<(), AccountError> {
+        self.commit(|registry| registry.plan_delete_template(name)).await
+    }
+
+    async fn update_template(
+        &self,
+        name: &TemplateName,
+        edit: impl FnOnce(&mut TemplateRecord),
+    ) -> Result<(), AccountError> {
+        let now = self.clock.now();
+        self.commit(|registry| registry.plan_update_template(name, now, edit))
+            .await
+    }
+}

@@ -1,0 +1,170 @@
+//! Things, thing groups and thing types of an account, and the certificates attached to things.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetkey_model::certificate::{CertificateId, ThingPrincipalType};
+use fleetkey_model::name::{GroupName, ThingName};
+
+use super::{Account, AccountError};
+use crate::registry::{RegistryError, Thing, ThingTypeName};
+
+impl Account {
+    /// CreateThing.
+    ///
+    /// # Errors
+    /// When a thing of the name has other properties, or a limit is exceeded.
+    pub async fn create_thing(
+        &self,
+        name: &ThingName,
+        type_name: Option<ThingTypeName>,
+        attributes: BTreeMap<String, String>,
+    ) -> Result<(), AccountError> {
+        let now = self.clock.now();
+        self.commit(|registry| registry.plan_create_thing(name, type_name, attributes, now))
+            .await
+    }
+
+    /// UpdateThing: replaces the attributes, or merges them.
+    ///
+    /// # Errors
+    /// When the thing does not exist or a limit is exceeded.
+    pub async fn update_thing(
+        &self,
+        name: &ThingName,
+        attributes: &BTreeMap<String, String>,
+        merge: bool,
+    ) -> Result<(), AccountError> {
+        self.commit(|registry| registry.plan_update_thing(name, attributes, merge))
+            .await
+    }
+
+    /// DeleteThing.
+    ///
+    /// # Errors
+    /// When the thing does not exist or has certificates.
+    pub async fn delete_thing(&self, name: &ThingName) -> Result<(), AccountError> {
+        self.commit(|registry| registry.plan_delete_thing(name)).await
+    }
+
+    /// DescribeThing.
+    ///
+    /// # Errors
+    /// When the thing does not exist.
+    pub fn describe_thing(&self, name: &ThingName) -> Result<Thing, AccountError> {
+        let found = self.store.read().thing(name).cloned();
+        found.ok_or_else(|| RegistryError::NoSuchThing(name.clone()).into())
+    }
+
+    /// ListThings: up to `limit` in the order of their names, those after `after`.
+    pub fn list_things(&self, after: Option<&ThingName>, limit: usize) -> Vec<Thing> {
+        self.store
+            .read()
+            .things_after(after)
+            .take(limit)
+            .cloned()
+            .collect()
+    }
+
+    /// ListThingPrincipals.
+    ///
+    /// # Errors
+    /// When the thing does not exist.
+    pub fn list_thing_principals(&self, name: &ThingName) -> Result<BTreeSet<CertificateId>, AccountError> {
+        let registry = self.store.read();
+        match registry.thing(name) {
+            Some(_) => Ok(registry.principals_of(name).clone()),
+            None => Err(RegistryError::NoSuchThing(name.clone()).into()),
+        }
+    }
+
+    /// ListPrincipalThings, with how each is attached.
+    ///
+    /// # Errors
+    /// When the certificate does not exist.
+    pub fn list_principal_things(
+        &self,
+        id: &CertificateId,
+    ) -> Result<BTreeMap<ThingName, ThingPrincipalType>, AccountError> {
+        Ok(self.describe_certificate(id)?.things)
+    }
+
+    /// AttachThingPrincipal.
+    ///
+    /// # Errors
+    /// When one of them does not exist, or an exclusive attachment stands against it.
+    pub async fn attach_thing_principal(
+        &self,
+        thing: &ThingName,
+        id: &CertificateId,
+        kind: ThingPrincipalType,
+    ) -> Result<(), AccountError> {
+        self.commit(|registry| registry.plan_attach_thing_principal(thing, id, kind))
+            .await
+    }
+
+    /// DetachThingPrincipal.
+    ///
+    /// # Errors
+    /// When one of them does not exist.
+    pub async fn detach_thing_principal(
+        &self,
+        thing: &ThingName,
+        id: &CertificateId,
+    ) -> Result<(), AccountError> {
+        self.commit(|registry| registry.plan_detach_thing_principal(thing, id))
+            .await
+    }
+
+    /// CreateThingGroup.
+    ///
+    /// # Errors
+    /// When the parent does not exist, or the name has another parent.
+    pub async fn create_thing_group(
+        &self,
+        name: &GroupName,
+        parent: Option<GroupName>,
+    ) -> Result<(), AccountError> {
+        let now = self.clock.now();
+        self.commit(|registry| registry.plan_create_group(name, parent, now))
+            .await
+    }
+
+    /// DeleteThingGroup.
+    ///
+    /// # Errors
+    /// When the group does not exist or has child groups.
+    pub async fn delete_thing_group(&self, name: &GroupName) -> Result<(), AccountError> {
+        self.commit(|registry| registry.plan_delete_group(name)).await
+    }
+
+    /// AddThingToThingGroup.
+    ///
+    /// # Errors
+    /// When one of them does not exist or the thing is in ten groups.
+    pub async fn add_thing_to_group(&self, name: &ThingName, group: &GroupName) -> Result<(), AccountError> {
+        self.commit(|registry| registry.plan_add_to_group(name, group))
+            .await
+    }
+
+    /// RemoveThingFromThingGroup.
+    ///
+    /// # Errors
+    /// When one of them does not exist.
+    pub async fn remove_thing_from_group(
+        &self,
+        name: &ThingName,
+        group: &GroupName,
+    ) -> Result<(), AccountError> {
+        self.commit(|registry| registry.plan_remove_from_group(name, group))
+            .await
+    }
+
+    /// CreateThingType.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn create_thing_type(&self, name: &ThingTypeName) -> Result<(), AccountError> {
+        self.commit(|registry| Ok(registry.plan_create_thing_type(name)))
+            .await
+    }
+}
