@@ -8,7 +8,7 @@
 //! - [`packet`]: one type a packet, equal for both versions
 //! - [`property`]: the properties of MQTT 5
 //! - [`codec`]: bytes to packets and back, and the encode-once form for fan-out
-//! - `session`: a client's session and its outbox, which survives connections
+//! - [`session`]: a client's session and its outbox, which survives connections
 //! - `link` (feature `io`): one connection over a tokio stream, and a simple client
 
 #![forbid(unsafe_code)]
@@ -16,6 +16,7 @@
 pub mod codec;
 pub mod packet;
 pub mod property;
+pub mod session;
 
 mod reason;
 mod text;
