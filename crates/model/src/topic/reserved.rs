@@ -73,6 +73,11 @@ pub enum ReservedTopic {
 }
 
 impl ReservedTopic {
+    /// Every client's connecting; client ids may contain slashes.
+    pub const ALL_CONNECTED: &'static str = "$aws/events/presence/connected/#";
+    /// Every client's going.
+    pub const ALL_DISCONNECTED: &'static str = "$aws/events/presence/disconnected/#";
+
     /// Reads a topic; `None` when it is none of these.
     pub fn parse(topic: &str) -> Option<Self> {
         let rest = topic.strip_prefix("$aws/")?;
