@@ -1,1 +1,21 @@
-//! To be written.
+//! The operator's side of a fleet: the documents that an account needs, setting it up, and the attested retirement
+//! of old certificates.
+//!
+//! The account is reached only through [`control_plane::ControlPlane`], shaped like the AWS API, and through MQTT:
+//! nothing here knows whether it is AWS or the local IoT Core. Not here: the agent's side of a rotation, the command
+//! line, and reading the clock (time is an argument).
+//!
+//! # Modules
+//! - [`documents`]: policies and provisioning templates, as pure functions
+//! - [`control_plane`]: the operations of AWS IoT that the rest needs, as a trait
+//! - [`setup`]: makes an account ready for a fleet; run again, it changes nothing
+//! - [`controller`]: retires an old certificate after the broker has witnessed its successor in use
+//! - [`files`]: writing small files so that they survive a power cut
+
+#![forbid(unsafe_code)]
+
+pub mod control_plane;
+pub mod controller;
+pub mod documents;
+pub mod files;
+pub mod setup;
