@@ -1,1 +1,211 @@
-//! stub
+//! Small files that survive a power cut: temporary file with its final mode → fsync → rename → fsync the directory.
+//!
+//! Blocking; async callers go through `spawn_blocking`. One process owns a directory at a time ([`Lock`]).
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The mode of a file that only its owner may read: private keys, the ledger.
+pub const PRIVATE: u32 = 0o600;
+/// The mode of a file that everybody may read: certificates.
+pub const PUBLIC: u32 = 0o644;
+
+/// An operation on a file that failed, with the file.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {path}: {source}", path = path.display())]
+pub struct FileError {
+    /// For example `write` or `lock`.
+    pub action: &'static str,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl FileError {
+    pub(crate) fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Puts `content` at `path`, whole or not at all; the file has `mode` from its first moment.
+///
+/// # Errors
+/// When any step fails; what was at `path` is then still there.
+pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
+    let temporary = temporary(path);
+    let failed = |source| FileError::new("write", path, source);
+    // A crash may have left one behind; it is nobody's.
+    remove(&temporary)?;
+    let written = write_new(&temporary, content, mode).and_then(|()| std::fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written.map_err(failed)?;
+    sync_parent(path)
+}
+
+/// Removes a file for good; one that is not there is removed already.
+///
+/// # Errors
+/// When it is there and cannot be removed.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match std::fs::remove_file(path) {
+        Ok(()) => sync_parent(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(FileError::new("remove", path, error)),
+    }
+}
+
+/// Moves a directory or file, durably.
+///
+/// # Errors
+/// When it cannot be moved.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    std::fs::rename(from, to).map_err(|error| FileError::new("rename", from, error))?;
+    sync_parent(to)
+}
+
+/// Makes a directory and its parents for its owner alone; one that is there is left as it is.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_directory(path: &Path) -> Result<(), FileError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| FileError::new("make directory", path, error))?;
+    sync_parent(path)
+}
+
+/// The content of a file; `None` when there is none.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    match std::fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::new("read", path, error)),
+    }
+}
+
+/// The exclusive use of a directory, until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the directory.
+    ///
+    /// # Errors
+    /// When another process has it (`WouldBlock`), or the lock file cannot be made.
+    pub fn take(directory: &Path) -> Result<Self, FileError> {
+        let path = directory.join(".lock");
+        let failed = |error| FileError::new("lock", &path, error);
+        let options = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(PRIVATE)
+            .open(&path);
+        let file = options.map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+            Err(TryLockError::WouldBlock) => Err(failed(io::Error::new(
+                io::ErrorKind::WouldBlock,
+                "another process uses the directory",
+            ))),
+        }
+    }
+}
+
+fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// `.NAME.tmp` beside the file.
+fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.tmp"))
+}
+
+fn sync_parent(path: &Path) -> Result<(), FileError> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let synced = File::open(parent).and_then(|directory| directory.sync_all());
+    synced.map_err(|error| FileError::new("sync", parent, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_keeps_its_mode() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
+        write(&path, b"one", PRIVATE).unwrap();
+        write(&path, b"two", PRIVATE).unwrap();
+        assert_eq!(read(&path).unwrap().as_deref(), Some(&b"two"[..]));
+        assert_eq!(mode(&path), 0o600);
+        let names: Vec<_> = std::fs::read_dir(directory.path()).unwrap().collect();
+        assert_eq!(names.len(), 1);
+    }
+
+    #[test]
+    fn a_temporary_file_left_by_a_crash_is_no_obstacle() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
+        std::fs::write(temporary(&path), b"torn").unwrap();
+        write(&path, b"whole", PRIVATE).unwrap();
+        assert_eq!(read(&path).unwrap().as_deref(), Some(&b"whole"[..]));
+    }
+
+    #[test]
+    fn an_error_names_the_file_and_leaves_no_temporary() {
+        let directory = tempfile::tempdir().unwrap();
+        let occupied = directory.path().join("taken");
+        make_directory(&occupied.join("inside")).unwrap();
+        let error = write(&occupied, b"x", PUBLIC).unwrap_err();
+        assert!(error.to_string().contains("taken"), "{error}");
+        assert!(!temporary(&occupied).exists());
+    }
+
+    #[test]
+    fn a_directory_has_one_owner_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Lock::take(directory.path()).unwrap();
+        let refused = Lock::take(directory.path()).unwrap_err();
+        assert_eq!(refused.source.kind(), io::ErrorKind::WouldBlock);
+        drop(first);
+        Lock::take(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_there_is_read_as_nothing_and_removed_already() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("none");
+        assert!(read(&path).unwrap().is_none());
+        remove(&path).unwrap();
+    }
+}
