@@ -1,1 +1,1 @@
-//! stub
+//! The attested retirement of old certificates: to be written.

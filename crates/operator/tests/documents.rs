@@ -4,6 +4,7 @@
 
 use fleetkey_model::arn::Scope;
 use fleetkey_model::name::{ClientId, TemplateName, ThingName};
+use fleetkey_model::template::Template;
 use fleetkey_model::topic::{FleetTopic, Format, Leg, ReservedTopic, TopicRoot};
 use fleetkey_operator::documents::{Fleet, Names};
 use fleetkey_policy::{Action, Context, PolicyDocument, Request, evaluate};
@@ -339,6 +340,18 @@ fn at(template: &str, pointer: &str) -> String {
     match value.pointer(pointer) {
         Some(Value::String(text)) => text.clone(),
         other => other.map(Value::to_string).unwrap_or_default(),
+    }
+}
+
+#[test]
+fn every_template_is_one_that_the_service_takes() {
+    let fleet = fleet();
+    for body in [
+        fleet.claim_template(),
+        fleet.rotation_template(),
+        fleet.recovery_template(),
+    ] {
+        assert_eq!(Template::parse(&body).map(drop), Ok(()));
     }
 }
 

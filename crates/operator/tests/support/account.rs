@@ -88,7 +88,7 @@ impl Account {
     }
 }
 
-fn missing(what: impl ToString) -> ApiError {
+fn missing(what: &impl ToString) -> ApiError {
     ApiError::NotFound(what.to_string())
 }
 
