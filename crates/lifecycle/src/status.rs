@@ -62,6 +62,8 @@ pub struct Status {
     pub due: Option<Timestamp>,
     /// Whether the live session is connected.
     pub connected: bool,
+    /// Whether other programs have the committed identity's files.
+    pub exported: bool,
     /// Why nothing moves, if nothing does.
     pub blocked: Option<String>,
     /// Rotations that failed in a row.

@@ -61,6 +61,7 @@ impl Machine {
             rotation: rotation.or(retiring).cloned(),
             due: self.due().map(|(due, _)| due),
             connected: self.link.is_some(),
+            exported: record.current.is_some() && self.exported == record.current,
             blocked: self.blocked.clone(),
             failures: record.failures,
         }
