@@ -16,6 +16,10 @@ from conformance.process import Process
 # The binary under test; `./test` sets it.
 BINARY = Path(os.environ.get("FLEETKEY_BIN", "target/debug/fleetkey"))
 
+# The templates that `--setup` makes.
+CLAIM_TEMPLATE = "CertRotationTemplate"
+ROTATION_TEMPLATE = "CertRotationTemplate-rotate"
+
 
 class Identity(NamedTuple):
     """A certificate, its key, and the client id it connects with first of all."""
@@ -79,11 +83,8 @@ class Core:
     def claim(self, suffix):
         """The claim certificate under a client id of its own."""
         files = self.data / "claim"
-        return Identity(f"claim-{suffix}", files / "claim.cert.pem", files / "claim.key.pem")
+        return Identity(f"claim~{suffix}", files / "certificate.pem", files / "key.pem")
 
-    def template(self, role="claim"):
-        """The name of the claim, rotation or recovery template."""
-        return json.loads((self.data / "config.json").read_text())["templates"][role]
 
 
 def telemetry(thing):

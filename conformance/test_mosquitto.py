@@ -55,6 +55,12 @@ class OwnTopics(MosquittoTest):
         self.publish(agent(self.one), topic, "42")
         self.assertEqual(observer.message(), (topic, 1, "42"))
 
+    def test_a_wildcard_below_its_own_topic_is_granted(self):
+        below = telemetry(self.one.client_id).replace("telemetry", "#")
+        observer = self.subscriber(self.one, below).ready()
+        self.publish(agent(self.one), telemetry(self.one.client_id), "below")
+        self.assertEqual(observer.message()[2], "below")
+
     def test_qos_0_is_delivered_too(self):
         topic = telemetry(self.one.client_id)
         observer = self.subscriber(self.one, topic).ready()

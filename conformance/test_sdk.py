@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 from conformance import fleet
-from conformance.fleet import Core, Identity, telemetry
+from conformance.fleet import CLAIM_TEMPLATE, ROTATION_TEMPLATE, Core, Identity, telemetry
 from conformance.process import BOUND
 from conformance.sdk import Mqtt5, Mqtt311, Mqtt311RequestResponse, Refused, Rejection, unique
 
@@ -68,9 +68,27 @@ class SdkTest(unittest.TestCase):
 
     def test_a_token_that_nobody_issued_is_rejected(self):
         with self.claim() as claim, self.assertRaises(Rejection) as answer:
-            claim.identity().register(self.core.template(), "made up", fleet.parameters(unique("token")))
+            claim.identity().register(CLAIM_TEMPLATE, "made up", fleet.parameters(unique("token")))
         self.assertEqual(answer.exception.status_code, 400)
         self.assertEqual(answer.exception.error_code, "InvalidCertificateOwnershipToken")
+
+    def test_a_device_rotates_and_goes_on_with_the_new_certificate(self):
+        device = self.core.provision(unique("rotating"))
+        csr, key = self.csr(device.client_id)
+        with self.client(self.core, device, self.alpn) as connection:
+            provisioning = connection.identity()
+            issued = provisioning.create_from_csr(csr)
+            self.register(provisioning, issued, device.client_id, ROTATION_TEMPLATE)
+        self.hears_itself(self.store(device.client_id, issued, key))
+
+    def test_a_device_cannot_register_a_certificate_for_somebody_elses_thing(self):
+        device, victim = self.core.provision(unique("thief")), self.core.provision(unique("victim"))
+        with self.client(self.core, device, self.alpn) as connection:
+            provisioning = connection.identity()
+            issued = provisioning.create_keys()
+            with self.assertRaises(Rejection) as answer:
+                self.register(provisioning, issued, victim.client_id, ROTATION_TEMPLATE)
+        self.assertEqual(answer.exception.status_code, 403)
 
     def test_another_things_topic_is_refused(self):
         device = self.core.provision(unique("own"))
@@ -82,9 +100,9 @@ class SdkTest(unittest.TestCase):
     def claim(self):
         return self.client(self.core, self.core.claim(unique("sdk")), self.alpn)
 
-    def register(self, provisioning, issued, serial):
+    def register(self, provisioning, issued, serial, template=CLAIM_TEMPLATE):
         answer = provisioning.register(
-            self.core.template(), issued.certificate_ownership_token, fleet.parameters(serial))
+            template, issued.certificate_ownership_token, fleet.parameters(serial))
         self.assertEqual(answer.thing_name, serial)
         self.assertIsInstance(answer.device_configuration, dict)
 
