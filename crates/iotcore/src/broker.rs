@@ -1,0 +1,152 @@
+//! The MQTT broker: what it knows, and the way of a message through it.
+//!
+//! One task a connection ([`connection`]); a message is routed by whoever published it straight into the queues
+//! of its receivers ([`route`]), whose own tasks send it. Locks are taken in this order and never held across an
+//! await: clients, one session, subscription tree, the sessions file's batch.
+//!
+//! # Modules
+//! - [`admission`]: CONNECT: who may come in, as what
+//! - [`authority`]: what a connection may do
+//! - [`clients`]: client ids, their sessions, takeover
+//! - [`connection`]: the life of one connection
+//! - [`table`]: who is connected
+//! - [`route`], [`trie`], [`message`], [`session`], [`retained`]: the way of a message
+//! - [`watch`]: what happens without a packet: expiry, revocation
+//!
+//! Not here: TLS, the registry, the rules of the wire (`fleetkey_mqtt`).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use fleetkey_model::arn::Scope;
+use fleetkey_model::time::Timestamp;
+use fleetkey_model::topic::Matching;
+
+pub use close::DisconnectReason;
+pub use table::ConnectionInfo;
+
+pub(crate) use admission::Guest;
+pub(crate) use close::Close;
+pub(crate) use connection::serve;
+pub(crate) use watch::watch;
+
+use crate::clock::Clock;
+use crate::events::{Event, Subject};
+use crate::faults::Faults;
+use crate::limits::{Limits, Switches};
+use crate::provisioning::ProvisioningApi;
+use crate::sessions::{Loaded, Sessions};
+use crate::store::Store;
+
+use authority::Authority;
+use clients::Clients;
+use message::Message;
+use retained::Retained;
+use route::Subscriber;
+use table::Table;
+use trie::Trie;
+
+mod admission;
+mod authority;
+mod clients;
+mod close;
+mod connection;
+mod link;
+mod message;
+mod provision;
+mod retained;
+mod route;
+mod session;
+mod table;
+mod trie;
+mod watch;
+mod wire;
+
+/// What the broker is made of.
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) scope: Scope,
+    pub(crate) switches: Switches,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) provisioning: ProvisioningApi,
+    pub(crate) faults: Faults,
+    pub(crate) sessions: Sessions,
+    pub(crate) limits: Limits,
+    pub(crate) cut_delay: Duration,
+}
+
+/// Everything that connections share.
+pub(crate) struct Broker {
+    authority: Authority,
+    clock: Arc<dyn Clock>,
+    provisioning: ProvisioningApi,
+    faults: Faults,
+    sessions: Sessions,
+    limits: Limits,
+    cut_delay: Duration,
+    tree: RwLock<Trie<u64, Subscriber>>,
+    clients: Mutex<Clients>,
+    table: Mutex<Table>,
+    retained: RwLock<Retained>,
+    ids: AtomicU64,
+}
+
+impl Broker {
+    /// A broker that goes on where `loaded` ends.
+    pub(crate) fn new(parts: Parts, loaded: Loaded) -> Arc<Self> {
+        let broker = Self {
+            authority: Authority {
+                store: parts.store,
+                scope: parts.scope,
+                switches: parts.switches,
+            },
+            clock: parts.clock,
+            provisioning: parts.provisioning,
+            faults: parts.faults,
+            sessions: parts.sessions,
+            limits: parts.limits,
+            cut_delay: parts.cut_delay,
+            tree: RwLock::new(Trie::new(Matching::Aws)),
+            clients: Mutex::default(),
+            table: Mutex::default(),
+            retained: RwLock::default(),
+            ids: AtomicU64::new(1),
+        };
+        broker.restore(loaded);
+        Arc::new(broker)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn switches(&self) -> &Switches {
+        &self.authority.switches
+    }
+
+    /// A number that nothing else in this run has.
+    fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Publishes a lifecycle event. Nobody waits for it to be durable.
+    fn announce(&self, subject: Subject<'_>, event: Event<'_>) {
+        if let Some((topic, payload)) = event.render(subject) {
+            self.route(Message::internal(topic, payload));
+        }
+    }
+}
+
+/// Takes a lock whoever panicked with it before: no invariant here spans a panic.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

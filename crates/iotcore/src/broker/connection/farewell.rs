@@ -1,0 +1,108 @@
+//! The beginning and the end of a connection as others see it: presence events, the will, the session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetkey_mqtt::{Disconnect, Packet, Property, Publish, Version, Will};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+
+use super::Connection;
+use crate::broker::admission::Guest;
+use crate::broker::message::Message;
+use crate::broker::session::Session;
+use crate::broker::{Broker, Close};
+use crate::events::{Event, Subject};
+
+/// How long a last packet may take to leave.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(super) fn announce_arrival(&mut self, guest: &Guest) {
+        tracing::info!(client = %self.info.client_id, certificate = %self.info.certificate.short(),
+            version = %self.version, "connected");
+        let event = Event::Connected {
+            ip: guest.source,
+            version: self.version_number,
+        };
+        self.announce(event);
+    }
+
+    /// Publishes an event about this connection.
+    pub(super) fn announce(&mut self, event: Event<'_>) {
+        let broker = self.broker.clone();
+        let info = self.info.clone();
+        let subject = Subject {
+            client: &info.client_id,
+            thing: self.rights.exclusive_thing(),
+            certificate: &info.certificate,
+            session: &info.session_identifier,
+            at: broker.now(),
+        };
+        broker.announce(subject, event);
+    }
+
+    /// Ends the connection: frees its place first, then tells the others, then the client.
+    pub(super) async fn say_goodbye(&mut self, close: Close) {
+        tracing::info!(client = %self.info.client_id, reason = close.reason.as_str(), "disconnected");
+        self.broker.leave(&self.link);
+        self.broker
+            .close_session(&self.session, &self.link, self.final_expiry);
+        if let Some(will) = self.will.take().filter(|_| close.will) {
+            send_will(&self.broker, &self.session, will);
+        }
+        let event = Event::Disconnected {
+            reason: close.reason,
+            version: self.version_number,
+        };
+        self.announce(event);
+        if let (Some(code), Version::V5) = (close.code, self.version) {
+            self.send(&Packet::Disconnect(Disconnect::new(code)));
+        }
+        if close.code.is_some() {
+            // A client that does not listen is closed on all the same.
+            let _ = timeout(LAST_WORDS, self.wire.close()).await;
+        }
+    }
+}
+
+/// Publishes the will, now or after its delay unless the client is back by then (MQTT 5 §3.1.3.2.2).
+fn send_will(broker: &Arc<Broker>, session: &Arc<Session>, will: Will) {
+    let delay = Duration::from_secs(u64::from(will.properties.will_delay().unwrap_or(0)));
+    let longest = session.lock().expiry;
+    let delay = delay.min(longest);
+    if delay.is_zero() {
+        publish_will(broker, will);
+        return;
+    }
+    let (broker, session) = (broker.clone(), session.clone());
+    tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        let back = session.lock().link().is_some();
+        if !back {
+            publish_will(&broker, will);
+        }
+    });
+}
+
+fn publish_will(broker: &Broker, will: Will) {
+    let expires_at = will.properties.iter().find_map(|property| match property {
+        Property::MessageExpiryInterval(seconds) => Some(broker.expiry_from_now(*seconds)),
+        _ => None,
+    });
+    let publish = Publish {
+        dup: false,
+        qos: will.qos,
+        retain: will.retain,
+        topic: will.topic,
+        packet_id: None,
+        payload: will.payload,
+        properties: will.properties,
+    };
+    let message = Message::new(publish, expires_at);
+    if message.retain {
+        broker.retain(&message);
+    }
+    // Nobody waits for a will to be durable.
+    broker.route(message);
+}

@@ -1,0 +1,66 @@
+//! What a local IoT Core is told when it starts. Checked by whoever reads it from flags or files; nothing here is
+//! read from the environment.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::limits::{Limits, Switches};
+use crate::provisioning::ProvisioningConfig;
+
+/// How to run a local IoT Core.
+#[derive(Clone)]
+pub struct Config {
+    /// Where registry, sessions and CAs live. It is made, for its owner alone, when it does not exist.
+    pub data_dir: PathBuf,
+    /// Names and addresses in the server's certificate, besides localhost, 127.0.0.1 and ::1.
+    pub hosts: Vec<String>,
+    /// How long certificates live that the local IoT Core issues; `None` is AWS's end in 2049.
+    pub device_validity: Option<Duration>,
+    /// AWS's limits, or others.
+    pub limits: Limits,
+    /// Behaviour that AWS leaves open.
+    pub switches: Switches,
+    /// How long a connection outlives its certificate's ACTIVE status. AWS: "a few minutes"; default: not at all.
+    pub cut_delay: Duration,
+    /// Quotas of Fleet Provisioning, and a hook besides those of the templates.
+    pub provisioning: ProvisioningConfig,
+    /// How often expiry is looked for: of sessions, certificates in use, retained messages. Default 1 s.
+    pub sweep_every: Duration,
+}
+
+impl Config {
+    /// AWS's behaviour, with everything in `data_dir`.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            hosts: Vec::new(),
+            device_validity: None,
+            limits: Limits::default(),
+            switches: Switches::default(),
+            provisioning: ProvisioningConfig::default(),
+            cut_delay: Duration::ZERO,
+            sweep_every: Duration::from_secs(1),
+        }
+    }
+
+    pub(crate) fn sessions_file(&self) -> PathBuf {
+        self.data_dir.join("sessions.redb")
+    }
+
+    pub(crate) fn registry_file(&self) -> PathBuf {
+        self.data_dir.join("registry.redb")
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("data_dir", &self.data_dir)
+            .field("hosts", &self.hosts)
+            .field("device_validity", &self.device_validity)
+            .field("limits", &self.limits)
+            .field("switches", &self.switches)
+            .finish_non_exhaustive()
+    }
+}

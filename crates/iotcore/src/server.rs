@@ -1,0 +1,305 @@
+//! A running local IoT Core: listeners, broker and registry together, and the handle to them.
+//!
+//! Listeners are given, bound by the caller, who decides who can reach them. Not here: flags, signals, printing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetkey_model::arn::Scope;
+use fleetkey_model::name::ClientId;
+use redb::Database;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::account::Account;
+use crate::broker::{Broker, Close, ConnectionInfo, Parts, watch};
+use crate::ca::{Authorities, CaConfig, CaError, ServerResolver};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::faults::Faults;
+use crate::provisioning::ProvisioningApi;
+use crate::sessions::{self, Sessions, SessionsError, Writer};
+use crate::store::{OpenError, Store};
+use crate::tls::{ListenerKind, Tls};
+
+use accept::Acceptor;
+
+mod accept;
+
+/// How long connections may take to say goodbye when the server stops.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// The sockets to serve; `TcpListener::bind` made them.
+#[derive(Debug)]
+pub struct Listeners {
+    /// AWS's 8883: MQTT.
+    pub mqtt: TcpListener,
+    /// AWS's 443: the protocol that ALPN names.
+    pub alpn: TcpListener,
+}
+
+impl Listeners {
+    /// Two ports of the system's choice on 127.0.0.1.
+    ///
+    /// # Errors
+    /// When the system has none.
+    pub async fn loopback() -> io::Result<Self> {
+        Ok(Self {
+            mqtt: TcpListener::bind("127.0.0.1:0").await?,
+            alpn: TcpListener::bind("127.0.0.1:0").await?,
+        })
+    }
+}
+
+/// Storage other than the files of the data directory, for tests that watch or break the disk.
+#[derive(Debug, Default)]
+pub struct Storage {
+    /// In place of `registry.redb`.
+    pub registry: Option<Store>,
+    /// In place of `sessions.redb`.
+    pub sessions: Option<Database>,
+}
+
+/// Where the server listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    /// MQTT.
+    pub mqtt: u16,
+    /// By ALPN.
+    pub alpn: u16,
+}
+
+/// Why a local IoT Core does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be made.
+    #[error("cannot make the data directory {}: {source}", path.display())]
+    DataDir {
+        /// Which directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The registry cannot be opened.
+    #[error(transparent)]
+    Registry(#[from] OpenError),
+    /// The CAs cannot be read or made.
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    /// The sessions cannot be opened.
+    #[error(transparent)]
+    Sessions(#[from] SessionsError),
+    /// TLS cannot be set up.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// A listener is not usable.
+    #[error("listener: {0}")]
+    Listener(io::Error),
+    /// Opening the files died.
+    #[error("opening the data directory died: {0}")]
+    Died(#[from] tokio::task::JoinError),
+}
+
+/// A running local IoT Core. Dropping it stops the server without saying goodbye; [`Handle::shutdown`] is better.
+pub struct Handle {
+    ports: Ports,
+    root_ca: PathBuf,
+    account: Account,
+    faults: Faults,
+    broker: Arc<Broker>,
+    acceptor: Acceptor,
+    tasks: Vec<JoinHandle<()>>,
+    writer: Option<Writer>,
+}
+
+/// Starts a local IoT Core on the files of `config.data_dir`.
+///
+/// # Errors
+/// See [`StartError`]; nothing is left running then.
+pub async fn start(
+    config: Config,
+    listeners: Listeners,
+    clock: Arc<dyn Clock>,
+) -> Result<Handle, StartError> {
+    start_on(config, listeners, clock, Storage::default()).await
+}
+
+/// As [`start`], with storage of the caller's.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_on(
+    config: Config,
+    listeners: Listeners,
+    clock: Arc<dyn Clock>,
+    storage: Storage,
+) -> Result<Handle, StartError> {
+    let ports = Ports {
+        mqtt: listeners.mqtt.local_addr().map_err(StartError::Listener)?.port(),
+        alpn: listeners.alpn.local_addr().map_err(StartError::Listener)?.port(),
+    };
+    let opened = {
+        let (config, clock) = (config.clone(), clock.clone());
+        tokio::task::spawn_blocking(move || open(&config, clock.as_ref(), storage)).await??
+    };
+    let (store, authorities, database) = opened;
+    let scope = Scope::local();
+    let devices = &authorities.devices;
+    let account = Account::new(store.clone(), devices.clone(), clock.clone(), scope.clone());
+    let provisioning = ProvisioningApi::new(
+        store.clone(),
+        devices.clone(),
+        clock.clone(),
+        scope.clone(),
+        config.provisioning,
+    );
+    let resolver = Arc::new(ServerResolver::new(authorities.server.clone(), clock.clone()));
+    let tls = Tls::new(resolver, config.limits.handshake, config.switches.require_sni)?;
+    let (sessions, loaded, writer) = Sessions::start(database)?;
+    let faults = Faults::default();
+    let changes = store.subscribe();
+    let acceptor = Acceptor::new(tls, config.limits.connections);
+    let parts = Parts {
+        store,
+        scope,
+        switches: config.switches,
+        clock,
+        provisioning,
+        faults: faults.clone(),
+        sessions,
+        limits: config.limits,
+        cut_delay: config.cut_delay,
+    };
+    let broker = Broker::new(parts, loaded);
+    let tasks = vec![
+        tokio::spawn(watch(broker.clone(), changes, config.sweep_every)),
+        acceptor.spawn(listeners.mqtt, ListenerKind::Mqtt, broker.clone()),
+        acceptor.spawn(listeners.alpn, ListenerKind::Alpn, broker.clone()),
+    ];
+    Ok(Handle {
+        ports,
+        root_ca: authorities.root_ca_path(),
+        account,
+        faults,
+        broker,
+        acceptor,
+        tasks,
+        writer: Some(writer),
+    })
+}
+
+/// The registry first: its lock keeps a second process away from the rest.
+fn open(
+    config: &Config,
+    clock: &dyn Clock,
+    storage: Storage,
+) -> Result<(Store, Authorities, Database), StartError> {
+    make_private(&config.data_dir).map_err(|source| StartError::DataDir {
+        path: config.data_dir.clone(),
+        source,
+    })?;
+    let store = match storage.registry {
+        Some(store) => store,
+        None => Store::open(&config.registry_file())?,
+    };
+    let ca = CaConfig {
+        hosts: config.hosts.clone(),
+        device_validity: config.device_validity,
+    };
+    let authorities = Authorities::open(&config.data_dir, &ca, clock.now())?;
+    let database = match storage.sessions {
+        Some(database) => database,
+        None => sessions::open(&config.sessions_file())?,
+    };
+    Ok((store, authorities, database))
+}
+
+fn make_private(directory: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(directory)
+}
+
+impl Handle {
+    /// Where the server listens.
+    pub const fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// The name to connect to: it is in the server's certificate.
+    pub const fn endpoint(&self) -> &'static str {
+        "localhost"
+    }
+
+    /// The certificate that clients must trust, a PEM file.
+    pub fn root_ca_path(&self) -> &Path {
+        &self.root_ca
+    }
+
+    /// The control plane.
+    pub const fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The fault switchboard.
+    pub const fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Who is connected now, by client id.
+    pub fn connections(&self) -> Vec<ConnectionInfo> {
+        self.broker.connections()
+    }
+
+    /// Ends the connection of a client id (DeleteConnection: `API_INITIATED_DISCONNECT`, the will is sent); says
+    /// whether there was one.
+    pub fn disconnect(&self, client: &ClientId) -> bool {
+        self.broker.disconnect(client)
+    }
+
+    /// How many topics have a retained message.
+    pub fn retained_count(&self) -> usize {
+        self.broker.retained_count()
+    }
+
+    /// How many persistent or connected sessions there are.
+    pub fn session_count(&self) -> usize {
+        self.broker.session_count()
+    }
+
+    /// Stops: no new connections, every client told (version 5), every session on disk, files closed.
+    pub async fn shutdown(mut self) {
+        self.stop();
+        if tokio::time::timeout(GOODBYE, self.acceptor.idle()).await.is_err() {
+            tracing::warn!("some connections did not end in time");
+        }
+        for task in self.tasks.drain(..) {
+            task.abort();
+            // Its end, not its result: it was told to stop.
+            let _ = task.await;
+        }
+        if let Some(writer) = self.writer.take() {
+            writer.close().await;
+        }
+    }
+
+    fn stop(&self) {
+        self.faults.clear();
+        self.acceptor.stop();
+        self.broker.close_all(Close::SHUTDOWN);
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop();
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}

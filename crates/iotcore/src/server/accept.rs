@@ -1,0 +1,108 @@
+//! From a listening socket to a served connection: places, TLS, and the end of it all.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{Broker, Guest, serve};
+use crate::tls::{ListenerKind, Peer, Tls};
+
+/// How long to wait when the system has no more sockets to give.
+const BREATHER: Duration = Duration::from_millis(50);
+
+/// Lets connections in, up to a number at once.
+pub(super) struct Acceptor {
+    tls: Tls,
+    places: Arc<Semaphore>,
+    count: u32,
+    stopped: CancellationToken,
+}
+
+impl Acceptor {
+    pub(super) fn new(tls: Tls, connections: usize) -> Self {
+        let count = u32::try_from(connections).unwrap_or(u32::MAX).min(1 << 20);
+        Self {
+            tls,
+            places: Arc::new(Semaphore::new(count as usize)),
+            count,
+            stopped: CancellationToken::new(),
+        }
+    }
+
+    /// Serves a listener until [`Acceptor::stop`].
+    pub(super) fn spawn(
+        &self,
+        listener: TcpListener,
+        kind: ListenerKind,
+        broker: Arc<Broker>,
+    ) -> JoinHandle<()> {
+        let (tls, places, stopped) = (self.tls.clone(), self.places.clone(), self.stopped.clone());
+        tokio::spawn(async move {
+            // Beyond the number, clients wait in the listener's backlog.
+            while let Ok(place) = places.clone().acquire_owned().await {
+                let Some(accepted) = stopped.run_until_cancelled(listener.accept()).await else {
+                    return;
+                };
+                match accepted {
+                    Ok((tcp, address)) => {
+                        let (tls, broker, stopped) = (tls.clone(), broker.clone(), stopped.clone());
+                        tokio::spawn(async move {
+                            one(tls, kind, broker, stopped, tcp, address).await;
+                            drop(place);
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(BREATHER).await;
+                    }
+                }
+            }
+        })
+    }
+
+    /// Lets nobody in any more; handshakes under way are dropped.
+    pub(super) fn stop(&self) {
+        self.stopped.cancel();
+    }
+
+    /// Waits until every connection has ended, after [`Acceptor::stop`].
+    pub(super) async fn idle(&self) {
+        // An error means that the semaphore is closed, which nobody does.
+        let _ = self.places.acquire_many(self.count).await;
+    }
+}
+
+async fn one(
+    tls: Tls,
+    kind: ListenerKind,
+    broker: Arc<Broker>,
+    stopped: CancellationToken,
+    tcp: TcpStream,
+    address: SocketAddr,
+) {
+    let Some(accepted) = stopped.run_until_cancelled(tls.accept(tcp, kind)).await else {
+        return;
+    };
+    let Peer {
+        stream,
+        certificate,
+        server_name,
+    } = match accepted {
+        Ok(peer) => peer,
+        Err(error) => {
+            tracing::info!(%address, %error, "connection closed");
+            return;
+        }
+    };
+    let guest = Guest {
+        certificate,
+        source: address.ip(),
+        server_name,
+    };
+    serve(broker, stream, guest, stopped).await;
+}

@@ -1,0 +1,441 @@
+//! A local IoT Core for one test, and clients that do exactly what they are told.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use fleetkey_iotcore::clock::{Clock as _, ManualClock};
+use fleetkey_iotcore::config::Config;
+use fleetkey_iotcore::limits::Limits;
+use fleetkey_iotcore::server::{Handle, Listeners, Storage, start_on};
+use fleetkey_model::certificate::{CertificateId, ThingPrincipalType};
+use fleetkey_model::name::{ClientId, PolicyName, ThingName};
+use fleetkey_model::time::Timestamp;
+use fleetkey_mqtt::{
+    ConnAck, Connect, Packet, PacketId, Publish, QoS, ReasonCode, Subscribe, SubscribeFilter, Version,
+    decode, encode,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// A policy that allows everything.
+pub(crate) const ALL: &str =
+    r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iot:*","Resource":"*"}}"#;
+
+/// What a device of the fleet may do (the shape that the operator ships).
+pub(crate) const DEVICE: &str = r#"{"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Action":"iot:Connect",
+     "Resource":"arn:aws:iot:us-east-1:123456789012:client/${iot:Connection.Thing.ThingName}",
+     "Condition":{"Bool":{"iot:Connection.Thing.IsAttached":"true"}}},
+    {"Effect":"Allow","Action":["iot:Publish","iot:Receive"],
+     "Resource":"arn:aws:iot:us-east-1:123456789012:topic/device/${iot:Connection.Thing.ThingName}/*"},
+    {"Effect":"Allow","Action":"iot:Subscribe",
+     "Resource":"arn:aws:iot:us-east-1:123456789012:topicfilter/device/${iot:Connection.Thing.ThingName}/*"},
+    {"Effect":"Allow","Action":"iot:Publish",
+     "Resource":"arn:aws:iot:us-east-1:123456789012:topic/fleetkey/things/${iot:Connection.Thing.ThingName}/requests"},
+    {"Effect":"Allow","Action":"iot:Receive",
+     "Resource":"arn:aws:iot:us-east-1:123456789012:topic/fleetkey/things/${iot:Connection.Thing.ThingName}/answers"},
+    {"Effect":"Allow","Action":"iot:Subscribe",
+     "Resource":"arn:aws:iot:us-east-1:123456789012:topicfilter/fleetkey/things/${iot:Connection.Thing.ThingName}/answers"}]}"#;
+
+/// No wait of a test that works comes near this.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for `future`; a test that would wait for ever fails instead.
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .unwrap_or_else(|_| panic!("timed out waiting for {what}"))
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+    soon(what, async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// A running local IoT Core with a directory and a clock of its own.
+pub(crate) struct World {
+    handle: Option<Handle>,
+    config: Config,
+    pub(crate) clock: Arc<ManualClock>,
+    dir: TempDir,
+}
+
+/// A certificate and its key.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    pub(crate) id: CertificateId,
+    pub(crate) certificate: Vec<CertificateDer<'static>>,
+    pub(crate) key: Arc<PrivateKeyDer<'static>>,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// Without limits on rates, sweeping often; `adjust` has the last word.
+    pub(crate) async fn with(adjust: impl FnOnce(&mut Config)) -> Self {
+        Self::on(adjust, Storage::default()).await
+    }
+
+    pub(crate) async fn on(adjust: impl FnOnce(&mut Config), storage: Storage) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::new(dir.path().join("data"));
+        config.limits = Limits::unthrottled();
+        config.sweep_every = Duration::from_millis(10);
+        adjust(&mut config);
+        let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
+        let handle = launch(&config, &clock, storage).await;
+        Self {
+            handle: Some(handle),
+            config,
+            clock,
+            dir,
+        }
+    }
+
+    /// Stops the server as it should be stopped, and starts another on the same files.
+    pub(crate) async fn restart(&mut self) {
+        self.handle.take().unwrap().shutdown().await;
+        self.handle = Some(launch(&self.config, &self.clock, Storage::default()).await);
+    }
+
+    pub(crate) async fn stop(mut self) -> TempDir {
+        self.handle.take().unwrap().shutdown().await;
+        self.dir
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        self.handle.as_ref().unwrap()
+    }
+
+    /// A certificate with one policy and no thing.
+    pub(crate) async fn identity(&self, policy: &str) -> Identity {
+        let account = self.handle().account();
+        let minted = account.create_keys_and_certificate(true).await.unwrap();
+        let name = self.policy(policy).await;
+        account.attach_policy(&name, &minted.facts.id).await.unwrap();
+        Identity {
+            id: minted.facts.id,
+            certificate: CertificateDer::pem_slice_iter(minted.pem.as_bytes())
+                .map(Result::unwrap)
+                .collect(),
+            key: Arc::new(
+                PrivateKeyDer::from_pem_slice(minted.private_key.unwrap().expose().as_bytes()).unwrap(),
+            ),
+        }
+    }
+
+    /// A device: a thing, a certificate that belongs to it exclusively, the device policy.
+    pub(crate) async fn device(&self, thing: &str) -> Identity {
+        let identity = self.identity(DEVICE).await;
+        let thing = ThingName::new(thing).unwrap();
+        let account = self.handle().account();
+        account.create_thing(&thing, None, BTreeMap::new()).await.unwrap();
+        account
+            .attach_thing_principal(&thing, &identity.id, ThingPrincipalType::ExclusiveThing)
+            .await
+            .unwrap();
+        identity
+    }
+
+    /// A policy with this document, made at most once.
+    async fn policy(&self, document: &str) -> PolicyName {
+        let hash = CertificateId::of_der(document.as_bytes()).short();
+        let name = PolicyName::new(format!("p-{hash}")).unwrap();
+        let account = self.handle().account();
+        if account.describe_policy(&name).is_err() {
+            account.create_policy(&name, document).await.unwrap();
+        }
+        name
+    }
+
+    pub(crate) async fn tls(&self, identity: Option<&Identity>) -> std::io::Result<TlsStream<TcpStream>> {
+        let port = self.handle().ports().mqtt;
+        self.tls_to(port, identity, &[], &[&rustls::version::TLS13]).await
+    }
+
+    pub(crate) async fn tls_to(
+        &self,
+        port: u16,
+        identity: Option<&Identity>,
+        alpn: &[&str],
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut roots = rustls::RootCertStore::empty();
+        let pem = std::fs::read(self.handle().root_ca_path()).unwrap();
+        roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        // The clock of the server stands where the test put it; the client's verifier asks the system's.
+        let builder =
+            rustls::ClientConfig::builder_with_details(provider, Arc::new(TestTime(self.clock.clone())))
+                .with_protocol_versions(versions)
+                .unwrap()
+                .with_root_certificates(roots);
+        let mut config = match identity {
+            Some(identity) => builder
+                .with_client_auth_cert(identity.certificate.clone(), identity.key.clone_key())
+                .unwrap(),
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
+        tcp.set_nodelay(true)?;
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+    }
+
+    /// Connects and expects to be let in.
+    pub(crate) async fn client(&self, identity: &Identity, connect: Connect) -> Client {
+        match self.try_client(identity, connect).await {
+            Ok((client, connack)) => {
+                assert_eq!(connack.reason, ReasonCode::SUCCESS);
+                client
+            }
+            Err(_) => panic!("closed instead of let in"),
+        }
+    }
+
+    /// Connects; `Err` is a connection closed without CONNACK.
+    pub(crate) async fn try_client(
+        &self,
+        identity: &Identity,
+        connect: Connect,
+    ) -> Result<(Client, ConnAck), Closed> {
+        let stream = soon("TLS", self.tls(Some(identity))).await.map_err(|_| Closed)?;
+        Client::start(stream, connect).await
+    }
+
+    /// A client that hears every lifecycle event.
+    pub(crate) async fn observer(&self, filter: &str) -> Client {
+        let identity = self.identity(ALL).await;
+        let mut client = self.client(&identity, v5("observer")).await;
+        assert_eq!(
+            client.subscribe(filter, QoS::AtLeastOnce).await,
+            ReasonCode::GRANTED_QOS_1
+        );
+        client
+    }
+}
+
+#[derive(Debug)]
+struct TestTime(Arc<ManualClock>);
+
+impl rustls::time_provider::TimeProvider for TestTime {
+    fn current_time(&self) -> Option<rustls::pki_types::UnixTime> {
+        let since_epoch = Duration::from_millis(self.0.now().as_millis());
+        Some(rustls::pki_types::UnixTime::since_unix_epoch(since_epoch))
+    }
+}
+
+async fn launch(config: &Config, clock: &Arc<ManualClock>, storage: Storage) -> Handle {
+    let listeners = Listeners::loopback().await.unwrap();
+    start_on(config.clone(), listeners, clock.clone(), storage)
+        .await
+        .unwrap()
+}
+
+/// The connection was closed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Closed;
+
+/// A client of one connection.
+pub(crate) struct Client {
+    stream: TlsStream<TcpStream>,
+    inbox: BytesMut,
+    version: Version,
+    next_id: u16,
+    /// Messages that came while something else was waited for.
+    messages: Vec<Publish>,
+    pub(crate) auto_ack: bool,
+}
+
+pub(crate) fn v311(client: &str) -> Connect {
+    Connect::new(Version::V311, client)
+}
+
+pub(crate) fn v5(client: &str) -> Connect {
+    Connect::new(Version::V5, client)
+}
+
+pub(crate) fn client_id(text: &str) -> ClientId {
+    ClientId::new(text).unwrap()
+}
+
+impl Client {
+    pub(crate) async fn start(
+        stream: TlsStream<TcpStream>,
+        connect: Connect,
+    ) -> Result<(Self, ConnAck), Closed> {
+        let mut client = Self {
+            stream,
+            inbox: BytesMut::new(),
+            version: connect.version,
+            next_id: 0,
+            messages: Vec::new(),
+            auto_ack: true,
+        };
+        client.send(&Packet::Connect(Box::new(connect))).await;
+        match client.packet().await {
+            Some(Packet::ConnAck(connack)) => Ok((client, connack)),
+            Some(other) => panic!("{other:?} instead of CONNACK"),
+            None => Err(Closed),
+        }
+    }
+
+    pub(crate) fn id(&mut self) -> PacketId {
+        self.next_id += 1;
+        PacketId::new(self.next_id).unwrap()
+    }
+
+    pub(crate) async fn send(&mut self, packet: &Packet) {
+        let mut out = BytesMut::new();
+        encode(packet, self.version, &mut out).unwrap();
+        self.send_bytes(&out).await;
+    }
+
+    /// A server that has closed already is noticed when reading.
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes).await;
+        let _ = self.stream.flush().await;
+    }
+
+    /// The next packet; `None` when the server has closed.
+    pub(crate) async fn packet(&mut self) -> Option<Packet> {
+        soon("a packet", self.read_packet()).await
+    }
+
+    async fn read_packet(&mut self) -> Option<Packet> {
+        loop {
+            let limits = fleetkey_mqtt::Limits { max_packet: 1 << 20 };
+            if let Some(packet) = decode(&mut self.inbox, self.version, &limits).unwrap() {
+                return Some(packet);
+            }
+            match self.stream.read_buf(&mut self.inbox).await {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// The next packet that is no message; messages are kept for [`Client::message`].
+    pub(crate) async fn answer(&mut self) -> Option<Packet> {
+        loop {
+            match self.packet().await? {
+                Packet::Publish(publish) => self.keep(publish).await,
+                other => return Some(other),
+            }
+        }
+    }
+
+    async fn keep(&mut self, publish: Publish) {
+        if let (true, Some(id)) = (self.auto_ack, publish.packet_id) {
+            self.send(&Packet::PubAck(fleetkey_mqtt::PubAck::new(id))).await;
+        }
+        self.messages.push(publish);
+    }
+
+    /// The next message.
+    pub(crate) async fn message(&mut self) -> Publish {
+        while self.messages.is_empty() {
+            match self.packet().await {
+                Some(Packet::Publish(publish)) => self.keep(publish).await,
+                other => panic!("{other:?} instead of a message"),
+            }
+        }
+        self.messages.remove(0)
+    }
+
+    /// Subscribes to one filter; the reason that it was given.
+    pub(crate) async fn subscribe(&mut self, filter: &str, qos: QoS) -> ReasonCode {
+        let packet = Packet::Subscribe(Subscribe {
+            packet_id: self.id(),
+            filters: vec![SubscribeFilter::new(filter, qos)],
+            properties: Default::default(),
+        });
+        self.send(&packet).await;
+        match self.answer().await {
+            Some(Packet::SubAck(ack)) => ack.reasons[0],
+            other => panic!("{other:?} instead of SUBACK"),
+        }
+    }
+
+    /// A QoS 1 PUBLISH without waiting for its answer.
+    pub(crate) async fn send_publish(&mut self, topic: &str, payload: impl Into<Bytes>) -> PacketId {
+        let mut publish = Publish::new(topic, payload);
+        let id = self.id();
+        publish.qos = QoS::AtLeastOnce;
+        publish.packet_id = Some(id);
+        self.send(&Packet::Publish(publish)).await;
+        id
+    }
+
+    /// Publishes at QoS 1; the reason of the PUBACK, `Closed` when the server closed instead.
+    pub(crate) async fn publish(
+        &mut self,
+        topic: &str,
+        payload: impl Into<Bytes>,
+    ) -> Result<ReasonCode, Closed> {
+        let id = self.send_publish(topic, payload).await;
+        match self.answer().await {
+            Some(Packet::PubAck(ack)) => {
+                assert_eq!(ack.packet_id, id);
+                Ok(ack.reason)
+            }
+            Some(other) => panic!("{other:?} instead of PUBACK"),
+            None => Err(Closed),
+        }
+    }
+
+    /// Waits until the server closes; the reason of its DISCONNECT, if it sent one.
+    pub(crate) async fn closed(&mut self) -> Option<ReasonCode> {
+        let mut reason = None;
+        while let Some(packet) = self.answer().await {
+            match packet {
+                Packet::Disconnect(disconnect) => reason = Some(disconnect.reason),
+                other => panic!("{other:?} instead of the end"),
+            }
+        }
+        reason
+    }
+
+    /// Whether the connection still answers; also a barrier: everything sent before has been dealt with.
+    pub(crate) async fn ping(&mut self) {
+        self.send(&Packet::PingReq).await;
+        assert_eq!(self.answer().await, Some(Packet::PingResp));
+    }
+
+    /// Leaves without DISCONNECT.
+    pub(crate) async fn vanish(mut self) {
+        let _ = self.stream.shutdown().await;
+    }
+
+    /// Leaves with DISCONNECT.
+    pub(crate) async fn leave(mut self) {
+        let bye = fleetkey_mqtt::Disconnect::new(ReasonCode::NORMAL_DISCONNECTION);
+        self.send(&Packet::Disconnect(bye)).await;
+        assert_eq!(self.closed().await, None);
+    }
+
+    /// The next message as JSON, with its topic.
+    pub(crate) async fn event(&mut self) -> (String, serde_json::Value) {
+        let message = self.message().await;
+        (
+            message.topic.to_string(),
+            serde_json::from_slice(&message.payload).unwrap(),
+        )
+    }
+}
