@@ -14,6 +14,8 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+#[cfg(feature = "io")]
+pub mod link;
 pub mod packet;
 pub mod property;
 pub mod session;

@@ -185,8 +185,8 @@ impl Session {
     /// The next packet to send, in order; `None` without a connection or with nothing to send.
     pub fn poll_transmit(&mut self) -> Option<Packet> {
         let connection = self.connection?;
-        if let Some(id) = self.inbound.next_ack() {
-            return Some(Packet::PubAck(PubAck::new(id)));
+        if let Some(ack) = self.poll_acknowledgement() {
+            return Some(ack);
         }
         if let Some(request) = self.requests.next(&mut self.ids) {
             return Some(request);
@@ -209,6 +209,12 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// The next PUBACK to send, and nothing else: for the last words of a connection.
+    pub fn poll_acknowledgement(&mut self) -> Option<Packet> {
+        self.connection?;
+        self.inbound.next_ack().map(|id| Packet::PubAck(PubAck::new(id)))
     }
 
     /// The next thing that happened.
