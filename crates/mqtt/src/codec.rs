@@ -1,6 +1,6 @@
 //! Bytes to packets and packets to bytes (MQTT 5 §2.1). No I/O: the caller owns the buffers.
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 
 use crate::packet::{Packet, PacketKind};
 use crate::types::Version;
@@ -52,7 +52,8 @@ pub fn decode(buf: &mut BytesMut, version: Version, limits: &Limits) -> Result<O
     if buf.len() < size {
         return Ok(None);
     }
-    let body = buf.split_to(size).split_off(header.length).freeze();
+    buf.advance(header.length);
+    let body = buf.split_to(header.body).freeze();
     let mut reader = Reader::new(header.kind, body);
     let packet = Packet::read(header.kind, header.flags, &mut reader, version)?;
     header.check_shortest(packet.version(version))?;

@@ -1,6 +1,6 @@
 //! What a session does, one rule a test.
 
-use fleetkey_mqtt::session::{Event, OutboxError, Outgoing, ProtocolError, Session, SessionConfig};
+use fleetkey_mqtt::session::{Ack, Event, OutboxError, Outgoing, ProtocolError, Session, SessionConfig};
 use fleetkey_mqtt::{
     Connect, Disconnect, Packet, PacketId, PacketKind, Properties, Property, PubAck, Publish, QoS,
     ReasonCode, SubAck, SubscribeFilter, Text, UnsubAck, Version,
@@ -339,6 +339,57 @@ fn a_message_of_qos_0_is_delivered_with_its_sending_and_needs_no_acknowledgement
     session.handle(Packet::Publish(Publish::new("t", "in"))).unwrap();
     let events = happened(&mut session);
     assert!(matches!(&events[..], [Event::Message(incoming)] if incoming.ack.is_none()));
+}
+
+fn came(session: &mut Session, id: u16, dup: bool) -> Option<Ack> {
+    let packet_id = PacketId::new(id);
+    let publish = Publish {
+        dup,
+        qos: QoS::AtLeastOnce,
+        packet_id,
+        ..Publish::new("t", "in")
+    };
+    session.handle(Packet::Publish(publish)).unwrap();
+    match session.poll_event() {
+        Some(Event::Message(incoming)) => incoming.ack,
+        None => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_message_that_comes_again_is_not_given_twice_and_answered_when_its_consumer_is_done() {
+    let puback = |id| Packet::PubAck(PubAck::new(PacketId::new(id).unwrap()));
+    let mut session = connected();
+    let early = came(&mut session, 1, false).unwrap();
+    let late = came(&mut session, 2, false).unwrap();
+    assert_eq!(came(&mut session, 2, true), None, "on the same connection");
+    session.disconnected();
+    session.acknowledge(early);
+    session.connected(Version::V5, true, 65535);
+    assert_eq!(
+        transmitted(&mut session),
+        [],
+        "not before the broker sends it again"
+    );
+    assert_eq!(
+        (came(&mut session, 1, true), came(&mut session, 2, true)),
+        (None, None)
+    );
+    assert_eq!(transmitted(&mut session), [puback(1)]);
+    session.acknowledge(late);
+    session.acknowledge(late);
+    assert_eq!(transmitted(&mut session), [puback(2)]);
+}
+
+#[test]
+fn an_acknowledgement_of_a_lost_session_does_not_meet_a_new_message() {
+    let mut session = connected();
+    let old = came(&mut session, 1, false).unwrap();
+    session.connected(Version::V5, false, 65535);
+    assert!(came(&mut session, 1, false).is_some());
+    session.acknowledge(old);
+    assert_eq!(transmitted(&mut session), []);
 }
 
 #[test]
