@@ -1,1 +1,7 @@
-//! To be written.
+//! The device agent.
+
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod keys;
+pub mod store;

@@ -1,0 +1,91 @@
+//! The agent's memory on disk: one small state file, immutable slot directories, an export for other programs.
+//!
+//! ```text
+//! STATE/            0700
+//!   lock            held while the agent runs
+//!   state.json      the rotation machine's record; the only commit point
+//!   slots/N/        key.pem 0600 · csr.pem · token 0600 · cert.json      each written once, whole or not at all
+//!   slots/aside-…   what did not match; never used, never deleted by the agent
+//!   export          → export.N/ device.cert.pem device.key.pem bundle.pem
+//!   agent.sock      the status socket
+//! ```
+//!
+//! All of it is synchronous: a call returns when its effect is durable, and the driver makes one call at a
+//! time, so that the order on disk is the order in the code. Not here: when to do what (`fleetkey-lifecycle`).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fleetkey_lifecycle::SlotId;
+use fleetkey_model::name::SerialNumber;
+
+use crate::keys::Keys;
+
+pub use export::{BUNDLE_FILE, CERTIFICATE_FILE, EXPORT_LINK, KEY_FILE};
+pub use fault::{FaultKind, StoreFault};
+pub use fs::{Entry, Filesystem, NewFile, RealFs};
+pub use lock::{Lock, LockError};
+pub use record::{RecordError, read_record};
+pub use scan::{Aside, Scan};
+pub use slot::SlotIdentity;
+
+mod atomic;
+mod export;
+mod fault;
+mod fs;
+mod lock;
+mod record;
+mod scan;
+mod slot;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+/// The directory of slots, below the state directory.
+const SLOTS: &str = "slots";
+
+/// A state directory that this process owns. Holding the [`Lock`] is the caller's duty.
+#[derive(Debug, Clone)]
+pub struct Store {
+    fs: Arc<dyn Filesystem>,
+    keys: Arc<dyn Keys>,
+    root: PathBuf,
+    serial: SerialNumber,
+}
+
+impl Store {
+    /// Opens the state directory `root`: makes what is missing and removes what an interrupted write left.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn open(
+        fs: Arc<dyn Filesystem>,
+        keys: Arc<dyn Keys>,
+        root: impl Into<PathBuf>,
+        serial: SerialNumber,
+    ) -> Result<Self, StoreFault> {
+        let store = Self {
+            fs,
+            keys,
+            root: root.into(),
+            serial,
+        };
+        atomic::ensure_dir(&*store.fs, &store.root, SLOTS)?;
+        store.remove_leftovers()?;
+        Ok(store)
+    }
+
+    /// The state directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn slots(&self) -> PathBuf {
+        self.root.join(SLOTS)
+    }
+
+    fn slot_dir(&self, slot: SlotId) -> PathBuf {
+        self.slots().join(slot.to_string())
+    }
+}

@@ -1,0 +1,124 @@
+//! The write primitive: after it has returned `Ok`, the file is whole and survives a power cut.
+//!
+//! Temporary file with its final mode and a fresh random name → write → fsync → rename → fsync of the
+//! directory. A file whose fsync failed is never used again: each attempt makes a new one.
+
+use std::io;
+use std::path::Path;
+
+use super::fault::{Attempt, StoreFault};
+use super::fs::Filesystem;
+
+/// What the name of every unfinished file, directory or link begins with; such leftovers are removed at start.
+pub(crate) const TEMPORARY: &str = ".tmp-";
+
+/// Readable and writable by the owner alone.
+pub(crate) const SECRET: u32 = 0o600;
+/// Readable by everybody who can reach the directory.
+pub(crate) const PUBLIC: u32 = 0o644;
+/// A directory of the owner alone.
+pub(crate) const PRIVATE_DIR: u32 = 0o700;
+
+/// Writes `dir/name` durably, replacing what was there.
+pub(crate) fn replace(
+    fs: &dyn Filesystem,
+    dir: &Path,
+    name: &str,
+    mode: u32,
+    bytes: &[u8],
+) -> Result<(), StoreFault> {
+    let temporary = dir.join(temporary_name(name)?);
+    let target = dir.join(name);
+    let written = write_synced(fs, &temporary, mode, bytes)
+        .and_then(|()| fs.rename(&temporary, &target).attempt("rename into", &target));
+    if let Err(fault) = written {
+        // Best effort: what stays is removed at the next start.
+        let _ = fs.remove_file(&temporary);
+        return Err(fault);
+    }
+    sync_dir(fs, dir)
+}
+
+fn write_synced(fs: &dyn Filesystem, path: &Path, mode: u32, bytes: &[u8]) -> Result<(), StoreFault> {
+    let mut file = fs.create(path, mode).attempt("create", path)?;
+    file.write_all(bytes).attempt("write", path)?;
+    file.sync().attempt("fsync", path)
+}
+
+/// Points the symbolic link `dir/name` to `target` in one step.
+pub(crate) fn repoint(fs: &dyn Filesystem, dir: &Path, name: &str, target: &Path) -> Result<(), StoreFault> {
+    let temporary = dir.join(temporary_name(name)?);
+    let link = dir.join(name);
+    fs.symlink(target, &temporary).attempt("link", &temporary)?;
+    if let Err(fault) = fs.rename(&temporary, &link).attempt("rename into", &link) {
+        let _ = fs.remove_file(&temporary);
+        return Err(fault);
+    }
+    sync_dir(fs, dir)
+}
+
+/// Makes `parent/name` if it does not exist, durably.
+pub(crate) fn ensure_dir(fs: &dyn Filesystem, parent: &Path, name: &str) -> Result<(), StoreFault> {
+    let path = parent.join(name);
+    match fs.create_dir(&path, PRIVATE_DIR) {
+        Ok(()) => {}
+        // Its name may not be durable yet if the last process died between the two steps: sync again.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(StoreFault::io("create", &path, &error)),
+    }
+    sync_dir(fs, parent)
+}
+
+/// fsync of a directory.
+pub(crate) fn sync_dir(fs: &dyn Filesystem, dir: &Path) -> Result<(), StoreFault> {
+    fs.sync_dir(dir).attempt("fsync", dir)
+}
+
+/// Removes a file; one that is already gone is fine.
+pub(crate) fn remove_file(fs: &dyn Filesystem, path: &Path) -> Result<(), StoreFault> {
+    match fs.remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreFault::io("remove", path, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a directory and the files and links directly in it; one that is already gone is fine.
+pub(crate) fn remove_flat_dir(fs: &dyn Filesystem, dir: &Path) -> Result<(), StoreFault> {
+    let entries = match fs.list(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreFault::io("list", dir, &error)),
+    };
+    for entry in entries {
+        remove_file(fs, &dir.join(entry.name))?;
+    }
+    fs.remove_dir(dir).attempt("remove", dir)
+}
+
+/// The content of a file, `None` when there is none.
+pub(crate) fn read_optional(
+    fs: &dyn Filesystem,
+    path: &Path,
+    limit: u64,
+) -> Result<Option<Vec<u8>>, StoreFault> {
+    match fs.read(path, limit) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(StoreFault::content("read", path, error.to_string()))
+        }
+        Err(error) => Err(StoreFault::io("read", path, &error)),
+    }
+}
+
+/// A fresh name for something unfinished that will be called `name`.
+fn temporary_name(name: &str) -> Result<String, StoreFault> {
+    Ok(format!("{TEMPORARY}{name}-{}", random_suffix()?))
+}
+
+/// Sixteen random hex digits.
+pub(crate) fn random_suffix() -> Result<String, StoreFault> {
+    let number =
+        getrandom::u64().map_err(|error| StoreFault::content("draw", Path::new("a random name"), error.to_string()))?;
+    Ok(format!("{number:016x}"))
+}

@@ -1,0 +1,120 @@
+//! One process a state directory: an exclusive lock that ends with the process, however it ends.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::atomic::{PRIVATE_DIR, SECRET};
+use super::fault::{Attempt, StoreFault};
+
+/// Why a state directory cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LockError {
+    /// Another process holds it.
+    #[error(
+        "{} is in use by another agent; stop that one first, or talk to it with `status` or `rotate`",
+        .0.display()
+    )]
+    InUse(PathBuf),
+    /// Others can enter it.
+    #[error(
+        "{} can be entered by other users (mode {mode:o}) and holds private keys; run: chmod 700 {}",
+        path.display(), path.display()
+    )]
+    Open {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The operating system refused.
+    #[error(transparent)]
+    Fault(#[from] StoreFault),
+}
+
+/// The lock; dropping it releases the directory.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Makes the state directory if need be (mode 0700) and takes it for this process.
+    ///
+    /// # Errors
+    /// When another process has it, when other users could enter it, or when the disk refuses.
+    pub fn acquire(dir: &Path) -> Result<Self, LockError> {
+        prepare(dir)?;
+        let path = dir.join("lock");
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(SECRET);
+        let file = options.open(&path).attempt("open", &path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(LockError::InUse(dir.to_path_buf())),
+            Err(TryLockError::Error(error)) => Err(StoreFault::io("lock", &path, &error).into()),
+        }
+    }
+}
+
+fn prepare(dir: &Path) -> Result<(), LockError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(PRIVATE_DIR)
+        .create(dir)
+        .attempt("create", dir)?;
+    let mode = std::fs::metadata(dir).attempt("inspect", dir)?.mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    // A service manager makes an empty directory with its own mode; one with content may be anybody's.
+    if is_empty(dir).attempt("list", dir)? {
+        std::fs::set_permissions(dir, Permissions::from_mode(PRIVATE_DIR)).attempt("chmod", dir)?;
+        return Ok(());
+    }
+    Err(LockError::Open {
+        path: dir.to_path_buf(),
+        mode,
+    })
+}
+
+fn is_empty(dir: &Path) -> io::Result<bool> {
+    Ok(std::fs::read_dir(dir)?.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_process_is_refused_until_the_first_lets_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("state");
+        let first = Lock::acquire(&root).unwrap();
+        assert_eq!(Lock::acquire(&root).unwrap_err(), LockError::InUse(root.clone()));
+        drop(first);
+        Lock::acquire(&root).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_others_can_enter_is_refused_unless_it_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("state");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
+        drop(Lock::acquire(&root).unwrap());
+        assert_eq!(std::fs::metadata(&root).unwrap().mode() & 0o777, 0o700);
+        std::fs::set_permissions(&root, Permissions::from_mode(0o750)).unwrap();
+        let error = Lock::acquire(&root).unwrap_err();
+        assert!(matches!(error, LockError::Open { mode: 0o750, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_file_in_its_place_is_a_clear_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        std::fs::write(&path, "").unwrap();
+        assert!(matches!(Lock::acquire(&path), Err(LockError::Fault(_))));
+    }
+}

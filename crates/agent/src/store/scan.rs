@@ -1,0 +1,130 @@
+//! What is on disk when the agent starts: slots tell what they are by their content, never by a name or a date.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fleetkey_lifecycle::slot::SlotCertificate;
+use fleetkey_lifecycle::{SlotFacts, SlotId};
+
+use super::atomic::{self, TEMPORARY};
+use super::fault::{Attempt, FaultKind, StoreFault};
+use super::{Store, slot};
+
+/// Something that did not match: it was moved out of the way and is not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// Where it is now.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// All slots, in rising order, and what was put aside.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Scan {
+    /// The usable slots.
+    pub slots: Vec<SlotFacts>,
+    /// The others.
+    pub aside: Vec<Aside>,
+}
+
+impl Store {
+    /// Reads all slots. One that does not match is moved aside; a disk that cannot be read is an error, not a
+    /// verdict on the slot.
+    ///
+    /// # Errors
+    /// When the disk refuses to be read.
+    pub fn scan(&self) -> Result<Scan, StoreFault> {
+        let slots = self.slots();
+        let mut found = Scan::default();
+        for entry in self.fs.list(&slots).attempt("list", &slots)? {
+            let Some(id) = slot_number(&entry.name) else { continue };
+            match self.inspect(id) {
+                Ok(contents) => found.slots.push(contents),
+                Err(fault) if fault.kind == FaultKind::Content => {
+                    found.aside.push(self.put_aside(id, &fault)?);
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        found.slots.sort_by_key(|slot| slot.id);
+        Ok(found)
+    }
+
+    fn inspect(&self, id: SlotId) -> Result<SlotFacts, StoreFault> {
+        let dir = self.slot_dir(id);
+        let key = self.key(id)?;
+        let file = self.certificate(&dir)?;
+        let spki = key.as_ref().map(|key| self.keys.public_key(key)).transpose();
+        let spki = spki.map_err(|error| StoreFault::content("use", &dir.join(slot::KEY), error.to_string()))?;
+        let certificate = match (&key, &file) {
+            (Some(key), Some(file)) => Some(SlotCertificate::from(&self.check_pair(&dir, key, file)?)),
+            _ => None,
+        };
+        // A key counts once something came of it: before its request is durable it may not be asked about.
+        let counts = certificate.is_some() || self.has_request(&dir)?;
+        Ok(SlotFacts {
+            id,
+            public_key: spki.filter(|_| counts),
+            has_token: certificate.is_some() && self.token(id)?.is_some(),
+            certificate,
+        })
+    }
+
+    fn has_request(&self, dir: &Path) -> Result<bool, StoreFault> {
+        let request = atomic::read_optional(&*self.fs, &dir.join(slot::CSR), slot::MAX_FILE)?;
+        Ok(request.is_some())
+    }
+
+    fn put_aside(&self, id: SlotId, fault: &StoreFault) -> Result<Aside, StoreFault> {
+        let slots = self.slots();
+        let path = slots.join(format!("aside-{}-{}", id, atomic::random_suffix()?));
+        let reason = fault.to_string();
+        match self.fs.rename(&self.slot_dir(id), &path) {
+            Ok(()) => {
+                atomic::sync_dir(&*self.fs, &slots)?;
+                Ok(Aside { path, reason })
+            }
+            // A read-only disk: it stays where it is, and is not used all the same.
+            Err(_) => Ok(Aside {
+                path: self.slot_dir(id),
+                reason,
+            }),
+        }
+    }
+
+    /// Removes unfinished files of an interrupted write, in every directory that the store writes to.
+    pub(super) fn remove_leftovers(&self) -> Result<(), StoreFault> {
+        self.remove_leftovers_in(&self.root.clone())?;
+        let slots = self.slots();
+        self.remove_leftovers_in(&slots)?;
+        for entry in self.fs.list(&slots).attempt("list", &slots)? {
+            if entry.is_dir && slot_number(&entry.name).is_some() {
+                self.remove_leftovers_in(&slots.join(&entry.name))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_leftovers_in(&self, dir: &Path) -> Result<(), StoreFault> {
+        for entry in self.fs.list(dir).attempt("list", dir)? {
+            let leftover = entry.name.to_str().is_some_and(|name| name.starts_with(TEMPORARY));
+            if !leftover || entry.is_dir {
+                continue;
+            }
+            match self.fs.remove_file(&dir.join(&entry.name)) {
+                // Harmless where it lies; a disk that can still be read must not stop the device.
+                Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {}
+                other => other.attempt("remove", &dir.join(&entry.name))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The slot that a directory name stands for: digits without leading zeros.
+fn slot_number(name: &std::ffi::OsStr) -> Option<SlotId> {
+    let text = name.to_str()?;
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then(|| SlotId(number))
+}

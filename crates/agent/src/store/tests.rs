@@ -1,0 +1,244 @@
+//! What the store promises, on a real directory whose calls are recorded and can be made to fail.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+
+use fleetkey_lifecycle::{Record, SlotId};
+use fleetkey_model::time::Timestamp;
+
+use super::testing::{Disk, issued, issued_for, store};
+use super::*;
+use crate::keys::{Fingerprint, P256Keys};
+
+const SLOT: SlotId = SlotId(1);
+const NOW: Timestamp = Timestamp::from_secs(1000);
+
+fn complete(store: &Store, slot: SlotId) {
+    store.make_key(slot).unwrap();
+    store.store_certificate(slot, &issued(store, slot), NOW).unwrap();
+}
+
+#[test]
+fn a_file_is_written_synced_renamed_and_its_directory_synced_in_this_order() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    store.write_record(&Record::fresh(NOW)).unwrap();
+    assert_eq!(
+        disk.calls(),
+        [
+            "create 600 .tmp-state.json-*",
+            "write .tmp-state.json-*",
+            "fsync .tmp-state.json-*",
+            "rename state.json",
+            "fsync .",
+        ]
+    );
+}
+
+#[test]
+fn a_key_is_durable_before_its_request_is_made_and_nobody_else_can_read_it() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    store.make_key(SLOT).unwrap();
+    let calls = disk.calls();
+    let position = |call: &str| calls.iter().position(|made| made == call).unwrap();
+    assert!(position("create 600 slots/1/.tmp-key.pem-*") > position("fsync slots"));
+    assert!(position("rename slots/1/key.pem") < position("create 644 slots/1/.tmp-csr.pem-*"));
+    let between = &calls[position("rename slots/1/key.pem")..position("create 644 slots/1/.tmp-csr.pem-*")];
+    assert!(between.contains(&"fsync slots/1".to_owned()), "{calls:?}");
+    let mode = std::fs::metadata(disk.root().join("slots/1/key.pem")).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn making_a_key_again_keeps_the_key_and_the_request() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    let first = store.make_key(SLOT).unwrap();
+    let request = store.signing_request(SLOT).unwrap();
+    assert_eq!(store.make_key(SLOT).unwrap(), first);
+    assert_eq!(store.signing_request(SLOT).unwrap(), request);
+}
+
+#[test]
+fn a_slot_tells_what_it_is_by_its_content() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    let spki = store.make_key(SLOT).unwrap();
+    complete(&store, SlotId(10));
+    let scan = store.scan().unwrap();
+    assert_eq!(scan.aside, []);
+    let [first, second] = scan.slots.as_slice() else {
+        panic!("{scan:?}")
+    };
+    assert_eq!(first.public_key.as_ref(), Some(&spki));
+    assert!(first.certificate.is_none() && !first.has_token);
+    assert!(second.is_complete() && second.has_token);
+    store.drop_token(SlotId(10)).unwrap();
+    assert!(!store.scan().unwrap().slots[1].has_token);
+}
+
+#[test]
+fn a_certificate_for_another_key_is_not_stored() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    store.make_key(SLOT).unwrap();
+    let other = P256Keys.public_key(&P256Keys.generate().unwrap()).unwrap();
+    disk.calls();
+    let fault = store.store_certificate(SLOT, &issued_for(&other), NOW).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Content);
+    assert!(!disk.calls().iter().any(|call| call.starts_with("write")));
+}
+
+#[test]
+fn a_slot_that_does_not_match_is_put_aside_and_never_used_or_deleted() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    complete(&store, SLOT);
+    let stranger = P256Keys.generate().unwrap();
+    std::fs::write(disk.root().join("slots/1/key.pem"), stranger.expose()).unwrap();
+    assert!(store.identity(SLOT).is_err());
+    let scan = store.scan().unwrap();
+    assert_eq!(scan.slots, []);
+    let aside = &scan.aside[0];
+    assert!(aside.reason.contains("not for the slot's key"), "{}", aside.reason);
+    assert_eq!(std::fs::read_to_string(aside.path.join("key.pem")).unwrap(), stranger.expose());
+    assert_eq!(store.scan().unwrap(), Scan::default());
+}
+
+#[test]
+fn a_torn_key_is_put_aside_and_a_torn_certificate_too() {
+    for file in ["key.pem", "cert.json"] {
+        let disk = Disk::new();
+        let store = store(&disk);
+        complete(&store, SLOT);
+        std::fs::write(disk.root().join("slots/1").join(file), "-----BEGIN").unwrap();
+        assert_eq!(store.scan().unwrap().aside.len(), 1, "{file}");
+    }
+}
+
+#[test]
+fn a_slot_without_its_key_is_the_rest_of_a_destroyed_one() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    complete(&store, SLOT);
+    std::fs::remove_file(disk.root().join("slots/1/key.pem")).unwrap();
+    let scan = store.scan().unwrap();
+    assert_eq!((scan.slots[0].public_key.as_ref(), scan.aside.len()), (None, 0));
+    store.destroy(SLOT).unwrap();
+    assert_eq!(store.scan().unwrap(), Scan::default());
+}
+
+#[test]
+fn a_token_of_another_certificate_counts_as_none() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    complete(&store, SLOT);
+    let old = std::fs::read(disk.root().join("slots/1/cert.json")).unwrap();
+    store.store_certificate(SLOT, &issued(&store, SLOT), NOW).unwrap();
+    assert_eq!(store.token(SLOT).unwrap().unwrap().1, NOW);
+    std::fs::write(disk.root().join("slots/1/cert.json"), old).unwrap();
+    assert!(store.token(SLOT).unwrap().is_none());
+    assert!(!store.scan().unwrap().slots[0].has_token);
+}
+
+#[test]
+fn a_key_that_the_service_made_lands_before_its_certificate() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    store.reserve(SLOT).unwrap();
+    let key = P256Keys.generate().unwrap();
+    let mut issued = issued_for(&P256Keys.public_key(&key).unwrap());
+    issued.private_key = Some(key.clone());
+    let facts = store.store_certificate(SLOT, &issued, NOW).unwrap();
+    let identity = store.identity(SLOT).unwrap();
+    assert_eq!((identity.certificate.id, identity.key), (facts.id, key));
+    assert!(store.scan().unwrap().slots[0].is_complete());
+}
+
+#[test]
+fn the_key_goes_first_when_a_slot_is_destroyed_and_again_is_fine() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    complete(&store, SLOT);
+    disk.calls();
+    store.destroy(SLOT).unwrap();
+    let calls = disk.calls();
+    assert_eq!(calls[..2], ["remove slots/1/key.pem", "fsync slots/1"]);
+    assert_eq!(calls.last().unwrap(), "fsync slots");
+    store.destroy(SLOT).unwrap();
+}
+
+#[test]
+fn every_fault_surfaces_with_its_class_and_leaves_the_old_record() {
+    let table = [
+        ("create", ErrorKind::StorageFull, FaultKind::Full),
+        ("write", ErrorKind::QuotaExceeded, FaultKind::Full),
+        ("fsync .tmp", ErrorKind::Other, FaultKind::Io),
+        ("rename", ErrorKind::ReadOnlyFilesystem, FaultKind::ReadOnly),
+    ];
+    for (call, error, kind) in table {
+        let disk = Disk::new();
+        let store = store(&disk);
+        store.write_record(&Record::fresh(NOW)).unwrap();
+        disk.fail(call, error);
+        let fault = store.write_record(&Record::fresh(Timestamp::default())).unwrap_err();
+        assert_eq!(fault.kind, kind, "{call}");
+        assert_eq!(store.read_record().unwrap(), Some(Record::fresh(NOW)));
+        store.write_record(&Record::fresh(Timestamp::default())).unwrap();
+    }
+}
+
+#[test]
+fn an_unsynced_directory_is_a_failure() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    disk.fail("fsync .", ErrorKind::Other);
+    disk.fail("fsync slots/1", ErrorKind::Other);
+    assert_eq!(store.make_key(SLOT).unwrap_err().op, "fsync");
+}
+
+#[test]
+fn leftovers_of_an_interrupted_write_are_removed_at_start() {
+    let disk = Disk::new();
+    let store_one = store(&disk);
+    store_one.make_key(SLOT).unwrap();
+    for leftover in [".tmp-state.json-1", "slots/.tmp-x-1", "slots/1/.tmp-key.pem-1"] {
+        std::fs::write(disk.root().join(leftover), "half").unwrap();
+    }
+    store(&disk);
+    for leftover in [".tmp-state.json-1", "slots/.tmp-x-1", "slots/1/.tmp-key.pem-1"] {
+        assert!(!disk.root().join(leftover).exists(), "{leftover}");
+    }
+}
+
+#[test]
+fn an_export_is_whole_swung_in_one_step_and_the_one_before_is_removed() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    complete(&store, SLOT);
+    complete(&store, SlotId(2));
+    store.export(SLOT).unwrap();
+    disk.calls();
+    store.export(SlotId(2)).unwrap();
+    let calls = disk.calls();
+    let swing = calls.iter().position(|call| call == "rename export").unwrap();
+    assert!(calls[..swing].contains(&"fsync export.2".to_owned()));
+    assert!(calls[swing..].contains(&"rmdir export.1".to_owned()));
+    let export = disk.root().join(EXPORT_LINK);
+    let read = |file: &str| std::fs::read_to_string(export.join(file)).unwrap();
+    assert_eq!(read(BUNDLE_FILE), read(KEY_FILE) + &read(CERTIFICATE_FILE));
+    let mode = |file: &str| std::fs::metadata(export.join(file)).unwrap().mode() & 0o777;
+    assert_eq!((mode(KEY_FILE), mode(BUNDLE_FILE), mode(CERTIFICATE_FILE)), (0o600, 0o600, 0o644));
+    store.export(SlotId(2)).unwrap();
+    assert_eq!(disk.calls(), Vec::<String>::new(), "a repeated export writes nothing");
+}
+
+#[test]
+fn a_fingerprint_of_a_certificate_is_that_of_its_key() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    let spki = store.make_key(SLOT).unwrap();
+    let facts = store.store_certificate(SLOT, &issued(&store, SLOT), NOW).unwrap();
+    assert_eq!(Fingerprint::of_certificate(&facts), Fingerprint::of_spki(&spki));
+}

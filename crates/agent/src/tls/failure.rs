@@ -1,0 +1,124 @@
+//! Why a connection did not come about: did the broker say no to *us*, or could it not be asked?
+//!
+//! The rotation machine gives a certificate up only on refusals, so in doubt it is "unreachable".
+
+use std::io;
+
+use fleetkey_lifecycle::event::{FailureKind, Tier};
+use fleetkey_mqtt::ReasonCode;
+use fleetkey_mqtt::link::ConnectError;
+use rustls::AlertDescription;
+
+use super::TlsError;
+
+/// A connection attempt that failed, judged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Failure {
+    /// How far it came.
+    pub tier: Tier,
+    /// The judgement.
+    pub kind: FailureKind,
+    /// For people.
+    pub why: String,
+}
+
+impl Failure {
+    /// The broker said no at `tier`.
+    pub fn refused(tier: Tier, why: impl Into<String>) -> Self {
+        Self { tier, kind: FailureKind::Refused, why: why.into() }
+    }
+
+    /// Nobody could be asked, or the connection broke for reasons that are not ours.
+    pub fn unreachable(tier: Tier, why: impl Into<String>) -> Self {
+        Self { tier, kind: FailureKind::Unreachable, why: why.into() }
+    }
+}
+
+/// Why TCP or TLS failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// Our own configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] TlsError),
+    /// The name does not resolve, nobody listens, the network is down.
+    #[error("cannot reach {to}: {error}")]
+    Connect {
+        /// Host and port.
+        to: String,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// The TLS handshake failed.
+    #[error("TLS with {to} failed: {error}")]
+    Handshake {
+        /// Host and port.
+        to: String,
+        /// What rustls said, inside an I/O error.
+        error: io::Error,
+    },
+    /// It took too long.
+    #[error("no connection to {to} within {seconds} s")]
+    Timeout {
+        /// Host and port.
+        to: String,
+        /// The limit.
+        seconds: u64,
+    },
+}
+
+impl From<DialError> for Failure {
+    fn from(error: DialError) -> Self {
+        let why = error.to_string();
+        match &error {
+            DialError::Handshake { error, .. } if is_about_us(error) => Self::refused(Tier::Tls, why),
+            _ => Self::unreachable(Tier::Tls, why),
+        }
+    }
+}
+
+/// What became of CONNECT. AWS's usual refusal is to close without a CONNACK.
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        let why = error.to_string();
+        match &error {
+            ConnectError::Refused(reason) if is_passing(*reason) => Self::unreachable(Tier::Connack, why),
+            ConnectError::Refused(_) | ConnectError::Closed => Self::refused(Tier::Connack, why),
+            // The alert about a client certificate arrives with the first read under TLS 1.3.
+            ConnectError::Io(error) if is_about_us(error) => Self::refused(Tier::Tls, why),
+            _ => Self::unreachable(Tier::Connack, why),
+        }
+    }
+}
+
+/// Reasons that may pass by themselves: overload, rates, maintenance.
+fn is_passing(reason: ReasonCode) -> bool {
+    matches!(
+        reason,
+        ReasonCode::SERVER_UNAVAILABLE
+            | ReasonCode::SERVER_BUSY
+            | ReasonCode::QUOTA_EXCEEDED
+            | ReasonCode::CONNECTION_RATE_EXCEEDED
+            | ReasonCode::USE_ANOTHER_SERVER
+            | ReasonCode::SERVER_MOVED
+    )
+}
+
+/// Whether the peer sent a TLS alert about our certificate.
+pub(crate) fn is_about_us(error: &io::Error) -> bool {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(
+        tls,
+        Some(rustls::Error::AlertReceived(
+            AlertDescription::BadCertificate
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::CertificateRequired
+                | AlertDescription::UnknownCA
+                | AlertDescription::AccessDenied
+                | AlertDescription::DecryptError
+        ))
+    )
+}
