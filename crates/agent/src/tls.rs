@@ -24,6 +24,8 @@ mod dial;
 mod failure;
 mod identity;
 mod roots;
+#[cfg(test)]
+pub(crate) mod testing;
 
 /// Why a TLS configuration cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -19,8 +19,7 @@ pub struct P256Keys;
 
 impl Keys for P256Keys {
     fn generate(&self) -> Result<PrivateKeyPem, KeyError> {
-        let pair =
-            EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(|_| KeyError::Generate)?;
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(|_| KeyError::Generate)?;
         let der = pair.to_pkcs8v1().map_err(|_| KeyError::Generate)?;
         encode_string("PRIVATE KEY", LineEnding::LF, der.as_ref())
             .map(PrivateKeyPem::new)
@@ -102,7 +101,10 @@ mod tests {
 
     #[test]
     fn rubbish_is_no_key() {
-        for text in ["", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
+        for text in [
+            "",
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        ] {
             assert_eq!(
                 P256Keys.public_key(&PrivateKeyPem::new(text)),
                 Err(KeyError::Unreadable)

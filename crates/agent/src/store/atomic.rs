@@ -118,7 +118,7 @@ fn temporary_name(name: &str) -> Result<String, StoreFault> {
 
 /// Sixteen random hex digits.
 pub(crate) fn random_suffix() -> Result<String, StoreFault> {
-    let number =
-        getrandom::u64().map_err(|error| StoreFault::content("draw", Path::new("a random name"), error.to_string()))?;
+    let number = getrandom::u64()
+        .map_err(|error| StoreFault::content("draw", Path::new("a random name"), error.to_string()))?;
     Ok(format!("{number:016x}"))
 }

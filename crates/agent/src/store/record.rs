@@ -59,7 +59,10 @@ impl Store {
         let text = serde_json::to_string(record)
             .map_err(|error| StoreFault::content("encode", &path, error.to_string()))?;
         if text.len() > MAX_RECORD {
-            let reason = format!("the record has {} bytes, at most {MAX_RECORD} are allowed", text.len());
+            let reason = format!(
+                "the record has {} bytes, at most {MAX_RECORD} are allowed",
+                text.len()
+            );
             return Err(StoreFault::content("encode", &path, reason));
         }
         let file = format!("{}{text}}}\n", prefix(RECORD_VERSION, &text));

@@ -38,7 +38,9 @@ impl Store {
         let slots = self.slots();
         let mut found = Scan::default();
         for entry in self.fs.list(&slots).attempt("list", &slots)? {
-            let Some(id) = slot_number(&entry.name) else { continue };
+            let Some(id) = slot_number(&entry.name) else {
+                continue;
+            };
             match self.inspect(id) {
                 Ok(contents) => found.slots.push(contents),
                 Err(fault) if fault.kind == FaultKind::Content => {
@@ -56,7 +58,8 @@ impl Store {
         let key = self.key(id)?;
         let file = self.certificate(&dir)?;
         let spki = key.as_ref().map(|key| self.keys.public_key(key)).transpose();
-        let spki = spki.map_err(|error| StoreFault::content("use", &dir.join(slot::KEY), error.to_string()))?;
+        let spki =
+            spki.map_err(|error| StoreFault::content("use", &dir.join(slot::KEY), error.to_string()))?;
         let certificate = match (&key, &file) {
             (Some(key), Some(file)) => Some(SlotCertificate::from(&self.check_pair(&dir, key, file)?)),
             _ => None,
@@ -108,7 +111,10 @@ impl Store {
 
     fn remove_leftovers_in(&self, dir: &Path) -> Result<(), StoreFault> {
         for entry in self.fs.list(dir).attempt("list", dir)? {
-            let leftover = entry.name.to_str().is_some_and(|name| name.starts_with(TEMPORARY));
+            let leftover = entry
+                .name
+                .to_str()
+                .is_some_and(|name| name.starts_with(TEMPORARY));
             if !leftover || entry.is_dir {
                 continue;
             }

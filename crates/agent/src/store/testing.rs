@@ -10,8 +10,8 @@ use fleetkey_model::name::SerialNumber;
 use fleetkey_model::provisioning::CertificateIssued;
 use fleetkey_model::secret::OwnershipToken;
 
-use super::fs::{Entry, Filesystem, NewFile, RealFs};
 use super::Store;
+use super::fs::{Entry, Filesystem, NewFile, RealFs};
 use crate::keys::testing::certificate_for;
 use crate::keys::{Keys, P256Keys};
 
@@ -51,7 +51,11 @@ impl Disk {
     }
 
     fn note(&self, call: &str, path: &Path) -> io::Result<()> {
-        let shown = path.strip_prefix(self.root()).unwrap_or(path).display().to_string();
+        let shown = path
+            .strip_prefix(self.root())
+            .unwrap_or(path)
+            .display()
+            .to_string();
         let call = format!("{call} {}", mask(&shown));
         let mut state = self.state.lock().unwrap();
         let failing = matches!(&state.fail, Some((prefix, _)) if call.starts_with(prefix));

@@ -41,7 +41,12 @@ pub struct Dialer {
 impl Dialer {
     /// A dialer whose connections take at most `timeout` for TCP and TLS together.
     pub fn new(endpoint: Endpoint, roots: Arc<Roots>, clock: Arc<dyn Clock>, timeout: Duration) -> Self {
-        Self { endpoint, roots, clock, timeout }
+        Self {
+            endpoint,
+            roots,
+            clock,
+            timeout,
+        }
     }
 
     /// Connects as `identity`. Under TLS 1.3 success says nothing about whether the identity is accepted.
@@ -52,14 +57,19 @@ impl Dialer {
         tokio::time::timeout(self.timeout, self.dial_untimed(identity))
             .await
             .unwrap_or_else(|_| {
-                Err(DialError::Timeout { to: self.to(), seconds: self.timeout.as_secs() })
+                Err(DialError::Timeout {
+                    to: self.to(),
+                    limit: self.timeout,
+                })
             })
     }
 
     async fn dial_untimed(&self, identity: &ClientIdentity) -> Result<Stream, DialError> {
         let alpn = self.endpoint.alpn.as_deref();
         let config = client_config(&self.roots, identity, alpn, &self.clock)?;
-        let name = self.server_name().map_err(|error| DialError::Connect { to: self.to(), error })?;
+        let name = self
+            .server_name()
+            .map_err(|error| DialError::Connect { to: self.to(), error })?;
         let address = (self.endpoint.host.as_str(), self.endpoint.port);
         let tcp = TcpStream::connect(address).await;
         let tcp = tcp.and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp));
@@ -80,5 +90,81 @@ impl Dialer {
 
     fn to(&self) -> String {
         format!("{}:{}", self.endpoint.host, self.endpoint.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::tls::failure::{Failure, is_about_us};
+    use crate::tls::testing::{Server, identity};
+    use fleetkey_lifecycle::event::{FailureKind, Tier};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn dialer(server: &Server, port: u16) -> Dialer {
+        let patience = Duration::from_secs(5);
+        patient_dialer(server, port, patience)
+    }
+
+    fn patient_dialer(server: &Server, port: u16, patience: Duration) -> Dialer {
+        let endpoint = Endpoint {
+            host: "localhost".into(),
+            port,
+            alpn: None,
+            server_name: None,
+        };
+        let roots = Arc::new(Roots::new(vec![server.root_file()]));
+        Dialer::new(endpoint, roots, Arc::new(SystemClock), patience)
+    }
+
+    #[tokio::test]
+    async fn an_accepted_identity_gets_an_encrypted_connection() {
+        let (client, chain) = identity("device");
+        let server = Server::trusting(&chain).await;
+        let dialer = dialer(&server, server.port());
+        let mut stream = dialer.dial(&client).await.unwrap();
+        stream.write_all(b"ping").await.unwrap();
+        let mut answer = [0; 4];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"ping");
+    }
+
+    #[tokio::test]
+    async fn a_refused_certificate_shows_at_the_first_read_and_is_about_us() {
+        let (_, chain) = identity("device");
+        let server = Server::trusting(&chain).await;
+        let (stranger, _) = identity("stranger");
+        let mut stream = dialer(&server, server.port()).dial(&stranger).await.unwrap();
+        let error = stream.read_u8().await.unwrap_err();
+        assert!(is_about_us(&error), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_ours_or_not_there_says_nothing_about_us() {
+        let (client, chain) = identity("device");
+        let (ours, other) = (Server::trusting(&chain).await, Server::trusting(&chain).await);
+        let untrusted = dialer(&ours, other.port()).dial(&client).await.unwrap_err();
+        assert!(matches!(untrusted, DialError::Handshake { .. }), "{untrusted}");
+        let absent = dialer(&ours, 1).dial(&client).await.unwrap_err();
+        assert!(matches!(absent, DialError::Connect { .. }), "{absent}");
+        for error in [untrusted, absent] {
+            let failure = Failure::from(error);
+            assert_eq!(
+                (failure.tier, failure.kind),
+                (Tier::Tls, FailureKind::Unreachable)
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_silent_server_is_given_up_after_the_time_limit() {
+        let silent = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let (client, chain) = identity("device");
+        let server = Server::trusting(&chain).await;
+        let port = silent.local_addr().unwrap().port();
+        let dialer = patient_dialer(&server, port, Duration::from_millis(50));
+        let error = dialer.dial(&client).await.unwrap_err();
+        assert!(matches!(error, DialError::Timeout { .. }), "{error}");
     }
 }

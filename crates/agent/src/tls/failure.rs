@@ -3,10 +3,9 @@
 //! The rotation machine gives a certificate up only on refusals, so in doubt it is "unreachable".
 
 use std::io;
+use std::time::Duration;
 
 use fleetkey_lifecycle::event::{FailureKind, Tier};
-use fleetkey_mqtt::ReasonCode;
-use fleetkey_mqtt::link::ConnectError;
 use rustls::AlertDescription;
 
 use super::TlsError;
@@ -26,12 +25,20 @@ pub struct Failure {
 impl Failure {
     /// The broker said no at `tier`.
     pub fn refused(tier: Tier, why: impl Into<String>) -> Self {
-        Self { tier, kind: FailureKind::Refused, why: why.into() }
+        Self {
+            tier,
+            kind: FailureKind::Refused,
+            why: why.into(),
+        }
     }
 
     /// Nobody could be asked, or the connection broke for reasons that are not ours.
     pub fn unreachable(tier: Tier, why: impl Into<String>) -> Self {
-        Self { tier, kind: FailureKind::Unreachable, why: why.into() }
+        Self {
+            tier,
+            kind: FailureKind::Unreachable,
+            why: why.into(),
+        }
     }
 }
 
@@ -58,12 +65,12 @@ pub enum DialError {
         error: io::Error,
     },
     /// It took too long.
-    #[error("no connection to {to} within {seconds} s")]
+    #[error("no connection to {to} within {limit:?}")]
     Timeout {
         /// Host and port.
         to: String,
         /// The limit.
-        seconds: u64,
+        limit: Duration,
     },
 }
 
@@ -77,36 +84,11 @@ impl From<DialError> for Failure {
     }
 }
 
-/// What became of CONNECT. AWS's usual refusal is to close without a CONNACK.
-impl From<ConnectError> for Failure {
-    fn from(error: ConnectError) -> Self {
-        let why = error.to_string();
-        match &error {
-            ConnectError::Refused(reason) if is_passing(*reason) => Self::unreachable(Tier::Connack, why),
-            ConnectError::Refused(_) | ConnectError::Closed => Self::refused(Tier::Connack, why),
-            // The alert about a client certificate arrives with the first read under TLS 1.3.
-            ConnectError::Io(error) if is_about_us(error) => Self::refused(Tier::Tls, why),
-            _ => Self::unreachable(Tier::Connack, why),
-        }
-    }
-}
-
-/// Reasons that may pass by themselves: overload, rates, maintenance.
-fn is_passing(reason: ReasonCode) -> bool {
-    matches!(
-        reason,
-        ReasonCode::SERVER_UNAVAILABLE
-            | ReasonCode::SERVER_BUSY
-            | ReasonCode::QUOTA_EXCEEDED
-            | ReasonCode::CONNECTION_RATE_EXCEEDED
-            | ReasonCode::USE_ANOTHER_SERVER
-            | ReasonCode::SERVER_MOVED
-    )
-}
-
 /// Whether the peer sent a TLS alert about our certificate.
 pub(crate) fn is_about_us(error: &io::Error) -> bool {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let tls = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
     matches!(
         tls,
         Some(rustls::Error::AlertReceived(
