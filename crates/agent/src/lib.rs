@@ -1,9 +1,47 @@
-//! The device agent.
+//! The device agent of fleetkey: provisions by claim, rotates make-before-break, survives a power cut anywhere.
+//!
+//! A library, because many agents run in one process (`fleetkey up`, a gateway); the binary `fleetkey-agent` is
+//! a thin shell around it. What to do when is decided by the pure machine of `fleetkey-lifecycle`; this crate
+//! is its hands: disk, keys, TLS, MQTT.
+//!
+//! # The way of an action
+//! ```text
+//! lifecycle::Machine ──Action──► driver ──► store · keys · provision · verify · live ──Event──► Machine
+//! ```
+//!
+//! # Modules
+//! - [`agent`]: [`Agent::start`] and the [`AgentHandle`]
+//! - [`config`]: the settings, from code or a TOML file
+//! - [`store`]: the durable state: record, slots, export, lock
+//! - [`keys`]: key pairs and signing requests
+//! - [`tls`]: connections with a client certificate on a set of roots
+//! - [`status`]: the local status socket, both sides
+//! - [`event`]: what an agent tells whoever runs it
+//! - `driver`: the loop; `provision`, `verify`, `live`: what it does over MQTT
 
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod clock;
 pub mod config;
+pub mod event;
 pub mod keys;
+pub mod status;
 pub mod store;
 pub mod tls;
+
+mod carrier;
+mod connect;
+mod driver;
+mod live;
+mod pace;
+mod provision;
+#[cfg(test)]
+mod testing;
+mod verify;
+
+pub use agent::{Agent, AgentHandle, StartError};
+pub use clock::{Clock, SystemClock};
+pub use config::AgentConfig;
+pub use event::AgentEvent;
+pub use live::{MAX_PAYLOAD, PublishError};

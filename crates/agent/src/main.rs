@@ -1,2 +1,13 @@
-//! To be written.
-fn main() {}
+//! The binary `fleetkey-agent`: a thin shell around the library.
+//!
+//! Exit codes: 0 all went well · 1 it failed · 2 the command line or the configuration does not fit · 3 the
+//! device has no identity and nothing to get one with · 4 another agent holds the state directory, or none runs
+//! to be asked.
+
+mod cli;
+
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    cli::run(cli::Cli::parse())
+}

@@ -27,7 +27,7 @@ pub use fs::{Entry, Filesystem, NewFile, RealFs};
 pub use lock::{Lock, LockError};
 pub use record::{RecordError, read_record};
 pub use scan::{Aside, Scan};
-pub use slot::SlotIdentity;
+pub use slot::{CertificateSummary, SlotIdentity, read_certificate};
 
 mod atomic;
 mod export;
@@ -38,7 +38,7 @@ mod record;
 mod scan;
 mod slot;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -15,15 +15,18 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use crate::clock::Clock;
 use crate::store::SlotIdentity;
 
-pub use dial::{Dialer, Endpoint, Stream};
+pub use dial::{Dialer, Endpoint};
 pub use failure::{DialError, Failure};
 pub use identity::{ClientIdentity, IdentityError};
 pub use roots::{Roots, RootsError};
+pub(crate) use stream::REFUSAL;
+pub use stream::Stream;
 
 mod dial;
 mod failure;
 mod identity;
 mod roots;
+mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 

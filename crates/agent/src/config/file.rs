@@ -61,7 +61,7 @@ pub(super) fn load(path: &Path) -> Result<AgentConfig, ConfigError> {
         path: path.to_path_buf(),
         reason: error.to_string(),
     })?;
-    let base = path.parent().unwrap_or(Path::new(""));
+    let base = path.parent().unwrap_or_else(|| Path::new(""));
     parse(&text, base).map_err(|reason| ConfigError::Invalid {
         path: path.to_path_buf(),
         reason,

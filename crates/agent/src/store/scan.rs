@@ -132,5 +132,5 @@ impl Store {
 fn slot_number(name: &std::ffi::OsStr) -> Option<SlotId> {
     let text = name.to_str()?;
     let number: u64 = text.parse().ok()?;
-    (number.to_string() == text).then(|| SlotId(number))
+    (number.to_string() == text).then_some(SlotId(number))
 }

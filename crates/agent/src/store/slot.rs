@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::atomic::{self, PUBLIC, SECRET};
 use super::fault::{Attempt, StoreFault};
-use super::{SLOTS, Store};
+use super::{Filesystem, SLOTS, Store};
 use crate::keys::{Fingerprint, KeyError};
 
 pub(super) const KEY: &str = "key.pem";
@@ -57,6 +57,31 @@ pub(super) struct TokenFile {
     pub(super) certificate_id: CertificateId,
     pub(super) token: OwnershipToken,
     pub(super) received_at: Timestamp,
+}
+
+/// What `status` shows of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateSummary {
+    /// SHA-256 of its DER.
+    pub id: CertificateId,
+    /// Start of validity.
+    pub not_before: Timestamp,
+    /// End of validity.
+    pub not_after: Timestamp,
+}
+
+/// The certificate in a slot of any state directory, without owning it or reading the key; `None` when there
+/// is none that reads.
+pub fn read_certificate(fs: &dyn Filesystem, root: &Path, slot: SlotId) -> Option<CertificateSummary> {
+    let path = root.join(SLOTS).join(slot.to_string()).join(CERTIFICATE);
+    let bytes = fs.read(&path, MAX_FILE).ok()?;
+    let file: CertificateFile = serde_json::from_slice(&bytes).ok()?;
+    let facts = CertificateFacts::from_pem(&file.chain).ok()?;
+    Some(CertificateSummary {
+        id: facts.id,
+        not_before: facts.not_before,
+        not_after: facts.not_after,
+    })
 }
 
 impl Store {

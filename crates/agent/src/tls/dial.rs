@@ -7,14 +7,10 @@ use std::time::Duration;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::failure::DialError;
-use super::{ClientIdentity, Roots, client_config};
+use super::{ClientIdentity, Roots, Stream, client_config};
 use crate::clock::Clock;
-
-/// An encrypted connection to the broker.
-pub type Stream = TlsStream<TcpStream>;
 
 /// Where the broker is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +73,7 @@ impl Dialer {
         TlsConnector::from(Arc::new(config))
             .connect(name, tcp)
             .await
+            .map(Stream::new)
             .map_err(|error| DialError::Handshake { to: self.to(), error })
     }
 
@@ -97,8 +94,8 @@ impl Dialer {
 mod tests {
     use super::*;
     use crate::clock::SystemClock;
-    use crate::tls::failure::{Failure, is_about_us};
     use crate::tls::testing::{Server, identity};
+    use crate::tls::{Failure, REFUSAL};
     use fleetkey_lifecycle::event::{FailureKind, Tier};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -137,7 +134,7 @@ mod tests {
         let (stranger, _) = identity("stranger");
         let mut stream = dialer(&server, server.port()).dial(&stranger).await.unwrap();
         let error = stream.read_u8().await.unwrap_err();
-        assert!(is_about_us(&error), "{error:?}");
+        assert_eq!(error.kind(), REFUSAL, "{error:?}");
     }
 
     #[tokio::test]

@@ -1,0 +1,332 @@
+//! Starting and stopping an agent, and the handle to one that runs. Many agents run in one process.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fleetkey_lifecycle::{Found, Machine, Record, Status};
+use fleetkey_model::topic::FleetTopic;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::config::AgentConfig;
+use crate::connect::Connector;
+use crate::driver::{Disk, Driver, Executor, Order};
+use crate::event::AgentEvent;
+use crate::keys::{Keys, P256Keys};
+use crate::live::{Live, LiveHandle, LiveSettings, PublishError};
+use crate::pace::Pacer;
+use crate::status::{Service, bind, serve};
+use crate::store::{Filesystem, Lock, LockError, RealFs, RecordError, Scan, Store, StoreFault};
+use crate::tls::{ClientIdentity, Dialer, IdentityError, Roots, RootsError};
+
+/// Orders that may wait for the driver.
+const ORDERS: usize = 16;
+/// Happenings on the live session that may wait for the driver.
+const LIVE_EVENTS: usize = 64;
+/// Events that a slow listener may be behind.
+const EVENTS: usize = 256;
+
+/// Why an agent did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state directory is not ours.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The state file is of a newer version, or the disk refuses to be read.
+    #[error(transparent)]
+    Record(RecordError),
+    /// The disk refuses.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// No server could be trusted.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// The device has no identity yet, and what it should provision with cannot be read.
+    #[error(transparent)]
+    Claim(#[from] IdentityError),
+    /// The device has no identity and nothing to get one with.
+    #[error(
+        "{} holds no identity and no claim certificate is configured; add [claim], or restore the directory",
+        .0.display()
+    )]
+    NoIdentity(PathBuf),
+    /// The status socket cannot be made.
+    #[error("cannot make the status socket in {}: {error}", path.display())]
+    Socket {
+        /// The state directory.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+}
+
+/// The device agent.
+#[derive(Debug)]
+pub struct Agent;
+
+/// A running agent. Dropping it without [`AgentHandle::stop`] stops the agent too, but nobody waits for it.
+#[derive(Debug)]
+pub struct AgentHandle {
+    live: LiveHandle,
+    orders: mpsc::Sender<Order>,
+    status: watch::Receiver<Status>,
+    events: broadcast::Sender<AgentEvent>,
+    task: JoinHandle<()>,
+}
+
+/// What was found on disk.
+struct Opened {
+    disk: Disk,
+    record: Option<Record>,
+    scan: Scan,
+}
+
+impl Agent {
+    /// Starts an agent on the operating system's file system.
+    ///
+    /// # Errors
+    /// When the state directory cannot be taken or read, or the configuration names what is not there. Trouble
+    /// with the network is no error: the agent goes on trying.
+    pub async fn start(config: AgentConfig, clock: Arc<dyn Clock>) -> Result<AgentHandle, StartError> {
+        Self::start_on(config, clock, Arc::new(RealFs)).await
+    }
+
+    /// The same on a given disk, which must be the one that `config.state_dir` is on as far as the lock and the
+    /// status socket are concerned.
+    ///
+    /// # Errors
+    /// See [`Agent::start`].
+    pub async fn start_on(
+        config: AgentConfig,
+        clock: Arc<dyn Clock>,
+        fs: Arc<dyn Filesystem>,
+    ) -> Result<AgentHandle, StartError> {
+        let config = Arc::new(config);
+        let opened = open(&config, fs).await?;
+        let connector = connector(&config, &clock)?;
+        let (live, live_events, live_handle) = live(&config, &connector);
+        let machine = machine(&config, &opened, &clock);
+        let executor = Executor {
+            config: config.clone(),
+            disk: opened.disk,
+            connector,
+            live: live_handle.clone(),
+            clock: clock.clone(),
+        };
+        let (orders, orders_in) = mpsc::channel(ORDERS);
+        let (shown, status) = watch::channel(machine.status());
+        let (events, _) = broadcast::channel(EVENTS);
+        let driver = Driver {
+            machine,
+            executor,
+            clock,
+            live: live_events,
+            orders: orders_in,
+            status: shown,
+            events: events.clone(),
+        };
+        for aside in opened.scan.aside {
+            driver.emit(AgentEvent::PutAside {
+                path: aside.path,
+                reason: aside.reason,
+            });
+        }
+        let service = Service {
+            status: status.clone(),
+            orders: orders.downgrade(),
+        };
+        let socket = bind(&config.state_dir).map_err(|error| StartError::Socket {
+            path: config.state_dir.clone(),
+            error,
+        })?;
+        let task = tokio::spawn(supervise(driver, live, live_handle.clone(), async move {
+            serve(socket, service).await;
+        }));
+        Ok(AgentHandle {
+            live: live_handle,
+            orders,
+            status,
+            events,
+            task,
+        })
+    }
+}
+
+impl AgentHandle {
+    /// Publishes at QoS 1 and returns after the PUBACK, over as many connections and rotations as that takes.
+    /// Before the device is provisioned, messages wait.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub async fn publish(&self, topic: &str, payload: impl Into<Bytes>) -> Result<(), PublishError> {
+        self.live.publish(topic, payload.into()).await
+    }
+
+    /// The state of the device.
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Orders a rotation.
+    pub async fn rotate(&self) {
+        self.order(Order::Rotate).await;
+    }
+
+    /// Says that the key may be known to others: a rotation that waits for nothing.
+    pub async fn compromised(&self) {
+        self.order(Order::Compromised).await;
+    }
+
+    /// Holds back rotations that only time asks for, or lets them go on.
+    pub async fn hold(&self, held: bool) {
+        self.order(Order::Hold(held)).await;
+    }
+
+    /// What happens from now on. A listener that is too slow misses the oldest.
+    pub fn events(&self) -> broadcast::Receiver<AgentEvent> {
+        self.events.subscribe()
+    }
+
+    /// Waits until the device has a committed identity; `None` if the agent ends before.
+    pub async fn provisioned(&self) -> Option<Status> {
+        self.until(|status| status.current.is_some()).await
+    }
+
+    /// Waits until the live session is connected; `None` if the agent ends before.
+    pub async fn connected(&self) -> Option<Status> {
+        self.until(|status| status.connected).await
+    }
+
+    /// Waits until the status is as wanted; `None` if the agent ends before.
+    pub async fn until(&self, wanted: impl FnMut(&Status) -> bool) -> Option<Status> {
+        let mut status = self.status.clone();
+        status.wait_for(wanted).await.ok().map(|status| status.clone())
+    }
+
+    /// Stops: lets a write come to its end, says DISCONNECT, releases the state directory.
+    pub async fn stop(self) {
+        self.order(Order::Stop).await;
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the agent ended badly");
+        }
+    }
+
+    async fn order(&self, order: Order) {
+        // An agent that has ended has nothing to be ordered.
+        let _ = self.orders.send(order).await;
+    }
+}
+
+/// Runs all parts until the driver ends, then ends the others; the executor, and the lock with it, goes last.
+async fn supervise(
+    driver: Driver,
+    live: Live,
+    live_handle: LiveHandle,
+    socket: impl Future<Output = ()> + Send + 'static,
+) {
+    let executor = driver.executor.clone();
+    let socket = tokio::spawn(socket);
+    let live = tokio::spawn(live.run());
+    driver.run().await;
+    live_handle.stop().await;
+    socket.abort();
+    for ended in [live.await, socket.await] {
+        match ended {
+            Err(error) if error.is_panic() => tracing::error!(%error, "a part of the agent ended badly"),
+            _ => {}
+        }
+    }
+    drop(executor);
+}
+
+async fn open(config: &Arc<AgentConfig>, fs: Arc<dyn Filesystem>) -> Result<Opened, StartError> {
+    let config = config.clone();
+    let opened = tokio::task::spawn_blocking(move || open_blocking(&config, fs)).await;
+    opened.unwrap_or_else(|error| {
+        Err(StartError::Record(RecordError::Damaged {
+            path: "the state directory".into(),
+            reason: error.to_string(),
+        }))
+    })
+}
+
+fn open_blocking(config: &AgentConfig, fs: Arc<dyn Filesystem>) -> Result<Opened, StartError> {
+    let lock = Arc::new(Lock::acquire(&config.state_dir)?);
+    let keys: Arc<dyn Keys> = Arc::new(P256Keys);
+    let store = Store::open(fs, keys, &config.state_dir, config.serial.clone())?;
+    let record = match store.read_record() {
+        Ok(record) => record,
+        Err(error @ RecordError::Damaged { .. }) => {
+            tracing::error!(%error, "the slots tell who the device is");
+            None
+        }
+        Err(error) => return Err(StartError::Record(error)),
+    };
+    let scan = store.scan()?;
+    let unprovisioned = record.as_ref().is_none_or(|record| record.current.is_none());
+    if unprovisioned && !scan.slots.iter().any(fleetkey_lifecycle::SlotFacts::is_complete) {
+        check_claim(config)?;
+    }
+    Ok(Opened {
+        disk: Disk { store, _lock: lock },
+        record,
+        scan,
+    })
+}
+
+/// Without an identity everything hangs on the claim: better told at the start than in a log.
+fn check_claim(config: &AgentConfig) -> Result<(), StartError> {
+    let claim = config.claim.as_ref();
+    let claim = claim.ok_or_else(|| StartError::NoIdentity(config.state_dir.clone()))?;
+    ClientIdentity::from_files(&claim.certificate, &claim.key)?;
+    Ok(())
+}
+
+fn connector(config: &AgentConfig, clock: &Arc<dyn Clock>) -> Result<Connector, StartError> {
+    let roots = Arc::new(Roots::new(config.roots.clone()));
+    roots.load()?;
+    let limit = config.timeouts.connect;
+    Ok(Connector {
+        dialer: Dialer::new(config.endpoint.clone(), roots, clock.clone(), limit),
+        pacer: Pacer::new(config.session.connect_spacing),
+        limit,
+        version: config.session.version,
+        keep_alive: config.session.keep_alive,
+    })
+}
+
+fn live(
+    config: &AgentConfig,
+    connector: &Connector,
+) -> (Live, mpsc::Receiver<crate::live::LiveEvent>, LiveHandle) {
+    let thing = config.thing();
+    let settings = LiveSettings {
+        client: config.live_client_id(),
+        commands: FleetTopic::Commands(thing.clone()).to_string(),
+        answers: FleetTopic::Answers(thing).to_string(),
+        expiry: config.session.expiry,
+        outbox: config.session.outbox,
+        max_in_flight: config.session.max_in_flight,
+        reconnect_cap: config.session.reconnect_cap,
+        drain: config.timeouts.drain,
+    };
+    let (events, events_in) = mpsc::channel(LIVE_EVENTS);
+    let (live, handle) = Live::new(connector.clone(), settings, events);
+    (live, events_in, handle)
+}
+
+fn machine(config: &AgentConfig, opened: &Opened, clock: &Arc<dyn Clock>) -> Machine {
+    let found = Found {
+        record: opened.record.clone(),
+        slots: opened.scan.slots.clone(),
+    };
+    // Only jitter hangs on the seed: without randomness the clock will do.
+    let seed = getrandom::u64().unwrap_or_else(|_| clock.now().as_millis());
+    Machine::new(config.machine(seed), found, clock.now())
+}
+
+#[cfg(test)]
+mod tests;

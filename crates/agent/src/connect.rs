@@ -1,0 +1,94 @@
+//! From a TLS connection to an MQTT connection: CONNECT, paced by client id, its failures judged.
+
+use std::time::Duration;
+
+use fleetkey_lifecycle::event::Tier;
+use fleetkey_model::name::ClientId;
+use fleetkey_mqtt::link::{Client, ConnectError, ConnectOptions, Connected, Link, Messages};
+use fleetkey_mqtt::session::SessionConfig;
+use fleetkey_mqtt::{ReasonCode, Version};
+
+use crate::pace::Pacer;
+use crate::tls::{ClientIdentity, Dialer, Failure, REFUSAL, Stream};
+
+/// Makes MQTT connections to one broker.
+#[derive(Debug, Clone)]
+pub(crate) struct Connector {
+    pub(crate) dialer: Dialer,
+    pub(crate) pacer: Pacer,
+    /// CONNECT to CONNACK.
+    pub(crate) limit: Duration,
+    pub(crate) version: Version,
+    /// Keep-alive in seconds.
+    pub(crate) keep_alive: u16,
+}
+
+impl Connector {
+    /// TCP and TLS, and the wait until `client` may send a CONNECT; after this a CONNECT goes out at once.
+    pub(crate) async fn dial(&self, identity: &ClientIdentity, client: &ClientId) -> Result<Stream, Failure> {
+        let stream = self.dialer.dial(identity).await?;
+        self.pacer.ready(client).await;
+        Ok(stream)
+    }
+
+    /// CONNECT with these options, to CONNACK.
+    pub(crate) async fn open(
+        &self,
+        stream: Stream,
+        client: &ClientId,
+        options: &ConnectOptions,
+    ) -> Result<(Link<Stream>, Connected), Failure> {
+        self.pacer.note(client);
+        Link::connect(stream, options, self.limit)
+            .await
+            .map_err(|error| judge(&error))
+    }
+
+    /// A short-lived connection with a clean session, for provisioning and verification.
+    pub(crate) async fn client(
+        &self,
+        identity: &ClientIdentity,
+        client: &ClientId,
+    ) -> Result<(Client, Messages), Failure> {
+        let stream = self.dial(identity, client).await?;
+        self.pacer.note(client);
+        let options = ConnectOptions {
+            version: self.version,
+            clean_start: true,
+            keep_alive: self.keep_alive,
+            ..ConnectOptions::new(client.as_str())
+        };
+        tokio::time::timeout(
+            self.limit,
+            Client::start(stream, options, SessionConfig::default()),
+        )
+        .await
+        .unwrap_or(Err(ConnectError::Timeout))
+        .map_err(|error| judge(&error))
+    }
+}
+
+/// What became of CONNECT. AWS's usual refusal is to close without a CONNACK (Developer Guide, mqtt).
+fn judge(error: &ConnectError) -> Failure {
+    let why = error.to_string();
+    match error {
+        ConnectError::Refused(reason) if is_passing(*reason) => Failure::unreachable(Tier::Connack, why),
+        ConnectError::Refused(_) | ConnectError::Closed => Failure::refused(Tier::Connack, why),
+        // Under TLS 1.3 the alert about a client certificate arrives with the first read.
+        ConnectError::Io { kind: REFUSAL, .. } => Failure::refused(Tier::Tls, why),
+        _ => Failure::unreachable(Tier::Connack, why),
+    }
+}
+
+/// Reasons that may pass by themselves: overload, rates, maintenance.
+fn is_passing(reason: ReasonCode) -> bool {
+    matches!(
+        reason,
+        ReasonCode::SERVER_UNAVAILABLE
+            | ReasonCode::SERVER_BUSY
+            | ReasonCode::QUOTA_EXCEEDED
+            | ReasonCode::CONNECTION_RATE_EXCEEDED
+            | ReasonCode::USE_ANOTHER_SERVER
+            | ReasonCode::SERVER_MOVED
+    )
+}

@@ -1,0 +1,227 @@
+//! The one loop of an agent: poll an action, execute it to its end, hand its outcome to the machine.
+//!
+//! Events from outside (the link, commands, answers, orders) are handed over as they come, also while an action
+//! runs; the machine gives no second action meanwhile. Not here: what to do when (`fleetkey-lifecycle`) and how
+//! an action is done ([`execute`]).
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetkey_lifecycle::record::Reason;
+use fleetkey_lifecycle::{Action, Event, Machine, Notice, Status};
+use fleetkey_model::retirement::{ControllerAnswer, DeviceCommand, RetireStatus};
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::clock::Clock;
+use crate::event::AgentEvent;
+use crate::live::LiveEvent;
+
+pub(crate) use execute::{Disk, Executor};
+
+mod execute;
+
+/// The longest sleep: a clock that was set, or a machine that slept, is noticed within this.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// How long a stop waits for a write that is under way.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the agent's owner, or the status socket, orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Rotate,
+    Compromised,
+    Hold(bool),
+    Stop,
+}
+
+/// The action that runs.
+struct Running {
+    action: Action,
+    outcome: Pin<Box<dyn Future<Output = Event> + Send>>,
+}
+
+/// The loop and what it owns.
+pub(crate) struct Driver {
+    pub(crate) machine: Machine,
+    pub(crate) executor: Executor,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) live: mpsc::Receiver<LiveEvent>,
+    pub(crate) orders: mpsc::Receiver<Order>,
+    pub(crate) status: watch::Sender<Status>,
+    pub(crate) events: broadcast::Sender<AgentEvent>,
+}
+
+/// What woke the loop.
+enum Woken {
+    Outcome(Event),
+    Live(LiveEvent),
+    Order(Order),
+    Time,
+}
+
+impl Driver {
+    /// Runs until it is ordered to stop, or nobody is left who could order anything.
+    pub(crate) async fn run(mut self) {
+        let mut running: Option<Running> = None;
+        loop {
+            if running.is_none() {
+                running = self.machine.poll().map(|action| self.begin(action));
+            }
+            self.tell();
+            match self.wait(&mut running).await {
+                Woken::Outcome(event) => {
+                    running = None;
+                    self.handle(event);
+                }
+                Woken::Live(event) => self.on_live(event, &mut running),
+                Woken::Order(Order::Stop) => break,
+                Woken::Order(order) => self.handle(event_of(order)),
+                Woken::Time => self.handle(Event::Tick),
+            }
+        }
+        finish(running).await;
+    }
+
+    fn begin(&self, action: Action) -> Running {
+        tracing::debug!(action = name(&action), "begins");
+        let outcome = Box::pin(self.executor.clone().execute(action.clone()));
+        Running { action, outcome }
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.machine.handle(self.clock.now(), event);
+    }
+
+    async fn wait(&mut self, running: &mut Option<Running>) -> Woken {
+        let sleep = self.until_deadline();
+        tokio::select! {
+            outcome = outcome_of(running) => Woken::Outcome(outcome),
+            Some(event) = self.live.recv() => Woken::Live(event),
+            order = self.orders.recv() => Woken::Order(order.unwrap_or(Order::Stop)),
+            () = tokio::time::sleep(sleep) => Woken::Time,
+        }
+    }
+
+    fn until_deadline(&self) -> Duration {
+        let deadline = self.machine.next_deadline();
+        deadline.map_or(LONGEST_SLEEP, |at| {
+            at.since(self.machine.now().max(self.clock.now()))
+                .min(LONGEST_SLEEP)
+        })
+    }
+
+    fn on_live(&mut self, event: LiveEvent, running: &mut Option<Running>) {
+        match event {
+            LiveEvent::Up { slot } => {
+                self.emit(AgentEvent::LinkUp { slot });
+                self.handle(Event::LinkUp { slot });
+            }
+            LiveEvent::Down { why } => {
+                self.emit(AgentEvent::LinkDown { why });
+                self.handle(Event::LinkDown);
+            }
+            LiveEvent::Command(command) => self.handle(Event::Command(command)),
+            LiveEvent::Answer(answer) => self.on_answer(answer, running),
+        }
+    }
+
+    /// The answer to a request that runs is its outcome; any other comes by itself.
+    fn on_answer(&mut self, answer: ControllerAnswer, running: &mut Option<Running>) {
+        if let Some(Running {
+            action: Action::RequestRetire { id },
+            ..
+        }) = running
+        {
+            if *id != answer.id {
+                tracing::debug!(id = answer.id, "passed over an answer to another request");
+                return;
+            }
+            *running = None;
+        }
+        if answer.status == RetireStatus::Pending {
+            self.emit(AgentEvent::RetirePending {
+                id: answer.id.clone(),
+            });
+        }
+        self.handle(Event::RetireAnswered(answer));
+    }
+
+    /// Tells what has happened since the last time.
+    fn tell(&mut self) {
+        while let Some(notice) = self.machine.poll_notice() {
+            if let Notice::Committed {
+                reason: Reason::Provision,
+                certificate,
+                ..
+            } = notice
+            {
+                self.emit(AgentEvent::Provisioned { certificate });
+            }
+            self.emit(notice.into());
+        }
+        let status = self.machine.status();
+        self.status.send_if_modified(|shown| {
+            let changed = *shown != status;
+            *shown = status;
+            changed
+        });
+    }
+
+    pub(crate) fn emit(&self, event: AgentEvent) {
+        event.log();
+        // Nobody listening is fine.
+        let _ = self.events.send(event);
+    }
+}
+
+fn event_of(order: Order) -> Event {
+    match order {
+        Order::Rotate => Event::Command(DeviceCommand::Rotate { id: String::new() }),
+        Order::Compromised => Event::Compromised,
+        Order::Hold(held) => Event::Hold(held),
+        Order::Stop => Event::Tick,
+    }
+}
+
+async fn outcome_of(running: &mut Option<Running>) -> Event {
+    match running {
+        Some(running) => running.outcome.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A write that has begun is let to its end; anything else is taken up again by the next start.
+async fn finish(running: Option<Running>) {
+    let Some(Running { action, outcome }) = running else {
+        return;
+    };
+    let writes = matches!(
+        action,
+        Action::Persist(_)
+            | Action::MakeKey { .. }
+            | Action::StoreCertificate { .. }
+            | Action::Export { .. }
+            | Action::DestroySlot { .. }
+    );
+    if writes && tokio::time::timeout(STOP_PATIENCE, outcome).await.is_err() {
+        tracing::warn!("the disk did not answer in time; the next start takes up what it finds");
+    }
+}
+
+/// An action's name for the log, without its content.
+fn name(action: &Action) -> &'static str {
+    match action {
+        Action::Persist(_) => "persist",
+        Action::MakeKey { .. } => "make key",
+        Action::RequestCertificate { .. } => "request certificate",
+        Action::StoreCertificate { .. } => "store certificate",
+        Action::RegisterThing { .. } => "register thing",
+        Action::Verify { .. } => "verify",
+        Action::Export { .. } => "export",
+        Action::GoLive { .. } => "go live",
+        Action::RequestRetire { .. } => "request retire",
+        Action::DestroySlot { .. } => "destroy slot",
+    }
+}

@@ -1,0 +1,306 @@
+//! How each action of the machine is done. Every action ends in exactly one of the outcomes that it names.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fleetkey_lifecycle::event::StorageFault;
+use fleetkey_lifecycle::record::Authority;
+use fleetkey_lifecycle::{Action, Event, SlotId};
+use fleetkey_model::certificate::CertificateFacts;
+use fleetkey_model::name::{ClientId, ThingName};
+use fleetkey_model::provisioning::{CertificateIssued, Rejection};
+use fleetkey_model::retirement::{DeviceRequest, RequestOp};
+use fleetkey_model::secret::OwnershipToken;
+use fleetkey_model::topic::FleetTopic;
+
+use crate::carrier::{Answers, Requests};
+use crate::clock::Clock;
+use crate::config::{AgentConfig, ClaimConfig, KeySource};
+use crate::connect::Connector;
+use crate::live::LiveHandle;
+use crate::provision::{self, Unserved};
+use crate::store::{FaultKind, Lock, SlotIdentity, Store, StoreFault};
+use crate::tls::{ClientIdentity, Failure};
+use crate::verify;
+
+/// The store, and the lock that makes it ours; the lock lives as long as any write does.
+#[derive(Debug, Clone)]
+pub(crate) struct Disk {
+    pub(crate) store: Store,
+    pub(crate) _lock: Arc<Lock>,
+}
+
+/// Everything that touches the world.
+#[derive(Debug, Clone)]
+pub(crate) struct Executor {
+    pub(crate) config: Arc<AgentConfig>,
+    pub(crate) disk: Disk,
+    pub(crate) connector: Connector,
+    pub(crate) live: LiveHandle,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Executor {
+    /// Runs one action to its end.
+    pub(crate) async fn execute(self, action: Action) -> Event {
+        match action {
+            Action::Persist(record) => {
+                let written = self.on_disk(move |store| store.write_record(&record)).await;
+                storage(written, |()| Event::Persisted)
+            }
+            Action::MakeKey { slot } => self.make_key(slot).await,
+            Action::RequestCertificate { slot, authority } => self.request_certificate(slot, authority).await,
+            Action::StoreCertificate { slot, issued } => self.store_certificate(slot, issued).await,
+            Action::RegisterThing { slot, authority } => self.register_thing(slot, authority).await,
+            Action::Verify { slot, thing } => self.verify(slot, &thing).await,
+            Action::Export { slot } => self.export(slot).await,
+            Action::GoLive { slot } => self.go_live(slot).await,
+            Action::RequestRetire { id } => self.request_retire(id).await,
+            Action::DestroySlot { slot } => {
+                let destroyed = self.on_disk(move |store| store.destroy(slot)).await;
+                storage(destroyed, |()| Event::Destroyed { slot })
+            }
+        }
+    }
+
+    /// One call of the store, off the async threads. The driver awaits it before the next action, so calls
+    /// never overlap.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Store) -> Result<T, StoreFault> + Send + 'static,
+    ) -> Result<T, StoreFault> {
+        let disk = self.disk.clone();
+        let root = disk.store.root().to_path_buf();
+        let done = tokio::task::spawn_blocking(move || call(&disk.store)).await;
+        done.unwrap_or_else(|error| Err(StoreFault::content("work on", &root, error.to_string())))
+    }
+
+    async fn make_key(&self, slot: SlotId) -> Event {
+        let made = match self.config.key_source {
+            KeySource::Csr => self.on_disk(move |store| store.make_key(slot)).await,
+            // The service makes the key; the machine takes an empty one as "not ours to make".
+            KeySource::Service => {
+                self.on_disk(move |store| store.reserve(slot).map(|()| Vec::new()))
+                    .await
+            }
+        };
+        storage(made, |public_key| Event::KeyMade { slot, public_key })
+    }
+
+    async fn store_certificate(&self, slot: SlotId, issued: CertificateIssued) -> Event {
+        let now = self.clock.now();
+        let stored = self
+            .on_disk(move |store| store.store_certificate(slot, &issued, now))
+            .await;
+        storage(stored, |facts: CertificateFacts| Event::CertificateStored {
+            slot,
+            certificate: (&facts).into(),
+        })
+    }
+
+    /// Exports, and forgets the token of what is committed: without a record, a slot with a token would count
+    /// as never registered.
+    async fn export(&self, slot: SlotId) -> Event {
+        let exported = self
+            .on_disk(move |store| store.export(slot).and_then(|()| store.drop_token(slot)))
+            .await;
+        storage(exported, |()| Event::Exported)
+    }
+
+    async fn request_certificate(&self, slot: SlotId, authority: Authority) -> Event {
+        let served = match authority {
+            Authority::Current(_) => {
+                let mut answers = self.live.listen(provision::certificate_answers()).await;
+                self.ask_for_certificate(slot, &self.live, &mut answers).await
+            }
+            Authority::Claim => match self.claim_connection().await {
+                Ok((client, mut messages, _)) => {
+                    let served = self.ask_for_certificate(slot, &client, &mut messages).await;
+                    client.disconnect().await;
+                    served
+                }
+                Err(why) => Err(Unserved::NoAnswer(why)),
+            },
+        };
+        served.map_or_else(unserved, |issued| Event::Issued { slot, issued })
+    }
+
+    async fn ask_for_certificate(
+        &self,
+        slot: SlotId,
+        requests: &impl Requests,
+        answers: &mut impl Answers,
+    ) -> Result<CertificateIssued, Unserved> {
+        let limit = self.config.timeouts.answer;
+        if self.config.key_source == KeySource::Service {
+            return provision::certificate_and_key(requests, answers, limit).await;
+        }
+        let read = self
+            .on_disk(move |store| Ok((store.signing_request(slot)?, store.make_key(slot)?)))
+            .await;
+        let (csr, public_key) = read.map_err(|fault| Unserved::NoAnswer(fault.to_string()))?;
+        provision::certificate_for_csr(requests, answers, csr, &public_key, limit).await
+    }
+
+    async fn register_thing(&self, slot: SlotId, authority: Authority) -> Event {
+        let token = match self.on_disk(move |store| store.token(slot)).await {
+            Ok(Some((token, _))) => token,
+            Ok(None) => return Event::Rejected(no_token()),
+            Err(fault) => {
+                return Event::NoAnswer {
+                    why: fault.to_string(),
+                };
+            }
+        };
+        let served = match authority {
+            Authority::Current(_) => self.register_on_live(token).await,
+            Authority::Claim => self.register_by_claim(token).await,
+        };
+        served.map_or_else(unserved, |thing| Event::Registered { slot, thing })
+    }
+
+    async fn register_on_live(&self, token: OwnershipToken) -> Result<Option<ThingName>, Unserved> {
+        let template = &self.config.rotation_template;
+        let mut answers = self.live.listen(provision::registration_answers(template)).await;
+        let (serial, limit) = (&self.config.serial, self.config.timeouts.answer);
+        provision::register_thing(&self.live, &mut answers, template, token, serial, limit).await
+    }
+
+    async fn register_by_claim(&self, token: OwnershipToken) -> Result<Option<ThingName>, Unserved> {
+        let (client, mut messages, claim) = self.claim_connection().await.map_err(Unserved::NoAnswer)?;
+        let (serial, limit) = (&self.config.serial, self.config.timeouts.answer);
+        let template = &claim.template;
+        let served = provision::register_thing(&client, &mut messages, template, token, serial, limit).await;
+        client.disconnect().await;
+        served
+    }
+
+    /// A connection of its own with the claim certificate; the reason, for people, when there is none.
+    async fn claim_connection(
+        &self,
+    ) -> Result<
+        (
+            fleetkey_mqtt::link::Client,
+            fleetkey_mqtt::link::Messages,
+            &ClaimConfig,
+        ),
+        String,
+    > {
+        let claim = self.config.claim.as_ref();
+        let claim = claim.ok_or("no claim certificate is configured")?;
+        let client_id = claim
+            .client_id(&self.config.serial)
+            .map_err(|error| error.to_string())?;
+        let (certificate, key) = (claim.certificate.clone(), claim.key.clone());
+        let read = tokio::task::spawn_blocking(move || ClientIdentity::from_files(&certificate, &key));
+        let identity = read
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(|error| error.to_string())?;
+        let connected = self.connector.client(&identity, &client_id).await;
+        let (client, messages) = connected.map_err(|failure| format!("claim connection: {failure}"))?;
+        Ok((client, messages, claim))
+    }
+
+    async fn verify(&self, slot: SlotId, thing: &ThingName) -> Event {
+        let verdict = match self.identity(slot).await {
+            Ok(identity) => {
+                let topic = self.config.topic_root.verification(thing);
+                let limit = self.config.timeouts.answer;
+                let client = ClientId::verify(thing);
+                let identity = ClientIdentity::from(&identity);
+                verify::verify(&self.connector, &identity, &client, &topic, limit).await
+            }
+            Err(failure) => Err(failure),
+        };
+        match verdict {
+            Ok(()) => Event::Verified { slot },
+            Err(Failure { tier, kind, why }) => Event::VerifyFailed {
+                slot,
+                tier,
+                kind,
+                why,
+            },
+        }
+    }
+
+    async fn go_live(&self, slot: SlotId) -> Event {
+        let moved = match self.identity(slot).await {
+            Ok(identity) => self.live.switch(Arc::new(identity)).await,
+            Err(failure) => Err(failure),
+        };
+        match moved {
+            Ok(()) => Event::Live { slot },
+            Err(Failure { kind, why, .. }) => Event::LiveFailed { slot, kind, why },
+        }
+    }
+
+    /// A disk that cannot be read is no refusal by the broker.
+    async fn identity(&self, slot: SlotId) -> Result<SlotIdentity, Failure> {
+        let read = self.on_disk(move |store| store.identity(slot)).await;
+        read.map_err(|fault| Failure::unreachable(fleetkey_lifecycle::event::Tier::Tls, fault.to_string()))
+    }
+
+    /// Publishes the request and waits. The answer comes over the live session to the driver, which then gives
+    /// this up; reaching the end means that there was none.
+    async fn request_retire(&self, id: String) -> Event {
+        let limit = self.config.timeouts.answer;
+        let topic = FleetTopic::Requests(self.config.thing()).to_string();
+        let request = DeviceRequest {
+            op: RequestOp::Retire,
+            id,
+            audit: None,
+        };
+        let payload = match serde_json::to_vec(&request) {
+            Ok(payload) => Bytes::from(payload),
+            Err(error) => {
+                return Event::NoAnswer {
+                    why: error.to_string(),
+                };
+            }
+        };
+        let published = tokio::time::timeout(limit, self.live.publish(&topic, payload)).await;
+        match published {
+            Ok(Ok(())) => tokio::time::sleep(limit).await,
+            Ok(Err(error)) => {
+                return Event::NoAnswer {
+                    why: error.to_string(),
+                };
+            }
+            Err(_) => {}
+        }
+        Event::NoAnswer {
+            why: format!("no answer from the controller within {limit:?}"),
+        }
+    }
+}
+
+fn unserved(unserved: Unserved) -> Event {
+    match unserved {
+        Unserved::Rejected(rejection) => Event::Rejected(rejection),
+        Unserved::NoAnswer(why) => Event::NoAnswer { why },
+    }
+}
+
+/// What AWS would say to a token that we do not have.
+fn no_token() -> Rejection {
+    Rejection {
+        status_code: 400,
+        error_code: "InvalidCertificateOwnershipToken".into(),
+        error_message: "the slot holds no ownership token of its certificate".into(),
+    }
+}
+
+fn storage<T>(result: Result<T, StoreFault>, event: impl FnOnce(T) -> Event) -> Event {
+    match result {
+        Ok(value) => event(value),
+        Err(fault) => {
+            tracing::error!(%fault, "the state directory");
+            Event::StorageFailed(match fault.kind {
+                FaultKind::Full => StorageFault::Full,
+                FaultKind::ReadOnly => StorageFault::ReadOnly,
+                FaultKind::Io | FaultKind::Content => StorageFault::Io,
+            })
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The live session: one MQTT session that outlives its connections, owned by one task.
+//!
+//! The session's outbox keeps every message until its PUBACK, over lost connections and hand-overs alike. The
+//! task reconnects by itself with the identity it was last moved to; it moves to another identity only when
+//! told ([`LiveHandle::switch`]), make-before-break. Not here: which identity that is (`crate::driver`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fleetkey_lifecycle::SlotId;
+use fleetkey_model::name::ClientId;
+use fleetkey_model::retirement::{ControllerAnswer, DeviceCommand};
+use fleetkey_model::topic::TopicError;
+use fleetkey_mqtt::ReasonCode;
+use fleetkey_mqtt::session::OutboxError;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::carrier::{Broken, Message};
+use crate::store::SlotIdentity;
+use crate::tls::Failure;
+
+pub(crate) use task::Live;
+
+mod backoff;
+mod handover;
+mod replies;
+mod task;
+#[cfg(test)]
+mod tests;
+
+/// The largest payload that AWS IoT Core takes, in bytes (quotas).
+pub const MAX_PAYLOAD: usize = 128 * 1024;
+
+/// Commands that may wait while the task is busy.
+const COMMANDS: usize = 64;
+/// Answers that may wait for whoever asked.
+const ANSWERS: usize = 8;
+
+/// Why a message was not published.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The session did not take it: too much waits, or no broker could take it.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// AWS would close the connection over it.
+    #[error("the payload has {0} bytes, at most {MAX_PAYLOAD} are allowed")]
+    TooLarge(usize),
+    /// AWS would close the connection over it.
+    #[error("{topic:?} cannot be published to: {error}")]
+    Topic {
+        /// The topic.
+        topic: String,
+        /// What is wrong with it.
+        error: TopicError,
+    },
+    /// The broker has the message and refused it.
+    #[error("the broker refused the message: {0}")]
+    Refused(ReasonCode),
+    /// The agent has stopped; the message may or may not have arrived.
+    #[error("the agent has stopped")]
+    Stopped,
+}
+
+impl PublishError {
+    /// Whether the same message may be taken later by the same agent.
+    pub const fn retryable(&self) -> bool {
+        matches!(self, Self::Outbox(error) if error.retryable())
+    }
+}
+
+/// What the live session tells the driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LiveEvent {
+    Up { slot: SlotId },
+    Down { why: String },
+    Command(DeviceCommand),
+    Answer(ControllerAnswer),
+}
+
+/// What the task is told once.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveSettings {
+    pub(crate) client: ClientId,
+    /// Where commands and answers for this thing come.
+    pub(crate) commands: String,
+    pub(crate) answers: String,
+    pub(crate) expiry: Option<Duration>,
+    pub(crate) outbox: usize,
+    pub(crate) max_in_flight: usize,
+    pub(crate) reconnect_cap: Duration,
+    /// What a hand-over waits for acknowledgements that are still out.
+    pub(crate) drain: Duration,
+}
+
+/// What the task is asked.
+enum LiveCommand {
+    Publish {
+        topic: String,
+        payload: Bytes,
+        reply: oneshot::Sender<Result<(), PublishError>>,
+    },
+    Subscribe {
+        filters: Vec<String>,
+        reply: oneshot::Sender<Vec<ReasonCode>>,
+    },
+    Listen {
+        topics: Vec<String>,
+        to: mpsc::Sender<Message>,
+    },
+    Switch(Switch),
+    Stop {
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// A move to another identity.
+struct Switch {
+    identity: Arc<SlotIdentity>,
+    reply: oneshot::Sender<Result<(), Failure>>,
+}
+
+/// The way to the live session's task. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveHandle {
+    commands: mpsc::Sender<LiveCommand>,
+}
+
+impl LiveHandle {
+    /// Publishes at QoS 1 and returns after the PUBACK, however many connections that takes.
+    pub(crate) async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), PublishError> {
+        let topic = topic.to_owned();
+        let command = |reply| LiveCommand::Publish {
+            topic,
+            payload,
+            reply,
+        };
+        self.ask(command).await.unwrap_or(Err(PublishError::Stopped))
+    }
+
+    /// Subscribes at QoS 1.
+    pub(crate) async fn subscribe(&self, filters: Vec<String>) -> Result<Vec<ReasonCode>, Broken> {
+        let command = |reply| LiveCommand::Subscribe { filters, reply };
+        self.ask(command)
+            .await
+            .ok_or_else(|| Broken::Closed("the session has stopped".into()))
+    }
+
+    /// The messages on these topics from now on, until the receiver is dropped.
+    pub(crate) async fn listen(&self, topics: Vec<String>) -> mpsc::Receiver<Message> {
+        let (to, messages) = mpsc::channel(ANSWERS);
+        // If the task is gone the sender is dropped, which the receiver sees as the end.
+        let _ = self.commands.send(LiveCommand::Listen { topics, to }).await;
+        messages
+    }
+
+    /// Moves the session to `identity`. On failure it runs on what it ran on before, or on nothing.
+    pub(crate) async fn switch(&self, identity: Arc<SlotIdentity>) -> Result<(), Failure> {
+        let command = |reply| LiveCommand::Switch(Switch { identity, reply });
+        let stopped =
+            || Failure::unreachable(fleetkey_lifecycle::event::Tier::Tls, "the session has stopped");
+        self.ask(command).await.unwrap_or_else(|| Err(stopped()))
+    }
+
+    /// Says DISCONNECT and ends the task.
+    pub(crate) async fn stop(&self) {
+        let _ = self.ask(|reply| LiveCommand::Stop { reply }).await;
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> LiveCommand) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.ok()?;
+        answer.await.ok()
+    }
+}

@@ -1,0 +1,366 @@
+//! The task that owns the session and its connection.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetkey_lifecycle::SlotId;
+use fleetkey_model::topic::TopicName;
+use fleetkey_mqtt::link::{ConnectOptions, Connected, Link};
+use fleetkey_mqtt::session::{Event, Incoming, Outgoing, Session, SessionConfig, Token};
+use fleetkey_mqtt::{QoS, ReasonCode, SubscribeFilter};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use super::replies::Replies;
+use super::{COMMANDS, LiveCommand, LiveEvent, LiveHandle, LiveSettings, MAX_PAYLOAD, PublishError, Switch};
+use crate::carrier::Message;
+use crate::connect::Connector;
+use crate::store::SlotIdentity;
+use crate::tls::{ClientIdentity, Failure, Stream};
+
+/// A connection that has lasted this long was a good one: the next loss is retried fast.
+const PROVEN: Duration = Duration::from_secs(5);
+
+type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
+
+/// The live session's task.
+pub(crate) struct Live {
+    pub(super) connector: Connector,
+    pub(super) settings: LiveSettings,
+    pub(super) options: ConnectOptions,
+    pub(super) session: Session,
+    pub(super) up: Option<Up>,
+    /// The identity to reconnect with.
+    pub(super) target: Option<Arc<SlotIdentity>>,
+    /// The next connection with `target`, under way while there is none.
+    pub(super) attempt: Option<Pending<(Link<Stream>, Connected)>>,
+    /// A move to another identity: its TCP and TLS are made while the old connection serves.
+    switching: Option<(Switch, Pending<Stream>)>,
+    commands: mpsc::Receiver<LiveCommand>,
+    events: mpsc::Sender<LiveEvent>,
+    replies: Replies,
+    backoff: Backoff,
+    /// The subscription to commands and answers.
+    base: Token,
+}
+
+/// A connection that stands.
+pub(super) struct Up {
+    pub(super) link: Link<Stream>,
+    pub(super) since: Instant,
+    pub(super) said: Option<ReasonCode>,
+}
+
+/// What the loop does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Continue,
+    Stop,
+}
+
+/// What happened while waiting.
+enum Happened {
+    Stepped(Result<(), String>),
+    Command(Option<LiveCommand>),
+    Dialed(Result<Stream, Failure>),
+    Connected(Result<(Link<Stream>, Connected), Failure>),
+}
+
+impl Live {
+    pub(crate) fn new(
+        connector: Connector,
+        settings: LiveSettings,
+        events: mpsc::Sender<LiveEvent>,
+    ) -> (Self, LiveHandle) {
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        let options = ConnectOptions {
+            version: connector.version,
+            clean_start: settings.expiry.is_none(),
+            keep_alive: connector.keep_alive,
+            session_expiry: settings
+                .expiry
+                .map(|span| u32::try_from(span.as_secs()).unwrap_or(u32::MAX)),
+            ..ConnectOptions::new(settings.client.as_str())
+        };
+        let mut session = Session::new(SessionConfig {
+            max_in_flight: settings.max_in_flight,
+            outbox_limit: settings.outbox,
+            ..SessionConfig::default()
+        });
+        // The session makes it on its first connection, and again whenever the broker has lost it.
+        let topics = [settings.commands.clone(), settings.answers.clone()];
+        let base = session.subscribe(topics.map(at_least_once).into());
+        let live = Self {
+            backoff: Backoff::new(settings.reconnect_cap),
+            connector,
+            settings,
+            options,
+            session,
+            up: None,
+            target: None,
+            attempt: None,
+            switching: None,
+            commands,
+            events,
+            replies: Replies::default(),
+            base,
+        };
+        (live, LiveHandle { commands: sender })
+    }
+
+    /// Runs until it is told to stop or its last handle is gone.
+    pub(crate) async fn run(mut self) {
+        while self.turn().await == Flow::Continue {}
+    }
+
+    async fn turn(&mut self) -> Flow {
+        if self.up.is_none() && self.attempt.is_none() {
+            self.attempt = self.next_attempt();
+        }
+        match self.wait().await {
+            Happened::Stepped(Ok(())) => self.take_events().await,
+            Happened::Stepped(Err(why)) => {
+                self.take_events().await;
+                self.lost(why).await;
+            }
+            Happened::Command(Some(command)) => return self.on_command(command).await,
+            Happened::Command(None) => return Flow::Stop,
+            Happened::Dialed(dialed) => self.on_dialed(dialed).await,
+            Happened::Connected(connected) => self.on_connected(connected).await,
+        }
+        Flow::Continue
+    }
+
+    async fn wait(&mut self) -> Happened {
+        let switching = self.switching.as_mut().map(|(_, dial)| dial);
+        tokio::select! {
+            stepped = step(&mut self.up, &mut self.session) => Happened::Stepped(stepped),
+            command = self.commands.recv() => Happened::Command(command),
+            dialed = ready(switching) => Happened::Dialed(dialed),
+            connected = ready(self.attempt.as_mut()) => Happened::Connected(connected),
+        }
+    }
+
+    async fn on_command(&mut self, command: LiveCommand) -> Flow {
+        match command {
+            LiveCommand::Publish {
+                topic,
+                payload,
+                reply,
+            } => match self.enqueue(topic, payload) {
+                Ok(token) => self.replies.await_publish(token, reply),
+                Err(error) => {
+                    let _ = reply.send(Err(error));
+                }
+            },
+            LiveCommand::Subscribe { filters, reply } => self.subscribe(filters, reply),
+            LiveCommand::Listen { topics, to } => self.replies.listen(topics, to),
+            LiveCommand::Switch(switch) => self.begin_switch(switch),
+            LiveCommand::Stop { reply } => {
+                self.disconnect().await;
+                let _ = reply.send(());
+                return Flow::Stop;
+            }
+        }
+        Flow::Continue
+    }
+
+    /// Refuses what AWS would close the connection over: it would be sent again for ever.
+    fn enqueue(&mut self, topic: String, payload: bytes::Bytes) -> Result<Token, PublishError> {
+        if payload.len() > MAX_PAYLOAD {
+            return Err(PublishError::TooLarge(payload.len()));
+        }
+        if let Err(error) = TopicName::new(topic.as_str()) {
+            return Err(PublishError::Topic { topic, error });
+        }
+        let outgoing = Outgoing::new(topic, payload, QoS::AtLeastOnce);
+        Ok(self.session.publish(outgoing)?)
+    }
+
+    /// The session keeps its subscriptions over connections: what was granted once is asked for once.
+    fn subscribe(&mut self, filters: Vec<String>, reply: oneshot::Sender<Vec<ReasonCode>>) {
+        if self.replies.are_granted(&filters) {
+            let _ = reply.send(vec![ReasonCode::GRANTED_QOS_1; filters.len()]);
+            return;
+        }
+        let wanted = filters.iter().cloned().map(at_least_once).collect();
+        let token = self.session.subscribe(wanted);
+        self.replies.await_subscribe(token, filters, reply);
+    }
+
+    fn begin_switch(&mut self, switch: Switch) {
+        let (connector, client) = (self.connector.clone(), self.settings.client.clone());
+        let identity = ClientIdentity::from(&*switch.identity);
+        let dial = Box::pin(async move { connector.dial(&identity, &client).await });
+        if let Some((given_up, _)) = self.switching.replace((switch, dial)) {
+            let _ = given_up.reply.send(Err(Failure::unreachable(
+                fleetkey_lifecycle::event::Tier::Tls,
+                "another identity was asked for meanwhile",
+            )));
+        }
+    }
+
+    async fn on_dialed(&mut self, dialed: Result<Stream, Failure>) {
+        let Some((switch, _)) = self.switching.take() else {
+            return;
+        };
+        let result = match dialed {
+            Ok(stream) => self.hand_over(stream, switch.identity).await,
+            Err(failure) => Err(failure),
+        };
+        let _ = switch.reply.send(result);
+    }
+
+    async fn on_connected(&mut self, connected: Result<(Link<Stream>, Connected), Failure>) {
+        self.attempt = None;
+        match connected {
+            Ok((link, connected)) => {
+                if let Some(target) = self.target.clone() {
+                    self.adopt(link, connected, target.slot).await;
+                }
+            }
+            Err(failure) => self.report(LiveEvent::Down { why: failure.why }).await,
+        }
+    }
+
+    /// A connection attempt with the target identity, after its wait.
+    fn next_attempt(&mut self) -> Option<Pending<(Link<Stream>, Connected)>> {
+        let target = self.target.clone()?;
+        let wait = self.backoff.next(getrandom::u64().unwrap_or(u64::MAX));
+        let (connector, client) = (self.connector.clone(), self.settings.client.clone());
+        let options = self.options.clone();
+        Some(Box::pin(async move {
+            tokio::time::sleep(wait).await;
+            let stream = connector.dial(&ClientIdentity::from(&*target), &client).await?;
+            connector.open(stream, &client, &options).await
+        }))
+    }
+
+    /// Takes a fresh connection into use: the session goes on where it was.
+    pub(super) async fn adopt(&mut self, link: Link<Stream>, connected: Connected, slot: SlotId) {
+        connected.begin(&mut self.session);
+        self.up = Some(Up {
+            link,
+            since: Instant::now(),
+            said: None,
+        });
+        self.report(LiveEvent::Up { slot }).await;
+    }
+
+    pub(super) async fn lost(&mut self, why: String) {
+        let Some(up) = self.up.take() else { return };
+        self.session.disconnected();
+        if up.since.elapsed() >= PROVEN && up.said != Some(ReasonCode::SESSION_TAKEN_OVER) {
+            self.backoff.reset();
+        }
+        let why = up
+            .said
+            .map_or(why, |reason| format!("the broker disconnected: {reason}"));
+        self.report(LiveEvent::Down { why }).await;
+    }
+
+    /// Handles what the session has to tell after a step.
+    pub(super) async fn take_events(&mut self) {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Delivered(token) => self.replies.published(token, Ok(())),
+                Event::Refused(token, reason) => {
+                    self.replies.published(token, Err(PublishError::Refused(reason)));
+                }
+                Event::Message(incoming) => self.on_message(incoming).await,
+                Event::Subscribed(token, reasons) => self.on_subscribed(token, reasons),
+                Event::Unsubscribed(_) => {}
+                Event::Disconnected(reason) => {
+                    if let Some(up) = &mut self.up {
+                        up.said = Some(reason);
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_subscribed(&mut self, token: Token, reasons: Vec<ReasonCode>) {
+        if self.base == token && reasons.iter().any(|reason| reason.is_error()) {
+            tracing::warn!(
+                ?reasons,
+                "the policy does not let this thing hear commands and answers"
+            );
+        }
+        self.replies.subscribed(token, reasons);
+    }
+
+    /// A message is acknowledged once whoever it is for has it.
+    async fn on_message(&mut self, incoming: Incoming) {
+        let message = Message {
+            topic: incoming.publish.topic.to_string(),
+            payload: incoming.publish.payload,
+        };
+        match self.read(&message) {
+            Some(event) => self.report(event).await,
+            None => self.replies.deliver(&message),
+        }
+        if let Some(ack) = incoming.ack {
+            self.session.acknowledge(ack);
+        }
+    }
+
+    fn read(&self, message: &Message) -> Option<LiveEvent> {
+        let read = if message.topic == self.settings.commands {
+            serde_json::from_slice(&message.payload).map(LiveEvent::Command)
+        } else if message.topic == self.settings.answers {
+            serde_json::from_slice(&message.payload).map(LiveEvent::Answer)
+        } else {
+            return None;
+        };
+        match read {
+            Ok(event) => Some(event),
+            Err(error) => {
+                tracing::warn!(topic = message.topic, %error, "passed over a message that does not read");
+                None
+            }
+        }
+    }
+
+    pub(super) async fn report(&mut self, event: LiveEvent) {
+        // Without a driver nobody is left to tell; the task ends with its last handle.
+        let _ = self.events.send(event).await;
+    }
+
+    /// Gives what is on the way a moment to be acknowledged, then says DISCONNECT: no will is sent.
+    async fn disconnect(&mut self) {
+        self.drain().await;
+        if let Some(up) = self.up.take() {
+            if let Err(error) = up
+                .link
+                .disconnect(&mut self.session, ReasonCode::NORMAL_DISCONNECTION)
+                .await
+            {
+                tracing::debug!(%error, "the connection did not end in good order");
+            }
+            self.session.disconnected();
+        }
+    }
+}
+
+/// Serves the connection until something has happened on it; for ever when there is none.
+pub(super) async fn step(up: &mut Option<Up>, session: &mut Session) -> Result<(), String> {
+    match up {
+        Some(up) => up.link.step(session).await.map_err(|error| error.to_string()),
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for a pending result; for ever when nothing is pending.
+async fn ready<T>(pending: Option<&mut Pending<T>>) -> Result<T, Failure> {
+    match pending {
+        Some(pending) => pending.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn at_least_once(filter: String) -> SubscribeFilter {
+    SubscribeFilter::new(filter, QoS::AtLeastOnce)
+}

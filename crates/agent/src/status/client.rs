@@ -1,0 +1,126 @@
+//! The other side of the status socket, synchronous, for the command line; and what a state directory tells
+//! when no agent runs.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fleetkey_lifecycle::{Record, Status};
+
+use super::{Address, Answer, MAX_LINE, Request};
+use crate::store::{CertificateSummary, RealFs, RecordError, read_certificate, read_record};
+
+/// How long an agent may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a device cannot be asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// No agent holds the directory.
+    #[error("no agent runs on {}; start one with: fleetkey-agent run --config FILE", .0.display())]
+    NotRunning(PathBuf),
+    /// The agent answered with an error.
+    #[error("the agent refused: {0}")]
+    Refused(String),
+    /// The conversation failed.
+    #[error("cannot talk to the agent on {}: {reason}", path.display())]
+    Failed {
+        /// The state directory.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The state file does not tell.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// What is known of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceState {
+    /// An agent runs and says this.
+    Running(Status),
+    /// No agent runs; the directory says this.
+    Stopped {
+        /// The durable record.
+        record: Record,
+        /// The certificate in the committed slot.
+        certificate: Option<CertificateSummary>,
+    },
+    /// No agent runs and none ever wrote a record.
+    Empty,
+}
+
+/// The state of the device whose state directory this is, whether or not an agent runs. Changes nothing.
+///
+/// # Errors
+/// When the agent does not answer, or the state file is of a newer version or damaged.
+pub fn status_of(state_dir: &Path) -> Result<DeviceState, AskError> {
+    match ask(state_dir, Request::Status) {
+        Ok(status) => Ok(DeviceState::Running(status)),
+        Err(AskError::NotRunning(_)) => stopped(state_dir),
+        Err(error) => Err(error),
+    }
+}
+
+/// Orders a rotation; returns the status at that moment. The rotation itself takes its time.
+///
+/// # Errors
+/// When no agent runs or it does not answer.
+pub fn rotate(state_dir: &Path, compromised: bool) -> Result<Status, AskError> {
+    ask(state_dir, Request::Rotate { compromised })
+}
+
+fn stopped(state_dir: &Path) -> Result<DeviceState, AskError> {
+    let Some(record) = read_record(&RealFs, state_dir)? else {
+        return Ok(DeviceState::Empty);
+    };
+    let certificate = record
+        .current
+        .and_then(|slot| read_certificate(&RealFs, state_dir, slot));
+    Ok(DeviceState::Stopped { record, certificate })
+}
+
+fn ask(state_dir: &Path, request: Request) -> Result<Status, AskError> {
+    let failed = |reason: String| AskError::Failed {
+        path: state_dir.to_path_buf(),
+        reason,
+    };
+    let stream = match connect(state_dir) {
+        Ok(stream) => stream,
+        Err(error) if is_absent(&error) => return Err(AskError::NotRunning(state_dir.to_path_buf())),
+        Err(error) => return Err(failed(error.to_string())),
+    };
+    let line = exchange(stream, request).map_err(|error| failed(error.to_string()))?;
+    match serde_json::from_str(&line) {
+        Ok(Answer::Status(status)) => Ok(status),
+        Ok(Answer::Error(why)) => Err(AskError::Refused(why)),
+        Err(error) => Err(failed(format!("its answer does not read: {error}"))),
+    }
+}
+
+fn connect(state_dir: &Path) -> io::Result<UnixStream> {
+    let address = Address::of(state_dir)?;
+    let stream = UnixStream::connect(&address.path)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+fn exchange(mut stream: UnixStream, request: Request) -> io::Result<String> {
+    let mut text = serde_json::to_vec(&request).map_err(io::Error::other)?;
+    text.push(b'\n');
+    stream.write_all(&text)?;
+    let mut line = String::new();
+    BufReader::new(stream.take(MAX_LINE)).read_line(&mut line)?;
+    Ok(line)
+}
+
+/// No socket, or one that nobody listens on any more.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
+}

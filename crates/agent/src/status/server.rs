@@ -1,0 +1,92 @@
+//! The agent's side of the status socket.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use fleetkey_lifecycle::Status;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, watch};
+
+use super::{Address, Answer, MAX_LINE, Request};
+use crate::driver::Order;
+
+/// How long a peer may take for its one line.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a request may reach. The sender is weak: the socket alone does not keep an agent running.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    pub(crate) status: watch::Receiver<Status>,
+    pub(crate) orders: mpsc::WeakSender<Order>,
+}
+
+/// Binds the socket; a stale one is replaced, which the lock of the state directory makes safe.
+pub(crate) fn bind(state_dir: &Path) -> io::Result<UnixListener> {
+    let address = Address::of(state_dir)?;
+    match std::fs::remove_file(&address.path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    UnixListener::bind(&address.path)
+}
+
+/// Answers until it is dropped.
+pub(crate) async fn serve(listener: UnixListener, service: Service) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let service = service.clone();
+                tokio::spawn(async move {
+                    let answered = tokio::time::timeout(PATIENCE, answer(stream, service)).await;
+                    if let Ok(Err(error)) = answered {
+                        tracing::debug!(%error, "the status socket");
+                    }
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: they come back.
+                tracing::warn!(%error, "the status socket cannot accept");
+                tokio::time::sleep(PATIENCE).await;
+            }
+        }
+    }
+}
+
+async fn answer(stream: UnixStream, service: Service) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    (&mut stream).take(MAX_LINE).read_line(&mut line).await?;
+    let answer = match serde_json::from_str::<Request>(&line) {
+        Ok(request) => service.meet(request).await,
+        Err(error) => Answer::Error(format!("the request does not read: {error}")),
+    };
+    let mut text = serde_json::to_vec(&answer).map_err(io::Error::other)?;
+    text.push(b'\n');
+    stream.write_all(&text).await?;
+    stream.shutdown().await
+}
+
+impl Service {
+    async fn meet(&self, request: Request) -> Answer {
+        let order = match request {
+            Request::Status => return self.status(),
+            Request::Rotate { compromised: false } => Order::Rotate,
+            Request::Rotate { compromised: true } => Order::Compromised,
+        };
+        let taken = match self.orders.upgrade() {
+            Some(orders) => orders.send(order).await.is_ok(),
+            None => false,
+        };
+        if taken {
+            self.status()
+        } else {
+            Answer::Error("the agent is stopping".into())
+        }
+    }
+
+    fn status(&self) -> Answer {
+        Answer::Status(self.status.borrow().clone())
+    }
+}

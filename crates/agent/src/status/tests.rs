@@ -1,0 +1,109 @@
+//! The status socket from both sides.
+
+use std::path::Path;
+
+use fleetkey_lifecycle::config::Config;
+use fleetkey_lifecycle::{Found, Machine, Record, SlotId, Status};
+use fleetkey_model::name::SerialNumber;
+use fleetkey_model::time::Timestamp;
+use tokio::sync::{mpsc, watch};
+
+use super::client::{AskError, DeviceState, rotate, status_of};
+use super::server::{Service, bind};
+use super::*;
+use crate::driver::Order;
+use crate::store::testing::{Disk, issued, store};
+
+fn status() -> Status {
+    let config = Config::new(SerialNumber::new("dev-1").unwrap());
+    Machine::new(config, Found::default(), Timestamp::default()).status()
+}
+
+struct Agent {
+    orders: mpsc::Receiver<Order>,
+    _keep: (mpsc::Sender<Order>, watch::Sender<Status>),
+}
+
+fn agent(dir: &Path) -> Agent {
+    let (sender, orders) = mpsc::channel(4);
+    let (shown, status) = watch::channel(status());
+    let service = Service {
+        status,
+        orders: sender.downgrade(),
+    };
+    tokio::spawn(serve(bind(dir).unwrap(), service));
+    Agent {
+        orders,
+        _keep: (sender, shown),
+    }
+}
+
+async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(call).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_running_agent_tells_its_status_and_takes_orders_however_deep_its_directory() {
+    for depth in [1, 12] {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join(["sub-directory"; 12][..depth].join("/"));
+        std::fs::create_dir_all(&state).unwrap();
+        let mut agent = agent(&state);
+        let asked = state.clone();
+        let told = blocking(move || status_of(&asked)).await.unwrap();
+        assert_eq!(told, DeviceState::Running(status()));
+        let asked = state.clone();
+        blocking(move || rotate(&asked, false).and_then(|_| rotate(&asked, true)))
+            .await
+            .unwrap();
+        assert_eq!(agent.orders.recv().await, Some(Order::Rotate));
+        assert_eq!(agent.orders.recv().await, Some(Order::Compromised));
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_read_gets_a_reason() {
+    use std::io::{BufRead, BufReader, Write};
+    let dir = tempfile::tempdir().unwrap();
+    let _agent = agent(dir.path());
+    let socket = dir.path().join(SOCKET);
+    let line = blocking(move || {
+        let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+        stream.write_all(b"{\"op\":\"explode\"}\n").unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        line
+    });
+    assert!(line.await.contains("explode"));
+}
+
+#[test]
+fn without_an_agent_the_directory_speaks_and_orders_are_refused() {
+    let disk = Disk::new();
+    assert_eq!(status_of(disk.root()), Ok(DeviceState::Empty));
+    let store = store(&disk);
+    store.make_key(SlotId(1)).unwrap();
+    let facts = store
+        .store_certificate(SlotId(1), &issued(&store, SlotId(1)), Timestamp::default())
+        .unwrap();
+    let mut record = Record::fresh(Timestamp::default());
+    record.current = Some(SlotId(1));
+    store.write_record(&record).unwrap();
+    let Ok(DeviceState::Stopped {
+        certificate: Some(certificate),
+        ..
+    }) = status_of(disk.root())
+    else {
+        panic!("{:?}", status_of(disk.root()));
+    };
+    assert_eq!(certificate.id, facts.id);
+    let refused = rotate(disk.root(), false).unwrap_err();
+    assert_eq!(refused, AskError::NotRunning(disk.root().to_path_buf()));
+}
+
+#[test]
+fn a_socket_that_nobody_listens_on_is_no_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(std::os::unix::net::UnixListener::bind(dir.path().join(SOCKET)).unwrap());
+    assert!(matches!(rotate(dir.path(), false), Err(AskError::NotRunning(_))));
+}
