@@ -23,6 +23,13 @@ pub(crate) struct Connector {
     pub(crate) keep_alive: u16,
 }
 
+/// A connection that the broker has accepted.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) link: Link<Stream>,
+    pub(crate) connected: Connected,
+}
+
 impl Connector {
     /// TCP and TLS, and the wait until `client` may send a CONNECT; after this a CONNECT goes out at once.
     pub(crate) async fn dial(&self, identity: &ClientIdentity, client: &ClientId) -> Result<Stream, Failure> {
@@ -37,11 +44,11 @@ impl Connector {
         stream: Stream,
         client: &ClientId,
         options: &ConnectOptions,
-    ) -> Result<(Link<Stream>, Connected), Failure> {
+    ) -> Result<Box<Opened>, Failure> {
         self.pacer.note(client);
-        Link::connect(stream, options, self.limit)
-            .await
-            .map_err(|error| judge(&error))
+        let connected = Link::connect(stream, options, self.limit).await;
+        let (link, connected) = connected.map_err(|error| judge(&error))?;
+        Ok(Box::new(Opened { link, connected }))
     }
 
     /// A short-lived connection with a clean session, for provisioning and verification.

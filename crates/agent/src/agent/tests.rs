@@ -80,9 +80,8 @@ async fn a_device_provisions_by_claim_and_its_certificate_is_exported() {
     agent.publish("device/dev-1/telemetry", "0").await.unwrap();
     assert_eq!(status.current, Some(SlotId(1)));
     let exported = broker.dir.path().join("dev-1/export/device.cert.pem");
-    while !exported.exists() {
-        tokio::task::yield_now().await;
-    }
+    agent.until(|status| status.exported).await.unwrap();
+    assert!(exported.exists());
     let seen = broker.seen();
     assert!(matches!(&seen[0], Seen::Connected { client, .. } if client == "claim~dev-1"));
     assert_eq!(

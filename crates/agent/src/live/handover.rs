@@ -7,11 +7,11 @@
 
 use std::sync::Arc;
 
-use fleetkey_mqtt::link::{Connected, Link};
 use tokio::time::{Instant, sleep_until};
 
 use super::LiveEvent;
 use super::task::{Live, step};
+use crate::connect::Opened;
 use crate::store::SlotIdentity;
 use crate::tls::{Failure, Stream};
 
@@ -28,13 +28,13 @@ impl Live {
         self.drain().await;
         let opened = self.connect_beside(stream).await;
         self.session.resume();
-        let (link, connected) = opened?;
+        let opened = opened?;
         // The broker has closed the old connection; whatever was unacknowledged on it goes out again.
         self.up = None;
         self.session.disconnected();
         let slot = identity.slot;
         self.target = Some(identity);
-        self.adopt(link, connected, slot).await;
+        self.adopt(*opened, slot).await;
         tracing::info!(%slot, held_ms = began.elapsed().as_millis(), "the live session has moved");
         Ok(())
     }
@@ -56,7 +56,7 @@ impl Live {
 
     /// Connects on `stream` while the old connection goes on. If the CONNACK takes long, messages are let
     /// through on the old connection again: what it does not acknowledge is sent on the new one.
-    async fn connect_beside(&mut self, stream: Stream) -> Result<(Link<Stream>, Connected), Failure> {
+    async fn connect_beside(&mut self, stream: Stream) -> Result<Box<Opened>, Failure> {
         let (connector, options) = (self.connector.clone(), self.options.clone());
         let client = self.settings.client.clone();
         let opening = async move { connector.open(stream, &client, &options).await };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fleetkey_lifecycle::SlotId;
 use fleetkey_model::topic::TopicName;
-use fleetkey_mqtt::link::{ConnectOptions, Connected, Link};
+use fleetkey_mqtt::link::{ConnectOptions, Link};
 use fleetkey_mqtt::session::{Event, Incoming, Outgoing, Session, SessionConfig, Token};
 use fleetkey_mqtt::{QoS, ReasonCode, SubscribeFilter};
 use tokio::sync::{mpsc, oneshot};
@@ -17,7 +17,7 @@ use super::backoff::Backoff;
 use super::replies::Replies;
 use super::{COMMANDS, LiveCommand, LiveEvent, LiveHandle, LiveSettings, MAX_PAYLOAD, PublishError, Switch};
 use crate::carrier::Message;
-use crate::connect::Connector;
+use crate::connect::{Connector, Opened};
 use crate::store::SlotIdentity;
 use crate::tls::{ClientIdentity, Failure, Stream};
 
@@ -36,7 +36,7 @@ pub(crate) struct Live {
     /// The identity to reconnect with.
     pub(super) target: Option<Arc<SlotIdentity>>,
     /// The next connection with `target`, under way while there is none.
-    pub(super) attempt: Option<Pending<(Link<Stream>, Connected)>>,
+    pub(super) attempt: Option<Pending<Box<Opened>>>,
     /// A move to another identity: its TCP and TLS are made while the old connection serves.
     switching: Option<(Switch, Pending<Stream>)>,
     commands: mpsc::Receiver<LiveCommand>,
@@ -66,7 +66,7 @@ enum Happened {
     Stepped(Result<(), String>),
     Command(Option<LiveCommand>),
     Dialed(Result<Stream, Failure>),
-    Connected(Result<(Link<Stream>, Connected), Failure>),
+    Connected(Result<Box<Opened>, Failure>),
 }
 
 impl Live {
@@ -214,12 +214,12 @@ impl Live {
         let _ = switch.reply.send(result);
     }
 
-    async fn on_connected(&mut self, connected: Result<(Link<Stream>, Connected), Failure>) {
+    async fn on_connected(&mut self, connected: Result<Box<Opened>, Failure>) {
         self.attempt = None;
         match connected {
-            Ok((link, connected)) => {
+            Ok(opened) => {
                 if let Some(target) = self.target.clone() {
-                    self.adopt(link, connected, target.slot).await;
+                    self.adopt(*opened, target.slot).await;
                 }
             }
             Err(failure) => self.report(LiveEvent::Down { why: failure.why }).await,
@@ -227,7 +227,7 @@ impl Live {
     }
 
     /// A connection attempt with the target identity, after its wait.
-    fn next_attempt(&mut self) -> Option<Pending<(Link<Stream>, Connected)>> {
+    fn next_attempt(&mut self) -> Option<Pending<Box<Opened>>> {
         let target = self.target.clone()?;
         let wait = self.backoff.next(getrandom::u64().unwrap_or(u64::MAX));
         let (connector, client) = (self.connector.clone(), self.settings.client.clone());
@@ -240,10 +240,10 @@ impl Live {
     }
 
     /// Takes a fresh connection into use: the session goes on where it was.
-    pub(super) async fn adopt(&mut self, link: Link<Stream>, connected: Connected, slot: SlotId) {
-        connected.begin(&mut self.session);
+    pub(super) async fn adopt(&mut self, opened: Opened, slot: SlotId) {
+        opened.connected.begin(&mut self.session);
         self.up = Some(Up {
-            link,
+            link: opened.link,
             since: Instant::now(),
             said: None,
         });

@@ -16,11 +16,11 @@ pub(crate) const REFUSAL: io::ErrorKind = io::ErrorKind::PermissionDenied;
 
 /// An encrypted connection to the broker.
 #[derive(Debug)]
-pub struct Stream(TlsStream<TcpStream>);
+pub struct Stream(Box<TlsStream<TcpStream>>);
 
 impl Stream {
     pub(super) fn new(stream: TlsStream<TcpStream>) -> Self {
-        Self(stream)
+        Self(Box::new(stream))
     }
 }
 
