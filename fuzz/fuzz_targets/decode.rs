@@ -31,7 +31,9 @@ fn is_stable(packet: &Packet, version: Version) {
         assert_eq!(copy, written);
     }
     // The way back may write a longer packet than came in, so its limit is its own length.
-    let limits = Limits { max_packet: written.len() };
+    let limits = Limits {
+        max_packet: written.len(),
+    };
     let again = decode(&mut written, version, &limits);
     assert_eq!(again.as_ref(), Ok(&Some(packet.clone())));
     assert!(!written.has_remaining());
