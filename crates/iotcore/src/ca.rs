@@ -71,3 +71,6 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], CaError> {
     getrandom::fill(&mut bytes).map_err(|error| CaError::Random(error.to_string()))?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,3 +38,6 @@ mod tls;
 
 pub use broker::{ConnectionInfo, DisconnectReason};
 pub use sessions::SessionsError;
+
+#[cfg(test)]
+mod fixtures;

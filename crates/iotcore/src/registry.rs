@@ -207,3 +207,6 @@ impl Registry {
         std::iter::successors(self.group(name), |group| self.group(group.parent.as_ref()?))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -174,3 +174,76 @@ fn algorithm(kind: KeyKind, oid: &ObjectIdentifier) -> Option<&'static dyn Verif
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    macro_rules! request {
+        ($name:literal) => {
+            include_str!(concat!("../../fixtures/csr/", $name, ".pem"))
+        };
+    }
+
+    #[test]
+    fn every_key_and_digest_that_aws_takes_is_taken() {
+        for pem in [
+            request!("rsa2048-sha256"),
+            request!("rsa2048-sha384"),
+            request!("rsa4096-sha512"),
+            request!("p256-sha256"),
+            request!("p256-sha512"),
+            request!("p384-sha384"),
+            request!("p521-sha512"),
+        ] {
+            let parsed = SigningRequest::parse(pem);
+            assert!(parsed.is_ok(), "{parsed:?} {pem}");
+        }
+    }
+
+    #[test]
+    fn weak_keys_and_odd_algorithms_are_refused_each_with_its_own_reason() {
+        assert_eq!(
+            SigningRequest::parse(request!("rsa512-sha256")),
+            Err(CsrError::KeySize(512))
+        );
+        assert_eq!(
+            SigningRequest::parse(request!("secp256k1-sha256")),
+            Err(CsrError::KeyType)
+        );
+        assert_eq!(SigningRequest::parse(request!("ed25519")), Err(CsrError::KeyType));
+        let sha1 = SigningRequest::parse(request!("rsa2048-sha1"));
+        assert_eq!(sha1, Err(CsrError::Algorithm("1.2.840.113549.1.1.5".into())));
+    }
+
+    #[test]
+    fn a_changed_request_no_longer_proves_anything() {
+        let (label, mut der) = der::pem::decode_vec(request!("p256-sha256").as_bytes()).unwrap();
+        let name = der.windows(4).position(|window| window == b"Acme").unwrap();
+        der[name] = b'B';
+        let forged = der::pem::encode_string(label, der::pem::LineEnding::CRLF, &der).unwrap();
+        assert_eq!(SigningRequest::parse(&forged), Err(CsrError::Signature));
+    }
+
+    #[test]
+    fn rubbish_is_refused() {
+        let key = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
+        for rubbish in [
+            "",
+            "rubbish",
+            key,
+            "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n",
+        ] {
+            let parsed = SigningRequest::parse(rubbish);
+            assert!(matches!(parsed, Err(CsrError::Unreadable(_))), "{parsed:?}");
+        }
+        let long = "x".repeat(MAX_CSR + 1);
+        assert_eq!(SigningRequest::parse(&long), Err(CsrError::TooLong(4097)));
+    }
+
+    #[test]
+    fn any_line_end_is_read() {
+        let windows = request!("p384-sha384").replace('\n', "\r\n");
+        assert!(SigningRequest::parse(&windows).is_ok());
+    }
+}
