@@ -1,11 +1,12 @@
 //! What the tests of several modules need: templates of the design's shape, and certificates without minting.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
 use fleetkey_model::time::Timestamp;
 
-use crate::ca::Minted;
+use crate::ca::{Authorities, CaConfig, DeviceAuthority, Minted};
 use crate::registry::{NewCertificate, Source};
 
 /// A moment in November 2026.
@@ -77,4 +78,16 @@ pub(crate) fn minted(n: u8) -> Minted {
         facts: facts(n),
         private_key: None,
     }
+}
+
+/// One device CA for all tests: its RSA key takes long to make. Its directory is gone again at once.
+pub(crate) fn devices() -> Arc<DeviceAuthority> {
+    static DEVICES: OnceLock<Arc<DeviceAuthority>> = OnceLock::new();
+    let open = || {
+        let directory = tempfile::tempdir().unwrap();
+        Authorities::open(directory.path(), &CaConfig::default(), NOW)
+            .unwrap()
+            .devices
+    };
+    DEVICES.get_or_init(open).clone()
 }

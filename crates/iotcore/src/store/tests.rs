@@ -15,6 +15,8 @@ mod disk;
 
 use crate::fixtures::{CLAIM_TEMPLATE, NOW, POLICY, new_certificate};
 
+type Planner<'a> = &'a dyn Fn(&Registry) -> Result<Plan<()>, RegistryError>;
+
 fn thing(name: &str) -> ThingName {
     ThingName::new(name).unwrap()
 }
@@ -164,7 +166,7 @@ async fn a_file_holds_every_kind_of_record_and_only_its_owner_reads_it() {
     let hook = BuiltinHook::Serials {
         allow: vec![SerialPattern("A*".into())],
     };
-    let plans: [&dyn Fn(&Registry) -> Result<Plan<()>, RegistryError>; 5] = [
+    let plans: [Planner<'_>; 5] = [
         &|registry| registry.plan_create_policy(&policy, POLICY, NOW),
         &|registry| registry.plan_create_group(&group, None, NOW),
         &|registry| Ok(registry.plan_create_thing_type(&group)),
