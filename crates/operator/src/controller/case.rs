@@ -1,0 +1,350 @@
+//! One thing: evidence comes in, a listing of its certificates is asked for, and steps come out.
+//!
+//! Steps are derived in one order: first the record is made durable, then people and device are told, then
+//! certificates are changed. New evidence drops the changes that were planned on the old.
+
+use std::collections::VecDeque;
+
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::name::ThingName;
+use fleetkey_model::retirement::{Attested, ControllerAnswer, RequestOp, RetireStatus};
+use fleetkey_model::time::Timestamp;
+
+use super::action::{Action, Change, Ignored, Report};
+use super::config::Config;
+use super::judgement::{Listing, Sighting};
+use super::presence::{PresenceEvent, Role, Seen};
+use super::record::{Freeze, Older, Record, Stage};
+use crate::control_plane::CertificateSummary;
+
+/// How many requests and sightings wait for a listing; what is beyond is dropped: devices repeat, and presence tells
+/// the latest anyway.
+const WAITING: usize = 16;
+
+/// Which steps may be taken at this moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gates {
+    pub(super) storage: bool,
+    pub(super) control: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Case {
+    thing: ThingName,
+    record: Option<Record>,
+    /// The record differs from the disk.
+    unsaved: bool,
+    seen: Seen,
+    requests: Vec<Attested>,
+    sightings: Vec<Sighting>,
+    plan: VecDeque<(CertificateId, Change)>,
+    told: VecDeque<Action>,
+    /// The status that the device was last told for its latest request.
+    answered: Option<RetireStatus>,
+    attempts: u32,
+    /// No listing before this.
+    rest_until: Timestamp,
+}
+
+impl Case {
+    pub(super) fn new(thing: ThingName, record: Option<Record>) -> Self {
+        Self {
+            seen: record
+                .as_ref()
+                .map(|record| record.seen.clone())
+                .unwrap_or_default(),
+            answered: record.as_ref().map(Record::status),
+            thing,
+            record,
+            unsaved: false,
+            requests: Vec::new(),
+            sightings: Vec::new(),
+            plan: VecDeque::new(),
+            told: VecDeque::new(),
+            attempts: 0,
+            rest_until: Timestamp::default(),
+        }
+    }
+
+    pub(super) const fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
+    }
+
+    /// Whether the case can be dropped: nothing is known that the next event would not tell again.
+    pub(super) fn is_blank(&self) -> bool {
+        let waiting = self.requests.len() + self.sightings.len() + self.told.len();
+        self.record.is_none() && !self.unsaved && waiting == 0 && self.seen.open().next().is_none()
+    }
+
+    /// A request whose thing and client id are in order.
+    pub(super) fn attested(&mut self, attested: Attested) {
+        self.plan.clear();
+        self.seen.attested(attested.principal, attested.at);
+        if let Some(record) = self.answerable(&attested) {
+            if record.request != attested.request.id {
+                record.request = attested.request.id;
+                self.unsaved = true;
+            }
+            self.answer();
+        } else if self.requests.len() < WAITING {
+            self.requests.push(attested);
+        }
+    }
+
+    /// The record, when it answers the request by itself: the witness asks again, and nothing came back meanwhile.
+    fn answerable(&mut self, attested: &Attested) -> Option<&mut Record> {
+        let record = self.record.as_mut()?;
+        let same = record.witness.certificate == attested.principal;
+        let calm = record.older.values().all(|older| older.returned.is_none());
+        (same && calm).then_some(record)
+    }
+
+    pub(super) fn connected(&mut self, role: Role, event: &PresenceEvent) {
+        if !self.seen.connected(role, event) {
+            return;
+        }
+        let Some(record) = &self.record else {
+            return;
+        };
+        let principal = event.principal_identifier;
+        let calm = record.older.values().all(|older| older.returned.is_none());
+        if !(principal == record.witness.certificate && calm) && self.sightings.len() < WAITING {
+            self.sightings.push(Sighting {
+                role,
+                principal,
+                at: event.timestamp,
+            });
+            self.plan.clear();
+        }
+        self.remember_seen(role);
+    }
+
+    pub(super) fn disconnected(&mut self, role: Role, event: &PresenceEvent) {
+        if self.seen.disconnected(role, event) {
+            self.remember_seen(role);
+        }
+    }
+
+    /// Who is connected must survive a restart if it may hold something: the live session does so only while
+    /// something soaks, because the next attestation replaces it.
+    fn remember_seen(&mut self, role: Role) {
+        if let Some(record) = &mut self.record
+            && (role == Role::Agent || record.status() == RetireStatus::Pending)
+        {
+            record.seen = self.seen.clone();
+            self.unsaved = true;
+        }
+    }
+
+    /// The account's list; an empty one means that the thing is gone.
+    pub(super) fn listed(&mut self, now: Timestamp, config: &Config, certificates: &[CertificateSummary]) {
+        let listing: Listing = certificates.iter().map(|found| (found.id, *found)).collect();
+        let before = self.record.clone();
+        self.attempts = 0;
+        self.rest_until = now + config.look_again;
+        let asked = !self.requests.is_empty();
+        for attested in core::mem::take(&mut self.requests) {
+            self.judge(now, &attested, &listing);
+        }
+        if listing.is_empty() {
+            self.record = None;
+        }
+        self.weigh(now, config, &listing);
+        self.unsaved |= self.record != before;
+        self.tell_changes(before.as_ref());
+        if asked || self.answered != self.record().map(Record::status) {
+            self.answer();
+        }
+    }
+
+    /// Judges one request by the list.
+    fn judge(&mut self, now: Timestamp, attested: &Attested, listing: &Listing) {
+        let verdict = match listing.get(&attested.principal) {
+            None => Err(Ignored::NotAttached),
+            Some(found) if found.status != CertificateStatus::Active => Err(Ignored::NotActive),
+            Some(principal) => match &mut self.record {
+                Some(record) => record.attest(now, attested, principal),
+                None => {
+                    self.record = Some(Record::first(attested, principal));
+                    Ok(())
+                }
+            },
+        };
+        if let Err(why) = verdict {
+            self.ignore(attested, why);
+        }
+    }
+
+    /// Draws every conclusion from list, sightings and time, and plans what is due.
+    fn weigh(&mut self, now: Timestamp, config: &Config, listing: &Listing) {
+        let mut sightings = core::mem::take(&mut self.sightings);
+        self.plan.clear();
+        let Some(record) = &mut self.record else {
+            return;
+        };
+        if record.frozen.is_none() {
+            record.reconcile(now, config, listing);
+            let open = self
+                .seen
+                .open()
+                .filter(|(_, open)| open.principal != record.witness.certificate);
+            sightings.extend(open.map(|(role, open)| Sighting {
+                role,
+                principal: open.principal,
+                at: open.since,
+            }));
+            sightings
+                .iter()
+                .for_each(|sighting| record.sight(now, sighting, listing));
+            record.expire(now, config, listing, &self.seen);
+        }
+        record.seen = self.seen.clone();
+        self.plan.extend(record.due(now, config, listing, &self.seen));
+        // Something is due that the account is not ready for: do not ask it every second.
+        let stuck = self.plan.is_empty() && record.look_at(config, &self.seen).is_some_and(|at| at <= now);
+        if stuck {
+            self.rest_until = now + config.longest_pause;
+        }
+    }
+
+    /// A call for this thing failed; another attempt is made after a pause.
+    pub(super) fn failed(&mut self, now: Timestamp, config: &Config) {
+        self.plan.clear();
+        self.rest_until = now + config.pause(self.attempts);
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// A certificate was changed as planned.
+    pub(super) fn changed(&mut self, now: Timestamp, certificate: CertificateId, change: Change) {
+        let Some(record) = &mut self.record else {
+            return;
+        };
+        if let Some(older) = record.older.get_mut(&certificate) {
+            let returns = older.returns;
+            match change {
+                Change::Deactivate => {
+                    *older = Older {
+                        returns,
+                        ..Older::new(Stage::Inactive, now)
+                    }
+                }
+                Change::Revoke => {
+                    *older = Older {
+                        returns,
+                        ..Older::new(Stage::Revoked, now)
+                    }
+                }
+                Change::Delete => drop(record.older.remove(&certificate)),
+            }
+        }
+        self.unsaved = true;
+        self.told.push_back(Action::Report(Report::Changed {
+            thing: self.thing.clone(),
+            certificate,
+            change,
+        }));
+        if self.answered != self.record().map(Record::status) {
+            self.answer();
+        }
+    }
+
+    /// Forgets everything but who is connected.
+    pub(super) fn release(&mut self) {
+        self.unsaved |= self.record.take().is_some();
+        self.answered = None;
+        self.plan.clear();
+    }
+
+    pub(super) fn report(&mut self, report: Report) {
+        self.told.push_back(Action::Report(report));
+    }
+
+    pub(super) fn ignore(&mut self, attested: &Attested, why: Ignored) {
+        self.report(Report::Ignored {
+            thing: self.thing.clone(),
+            client: attested.clientid.clone(),
+            principal: attested.principal,
+            why,
+        });
+    }
+
+    fn tell_changes(&mut self, before: Option<&Record>) {
+        let Some(record) = &self.record else {
+            return;
+        };
+        let thing = self.thing.clone();
+        let frozen = record.frozen;
+        if before.map(|before| before.witness) != Some(record.witness) {
+            let certificate = record.witness.certificate;
+            self.report(Report::Witnessed {
+                thing: thing.clone(),
+                certificate,
+            });
+        }
+        if let (Some(Freeze { reason, .. }), None) = (frozen, before.and_then(|before| before.frozen)) {
+            self.report(Report::Frozen { thing, reason });
+        }
+    }
+
+    /// Tells the device how far its latest request is.
+    fn answer(&mut self) {
+        self.answered = self.record().map(Record::status);
+        let Some(record) = &self.record else {
+            return;
+        };
+        let answer = ControllerAnswer {
+            op: RequestOp::Retire,
+            id: record.request.clone(),
+            status: record.status(),
+            retired: record.retired(),
+            message: record.frozen.map(|freeze| freeze.reason.to_string()),
+        };
+        self.told.push_back(Action::Answer {
+            thing: self.thing.clone(),
+            answer,
+        });
+    }
+
+    /// The next step that the gates let through.
+    pub(super) fn next(&mut self, gates: Gates) -> Option<Action> {
+        if self.unsaved {
+            return gates.storage.then(|| match &self.record {
+                Some(record) => Action::Persist(Box::new(record.clone())),
+                None => Action::Forget(self.thing.clone()),
+            });
+        }
+        if let Some(told) = self.told.pop_front() {
+            return Some(told);
+        }
+        if !gates.control {
+            return None;
+        }
+        let (certificate, change) = self.plan.pop_front()?;
+        Some(Action::Change {
+            thing: self.thing.clone(),
+            certificate,
+            change,
+        })
+    }
+
+    /// Whether [`Self::next`] has something once its gate is open.
+    pub(super) fn has_steps(&self) -> bool {
+        self.unsaved || !self.told.is_empty() || !self.plan.is_empty()
+    }
+
+    pub(super) const fn persisted(&mut self) {
+        self.unsaved = false;
+    }
+
+    /// When to list the thing's certificates; `None` while steps are left or nothing is to come.
+    pub(super) fn look_at(&self, config: &Config) -> Option<Timestamp> {
+        if self.has_steps() {
+            return None;
+        }
+        if !self.requests.is_empty() || !self.sightings.is_empty() {
+            return Some(self.rest_until);
+        }
+        let due = self.record.as_ref()?.look_at(config, &self.seen)?;
+        Some(due.max(self.rest_until))
+    }
+}

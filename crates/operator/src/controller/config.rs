@@ -1,0 +1,60 @@
+//! How patient the controller is.
+
+use std::time::Duration;
+
+/// The spans of a retirement. They are measured on the controller's own clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// How long an older certificate stays ACTIVE after its successor was attested. Longer than a device takes to
+    /// connect again: a rightful owner who was thrown out must have had the time to come back.
+    pub soak: Duration,
+    /// How long it stays INACTIVE, which can be undone, before it is REVOKED, which cannot.
+    pub grace: Duration,
+    /// How long it stays REVOKED before it is deleted.
+    pub delete_after: Duration,
+    /// How much longer than the soak an older certificate may stay in use, and how long a newer one may be in use
+    /// without a request, before the thing is frozen.
+    pub outlast: Duration,
+    /// The shortest time between two looks at one thing's certificates; bounds what a noisy device can cost.
+    pub look_again: Duration,
+    /// The first pause after a call that failed; it doubles up to [`Self::longest_pause`].
+    pub first_pause: Duration,
+    /// The longest pause between attempts.
+    pub longest_pause: Duration,
+}
+
+impl Default for Config {
+    /// An hour, a day, thirty days; an hour.
+    fn default() -> Self {
+        Self {
+            soak: Duration::from_secs(3600),
+            grace: Duration::from_secs(24 * 3600),
+            delete_after: Duration::from_secs(30 * 24 * 3600),
+            outlast: Duration::from_secs(3600),
+            look_again: Duration::from_secs(1),
+            first_pause: Duration::from_millis(500),
+            longest_pause: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Config {
+    /// The pause before attempt `attempt`, counted from 0.
+    pub(super) fn pause(&self, attempt: u32) -> Duration {
+        let factor = 1u32.checked_shl(attempt.min(20)).unwrap_or(u32::MAX);
+        self.first_pause.saturating_mul(factor).min(self.longest_pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_and_are_capped() {
+        let config = Config::default();
+        assert_eq!(config.pause(0), Duration::from_millis(500));
+        assert_eq!(config.pause(3), Duration::from_secs(4));
+        assert_eq!(config.pause(u32::MAX), Duration::from_secs(300));
+    }
+}

@@ -1,0 +1,214 @@
+//! Carries the ledger's actions out, one after the other: journal, account, and what is to be published.
+//!
+//! Not here: the broker ([`super::Controller`]). One call at a time is on purpose: an account takes ten a second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::name::ThingName;
+use fleetkey_model::retirement::ControllerAnswer;
+use fleetkey_model::time::Timestamp;
+use fleetkey_model::topic::FleetTopic;
+use tracing::{error, info, warn};
+
+use super::action::{Action, Change, Event, Report};
+use super::inbox;
+use super::journal::Journal;
+use super::ledger::Ledger;
+use crate::control_plane::{ApiError, ControlPlane, Done};
+
+/// The wall clock, given.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// How long a call may take before it counts as unanswered.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Something to publish at QoS 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// Where.
+    pub topic: FleetTopic,
+    /// What, JSON.
+    pub payload: Bytes,
+}
+
+/// Ledger, journal and account.
+pub struct Engine<C> {
+    ledger: Ledger,
+    journal: Journal,
+    control: Arc<C>,
+    clock: Clock,
+}
+
+impl<C: ControlPlane> Engine<C> {
+    /// An engine over a ledger that was made of the journal's records.
+    pub fn new(ledger: Ledger, journal: Journal, control: Arc<C>, clock: Clock) -> Self {
+        Self {
+            ledger,
+            journal,
+            control,
+            clock,
+        }
+    }
+
+    /// What is known, for status pages.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Takes in a message of the broker's and does all that follows from it.
+    pub async fn message(&mut self, topic: &str, payload: &[u8]) -> Vec<Publication> {
+        match inbox::read(topic, payload) {
+            Ok(Some(event)) => self.handle(event).await,
+            Ok(None) => Vec::new(),
+            Err(reason) => {
+                warn!(topic, %reason, "a message was not understood");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Takes in an event and does all that follows from it.
+    pub async fn handle(&mut self, event: Event) -> Vec<Publication> {
+        self.ledger.handle((self.clock)(), event);
+        self.settle().await
+    }
+
+    /// Does all that is due, and returns what is to be published.
+    pub async fn settle(&mut self) -> Vec<Publication> {
+        let mut published = Vec::new();
+        while let Some(action) = self.ledger.poll((self.clock)()) {
+            let outcome = match action {
+                Action::Answer { thing, answer } => {
+                    published.extend(publication(thing, &answer));
+                    continue;
+                }
+                Action::Report(report) => {
+                    tell(&report);
+                    continue;
+                }
+                Action::Persist(record) => {
+                    let thing = record.thing.clone();
+                    persisted(thing, self.journal.persist(*record).await)
+                }
+                Action::Forget(thing) => {
+                    let removed = self.journal.forget(&thing).await;
+                    persisted(thing, removed)
+                }
+                Action::List(thing) => {
+                    let answer = timed(self.control.thing_certificates(&thing)).await;
+                    Event::Listed { thing, answer }
+                }
+                Action::Change {
+                    thing,
+                    certificate,
+                    change,
+                } => {
+                    let answer = timed(self.change(&thing, &certificate, change)).await;
+                    Event::Changed {
+                        thing,
+                        certificate,
+                        change,
+                        answer,
+                    }
+                }
+            };
+            self.ledger.handle((self.clock)(), outcome);
+        }
+        published
+    }
+
+    /// How long until [`Self::settle`] has something to do; `None` when only an event can bring it about.
+    pub fn idle_for(&self) -> Option<Duration> {
+        Some(self.ledger.next_deadline()?.since((self.clock)()))
+    }
+
+    async fn change(&self, thing: &ThingName, certificate: &CertificateId, change: Change) -> Done {
+        match change {
+            Change::Deactivate => {
+                self.control
+                    .update_certificate(certificate, CertificateStatus::Inactive)
+                    .await
+            }
+            Change::Revoke => {
+                self.control
+                    .update_certificate(certificate, CertificateStatus::Revoked)
+                    .await
+            }
+            Change::Delete => self.delete(thing, certificate).await,
+        }
+    }
+
+    /// Everything must be detached first (Developer Guide, deletion rules); each step may be repeated.
+    async fn delete(&self, thing: &ThingName, certificate: &CertificateId) -> Done {
+        let policies = match self.control.attached_policies(certificate).await {
+            Err(ApiError::NotFound(_)) => Vec::new(),
+            answer => answer?,
+        };
+        for policy in policies {
+            gone(self.control.detach_policy(&policy, certificate).await)?;
+        }
+        gone(self.control.detach_thing_principal(thing, certificate).await)?;
+        gone(self.control.delete_certificate(certificate).await)
+    }
+}
+
+/// What is gone already needs no removing.
+fn gone(answer: Done) -> Done {
+    match answer {
+        Err(ApiError::NotFound(_)) => Ok(()),
+        other => other,
+    }
+}
+
+async fn timed<T>(call: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    let unanswered = || ApiError::Unavailable(format!("no answer within {} s", CALL_TIMEOUT.as_secs()));
+    tokio::time::timeout(CALL_TIMEOUT, call)
+        .await
+        .unwrap_or_else(|_| Err(unanswered()))
+}
+
+fn persisted(thing: ThingName, outcome: Result<(), super::JournalError>) -> Event {
+    match outcome {
+        Ok(()) => Event::Persisted(thing),
+        Err(reason) => {
+            error!(%thing, %reason, "the ledger cannot be written; nothing is retired until it can");
+            Event::StorageFailed(thing)
+        }
+    }
+}
+
+fn publication(thing: ThingName, answer: &ControllerAnswer) -> Option<Publication> {
+    let payload = serde_json::to_vec(answer).ok()?;
+    Some(Publication {
+        topic: FleetTopic::Answers(thing),
+        payload: payload.into(),
+    })
+}
+
+fn tell(report: &Report) {
+    match report {
+        Report::Ignored {
+            thing,
+            client,
+            principal,
+            why,
+        } => {
+            warn!(%thing, %client, principal = principal.short(), ?why, "a request counts for nothing");
+        }
+        Report::Witnessed { thing, certificate } => {
+            info!(%thing, certificate = certificate.short(), "attested in use");
+        }
+        Report::Changed {
+            thing,
+            certificate,
+            change,
+        } => {
+            info!(%thing, certificate = certificate.short(), ?change, "an old certificate was changed");
+        }
+        Report::Frozen { thing, reason } => error!(%thing, %reason, "frozen until an operator decides"),
+        Report::Failing { thing, error } => error!(%thing, %error, "the account refuses"),
+    }
+}

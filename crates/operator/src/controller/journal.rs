@@ -1,0 +1,216 @@
+//! The ledger's records on disk: one JSON file a thing, replaced whole, durable before anything follows from it.
+//!
+//! A record that cannot be read stops the start: without it a frozen thing would be thawed by a damaged file.
+
+use std::path::{Path, PathBuf};
+
+use fleetkey_model::name::ThingName;
+use serde::{Deserialize, Serialize};
+
+use super::record::Record;
+use crate::files::{self, FileError, Lock, PRIVATE};
+
+/// The form of the files that this version writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// A file that cannot be read or written, or a directory in use.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file that holds no record.
+    #[error("{path} is damaged ({reason}); restore it, or remove it to treat its thing as never attested", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A file of a later version.
+    #[error("{path} was written by a newer version (format {format}, this one reads {FORMAT})", path = path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: u32,
+    },
+    /// The thread that writes was cut off.
+    #[error("writing was interrupted")]
+    Interrupted,
+}
+
+/// A directory of records, in use by this process alone.
+#[derive(Debug)]
+pub struct Journal {
+    directory: PathBuf,
+    _lock: Lock,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    format: u32,
+    record: &'a Record,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    record: Record,
+}
+
+impl Journal {
+    /// Opens a directory, made with mode 0700 if need be, and reads every record in it.
+    ///
+    /// # Errors
+    /// When another process uses it, or a record cannot be read.
+    pub fn open(directory: &Path) -> Result<(Self, Vec<Record>), JournalError> {
+        files::make_directory(directory)?;
+        let lock = Lock::take(directory)?;
+        let listing = |error| FileError::new("list", directory, error);
+        let mut records = Vec::new();
+        for entry in std::fs::read_dir(directory).map_err(listing)? {
+            let path = entry.map_err(listing)?.path();
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("json") => records.extend(read(&path)?),
+                // Torn: it was never renamed.
+                Some("tmp") => files::remove(&path)?,
+                _ => {}
+            }
+        }
+        Ok((
+            Self {
+                directory: directory.to_owned(),
+                _lock: lock,
+            },
+            records,
+        ))
+    }
+
+    /// Makes a record durable.
+    ///
+    /// # Errors
+    /// When it cannot be written; the last one is then still there.
+    pub async fn persist(&self, record: Record) -> Result<(), JournalError> {
+        let path = self.path(&record.thing);
+        off_thread(move || {
+            let text = serde_json::to_vec(&Written {
+                format: FORMAT,
+                record: &record,
+            });
+            let text = text.map_err(|error| damaged(&path, &error))?;
+            Ok(files::write(&path, &text, PRIVATE)?)
+        })
+        .await
+    }
+
+    /// Removes a thing's record for good.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub async fn forget(&self, thing: &ThingName) -> Result<(), JournalError> {
+        let path = self.path(thing);
+        off_thread(move || Ok(files::remove(&path)?)).await
+    }
+
+    /// A thing name has no character that could leave the directory.
+    fn path(&self, thing: &ThingName) -> PathBuf {
+        self.directory.join(format!("{thing}.json"))
+    }
+}
+
+async fn off_thread(
+    work: impl FnOnce() -> Result<(), JournalError> + Send + 'static,
+) -> Result<(), JournalError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or(Err(JournalError::Interrupted))
+}
+
+fn read(path: &Path) -> Result<Option<Record>, JournalError> {
+    let Some(content) = files::read(path)? else {
+        return Ok(None);
+    };
+    let head: Head = serde_json::from_slice(&content).map_err(|error| damaged(path, &error))?;
+    if head.format > FORMAT {
+        return Err(JournalError::Newer {
+            path: path.to_owned(),
+            format: head.format,
+        });
+    }
+    let read: Read = serde_json::from_slice(&content).map_err(|error| damaged(path, &error))?;
+    Ok(Some(read.record))
+}
+
+fn damaged(path: &Path, reason: &serde_json::Error) -> JournalError {
+    JournalError::Damaged {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control_plane::CertificateSummary;
+    use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+    use fleetkey_model::retirement::Attested;
+    use fleetkey_model::time::Timestamp;
+
+    fn record(thing: &str) -> Record {
+        let id = CertificateId::of_der(thing.as_bytes());
+        let text = format!(
+            r#"{{"op":"retire","id":"r1","principal":"{id}","clientid":"{thing}","thing":"{thing}","at":1}}"#
+        );
+        let attested: Attested = serde_json::from_str(&text).unwrap();
+        let created_at = Timestamp::from_secs(1);
+        Record::first(
+            &attested,
+            &CertificateSummary {
+                id,
+                status: CertificateStatus::Active,
+                created_at,
+            },
+        )
+    }
+
+    #[tokio::test]
+    async fn records_are_read_back_and_forgotten_ones_are_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let (journal, none) = Journal::open(directory.path()).unwrap();
+        assert!(none.is_empty());
+        journal.persist(record("a:b")).await.unwrap();
+        journal.persist(record("c")).await.unwrap();
+        journal.forget(&ThingName::new("c").unwrap()).await.unwrap();
+        std::fs::write(directory.path().join(".d.json.tmp"), "torn").unwrap();
+        drop(journal);
+        let (_journal, records) = Journal::open(directory.path()).unwrap();
+        assert_eq!(records, [record("a:b")]);
+        assert!(!directory.path().join(".d.json.tmp").exists());
+    }
+
+    #[tokio::test]
+    async fn a_damaged_or_newer_record_stops_the_start_and_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
+        for (content, expected) in [("{", "is damaged"), (r#"{"format":2}"#, "newer version")] {
+            std::fs::write(&path, content).unwrap();
+            let error = Journal::open(directory.path()).unwrap_err().to_string();
+            assert!(error.contains("a.json") && error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn two_processes_cannot_share_a_journal() {
+        let directory = tempfile::tempdir().unwrap();
+        let _first = Journal::open(directory.path()).unwrap();
+        assert!(matches!(
+            Journal::open(directory.path()),
+            Err(JournalError::File(_))
+        ));
+    }
+}

@@ -1,0 +1,254 @@
+//! The ledger of all things: evidence in, actions out; no I/O, no clock.
+//!
+//! `handle` everything that happens, then `poll` until nothing is left, then wait for `next_deadline`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetkey_model::name::{ClientId, ThingName};
+use fleetkey_model::retirement::Attested;
+use fleetkey_model::time::Timestamp;
+use fleetkey_model::topic::PresenceKind;
+
+use super::action::{Action, Change, Event, Ignored, Report};
+use super::case::{Case, Gates};
+use super::config::Config;
+use super::presence::{PresenceEvent, Role};
+use super::record::Record;
+use crate::control_plane::{ApiError, CertificateSummary};
+
+/// A way to something that may be closed for a while: the account after a throttle, the disk after a failure.
+#[derive(Debug, Default)]
+struct Gate {
+    closed_until: Timestamp,
+    failures: u32,
+}
+
+/// What the controller knows and decides; see the module above it.
+#[derive(Debug)]
+pub struct Ledger {
+    config: Config,
+    cases: BTreeMap<ThingName, Case>,
+    /// Things that have steps to take.
+    ready: BTreeSet<ThingName>,
+    /// When to list which thing.
+    agenda: BTreeSet<(Timestamp, ThingName)>,
+    /// The same by thing.
+    planned: BTreeMap<ThingName, Timestamp>,
+    storage: Gate,
+    control: Gate,
+}
+
+impl Ledger {
+    /// A ledger that goes on where these records left off.
+    pub fn new(config: Config, records: impl IntoIterator<Item = Record>) -> Self {
+        let mut ledger = Self {
+            config,
+            cases: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            agenda: BTreeSet::new(),
+            planned: BTreeMap::new(),
+            storage: Gate::default(),
+            control: Gate::default(),
+        };
+        for record in records {
+            let thing = record.thing.clone();
+            ledger
+                .cases
+                .insert(thing.clone(), Case::new(thing.clone(), Some(record)));
+            ledger.settle(&thing);
+        }
+        ledger
+    }
+
+    /// What is known of a thing; `None` before its first attestation.
+    pub fn record(&self, thing: &ThingName) -> Option<&Record> {
+        self.cases.get(thing)?.record()
+    }
+
+    /// The records of all things.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.cases.values().filter_map(Case::record)
+    }
+
+    /// Takes in what happened at `now`, by the controller's clock.
+    pub fn handle(&mut self, now: Timestamp, event: Event) {
+        match event {
+            Event::Attested { topic, attested } => self.attested(&topic, attested),
+            Event::Presence { kind, client, event } => self.presence(kind, &client, &event),
+            Event::Persisted(thing) => {
+                self.storage = Gate::default();
+                self.with(&thing, Case::persisted);
+            }
+            Event::StorageFailed(_) => self.storage.close(now, &self.config),
+            Event::Listed { thing, answer } => self.listed(now, &thing, answer),
+            Event::Changed {
+                thing,
+                certificate,
+                change,
+                answer,
+            } => {
+                self.changed(now, &thing, certificate, change, answer);
+            }
+            Event::Release(thing) => self.with(&thing, Case::release),
+        }
+    }
+
+    /// The next thing to do at `now`; call until there is none.
+    pub fn poll(&mut self, now: Timestamp) -> Option<Action> {
+        let gates = Gates {
+            storage: self.storage.is_open(now),
+            control: self.control.is_open(now),
+        };
+        let found = self.ready.iter().find_map(|thing| {
+            let action = self.cases.get_mut(thing)?.next(gates)?;
+            Some((thing.clone(), action))
+        });
+        if let Some((thing, action)) = found {
+            // A barrier keeps its case ready until it is answered.
+            self.settle(&thing);
+            return Some(action);
+        }
+        if !gates.control {
+            return None;
+        }
+        let (at, thing) = self.agenda.first()?.clone();
+        if at > now {
+            return None;
+        }
+        self.unplan(&thing);
+        Some(Action::List(thing))
+    }
+
+    /// When to poll again if nothing happens before.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let agenda = self
+            .agenda
+            .first()
+            .map(|(at, _)| (*at).max(self.control.closed_until));
+        let blocked = self
+            .ready
+            .first()
+            .map(|_| self.storage.closed_until.max(self.control.closed_until));
+        agenda.into_iter().chain(blocked).min()
+    }
+
+    fn attested(&mut self, topic: &ThingName, attested: Attested) {
+        let wrong = if attested.thing != *topic {
+            Some(Ignored::OtherTopic)
+        } else if attested.clientid != ClientId::live(topic) {
+            Some(Ignored::OtherClient)
+        } else {
+            None
+        };
+        self.with(topic, |case| match wrong {
+            Some(why) => case.ignore(&attested, why),
+            None => case.attested(attested),
+        });
+    }
+
+    fn presence(&mut self, kind: PresenceKind, client: &ClientId, event: &PresenceEvent) {
+        let Some((thing, role)) = Role::of(client) else {
+            return;
+        };
+        match kind {
+            PresenceKind::Connected => self.with(&thing, |case| case.connected(role, event)),
+            PresenceKind::Disconnected => self.with(&thing, |case| case.disconnected(role, event)),
+            PresenceKind::ConnectFailed => {}
+        }
+    }
+
+    fn listed(
+        &mut self,
+        now: Timestamp,
+        thing: &ThingName,
+        answer: Result<Vec<CertificateSummary>, ApiError>,
+    ) {
+        let certificates = match answer {
+            Ok(certificates) => certificates,
+            Err(ApiError::NotFound(_)) => Vec::new(),
+            Err(error) => return self.failed(now, thing, error),
+        };
+        self.control = Gate::default();
+        let config = self.config.clone();
+        self.with(thing, |case| case.listed(now, &config, &certificates));
+    }
+
+    fn changed(
+        &mut self,
+        now: Timestamp,
+        thing: &ThingName,
+        certificate: fleetkey_model::certificate::CertificateId,
+        change: Change,
+        answer: Result<(), ApiError>,
+    ) {
+        match answer {
+            Ok(()) => {
+                self.control = Gate::default();
+                self.with(thing, |case| case.changed(now, certificate, change));
+            }
+            Err(error) => self.failed(now, thing, error),
+        }
+    }
+
+    /// A throttle concerns every call of the account, any other failure its thing alone.
+    fn failed(&mut self, now: Timestamp, thing: &ThingName, error: ApiError) {
+        if error == ApiError::Throttled {
+            self.control.close(now, &self.config);
+        }
+        let config = self.config.clone();
+        self.with(thing, |case| {
+            case.failed(now, &config);
+            if !error.retryable() {
+                case.report(Report::Failing {
+                    thing: thing.clone(),
+                    error,
+                });
+            }
+        });
+    }
+
+    /// Lets a case, made if need be, take something in, and brings the agenda up to date.
+    fn with(&mut self, thing: &ThingName, act: impl FnOnce(&mut Case)) {
+        let case = self
+            .cases
+            .entry(thing.clone())
+            .or_insert_with(|| Case::new(thing.clone(), None));
+        act(case);
+        self.settle(thing);
+    }
+
+    fn settle(&mut self, thing: &ThingName) {
+        self.unplan(thing);
+        let Some(case) = self.cases.get(thing) else {
+            return;
+        };
+        if case.has_steps() {
+            self.ready.insert(thing.clone());
+            return;
+        }
+        self.ready.remove(thing);
+        if case.is_blank() {
+            self.cases.remove(thing);
+        } else if let Some(at) = case.look_at(&self.config) {
+            self.agenda.insert((at, thing.clone()));
+            self.planned.insert(thing.clone(), at);
+        }
+    }
+
+    fn unplan(&mut self, thing: &ThingName) {
+        if let Some(at) = self.planned.remove(thing) {
+            self.agenda.remove(&(at, thing.clone()));
+        }
+    }
+}
+
+impl Gate {
+    fn is_open(&self, now: Timestamp) -> bool {
+        now >= self.closed_until
+    }
+
+    fn close(&mut self, now: Timestamp, config: &Config) {
+        self.closed_until = now + config.pause(self.failures);
+        self.failures = self.failures.saturating_add(1);
+    }
+}

@@ -1,0 +1,211 @@
+//! Who is connected as a thing, by the broker's lifecycle events (Developer Guide, life-cycle-events).
+//!
+//! Events may be duplicated and out of order; the broker's timestamps and session ids put them right. Only the live
+//! session and `<thing>~agent` are tracked: a verification connection proves nothing and holds nothing. What is seen
+//! is durable from a thing's first attestation on; a restart before that forgets it.
+
+use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::name::{ClientId, ThingName};
+use fleetkey_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The fields of a presence event that count here; the client id and the kind are in its topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PresenceEvent {
+    /// The broker's time, milliseconds.
+    pub timestamp: Timestamp,
+    /// The certificate of the connection.
+    pub principal_identifier: CertificateId,
+    /// One a connection.
+    #[serde(default)]
+    pub session_identifier: Option<String>,
+}
+
+/// In which part a client speaks for a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Client id = thing name.
+    Live,
+    /// `<thing>~agent`.
+    Agent,
+}
+
+impl Role {
+    /// The thing and the part; `None` for any other client, `<thing>~verify` included.
+    pub(super) fn of(client: &ClientId) -> Option<(ThingName, Self)> {
+        if let Some(thing) = client.thing() {
+            return Some((thing, Self::Live));
+        }
+        let (thing, _) = client.as_str().split_once(fleetkey_model::name::ROLE_SEPARATOR)?;
+        let thing = ThingName::new(thing).ok()?;
+        (*client == ClientId::agent(&thing)).then_some((thing, Self::Agent))
+    }
+}
+
+/// A connection as a thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Connection {
+    pub(super) principal: CertificateId,
+    /// The broker's time of its beginning.
+    pub(super) since: Timestamp,
+    session: Option<String>,
+    pub(super) open: bool,
+}
+
+/// The latest connection in each part.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    live: Option<Connection>,
+    agent: Option<Connection>,
+}
+
+impl Seen {
+    /// Takes a connection in; `false` when it is old news.
+    pub(super) fn connected(&mut self, role: Role, event: &PresenceEvent) -> bool {
+        let slot = self.slot(role);
+        if let Some(known) = slot {
+            let same_session =
+                event.session_identifier.is_some() && known.session == event.session_identifier;
+            if same_session || event.timestamp < known.since {
+                return false;
+            }
+        }
+        *slot = Some(Connection {
+            principal: event.principal_identifier,
+            since: event.timestamp,
+            session: event.session_identifier.clone(),
+            open: true,
+        });
+        true
+    }
+
+    /// Takes an end in; `false` when it is another connection's, for example one that was taken over.
+    pub(super) fn disconnected(&mut self, role: Role, event: &PresenceEvent) -> bool {
+        let Some(known) = self.slot(role) else {
+            // Its beginning may still be on its way: remember that it is over.
+            *self.slot(role) = Some(Connection {
+                principal: event.principal_identifier,
+                since: event.timestamp,
+                session: event.session_identifier.clone(),
+                open: false,
+            });
+            return false;
+        };
+        let same = match (&known.session, &event.session_identifier) {
+            (Some(known), Some(gone)) => known == gone,
+            _ => known.principal == event.principal_identifier && event.timestamp >= known.since,
+        };
+        let ended = same && known.open;
+        known.open &= !same;
+        ended
+    }
+
+    /// The broker attested a message of the live session: it was connected then.
+    pub(super) fn attested(&mut self, principal: CertificateId, at: Timestamp) {
+        let known = self.live.as_ref();
+        if known.is_none_or(|known| known.since < at && known.principal != principal) {
+            self.live = Some(Connection {
+                principal,
+                since: at,
+                session: None,
+                open: true,
+            });
+        }
+    }
+
+    /// Whether a certificate is connected as the thing right now.
+    pub(super) fn uses(&self, certificate: &CertificateId) -> bool {
+        let connections = self.live.iter().chain(&self.agent);
+        connections
+            .filter(|connection| connection.open)
+            .any(|found| found.principal == *certificate)
+    }
+
+    /// The connections that are open, with their part.
+    pub(super) fn open(&self) -> impl Iterator<Item = (Role, &Connection)> {
+        let live = self.live.iter().map(|connection| (Role::Live, connection));
+        let agent = self.agent.iter().map(|connection| (Role::Agent, connection));
+        live.chain(agent).filter(|(_, connection)| connection.open)
+    }
+
+    const fn slot(&mut self, role: Role) -> &mut Option<Connection> {
+        match role {
+            Role::Live => &mut self.live,
+            Role::Agent => &mut self.agent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(at: u64, certificate: &[u8], session: &str) -> PresenceEvent {
+        PresenceEvent {
+            timestamp: Timestamp::from_millis(at),
+            principal_identifier: CertificateId::of_der(certificate),
+            session_identifier: Some(session.into()),
+        }
+    }
+
+    fn uses(seen: &Seen, certificate: &[u8]) -> bool {
+        seen.uses(&CertificateId::of_der(certificate))
+    }
+
+    #[test]
+    fn only_the_live_session_and_the_agent_count() {
+        let role =
+            |id: &str| Role::of(&ClientId::new(id).unwrap()).map(|(thing, role)| (thing.to_string(), role));
+        assert_eq!(role("a"), Some(("a".into(), Role::Live)));
+        assert_eq!(role("a~agent"), Some(("a".into(), Role::Agent)));
+        for other in ["a~verify", "a~agent~x", "~agent", "~controller", "claim~a", "a/b"] {
+            assert_eq!(role(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_was_taken_over_ends_without_ending_its_successor() {
+        let mut seen = Seen::default();
+        assert!(seen.connected(Role::Live, &event(1, b"old", "s1")));
+        assert!(seen.connected(Role::Live, &event(2, b"new", "s2")));
+        assert!(!seen.disconnected(Role::Live, &event(2, b"old", "s1")));
+        assert!(uses(&seen, b"new") && !uses(&seen, b"old"));
+    }
+
+    #[test]
+    fn duplicates_and_late_news_change_nothing() {
+        let mut seen = Seen::default();
+        assert!(seen.connected(Role::Live, &event(5, b"new", "s2")));
+        assert!(!seen.connected(Role::Live, &event(5, b"new", "s2")));
+        assert!(!seen.connected(Role::Live, &event(1, b"old", "s1")));
+        assert!(seen.disconnected(Role::Live, &event(6, b"new", "s2")));
+        assert!(
+            !seen.connected(Role::Live, &event(5, b"new", "s2")),
+            "its end is known"
+        );
+        assert!(!uses(&seen, b"new"));
+    }
+
+    #[test]
+    fn an_end_that_overtakes_its_beginning_still_ends_it() {
+        let mut seen = Seen::default();
+        assert!(!seen.disconnected(Role::Agent, &event(2, b"x", "s1")));
+        assert!(!seen.connected(Role::Agent, &event(1, b"x", "s1")));
+        assert!(!uses(&seen, b"x"));
+    }
+
+    #[test]
+    fn an_attestation_proves_a_connection_that_no_event_told_of() {
+        let mut seen = Seen::default();
+        seen.connected(Role::Live, &event(1, b"old", "s1"));
+        seen.attested(CertificateId::of_der(b"new"), Timestamp::from_millis(3));
+        assert!(uses(&seen, b"new") && !uses(&seen, b"old"));
+        assert!(
+            seen.connected(Role::Live, &event(4, b"old", "s3")),
+            "and a later one replaces it"
+        );
+        seen.attested(CertificateId::of_der(b"new"), Timestamp::from_millis(3));
+        assert!(uses(&seen, b"old"));
+    }
+}

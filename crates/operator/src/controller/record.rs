@@ -1,0 +1,146 @@
+//! What the ledger knows of a thing for good; one small JSON file each.
+
+use std::collections::BTreeMap;
+
+use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::name::ThingName;
+use fleetkey_model::retirement::RetireStatus;
+use fleetkey_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::presence::Seen;
+
+/// A thing whose new certificate was attested at least once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The thing.
+    pub thing: ThingName,
+    /// The newest certificate that the broker attested.
+    pub witness: Witness,
+    /// The id of the last request, which answers repeat.
+    pub request: String,
+    /// Certificates registered before the witness, on their way out.
+    pub older: BTreeMap<CertificateId, Older>,
+    /// A certificate registered after the witness that is in use and has not asked for anything yet.
+    pub(super) newcomer: Option<Newcomer>,
+    /// Set when retirement is held until an operator decides.
+    pub frozen: Option<Freeze>,
+    /// Who was connected when the record was written.
+    pub(super) seen: Seen,
+}
+
+/// An attested certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// The certificate.
+    pub certificate: CertificateId,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// When the broker first attested it, by the broker's clock.
+    pub at: Timestamp,
+}
+
+/// A certificate on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Older {
+    /// How far it is.
+    pub stage: Stage,
+    /// Since when, by the controller's clock.
+    pub since: Timestamp,
+    /// When it last connected as the thing although its successor was attested, by the broker's clock.
+    pub returned: Option<Timestamp>,
+    /// How many witnesses it has come back under.
+    pub returns: u8,
+}
+
+/// How far a certificate is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Still ACTIVE.
+    Soaking,
+    /// INACTIVE: can be undone.
+    Inactive,
+    /// REVOKED: cannot.
+    Revoked,
+}
+
+/// A newer certificate in use without a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Newcomer {
+    pub(super) certificate: CertificateId,
+    pub(super) created_at: Timestamp,
+    /// By the controller's clock.
+    pub(super) since: Timestamp,
+}
+
+/// Why and since when a thing is frozen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freeze {
+    /// What was seen.
+    pub reason: FreezeReason,
+    /// By the controller's clock.
+    pub at: Timestamp,
+}
+
+/// What freezes a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum FreezeReason {
+    /// Two generations took turns in the live session.
+    #[error("an older certificate and its successor take turns: two parties may hold this thing's keys")]
+    TakingTurns,
+    /// An older certificate asked for retirement after a newer one had.
+    #[error("an older certificate asked for retirement after its successor had been attested")]
+    OlderAsked,
+    /// An older certificate outlasted its soak in use, or was seen after it had been deactivated.
+    #[error("an older certificate is still in use although its successor was attested")]
+    OlderStays,
+    /// A newer certificate is in use, and its holder never asked for retirement as a fleetkey agent would.
+    #[error("a newer certificate is in use that never asked for retirement: who requested it?")]
+    NewcomerSilent,
+    /// The attested certificate is no longer ACTIVE or no longer the thing's.
+    #[error("the attested certificate is no longer active: retiring the others would take the last identity")]
+    WitnessGone,
+    /// Somebody made a deactivated certificate ACTIVE again.
+    #[error("a deactivated certificate was activated again")]
+    Reactivated,
+}
+
+impl Record {
+    /// How far the retirement is, as the device is told.
+    pub fn status(&self) -> RetireStatus {
+        if self.frozen.is_some() {
+            return RetireStatus::Frozen;
+        }
+        match self.older.values().any(|older| older.stage == Stage::Soaking) {
+            true => RetireStatus::Pending,
+            false => RetireStatus::Retired,
+        }
+    }
+
+    /// The certificates that can no longer connect.
+    pub fn retired(&self) -> Vec<CertificateId> {
+        let retired = self
+            .older
+            .iter()
+            .filter(|(_, older)| older.stage != Stage::Soaking);
+        retired.map(|(id, _)| *id).collect()
+    }
+
+    /// Freezes the thing; the first reason stays.
+    pub(super) fn freeze(&mut self, reason: FreezeReason, at: Timestamp) {
+        self.frozen.get_or_insert(Freeze { reason, at });
+    }
+}
+
+impl Older {
+    pub(super) const fn new(stage: Stage, since: Timestamp) -> Self {
+        Self {
+            stage,
+            since,
+            returned: None,
+            returns: 0,
+        }
+    }
+}

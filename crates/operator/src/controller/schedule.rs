@@ -1,0 +1,79 @@
+//! What is due of a record, and when to look again.
+
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::time::Timestamp;
+
+use super::action::Change;
+use super::config::Config;
+use super::judgement::Listing;
+use super::presence::Seen;
+use super::record::{Older, Record, Stage};
+
+impl Record {
+    /// The changes that are due, by the account's list of this moment: a frozen thing has none.
+    pub(super) fn due(
+        &self,
+        now: Timestamp,
+        config: &Config,
+        listing: &Listing,
+        seen: &Seen,
+    ) -> Vec<(CertificateId, Change)> {
+        if self.frozen.is_some() {
+            return Vec::new();
+        }
+        let step = |(id, older): (&CertificateId, &Older)| {
+            let (at, expected, change) = older.next(config);
+            let as_expected = match listing.get(id) {
+                Some(found) => found.status == expected,
+                None => change == Change::Delete,
+            };
+            let due = as_expected && now >= at && !older.is_held(id, seen);
+            due.then_some((*id, change))
+        };
+        self.older.iter().filter_map(step).collect()
+    }
+
+    /// When to look at the thing again; `None` when nothing is to come.
+    pub(super) fn look_at(&self, config: &Config, seen: &Seen) -> Option<Timestamp> {
+        if self.frozen.is_some() {
+            return None;
+        }
+        let older = self
+            .older
+            .iter()
+            .map(|(id, older)| match older.is_held(id, seen) {
+                true => older.since + config.soak + config.outlast,
+                false => older.next(config).0,
+            });
+        let newcomer = self.newcomer.map(|newcomer| newcomer.since + config.outlast);
+        older.chain(newcomer).min()
+    }
+}
+
+impl Older {
+    /// Whether it must be left alone for now: in use, or back in use after its successor was attested.
+    pub(super) fn is_held(&self, id: &CertificateId, seen: &Seen) -> bool {
+        self.stage == Stage::Soaking && (self.returned.is_some() || seen.uses(id))
+    }
+
+    /// The next step: when, from which status, which.
+    fn next(&self, config: &Config) -> (Timestamp, CertificateStatus, Change) {
+        match self.stage {
+            Stage::Soaking => (
+                self.since + config.soak,
+                CertificateStatus::Active,
+                Change::Deactivate,
+            ),
+            Stage::Inactive => (
+                self.since + config.grace,
+                CertificateStatus::Inactive,
+                Change::Revoke,
+            ),
+            Stage::Revoked => (
+                self.since + config.delete_after,
+                CertificateStatus::Revoked,
+                Change::Delete,
+            ),
+        }
+    }
+}
