@@ -23,6 +23,7 @@ pub use journal::{Journal, JournalError};
 pub use ledger::Ledger;
 pub use presence::PresenceEvent;
 pub use record::{Freeze, FreezeReason, Older, Record, Stage, Witness};
+pub use service::{Connection, Connector, Controller};
 
 mod action;
 mod case;
@@ -35,3 +36,4 @@ mod ledger;
 mod presence;
 mod record;
 mod schedule;
+mod service;

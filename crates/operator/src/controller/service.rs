@@ -1,0 +1,142 @@
+//! The controller at work: one task speaks to the broker and reconnects, one runs the engine.
+//!
+//! They are two so that a slow account never keeps the broker waiting for a PINGREQ. A message is acknowledged when
+//! everything that follows from it is done, so that a crash makes the broker send it again.
+
+use std::future::Future;
+use std::time::Duration;
+
+use fleetkey_model::name::{ClientId, ThingName};
+use fleetkey_mqtt::Version;
+use fleetkey_mqtt::session::SessionConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::action::Event;
+use super::engine::Engine;
+use super::record::Record;
+use crate::control_plane::ControlPlane;
+use wire::Wire;
+use worker::Input;
+
+mod wire;
+mod worker;
+
+/// Messages between the two tasks.
+const QUEUE: usize = 64;
+
+/// Opens the stream that MQTT is spoken over: TLS to the broker with the controller's certificate.
+pub trait Connector: Send + Sync + 'static {
+    /// An open stream.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Opens one.
+    fn connect(&self) -> impl Future<Output = std::io::Result<Self::Stream>> + Send;
+}
+
+/// How the controller connects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// The client id that the controller's policy allows.
+    pub client_id: ClientId,
+    /// The MQTT version.
+    pub version: Version,
+    /// Seconds between PINGREQs.
+    pub keep_alive: u16,
+    /// Seconds that the broker keeps requests and events for a controller that is away (MQTT 5).
+    pub session_expiry: u32,
+    /// The first pause before connecting again; it doubles up to [`Self::longest_pause`].
+    pub first_pause: Duration,
+    /// The longest pause.
+    pub longest_pause: Duration,
+}
+
+impl Connection {
+    /// MQTT 5, a PINGREQ a minute, an hour's session, pauses from a quarter of a second to half a minute.
+    pub const fn new(client_id: ClientId) -> Self {
+        Self {
+            client_id,
+            version: Version::V5,
+            keep_alive: 60,
+            session_expiry: 3600,
+            first_pause: Duration::from_millis(250),
+            longest_pause: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A running controller. Dropping it stops it at the next opportunity; [`Self::stop`] waits.
+#[derive(Debug)]
+pub struct Controller {
+    inputs: mpsc::Sender<Input>,
+    connected: watch::Receiver<bool>,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Controller {
+    /// Starts a controller; it connects, and connects again, for as long as it runs.
+    pub fn start<C, N>(engine: Engine<C>, connector: N, connection: Connection) -> Self
+    where
+        C: ControlPlane + 'static,
+        N: Connector,
+    {
+        let stop = CancellationToken::new();
+        let (inputs, input_queue) = mpsc::channel(QUEUE);
+        let (outputs, output_queue) = mpsc::channel(QUEUE);
+        let (connected_sender, connected) = watch::channel(false);
+        let wire = Wire::new(
+            connector,
+            connection,
+            SessionConfig::default(),
+            inputs.clone(),
+            output_queue,
+            connected_sender,
+        );
+        let tasks = vec![
+            tokio::spawn(worker::run(engine, input_queue, outputs, stop.clone())),
+            tokio::spawn(wire.run(stop.clone())),
+        ];
+        Self {
+            inputs,
+            connected,
+            stop,
+            tasks,
+        }
+    }
+
+    /// Waits until the controller hears requests and presence. `false` when it was stopped before.
+    pub async fn ready(&mut self) -> bool {
+        self.connected.wait_for(|connected| *connected).await.is_ok()
+    }
+
+    /// Thaws a thing that an operator has looked at and put right: its next attested request counts as the first.
+    pub async fn release(&self, thing: ThingName) {
+        let _stopped = self.inputs.send(Input::Event(Event::Release(thing))).await;
+    }
+
+    /// What the ledger knows of every thing; empty when the controller was stopped.
+    pub async fn records(&self) -> Vec<Record> {
+        let (answer, answered) = oneshot::channel();
+        match self.inputs.send(Input::Records(answer)).await {
+            Ok(()) => answered.await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Ends both tasks: the engine after the call it is in, the connection with DISCONNECT.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        for task in self.tasks.drain(..) {
+            let _ended = task.await;
+        }
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,215 @@
+//! The task that speaks to the broker: subscribes, hands messages to the engine, publishes what comes back, and
+//! connects again for as long as it runs. Its MQTT session outlives connections, so no answer is lost with one.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use fleetkey_model::topic::{FleetTopic, ReservedTopic};
+use fleetkey_mqtt::link::{ConnectOptions, Link};
+use fleetkey_mqtt::session::{Event as SessionEvent, Outgoing, Session, SessionConfig};
+use fleetkey_mqtt::{QoS, ReasonCode, SubscribeFilter, Text};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::worker::{Input, Output};
+use super::{Connection, Connector};
+
+/// Messages that wait for the engine before no more are read.
+const WAITING: usize = 256;
+/// How long TLS and CONNACK may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+pub(super) struct Wire<N> {
+    connector: N,
+    connection: Connection,
+    session: Session,
+    waiting: VecDeque<Input>,
+    engine: mpsc::Sender<Input>,
+    outputs: mpsc::Receiver<Output>,
+    connected: watch::Sender<bool>,
+}
+
+/// Why a connection is over.
+enum End {
+    Stopped,
+    Lost(String),
+}
+
+impl<N: Connector> Wire<N> {
+    pub(super) fn new(
+        connector: N,
+        connection: Connection,
+        config: SessionConfig,
+        engine: mpsc::Sender<Input>,
+        outputs: mpsc::Receiver<Output>,
+        connected: watch::Sender<bool>,
+    ) -> Self {
+        let session = Session::new(config);
+        Self {
+            connector,
+            connection,
+            session,
+            waiting: VecDeque::new(),
+            engine,
+            outputs,
+            connected,
+        }
+    }
+
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut pause = self.connection.first_pause;
+        loop {
+            let reason = match self.open(&stop).await {
+                Ok(link) => self.serve(link, &stop).await,
+                Err(end) => end,
+            };
+            // Only a connection that came to something starts the pauses afresh.
+            if self.connected.send_replace(false) {
+                pause = self.connection.first_pause;
+            }
+            self.session.disconnected();
+            let End::Lost(reason) = reason else {
+                return;
+            };
+            warn!(reason, again_in = ?pause, "not connected to the broker");
+            if self.hear_engine_for(pause, &stop).await.is_err() {
+                return;
+            }
+            pause = pause.saturating_mul(2).min(self.connection.longest_pause);
+        }
+    }
+
+    /// Opens a connection; the session moves to it.
+    async fn open(&mut self, stop: &CancellationToken) -> Result<Link<N::Stream>, End> {
+        let options = self.options();
+        let attempt = async {
+            let stream = self
+                .connector
+                .connect()
+                .await
+                .map_err(|error| error.to_string())?;
+            Link::connect(stream, &options, CONNECT_TIMEOUT)
+                .await
+                .map_err(|error| error.to_string())
+        };
+        let opened = tokio::select! {
+            () = stop.cancelled() => return Err(End::Stopped),
+            opened = tokio::time::timeout(CONNECT_TIMEOUT, attempt) => opened,
+        };
+        let (link, connected) = opened
+            .unwrap_or(Err("the broker does not answer".into()))
+            .map_err(End::Lost)?;
+        connected.begin(&mut self.session);
+        self.session.subscribe(filters());
+        Ok(link)
+    }
+
+    fn options(&self) -> ConnectOptions {
+        ConnectOptions {
+            version: self.connection.version,
+            clean_start: false,
+            keep_alive: self.connection.keep_alive,
+            session_expiry: Some(self.connection.session_expiry),
+            ..ConnectOptions::new(self.connection.client_id.as_str())
+        }
+    }
+
+    /// Serves one connection to its end; if it is ours to end, with DISCONNECT.
+    async fn serve(&mut self, mut link: Link<N::Stream>, stop: &CancellationToken) -> End {
+        loop {
+            let stepped = match self.take_events() {
+                Ok(()) => self.step(&mut link, stop).await,
+                Err(refused) => Err(End::Lost(refused)),
+            };
+            if let Err(end) = stepped {
+                // If the broker ended it, this says so and does nothing.
+                let _closed = link.disconnect(&mut self.session, ReasonCode::SUCCESS).await;
+                return end;
+            }
+        }
+    }
+
+    /// Waits for something to happen, and takes one thing in.
+    async fn step(&mut self, link: &mut Link<N::Stream>, stop: &CancellationToken) -> Result<(), End> {
+        match self.waiting.len() {
+            0..WAITING => link.resume_reading(),
+            _ => link.pause_reading(),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Err(End::Stopped),
+            stepped = link.step(&mut self.session) => stepped.map_err(|end| End::Lost(end.to_string()))?,
+            room = self.engine.reserve(), if !self.waiting.is_empty() => {
+                let room = room.map_err(|_| End::Stopped)?;
+                if let Some(input) = self.waiting.pop_front() {
+                    room.send(input);
+                }
+            }
+            output = self.outputs.recv() => apply(&mut self.session, output.ok_or(End::Stopped)?),
+        }
+        Ok(())
+    }
+
+    /// Takes in what the session has for us; an error ends the connection.
+    fn take_events(&mut self) -> Result<(), String> {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                SessionEvent::Message(incoming) => self.waiting.push_back(Input::Message {
+                    topic: incoming.publish.topic,
+                    payload: incoming.publish.payload,
+                    ack: incoming.ack,
+                }),
+                SessionEvent::Subscribed(_, reasons) => {
+                    if let Some(refused) = reasons.iter().find(|reason| reason.is_error()) {
+                        return Err(format!(
+                            "a subscription was refused ({refused}); does the policy allow it?"
+                        ));
+                    }
+                    info!("the controller hears requests and presence");
+                    self.connected.send_replace(true);
+                }
+                SessionEvent::Refused(_, reason) => warn!(%reason, "the broker refused an answer"),
+                SessionEvent::Disconnected(reason) => debug!(%reason, "the broker says goodbye"),
+                SessionEvent::Delivered(_) | SessionEvent::Unsubscribed(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps taking the engine's answers while there is no connection; an error means to stop.
+    async fn hear_engine_for(&mut self, pause: Duration, stop: &CancellationToken) -> Result<(), ()> {
+        let over = tokio::time::sleep(pause);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Err(()),
+                () = &mut over => return Ok(()),
+                output = self.outputs.recv() => apply(&mut self.session, output.ok_or(())?),
+            }
+        }
+    }
+}
+
+fn apply(session: &mut Session, output: Output) {
+    for publication in output.publications {
+        let topic = Text::from(publication.topic.to_string());
+        let message = Outgoing::new(topic, publication.payload, QoS::AtLeastOnce);
+        if let Err(reason) = session.publish(message) {
+            // The device repeats its request until it is answered.
+            warn!(%reason, topic = %publication.topic, "an answer was dropped");
+        }
+    }
+    if let Some(ack) = output.ack {
+        session.acknowledge(ack);
+    }
+}
+
+fn filters() -> Vec<SubscribeFilter> {
+    [
+        FleetTopic::ALL_ATTESTED,
+        ReservedTopic::ALL_CONNECTED,
+        ReservedTopic::ALL_DISCONNECTED,
+    ]
+    .map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce))
+    .into()
+}
