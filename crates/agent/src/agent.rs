@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::config::AgentConfig;
 use crate::connect::Connector;
-use crate::driver::{Disk, Driver, Executor, Order};
+use crate::driver::{ClaimDesk, Disk, Driver, Executor, Order};
 use crate::event::AgentEvent;
 use crate::keys::{Keys, P256Keys};
 use crate::live::{Live, LiveHandle, LiveSettings, PublishError};
@@ -113,6 +113,7 @@ impl Agent {
             config: config.clone(),
             disk: opened.disk,
             connector,
+            claim: ClaimDesk::default(),
             live: live_handle.clone(),
             clock: clock.clone(),
         };

@@ -18,8 +18,10 @@ use crate::clock::Clock;
 use crate::event::AgentEvent;
 use crate::live::LiveEvent;
 
+pub(crate) use claim::ClaimDesk;
 pub(crate) use execute::{Disk, Executor};
 
+mod claim;
 mod execute;
 
 /// The longest sleep: a clock that was set, or a machine that slept, is noticed within this.

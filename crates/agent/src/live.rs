@@ -24,10 +24,9 @@ pub(crate) use task::Live;
 
 mod backoff;
 mod handover;
+mod incoming;
 mod replies;
 mod task;
-#[cfg(test)]
-mod tests;
 
 /// The largest payload that AWS IoT Core takes, in bytes (quotas).
 pub const MAX_PAYLOAD: usize = 128 * 1024;

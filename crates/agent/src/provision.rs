@@ -164,6 +164,7 @@ async fn exchange<T: DeserializeOwned>(
     loop {
         // The answer may overtake the PUBACK, or come though the PUBACK was lost.
         tokio::select! {
+            biased;
             result = &mut published, if !acknowledged => {
                 result.map_err(lost)?;
                 acknowledged = true;
@@ -210,3 +211,6 @@ fn read<T: DeserializeOwned>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

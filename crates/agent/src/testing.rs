@@ -4,7 +4,9 @@
 
 mod broker;
 mod registry;
+mod scripted;
 mod verifier;
 
 pub(crate) use broker::Broker;
 pub(crate) use registry::Seen;
+pub(crate) use scripted::{Script, Scripted};

@@ -63,6 +63,7 @@ async fn echo(requests: &impl Requests, answers: &mut impl Answers, topic: &str)
     let mut acknowledged = false;
     loop {
         tokio::select! {
+            biased;
             result = &mut published, if !acknowledged => {
                 result.map_err(|error| closed(Tier::Echo, &error))?;
                 acknowledged = true;
@@ -90,3 +91,6 @@ fn nonce() -> Result<Bytes, Failure> {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Bytes::from(hex))
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,11 +176,7 @@ async fn a_restarted_agent_is_who_it_was_and_a_second_one_is_refused() {
     let agent = start(broker.device("dev-1")).await;
     let after = agent.connected().await.unwrap();
     assert_eq!(after.certificate, before.certificate);
-    assert_eq!(
-        connections(&broker.seen(), "claim~dev-1"),
-        2,
-        "once to ask, once to register"
-    );
+    assert_eq!(connections(&broker.seen(), "claim~dev-1"), 1);
     agent.stop().await;
 }
 
@@ -259,4 +255,67 @@ async fn a_device_without_identity_and_claim_says_so_at_once() {
     config.claim = None;
     let error = Agent::start(config, Arc::new(SystemClock)).await.unwrap_err();
     assert!(matches!(error, StartError::NoIdentity(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_takeover_that_is_refused_leaves_the_old_connection_and_is_tried_again() {
+    let broker = Broker::start().await;
+    let mut config = broker.device("dev-1");
+    config.rotation.backoff.base = Duration::from_millis(5);
+    let agent = Arc::new(start(config).await);
+    let mut events = agent.events();
+    agent.connected().await.unwrap();
+    let (stop, sent) = load(&agent);
+    broker.registry().refuse_takeovers = 3;
+    agent.rotate().await;
+    until(&mut events, is_retired).await;
+    stop.send(true).unwrap();
+    let sent = sent.await.unwrap();
+    let seen = broker.seen();
+    let refused = |seen: &&Seen| matches!(seen, Seen::Refused { client, .. } if client == "dev-1");
+    assert_eq!(seen.iter().filter(refused).count(), 3);
+    assert_eq!(
+        connections(&seen, "dev-1"),
+        2,
+        "the first connection served until the second"
+    );
+    assert_made_before_broken(&seen);
+    let mut arrived = telemetry(&seen);
+    arrived.dedup();
+    assert_eq!(arrived, (0..sent).collect::<Vec<_>>());
+    finish(agent).await;
+}
+
+#[tokio::test]
+async fn messages_flow_on_the_old_connection_while_a_takeover_is_not_answered() {
+    let broker = Broker::start().await;
+    let agent = Arc::new(start(broker.device("dev-1")).await);
+    agent.connected().await.unwrap();
+    broker.registry().mute_takeovers = 1;
+    agent.rotate().await;
+    let is_muted = |seen: &Seen| matches!(seen, Seen::Muted { .. });
+    broker.until(|seen| seen.iter().any(is_muted)).await;
+    for number in 0..100 {
+        let delivered = agent.publish("device/dev-1/telemetry", number.to_string()).await;
+        assert_eq!(delivered, Ok(()));
+    }
+    let seen = broker.seen();
+    assert_eq!(connections(&seen, "dev-1"), 1);
+    assert_eq!(telemetry(&seen), (0..100).collect::<Vec<_>>());
+    finish(agent).await;
+}
+
+#[tokio::test]
+async fn a_device_whose_broker_is_away_at_its_start_connects_when_it_comes() {
+    let mut broker = Broker::start().await;
+    let agent = start(broker.device("dev-1")).await;
+    agent.connected().await.unwrap();
+    agent.stop().await;
+    broker.crash().await;
+    let agent = start(broker.device("dev-1")).await;
+    agent.until(|status| !status.connected).await.unwrap();
+    broker.restart().await;
+    agent.connected().await.unwrap();
+    agent.publish("device/dev-1/telemetry", "0").await.unwrap();
+    agent.stop().await;
 }

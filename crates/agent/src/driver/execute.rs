@@ -13,9 +13,10 @@ use fleetkey_model::retirement::{DeviceRequest, RequestOp};
 use fleetkey_model::secret::OwnershipToken;
 use fleetkey_model::topic::FleetTopic;
 
+use super::claim::ClaimDesk;
 use crate::carrier::{Answers, Requests};
 use crate::clock::Clock;
-use crate::config::{AgentConfig, ClaimConfig, KeySource};
+use crate::config::{AgentConfig, KeySource};
 use crate::connect::Connector;
 use crate::live::LiveHandle;
 use crate::provision::{self, Unserved};
@@ -36,6 +37,7 @@ pub(crate) struct Executor {
     pub(crate) config: Arc<AgentConfig>,
     pub(crate) disk: Disk,
     pub(crate) connector: Connector,
+    pub(crate) claim: ClaimDesk,
     pub(crate) live: LiveHandle,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -113,16 +115,23 @@ impl Executor {
                 let mut answers = self.live.listen(provision::certificate_answers()).await;
                 self.ask_for_certificate(slot, &self.live, &mut answers).await
             }
-            Authority::Claim => match self.claim_connection().await {
-                Ok((client, mut messages, _)) => {
-                    let served = self.ask_for_certificate(slot, &client, &mut messages).await;
-                    client.disconnect().await;
-                    served
-                }
-                Err(why) => Err(Unserved::NoAnswer(why)),
-            },
+            Authority::Claim => self.request_by_claim(slot).await,
         };
         served.map_or_else(unserved, |issued| Event::Issued { slot, issued })
+    }
+
+    /// With a certificate in hand the connection stays for RegisterThing.
+    async fn request_by_claim(&self, slot: SlotId) -> Result<CertificateIssued, Unserved> {
+        let connected = self.claim.take(&self.connector, &self.config).await;
+        let mut claim = connected.map_err(Unserved::NoAnswer)?;
+        let served = self
+            .ask_for_certificate(slot, &claim.client, &mut claim.messages)
+            .await;
+        match &served {
+            Ok(_) => self.claim.leave(claim).await,
+            Err(_) => claim.client.disconnect().await,
+        }
+        served
     }
 
     async fn ask_for_certificate(
@@ -167,39 +176,15 @@ impl Executor {
     }
 
     async fn register_by_claim(&self, token: OwnershipToken) -> Result<Option<ThingName>, Unserved> {
-        let (client, mut messages, claim) = self.claim_connection().await.map_err(Unserved::NoAnswer)?;
+        let template = self.config.claim.as_ref().map(|claim| &claim.template);
+        let template = template.ok_or_else(|| Unserved::NoAnswer("no claim is configured".into()))?;
+        let connected = self.claim.take(&self.connector, &self.config).await;
+        let mut claim = connected.map_err(Unserved::NoAnswer)?;
         let (serial, limit) = (&self.config.serial, self.config.timeouts.answer);
-        let template = &claim.template;
-        let served = provision::register_thing(&client, &mut messages, template, token, serial, limit).await;
-        client.disconnect().await;
+        let messages = &mut claim.messages;
+        let served = provision::register_thing(&claim.client, messages, template, token, serial, limit).await;
+        claim.client.disconnect().await;
         served
-    }
-
-    /// A connection of its own with the claim certificate; the reason, for people, when there is none.
-    async fn claim_connection(
-        &self,
-    ) -> Result<
-        (
-            fleetkey_mqtt::link::Client,
-            fleetkey_mqtt::link::Messages,
-            &ClaimConfig,
-        ),
-        String,
-    > {
-        let claim = self.config.claim.as_ref();
-        let claim = claim.ok_or("no claim certificate is configured")?;
-        let client_id = claim
-            .client_id(&self.config.serial)
-            .map_err(|error| error.to_string())?;
-        let (certificate, key) = (claim.certificate.clone(), claim.key.clone());
-        let read = tokio::task::spawn_blocking(move || ClientIdentity::from_files(&certificate, &key));
-        let identity = read
-            .await
-            .map_err(|error| error.to_string())?
-            .map_err(|error| error.to_string())?;
-        let connected = self.connector.client(&identity, &client_id).await;
-        let (client, messages) = connected.map_err(|failure| format!("claim connection: {failure}"))?;
-        Ok((client, messages, claim))
     }
 
     async fn verify(&self, slot: SlotId, thing: &ThingName) -> Event {

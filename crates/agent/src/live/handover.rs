@@ -1,90 +1,249 @@
 //! The hand-over: the session moves to a connection with another identity, make-before-break.
 //!
-//! TCP and TLS of the new connection are done before this begins, and the old one has served all the while.
-//! Now new messages are held back, acknowledgements that are out get a moment to come in, and CONNECT goes out
-//! on the new connection: the broker lets it take the client id over. Only its CONNACK makes the session move.
-//! A refusal leaves the old connection as it was.
+//! First TCP and TLS of the new connection are made while the old one serves. Then new messages are held back
+//! for a moment, so that acknowledgements that are out can come in, and CONNECT goes out on the new connection:
+//! the broker lets it take the client id over. Only its CONNACK makes the session move. A refusal leaves the old
+//! connection as it was; a CONNACK that takes long lets messages through on the old connection again, and what
+//! it does not acknowledge is sent on the new one.
 
 use std::sync::Arc;
 
+use fleetkey_lifecycle::SlotId;
+use fleetkey_lifecycle::event::Tier;
 use tokio::time::{Instant, sleep_until};
 
-use super::LiveEvent;
-use super::task::{Live, step};
+use super::task::{Live, Pending};
+use super::{LiveEvent, Switch};
 use crate::connect::Opened;
 use crate::store::SlotIdentity;
-use crate::tls::{Failure, Stream};
+use crate::tls::{ClientIdentity, Failure, Stream};
 
-impl Live {
-    pub(super) async fn hand_over(
-        &mut self,
+/// A move that is under way.
+pub(super) struct Moving {
+    switch: Switch,
+    phase: Phase,
+}
+
+/// How far it has come.
+enum Phase {
+    /// TCP and TLS are being made; the old connection is not concerned.
+    Dialing(Pending<Stream>),
+    /// Messages are held back until nothing is on the way, or the time for it is over.
+    Draining {
         stream: Stream,
-        identity: Arc<SlotIdentity>,
-    ) -> Result<(), Failure> {
-        // An attempt with the old identity would take the client id back.
-        self.attempt = None;
-        let began = Instant::now();
-        self.session.pause();
-        self.drain().await;
-        let opened = self.connect_beside(stream).await;
-        self.session.resume();
-        let opened = opened?;
-        // The broker has closed the old connection; whatever was unacknowledged on it goes out again.
-        self.up = None;
-        self.session.disconnected();
-        let slot = identity.slot;
-        self.target = Some(identity);
-        self.adopt(*opened, slot).await;
-        tracing::info!(%slot, held_ms = began.elapsed().as_millis(), "the live session has moved");
-        Ok(())
-    }
+        since: Instant,
+        until: Instant,
+    },
+    /// CONNECT is out.
+    Opening {
+        opened: Pending<Box<Opened>>,
+        since: Instant,
+        /// When messages are let through again on the old connection; `None` when they are.
+        resume_at: Option<Instant>,
+        /// Why the old connection is gone, if it is: taken over, most likely.
+        lost: Option<String>,
+    },
+}
 
-    /// Serves the connection until nothing is on the way, or the time for it is over.
-    pub(super) async fn drain(&mut self) {
-        let until = Instant::now() + self.settings.drain;
-        while self.up.is_some() && self.session.in_flight() > 0 {
-            let stepped = tokio::select! {
-                stepped = step(&mut self.up, &mut self.session) => stepped,
-                () = sleep_until(until) => return,
-            };
-            self.take_events().await;
-            if let Err(why) = stepped {
-                self.lost(why).await;
+/// What a move has come to.
+pub(super) enum Progress {
+    Dialed(Result<Stream, Failure>),
+    Drained,
+    Slow,
+    Opened(Result<Box<Opened>, Failure>),
+}
+
+/// Waits for the next step of a move; for ever when there is none. Cancel it at will.
+pub(super) async fn progress(moving: Option<&mut Moving>) -> Progress {
+    match moving.map(|moving| &mut moving.phase) {
+        None => std::future::pending().await,
+        Some(Phase::Dialing(dial)) => Progress::Dialed(dial.await),
+        Some(Phase::Draining { until, .. }) => {
+            sleep_until(*until).await;
+            Progress::Drained
+        }
+        Some(Phase::Opening {
+            opened, resume_at, ..
+        }) => {
+            let resume_at = *resume_at;
+            tokio::select! {
+                opened = opened => Progress::Opened(opened),
+                () = sleep_until(resume_at.unwrap_or_else(Instant::now)), if resume_at.is_some() => {
+                    Progress::Slow
+                }
             }
         }
     }
+}
 
-    /// Connects on `stream` while the old connection goes on. If the CONNACK takes long, messages are let
-    /// through on the old connection again: what it does not acknowledge is sent on the new one.
-    async fn connect_beside(&mut self, stream: Stream) -> Result<Box<Opened>, Failure> {
+impl Live {
+    pub(super) fn begin_switch(&mut self, switch: Switch) {
+        if self.serves(switch.identity.slot) {
+            let _ = switch.reply.send(Ok(()));
+            return;
+        }
+        let (connector, client) = (self.connector.clone(), self.settings.client.clone());
+        let identity = ClientIdentity::from(&*switch.identity);
+        let dial = Box::pin(async move { connector.dial(&identity, &client).await });
+        let phase = Phase::Dialing(dial);
+        if let Some(given_up) = self.moving.replace(Moving { switch, phase }) {
+            self.session.resume();
+            let why = "another identity was asked for meanwhile";
+            let _ = given_up
+                .switch
+                .reply
+                .send(Err(Failure::unreachable(Tier::Tls, why)));
+        }
+    }
+
+    /// Whether the client id is about to be taken over: no other attempt may interfere.
+    pub(super) fn is_taking_over(&self) -> bool {
+        self.moving
+            .as_ref()
+            .is_some_and(|moving| !matches!(moving.phase, Phase::Dialing(_)))
+    }
+
+    pub(super) async fn on_progress(&mut self, progress: Progress) {
+        match progress {
+            Progress::Dialed(Ok(_)) if self.serves_already() => self.settle(Ok(())),
+            Progress::Dialed(Ok(stream)) => self.drain(stream),
+            Progress::Dialed(Err(failure)) => self.settle(Err(failure)),
+            Progress::Drained => self.open(),
+            Progress::Slow => self.let_through(),
+            Progress::Opened(Ok(opened)) => self.take_over(opened).await,
+            Progress::Opened(Err(failure)) => self.stay(failure).await,
+        }
+    }
+
+    /// Whether the connection that is there has this identity. It may have come about since it was asked for.
+    fn serves(&self, slot: SlotId) -> bool {
+        self.up.is_some() && self.target.as_ref().is_some_and(|target| target.slot == slot)
+    }
+
+    fn serves_already(&self) -> bool {
+        self.moving
+            .as_ref()
+            .is_some_and(|moving| self.serves(moving.switch.identity.slot))
+    }
+
+    /// Holds new messages back; the connection goes on until nothing is on the way.
+    fn drain(&mut self, stream: Stream) {
+        // An attempt with the old identity would take the client id back.
+        self.attempt = None;
+        self.session.pause();
+        let since = Instant::now();
+        let until = since + self.settings.drain;
+        self.enter(Phase::Draining { stream, since, until });
+        self.open_if_drained();
+    }
+
+    /// Called after every step of the connection.
+    pub(super) fn open_if_drained(&mut self) {
+        let draining = self
+            .moving
+            .as_ref()
+            .is_some_and(|moving| matches!(moving.phase, Phase::Draining { .. }));
+        if draining && (self.up.is_none() || self.session.in_flight() == 0) {
+            self.open();
+        }
+    }
+
+    /// Sends CONNECT on the new connection.
+    fn open(&mut self) {
+        let Some(Moving {
+            switch,
+            phase: Phase::Draining { stream, since, .. },
+        }) = self.moving.take()
+        else {
+            return;
+        };
         let (connector, options) = (self.connector.clone(), self.options.clone());
         let client = self.settings.client.clone();
-        let opening = async move { connector.open(stream, &client, &options).await };
-        tokio::pin!(opening);
-        let until = Instant::now() + self.settings.drain;
-        let (mut held, mut lost) = (true, None);
-        loop {
-            tokio::select! {
-                opened = &mut opening => {
-                    if let (Err(_), Some(why)) = (&opened, lost) {
-                        self.report(LiveEvent::Down { why }).await;
-                    }
-                    return opened;
-                }
-                stepped = step(&mut self.up, &mut self.session) => {
-                    self.take_events().await;
-                    if let Err(why) = stepped {
-                        // Taken over by the new connection, most likely: no loss unless that fails.
-                        lost = Some(why);
-                        self.up = None;
-                        self.session.disconnected();
-                    }
-                }
-                () = sleep_until(until), if held => {
-                    held = false;
-                    self.session.resume();
-                }
-            }
+        let opened = Box::pin(async move { connector.open(stream, &client, &options).await });
+        let resume_at = Some(Instant::now() + self.settings.drain);
+        let phase = Phase::Opening {
+            opened,
+            since,
+            resume_at,
+            lost: None,
+        };
+        self.moving = Some(Moving { switch, phase });
+    }
+
+    fn let_through(&mut self) {
+        if let Some(Moving {
+            phase: Phase::Opening { resume_at, .. },
+            ..
+        }) = &mut self.moving
+        {
+            *resume_at = None;
+        }
+        self.session.resume();
+    }
+
+    /// A loss while the client id is being taken over is no news; the reason is kept in case that fails.
+    pub(super) fn blame_takeover(&mut self, why: String) -> Option<String> {
+        if let Some(Moving {
+            phase: Phase::Opening { lost, .. },
+            ..
+        }) = &mut self.moving
+        {
+            *lost = Some(why);
+            return None;
+        }
+        self.open_if_drained();
+        Some(why)
+    }
+
+    /// The broker has accepted: whatever was unacknowledged on the old connection goes out on the new one.
+    async fn take_over(&mut self, opened: Box<Opened>) {
+        let Some(Moving { switch, phase }) = self.moving.take() else {
+            return;
+        };
+        self.up = None;
+        self.session.disconnected();
+        self.session.resume();
+        let slot = switch.identity.slot;
+        self.target = Some(switch.identity);
+        self.adopt(*opened, slot).await;
+        if let Phase::Opening { since, .. } = phase {
+            let held_ms = since.elapsed().as_millis();
+            tracing::info!(%slot, held_ms, "the live session has moved");
+        }
+        let _ = switch.reply.send(Ok(()));
+    }
+
+    /// The broker has not accepted: the old connection, or the next attempt with its identity, goes on.
+    async fn stay(&mut self, failure: Failure) {
+        self.session.resume();
+        let lost = match &mut self.moving {
+            Some(Moving {
+                phase: Phase::Opening { lost, .. },
+                ..
+            }) => lost.take(),
+            _ => None,
+        };
+        if let Some(why) = lost {
+            self.report(LiveEvent::Down { why }).await;
+        }
+        self.settle(Err(failure));
+    }
+
+    /// Ends a move whose connection did not come about or was not needed.
+    fn settle(&mut self, result: Result<(), Failure>) {
+        let Some(Moving { switch, .. }) = self.moving.take() else {
+            return;
+        };
+        if result.is_err() && self.target.is_none() {
+            // There is nothing to fall back to, so there is nothing to lose by going on trying.
+            self.target = Some(Arc::<SlotIdentity>::clone(&switch.identity));
+        }
+        let _ = switch.reply.send(result);
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        if let Some(moving) = &mut self.moving {
+            moving.phase = phase;
         }
     }
 }

@@ -8,15 +8,15 @@ use std::time::Duration;
 use fleetkey_lifecycle::SlotId;
 use fleetkey_model::topic::TopicName;
 use fleetkey_mqtt::link::{ConnectOptions, Link};
-use fleetkey_mqtt::session::{Event, Incoming, Outgoing, Session, SessionConfig, Token};
+use fleetkey_mqtt::session::{Outgoing, Session, SessionConfig, Token};
 use fleetkey_mqtt::{QoS, ReasonCode, SubscribeFilter};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
+use super::handover::{Moving, Progress, progress};
 use super::replies::Replies;
-use super::{COMMANDS, LiveCommand, LiveEvent, LiveHandle, LiveSettings, MAX_PAYLOAD, PublishError, Switch};
-use crate::carrier::Message;
+use super::{COMMANDS, LiveCommand, LiveEvent, LiveHandle, LiveSettings, MAX_PAYLOAD, PublishError};
 use crate::connect::{Connector, Opened};
 use crate::store::SlotIdentity;
 use crate::tls::{ClientIdentity, Failure, Stream};
@@ -24,7 +24,7 @@ use crate::tls::{ClientIdentity, Failure, Stream};
 /// A connection that has lasted this long was a good one: the next loss is retried fast.
 const PROVEN: Duration = Duration::from_secs(5);
 
-type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
+pub(super) type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
 
 /// The live session's task.
 pub(crate) struct Live {
@@ -37,20 +37,20 @@ pub(crate) struct Live {
     pub(super) target: Option<Arc<SlotIdentity>>,
     /// The next connection with `target`, under way while there is none.
     pub(super) attempt: Option<Pending<Box<Opened>>>,
-    /// A move to another identity: its TCP and TLS are made while the old connection serves.
-    switching: Option<(Switch, Pending<Stream>)>,
+    /// A move to another identity, under way while the connection there is serves.
+    pub(super) moving: Option<Moving>,
     commands: mpsc::Receiver<LiveCommand>,
     events: mpsc::Sender<LiveEvent>,
-    replies: Replies,
+    pub(super) replies: Replies,
     backoff: Backoff,
     /// The subscription to commands and answers.
-    base: Token,
+    pub(super) base: Token,
 }
 
 /// A connection that stands.
 pub(super) struct Up {
-    pub(super) link: Link<Stream>,
-    pub(super) since: Instant,
+    link: Link<Stream>,
+    since: Instant,
     pub(super) said: Option<ReasonCode>,
 }
 
@@ -65,7 +65,7 @@ enum Flow {
 enum Happened {
     Stepped(Result<(), String>),
     Command(Option<LiveCommand>),
-    Dialed(Result<Stream, Failure>),
+    Moved(Progress),
     Connected(Result<Box<Opened>, Failure>),
 }
 
@@ -102,7 +102,7 @@ impl Live {
             up: None,
             target: None,
             attempt: None,
-            switching: None,
+            moving: None,
             commands,
             events,
             replies: Replies::default(),
@@ -117,29 +117,30 @@ impl Live {
     }
 
     async fn turn(&mut self) -> Flow {
-        if self.up.is_none() && self.attempt.is_none() {
+        if self.up.is_none() && self.attempt.is_none() && !self.is_taking_over() {
             self.attempt = self.next_attempt();
         }
         match self.wait().await {
-            Happened::Stepped(Ok(())) => self.take_events().await,
-            Happened::Stepped(Err(why)) => {
+            Happened::Stepped(stepped) => {
                 self.take_events().await;
-                self.lost(why).await;
+                match stepped {
+                    Ok(()) => self.open_if_drained(),
+                    Err(why) => self.lost(why).await,
+                }
             }
             Happened::Command(Some(command)) => return self.on_command(command).await,
             Happened::Command(None) => return Flow::Stop,
-            Happened::Dialed(dialed) => self.on_dialed(dialed).await,
+            Happened::Moved(progress) => self.on_progress(progress).await,
             Happened::Connected(connected) => self.on_connected(connected).await,
         }
         Flow::Continue
     }
 
     async fn wait(&mut self) -> Happened {
-        let switching = self.switching.as_mut().map(|(_, dial)| dial);
         tokio::select! {
             stepped = step(&mut self.up, &mut self.session) => Happened::Stepped(stepped),
             command = self.commands.recv() => Happened::Command(command),
-            dialed = ready(switching) => Happened::Dialed(dialed),
+            progress = progress(self.moving.as_mut()) => Happened::Moved(progress),
             connected = ready(self.attempt.as_mut()) => Happened::Connected(connected),
         }
     }
@@ -191,29 +192,6 @@ impl Live {
         self.replies.await_subscribe(token, filters, reply);
     }
 
-    fn begin_switch(&mut self, switch: Switch) {
-        let (connector, client) = (self.connector.clone(), self.settings.client.clone());
-        let identity = ClientIdentity::from(&*switch.identity);
-        let dial = Box::pin(async move { connector.dial(&identity, &client).await });
-        if let Some((given_up, _)) = self.switching.replace((switch, dial)) {
-            let _ = given_up.reply.send(Err(Failure::unreachable(
-                fleetkey_lifecycle::event::Tier::Tls,
-                "another identity was asked for meanwhile",
-            )));
-        }
-    }
-
-    async fn on_dialed(&mut self, dialed: Result<Stream, Failure>) {
-        let Some((switch, _)) = self.switching.take() else {
-            return;
-        };
-        let result = match dialed {
-            Ok(stream) => self.hand_over(stream, switch.identity).await,
-            Err(failure) => Err(failure),
-        };
-        let _ = switch.reply.send(result);
-    }
-
     async fn on_connected(&mut self, connected: Result<Box<Opened>, Failure>) {
         self.attempt = None;
         match connected {
@@ -222,7 +200,9 @@ impl Live {
                     self.adopt(*opened, target.slot).await;
                 }
             }
-            Err(failure) => self.report(LiveEvent::Down { why: failure.why }).await,
+            Err(failure) => {
+                tracing::warn!(client = %self.settings.client, why = failure.why, "not connected");
+            }
         }
     }
 
@@ -250,7 +230,8 @@ impl Live {
         self.report(LiveEvent::Up { slot }).await;
     }
 
-    pub(super) async fn lost(&mut self, why: String) {
+    /// The connection is over. If a new one is just taking the client id over, that is why.
+    async fn lost(&mut self, why: String) {
         let Some(up) = self.up.take() else { return };
         self.session.disconnected();
         if up.since.elapsed() >= PROVEN && up.said != Some(ReasonCode::SESSION_TAKEN_OVER) {
@@ -259,68 +240,8 @@ impl Live {
         let why = up
             .said
             .map_or(why, |reason| format!("the broker disconnected: {reason}"));
-        self.report(LiveEvent::Down { why }).await;
-    }
-
-    /// Handles what the session has to tell after a step.
-    pub(super) async fn take_events(&mut self) {
-        while let Some(event) = self.session.poll_event() {
-            match event {
-                Event::Delivered(token) => self.replies.published(token, Ok(())),
-                Event::Refused(token, reason) => {
-                    self.replies.published(token, Err(PublishError::Refused(reason)));
-                }
-                Event::Message(incoming) => self.on_message(incoming).await,
-                Event::Subscribed(token, reasons) => self.on_subscribed(token, reasons),
-                Event::Unsubscribed(_) => {}
-                Event::Disconnected(reason) => {
-                    if let Some(up) = &mut self.up {
-                        up.said = Some(reason);
-                    }
-                }
-            }
-        }
-    }
-
-    fn on_subscribed(&mut self, token: Token, reasons: Vec<ReasonCode>) {
-        if self.base == token && reasons.iter().any(|reason| reason.is_error()) {
-            tracing::warn!(
-                ?reasons,
-                "the policy does not let this thing hear commands and answers"
-            );
-        }
-        self.replies.subscribed(token, reasons);
-    }
-
-    /// A message is acknowledged once whoever it is for has it.
-    async fn on_message(&mut self, incoming: Incoming) {
-        let message = Message {
-            topic: incoming.publish.topic.to_string(),
-            payload: incoming.publish.payload,
-        };
-        match self.read(&message) {
-            Some(event) => self.report(event).await,
-            None => self.replies.deliver(&message),
-        }
-        if let Some(ack) = incoming.ack {
-            self.session.acknowledge(ack);
-        }
-    }
-
-    fn read(&self, message: &Message) -> Option<LiveEvent> {
-        let read = if message.topic == self.settings.commands {
-            serde_json::from_slice(&message.payload).map(LiveEvent::Command)
-        } else if message.topic == self.settings.answers {
-            serde_json::from_slice(&message.payload).map(LiveEvent::Answer)
-        } else {
-            return None;
-        };
-        match read {
-            Ok(event) => Some(event),
-            Err(error) => {
-                tracing::warn!(topic = message.topic, %error, "passed over a message that does not read");
-                None
-            }
+        if let Some(why) = self.blame_takeover(why) {
+            self.report(LiveEvent::Down { why }).await;
         }
     }
 
@@ -331,7 +252,18 @@ impl Live {
 
     /// Gives what is on the way a moment to be acknowledged, then says DISCONNECT: no will is sent.
     async fn disconnect(&mut self) {
-        self.drain().await;
+        let patience = tokio::time::sleep(self.settings.drain);
+        tokio::pin!(patience);
+        while self.up.is_some() && self.session.in_flight() > 0 {
+            let stepped = tokio::select! {
+                stepped = step(&mut self.up, &mut self.session) => stepped,
+                () = &mut patience => break,
+            };
+            self.take_events().await;
+            if stepped.is_err() {
+                self.up = None;
+            }
+        }
         if let Some(up) = self.up.take() {
             if let Err(error) = up
                 .link
@@ -346,7 +278,7 @@ impl Live {
 }
 
 /// Serves the connection until something has happened on it; for ever when there is none.
-pub(super) async fn step(up: &mut Option<Up>, session: &mut Session) -> Result<(), String> {
+async fn step(up: &mut Option<Up>, session: &mut Session) -> Result<(), String> {
     match up {
         Some(up) => up.link.step(session).await.map_err(|error| error.to_string()),
         None => std::future::pending().await,

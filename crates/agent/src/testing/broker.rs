@@ -154,11 +154,17 @@ async fn serve(mut stream: TlsStream<TcpStream>, registry: Shared, change: Arc<w
     };
     let (client, version) = (connect.client_id.to_string(), connect.version);
     let (out, mut outgoing) = mpsc::channel(64);
-    let Some(number) = admit(&registry, &client, principal, out) else {
-        bump();
-        return;
-    };
+    let admitted = admit(&registry, &client, principal, out);
     bump();
+    let number = match admitted {
+        Admission::Taken(number) => number,
+        Admission::Refused => return,
+        Admission::Muted => {
+            // Holds the connection without a word until the client gives up.
+            while read(&mut stream, &mut buffer, version).await.is_some() {}
+            return;
+        }
+    };
     let accepted = Packet::ConnAck(ConnAck {
         session_present: false,
         reason: ReasonCode::SUCCESS,
@@ -195,29 +201,36 @@ async fn serve(mut stream: TlsStream<TcpStream>, registry: Shared, change: Arc<w
     bump();
 }
 
+enum Admission {
+    Taken(u64),
+    Refused,
+    Muted,
+}
+
 /// Lets a client in whose certificate is active, in place of an earlier connection with its id.
-fn admit(
-    registry: &Shared,
-    client: &str,
-    principal: CertificateId,
-    out: mpsc::Sender<Packet>,
-) -> Option<u64> {
+fn admit(registry: &Shared, client: &str, principal: CertificateId, out: mpsc::Sender<Packet>) -> Admission {
     let mut registry = registry.lock().unwrap();
+    let takes_over = registry.connections.contains_key(client);
     let client = client.to_owned();
-    if !registry.active.contains(&principal) {
+    if takes_over && registry.mute_takeovers > 0 {
+        registry.mute_takeovers -= 1;
+        registry.seen.push(Seen::Muted { client, principal });
+        return Admission::Muted;
+    }
+    let refused = takes_over && registry.refuse_takeovers > 0;
+    registry.refuse_takeovers -= usize::from(refused);
+    if refused || !registry.active.contains(&principal) {
         registry.seen.push(Seen::Refused { client, principal });
-        return None;
+        return Admission::Refused;
     }
     registry.numbers += 1;
     let number = registry.numbers;
-    let connection = Connection {
-        number,
-        out,
-        filters: Default::default(),
-    };
-    registry.connections.insert(client.clone(), connection);
+    let filters = Default::default();
+    registry
+        .connections
+        .insert(client.clone(), Connection { number, out, filters });
     registry.seen.push(Seen::Connected { client, principal });
-    Some(number)
+    Admission::Taken(number)
 }
 
 /// What goes back to the sender of a packet.

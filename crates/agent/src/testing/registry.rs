@@ -39,6 +39,10 @@ pub(crate) enum Seen {
         client: String,
         principal: CertificateId,
     },
+    Muted {
+        client: String,
+        principal: CertificateId,
+    },
     Published {
         client: String,
         topic: String,
@@ -56,6 +60,10 @@ pub(crate) struct Registry {
     pub(super) numbers: u64,
     /// RegisterThing leaves the certificate inactive from now on: every candidate is refused.
     pub(crate) activates: bool,
+    /// How many of the next CONNECTs with the id of a connected client are refused.
+    pub(crate) refuse_takeovers: usize,
+    /// How many of the next such CONNECTs are not answered at all.
+    pub(crate) mute_takeovers: usize,
     /// How many of the next PUBACKs for business messages are not sent.
     pub(crate) silent: usize,
 }
@@ -70,6 +78,8 @@ impl Registry {
             seen: Vec::new(),
             numbers: 0,
             activates: true,
+            refuse_takeovers: 0,
+            mute_takeovers: 0,
             silent: 0,
         }
     }
