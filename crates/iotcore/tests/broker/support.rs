@@ -11,7 +11,7 @@ use fleetkey_iotcore::config::Config;
 use fleetkey_iotcore::limits::Limits;
 use fleetkey_iotcore::server::{Handle, Listeners, Storage, start_on};
 use fleetkey_model::certificate::{CertificateId, ThingPrincipalType};
-use fleetkey_model::name::{ClientId, PolicyName, ThingName};
+use fleetkey_model::name::{PolicyName, ThingName};
 use fleetkey_model::time::Timestamp;
 use fleetkey_mqtt::{
     ConnAck, Connect, Packet, PacketId, Publish, QoS, ReasonCode, Subscribe, SubscribeFilter, Version,
@@ -81,6 +81,19 @@ pub(crate) struct Identity {
     pub(crate) key: Arc<PrivateKeyDer<'static>>,
 }
 
+impl Identity {
+    pub(crate) fn read(certificate: &str, key: &str) -> Self {
+        let certificate: Vec<_> = CertificateDer::pem_slice_iter(certificate.as_bytes())
+            .map(Result::unwrap)
+            .collect();
+        Self {
+            id: CertificateId::of_der(&certificate[0]),
+            certificate,
+            key: Arc::new(PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap()),
+        }
+    }
+}
+
 impl World {
     pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
@@ -128,15 +141,7 @@ impl World {
         let minted = account.create_keys_and_certificate(true).await.unwrap();
         let name = self.policy(policy).await;
         account.attach_policy(&name, &minted.facts.id).await.unwrap();
-        Identity {
-            id: minted.facts.id,
-            certificate: CertificateDer::pem_slice_iter(minted.pem.as_bytes())
-                .map(Result::unwrap)
-                .collect(),
-            key: Arc::new(
-                PrivateKeyDer::from_pem_slice(minted.private_key.unwrap().expose().as_bytes()).unwrap(),
-            ),
-        }
+        Identity::read(&minted.pem, minted.private_key.unwrap().expose())
     }
 
     /// A device: a thing, a certificate that belongs to it exclusively, the device policy.
@@ -269,10 +274,6 @@ pub(crate) fn v311(client: &str) -> Connect {
 
 pub(crate) fn v5(client: &str) -> Connect {
     Connect::new(Version::V5, client)
-}
-
-pub(crate) fn client_id(text: &str) -> ClientId {
-    ClientId::new(text).unwrap()
 }
 
 impl Client {
@@ -410,6 +411,23 @@ impl Client {
             }
         }
         reason
+    }
+
+    /// As [`Client::closed`], for a connection that has messages and acknowledgements on their way.
+    pub(crate) async fn closed_after_messages(&mut self) -> Option<ReasonCode> {
+        self.auto_ack = false;
+        let mut reason = None;
+        while let Some(packet) = self.answer().await {
+            if let Packet::Disconnect(disconnect) = packet {
+                reason = Some(disconnect.reason);
+            }
+        }
+        reason
+    }
+
+    /// Whether nothing but answers has come since the last message was taken.
+    pub(crate) fn no_message(&self) -> bool {
+        self.messages.is_empty()
     }
 
     /// Whether the connection still answers; also a barrier: everything sent before has been dealt with.
