@@ -28,7 +28,7 @@ pub use table::ConnectionInfo;
 
 pub(crate) use admission::Guest;
 pub(crate) use close::Close;
-pub(crate) use connection::serve;
+pub(crate) use connection::{Admitted, enter, serve};
 pub(crate) use watch::watch;
 
 use crate::clock::Clock;

@@ -158,6 +158,7 @@ impl Entry {
             Effect::Delay(span) => plan.push(point, plan::Step::Delay(*span)),
             Effect::Hold => plan.push(point, plan::Step::Hold(id)),
             Effect::Cut => plan.push(point, plan::Step::Cut),
+            Effect::DropRequest => plan.lost = true,
             Effect::DropAnswer => plan.answers = 0,
             Effect::DuplicateAnswer => plan.answers *= 2,
             Effect::Reject(rejection) => plan.reject = Some(rejection.clone()),

@@ -93,7 +93,7 @@ impl Sessions {
             hurry: Notify::new(),
             progress: watch::Sender::new(Progress::default()),
         });
-        let task = tokio::spawn(write(shared.clone(), database));
+        let task = Some(tokio::spawn(write(shared.clone(), database)));
         let sessions = Self {
             shared: shared.clone(),
         };
@@ -208,18 +208,30 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct Writer {
     shared: Arc<Shared>,
-    task: JoinHandle<()>,
+    task: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     /// Writes what is left and closes the file.
-    pub(crate) async fn close(self) {
+    pub(crate) async fn close(mut self) {
+        self.stop();
+        let Some(task) = self.task.take() else { return };
+        if let Err(error) = task.await {
+            tracing::error!(%error, "the writer of the sessions file died");
+        }
+    }
+
+    fn stop(&self) {
         self.shared.pending().closing = true;
         self.shared.work.notify_one();
         self.shared.hurry.notify_one();
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "the writer of the sessions file died");
-        }
+    }
+}
+
+/// Dropped without [`Writer::close`], it still writes what is left, with nobody waiting.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

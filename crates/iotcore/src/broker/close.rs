@@ -98,6 +98,15 @@ impl Close {
         Self::told(DisconnectReason::ClientError, code)
     }
 
+    /// Whether the client is likely to be still sending: what it sends must then be read away, or the network
+    /// throws the last packet to it away as well.
+    pub(crate) const fn is_interruption(self) -> bool {
+        matches!(
+            self.reason,
+            DisconnectReason::ClientError | DisconnectReason::AuthError | DisconnectReason::Throttled
+        )
+    }
+
     const fn told(reason: DisconnectReason, code: ReasonCode) -> Self {
         Self {
             reason,

@@ -67,29 +67,40 @@ struct Connection<S> {
     final_expiry: Option<Duration>,
 }
 
-/// Serves one client until it is gone.
-pub(crate) async fn serve<S>(broker: Arc<Broker>, stream: S, guest: Guest, stopped: CancellationToken)
+/// A client that was let in, ready to be served.
+pub(crate) struct Admitted<S>(Box<Connection<S>>);
+
+/// Takes a client through its CONNECT; `None` when it was turned away.
+pub(crate) async fn enter<S>(
+    broker: Arc<Broker>,
+    stream: S,
+    guest: Guest,
+    stopped: CancellationToken,
+) -> Option<Admitted<S>>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut wire = Wire::new(stream);
     let first = first_packet(&broker, &mut wire, &guest);
-    let Some(Some(connect)) = stopped.run_until_cancelled(first).await else {
-        return;
-    };
+    let connect = stopped.run_until_cancelled(first).await??;
     let version = connect.version;
-    let opened = match broker.admit(&guest, *connect) {
-        Ok(admitted) => welcome::welcome(broker.clone(), wire, &guest, admitted).await,
-        Err(refusal) => return welcome::refuse(&broker, wire, &guest, version, refusal).await,
-    };
-    // Boxed, so that the states before it do not stay in memory for as long as the connection lives.
-    if let Some(mut connection) = opened.map(Box::new) {
-        if stopped.is_cancelled() {
-            connection.link.close(Close::SHUTDOWN);
+    let connection = match broker.admit(&guest, *connect) {
+        Ok(admitted) => welcome::welcome(broker, wire, &guest, admitted).await?,
+        Err(refusal) => {
+            welcome::refuse(&broker, wire, &guest, version, refusal).await;
+            return None;
         }
-        let close = connection.run().await;
-        connection.say_goodbye(close).await;
+    };
+    if stopped.is_cancelled() {
+        connection.link.close(Close::SHUTDOWN);
     }
+    Some(Admitted(Box::new(connection)))
+}
+
+/// Serves a client until it is gone. What was needed to let it in is gone by now: there may be thousands.
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(Admitted(mut connection): Admitted<S>) {
+    let close = connection.run().await;
+    Box::pin(connection.say_goodbye(close)).await;
 }
 
 /// Waits for the CONNECT; `None` when something else came, or nothing in time.
@@ -222,10 +233,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    fn check_time(&self) -> Result<(), Close> {
+    fn check_time(&mut self) -> Result<(), Close> {
         let now = Instant::now();
         if now >= self.heard + self.patience {
-            return Err(Close::KEEP_ALIVE);
+            if self.may_read() {
+                return Err(Close::KEEP_ALIVE);
+            }
+            // We have not been listening: the disk, or the client's own reading, holds us up.
+            self.heard = now;
         }
         let stuck = |(_, since)| now >= since + self.broker.limits.write_stall;
         if self.stall.is_some_and(stuck) {

@@ -43,6 +43,9 @@ impl Broker {
         if plan.at(Point::Request, faults).await == Flow::Cut {
             return request.link.close(Close::LOST);
         }
+        if plan.lost {
+            return;
+        }
         let answer = match &plan.reject {
             Some(rejection) => rejected(&request.topic, rejection),
             None => self.carry_out(&request).await,

@@ -74,6 +74,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         poll_fn(|context| Pin::new(&mut self.stream).poll_shutdown(context)).await
     }
 
+    /// Reads and throws away until the peer has sent its last byte or the stream breaks.
+    pub(super) async fn drain(&mut self) {
+        while let Ok(Step::Read | Step::Wrote) = self.step(true).await {
+            self.inbox.clear();
+        }
+    }
+
     /// An idle connection keeps no buffers: there may be thousands.
     fn free_buffers(&mut self) {
         for buffer in [&mut self.inbox, &mut self.outbox] {

@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     after: Vec<Step>,
     /// The operation is not carried out; this is its answer.
     pub(crate) reject: Option<Rejection>,
+    /// The operation is forgotten.
+    pub(crate) lost: bool,
     /// How often the answer is sent.
     pub(crate) answers: usize,
 }
@@ -38,6 +40,7 @@ impl Default for Plan {
             before: Vec::new(),
             after: Vec::new(),
             reject: None,
+            lost: false,
             answers: 1,
         }
     }

@@ -63,6 +63,8 @@ pub enum Point {
 pub enum Effect {
     /// It takes this much longer.
     Delay(Duration),
+    /// It is as if it had never arrived: no effect, no answer. A CONNECT is closed.
+    DropRequest,
     /// It takes effect; nobody is told.
     DropAnswer,
     /// It takes effect once; the answer comes twice.

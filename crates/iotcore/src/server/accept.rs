@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Broker, Guest, serve};
+use crate::broker::{Admitted, Broker, Guest, enter, serve};
 use crate::tls::{ListenerKind, Peer, Tls};
 
 /// How long to wait when the system has no more sockets to give.
@@ -77,6 +78,7 @@ impl Acceptor {
     }
 }
 
+/// Each stage is boxed and freed before the next: what remains of a served connection is small.
 async fn one(
     tls: Tls,
     kind: ListenerKind,
@@ -85,18 +87,29 @@ async fn one(
     tcp: TcpStream,
     address: SocketAddr,
 ) {
-    let Some(accepted) = stopped.run_until_cancelled(tls.accept(tcp, kind)).await else {
+    let Some(entered) = Box::pin(come_in(tls, kind, broker, stopped, tcp, address)).await else {
         return;
     };
+    serve(entered).await;
+}
+
+async fn come_in(
+    tls: Tls,
+    kind: ListenerKind,
+    broker: Arc<Broker>,
+    stopped: CancellationToken,
+    tcp: TcpStream,
+    address: SocketAddr,
+) -> Option<Admitted<TlsStream<TcpStream>>> {
     let Peer {
         stream,
         certificate,
         server_name,
-    } = match accepted {
+    } = match stopped.run_until_cancelled(tls.accept(tcp, kind)).await? {
         Ok(peer) => peer,
         Err(error) => {
             tracing::info!(%address, %error, "connection closed");
-            return;
+            return None;
         }
     };
     let guest = Guest {
@@ -104,5 +117,5 @@ async fn one(
         source: address.ip(),
         server_name,
     };
-    serve(broker, stream, guest, stopped).await;
+    enter(broker, stream, guest, stopped).await
 }

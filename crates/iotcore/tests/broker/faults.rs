@@ -18,13 +18,17 @@ fn rejection(status_code: u16) -> Rejection {
 }
 
 #[tokio::test]
-async fn a_lost_answer_leaves_the_effect_and_a_repeated_one_comes_twice() {
+async fn a_lost_request_has_no_effect_a_lost_answer_has_and_a_repeated_one_comes_twice() {
     let (world, claim) = factory().await;
     let mut client = world.client(&claim, v5("claim-1")).await;
     let count = || world.handle().account().list_certificates(None, 100).len();
     let faults = world.handle().faults();
-    let lost = faults.add(Rule::on(Operation::CreateKeys, Effect::DropAnswer).only(1));
     let before = count();
+    let never = faults.add(Rule::on(Operation::CreateKeys, Effect::DropRequest).only(1));
+    client.publish(CREATE, "").await.unwrap();
+    until("the call to be seen", || faults.seen(never) == 1).await;
+    faults.remove(never);
+    let lost = faults.add(Rule::on(Operation::CreateKeys, Effect::DropAnswer).only(1));
     client.publish(CREATE, "").await.unwrap();
     until("the certificate to be made", || count() == before + 1).await;
     let issued = create(&mut client).await;

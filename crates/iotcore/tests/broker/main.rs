@@ -23,4 +23,5 @@ mod policy;
 mod provisioning;
 mod publish;
 mod takeover;
+mod tls;
 mod wills;

@@ -74,7 +74,7 @@ pub(crate) struct World {
 }
 
 /// A certificate and its key.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) id: CertificateId,
     pub(crate) certificate: Vec<CertificateDer<'static>>,
@@ -180,6 +180,16 @@ impl World {
         alpn: &[&str],
         versions: &[&'static rustls::SupportedProtocolVersion],
     ) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut config = self.tls_config(identity, versions);
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        tls_with(port, config).await
+    }
+
+    pub(crate) fn tls_config(
+        &self,
+        identity: Option<&Identity>,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> rustls::ClientConfig {
         let mut roots = rustls::RootCertStore::empty();
         let pem = std::fs::read(self.handle().root_ca_path()).unwrap();
         roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
@@ -190,17 +200,10 @@ impl World {
                 .with_protocol_versions(versions)
                 .unwrap()
                 .with_root_certificates(roots);
-        let mut config = match identity {
-            Some(identity) => builder
-                .with_client_auth_cert(identity.certificate.clone(), identity.key.clone_key())
-                .unwrap(),
+        match identity {
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(identity.clone())),
             None => builder.with_no_client_auth(),
-        };
-        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
-        tcp.set_nodelay(true)?;
-        let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+        }
     }
 
     /// Connects and expects to be let in.
@@ -236,6 +239,21 @@ impl World {
     }
 }
 
+/// Shows the certificate whatever the server asks for and whether the key fits or not.
+impl rustls::client::ResolvesClientCert for Identity {
+    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&self.key).unwrap();
+        Some(Arc::new(rustls::sign::CertifiedKey::new(
+            self.certificate.clone(),
+            key,
+        )))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
 #[derive(Debug)]
 struct TestTime(Arc<ManualClock>);
 
@@ -244,6 +262,17 @@ impl rustls::time_provider::TimeProvider for TestTime {
         let since_epoch = Duration::from_millis(self.0.now().as_millis());
         Some(rustls::pki_types::UnixTime::since_unix_epoch(since_epoch))
     }
+}
+
+/// One handshake with a client's TLS configuration; clones of it share what was kept for resumption.
+pub(crate) async fn tls_with(
+    port: u16,
+    config: rustls::ClientConfig,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
+    tcp.set_nodelay(true)?;
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, tcp).await
 }
 
 async fn launch(config: &Config, clock: &Arc<ManualClock>, storage: Storage) -> Handle {
@@ -423,6 +452,11 @@ impl Client {
             }
         }
         reason
+    }
+
+    /// How many tickets the server has given to resume the TLS session with.
+    pub(crate) fn tickets(&self) -> u32 {
+        self.stream.get_ref().1.tls13_tickets_received()
     }
 
     /// Whether nothing but answers has come since the last message was taken.

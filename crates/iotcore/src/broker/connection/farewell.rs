@@ -16,6 +16,8 @@ use crate::events::{Event, Subject};
 
 /// How long a last packet may take to leave.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long what an interrupted client was sending is read away.
+const LAST_EAR: Duration = Duration::from_millis(300);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn announce_arrival(&mut self, guest: &Guest) {
@@ -62,6 +64,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if close.code.is_some() {
             // A client that does not listen is closed on all the same.
             let _ = timeout(LAST_WORDS, self.wire.close()).await;
+        }
+        if close.is_interruption() {
+            let _ = timeout(LAST_EAR, self.wire.drain()).await;
         }
     }
 }

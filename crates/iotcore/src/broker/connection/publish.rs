@@ -196,6 +196,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if plan.at(Point::Request, faults).await == Flow::Cut {
                 return link.close(Close::LOST);
             }
+            if plan.lost {
+                return;
+            }
             let (reason, after) = match &plan.reject {
                 Some(rejection) => (reason_of(rejection), None),
                 None => {

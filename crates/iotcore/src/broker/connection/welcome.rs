@@ -31,7 +31,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let plan = plan(&broker, &mut admitted).unwrap_or_default();
-    if plan.at(Point::Request, &broker.faults).await == Flow::Cut {
+    if plan.at(Point::Request, &broker.faults).await == Flow::Cut || plan.lost {
         return None;
     }
     if let Some(rejection) = &plan.reject {
