@@ -72,7 +72,21 @@ pub enum ReservedTopic {
     Subscription(SubscriptionKind, ClientId),
 }
 
+/// Where other services of AWS IoT take messages: Basic Ingest, shadows and jobs, commands, device location
+/// (Developer Guide, reserved-topics).
+const SERVICES: [&str; 4] = [
+    "$aws/rules/",
+    "$aws/things/",
+    "$aws/commands/",
+    "$aws/device_location/",
+];
+
 impl ReservedTopic {
+    /// Whether a topic belongs to a service that clients publish to and that is not told apart any further here.
+    pub fn is_other_service(topic: &str) -> bool {
+        SERVICES.iter().any(|prefix| topic.starts_with(prefix))
+    }
+
     /// Every client's connecting; client ids may contain slashes.
     pub const ALL_CONNECTED: &'static str = "$aws/events/presence/connected/#";
     /// Every client's going.
@@ -222,5 +236,9 @@ mod tests {
         ] {
             assert_eq!(ReservedTopic::parse(other), None, "{other}");
         }
+        assert!(ReservedTopic::is_other_service("$aws/things/x/shadow/get"));
+        assert!(!ReservedTopic::is_other_service(
+            "$aws/events/presence/connected/x"
+        ));
     }
 }
