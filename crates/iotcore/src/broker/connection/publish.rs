@@ -43,12 +43,6 @@ impl Target {
         if !topic.is_reserved() {
             return Self::Subscribers;
         }
-        const SERVICES: [&str; 4] = [
-            "$aws/rules/",
-            "$aws/things/",
-            "$aws/commands/",
-            "$aws/device_location/",
-        ];
         match ReservedTopic::parse(topic.as_str()) {
             Some(
                 request @ (ReservedTopic::CreateKeys(_, Leg::Request)
@@ -56,7 +50,7 @@ impl Target {
                 | ReservedTopic::RegisterThing(_, _, Leg::Request)),
             ) => Self::Provisioning(request),
             Some(_) => Self::Forbidden,
-            None if SERVICES.iter().any(|prefix| topic.as_str().starts_with(prefix)) => Self::Silent,
+            None if ReservedTopic::is_other_service(topic.as_str()) => Self::Silent,
             None => Self::Forbidden,
         }
     }
