@@ -88,9 +88,8 @@ impl Broker {
                 former_link = state.attach(link.clone(), claim.window);
                 state.expiry = claim.expiry;
                 state.principal = claim.principal;
-                if state.is_persistent() {
-                    self.sessions.put_session(&session.key, state.record());
-                }
+                // One that is not persistent any more is written too: its rows must not come to life again.
+                self.sessions.put_session(&session.key, state.record());
                 drop(state);
                 return Opened {
                     session,
@@ -104,12 +103,12 @@ impl Broker {
         }
         let mut state = State::new(claim.version, claim.expiry, claim.principal);
         state.attach(link.clone(), claim.window);
+        state.on_disk = state.is_persistent();
+        let record = state.on_disk.then(|| state.record());
         let session = Session::new(self.next_id(), claim.client.clone(), state);
-        let state = session.lock();
-        if state.is_persistent() {
-            self.sessions.put_session(&session.key, state.record());
+        if let Some(record) = record {
+            self.sessions.put_session(&session.key, record);
         }
-        drop(state);
         clients.sessions.insert(claim.client, session.clone());
         Opened {
             session,
@@ -142,11 +141,10 @@ impl Broker {
 
     /// Ends a session: its subscriptions, what waits for it, its rows on disk.
     fn end_session(&self, session: &Session, state: &mut State) {
-        let persistent = state.is_persistent();
         for (filter, _) in state.end() {
             self.uproot(session, &filter);
         }
-        if persistent {
+        if state.on_disk {
             self.sessions.forget_session(&session.key);
         }
     }
@@ -226,6 +224,7 @@ impl Broker {
         let version = Version::from_level(record.version)?;
         let mut state = State::new(version, Duration::from_secs(record.expiry), record.principal);
         state.offline_since = Some(record.offline_since.unwrap_or(now));
+        state.on_disk = true;
         if state.is_expired(now) {
             return None;
         }

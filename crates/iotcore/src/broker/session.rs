@@ -84,6 +84,8 @@ pub(crate) struct State {
     pub(crate) principal: CertificateId,
     /// When its connection ended; `None` while it has one.
     pub(crate) offline_since: Option<Timestamp>,
+    /// Whether the sessions file has rows of it.
+    pub(crate) on_disk: bool,
     /// Filters as they stand on the wire; few, so a list.
     pub(crate) subscriptions: Vec<(Box<str>, Options)>,
     link: Option<Arc<Link>>,
@@ -105,6 +107,7 @@ impl State {
             expiry,
             principal,
             offline_since: None,
+            on_disk: false,
             subscriptions: Vec::new(),
             link: None,
             ended: false,

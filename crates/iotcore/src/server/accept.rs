@@ -114,7 +114,8 @@ async fn come_in(
     };
     let guest = Guest {
         certificate,
-        source: address.ip(),
+        // An IPv4 client of an IPv6 socket is written as policies write it.
+        source: address.ip().to_canonical(),
         server_name,
     };
     enter(broker, stream, guest, stopped).await

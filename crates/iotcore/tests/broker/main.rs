@@ -22,6 +22,7 @@ mod persistence;
 mod policy;
 mod provisioning;
 mod publish;
+mod start;
 mod takeover;
 mod tls;
 mod wills;

@@ -127,7 +127,7 @@ async fn a_session_of_a_deleted_certificate_is_dropped_at_start() {
 
 #[tokio::test]
 async fn a_version_5_disconnect_may_shorten_the_session_and_not_invent_one() {
-    let world = World::start().await;
+    let mut world = World::start().await;
     let identity = world.identity(ALL).await;
     let goodbye = |seconds| {
         let mut bye = Disconnect::new(ReasonCode::NORMAL_DISCONNECTION);
@@ -138,6 +138,12 @@ async fn a_version_5_disconnect_may_shorten_the_session_and_not_invent_one() {
     client.send(&goodbye(0)).await;
     assert_eq!(client.closed().await, None);
     until("the session to be over", || world.handle().session_count() == 0).await;
+    world.restart().await;
+    assert_eq!(
+        world.handle().session_count(),
+        0,
+        "nor does it come back from the disk"
+    );
     let mut client = world.client(&identity, v5("a")).await;
     client.send(&goodbye(10)).await;
     assert_eq!(client.closed().await, Some(ReasonCode::PROTOCOL_ERROR));
@@ -174,5 +180,21 @@ async fn a_message_that_expired_meanwhile_is_not_delivered() {
     world.clock.advance(Duration::from_secs(11));
     let mut client = world.client(&identity, kept(v5("a"))).await;
     assert_eq!(&client.message().await.payload[..], b"lasting");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_resumed_for_the_last_time_ends_with_its_connection() {
+    let mut world = World::start().await;
+    let identity = world.identity(ALL).await;
+    world.client(&identity, kept(v5("a"))).await.vanish().await;
+    let mut last = v5("a");
+    last.clean_start = false;
+    let (client, connack) = world.try_client(&identity, last).await.unwrap();
+    assert!(connack.session_present);
+    client.vanish().await;
+    until("the session to be over", || world.handle().session_count() == 0).await;
+    world.restart().await;
+    assert_eq!(world.handle().session_count(), 0);
     world.stop().await;
 }

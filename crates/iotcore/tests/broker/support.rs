@@ -131,6 +131,16 @@ impl World {
         self.dir
     }
 
+    /// Drops the server without stopping it.
+    pub(crate) fn abandon(mut self) -> TempDir {
+        drop(self.handle.take());
+        self.dir
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
     pub(crate) fn handle(&self) -> &Handle {
         self.handle.as_ref().unwrap()
     }

@@ -61,6 +61,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if publish.qos == QoS::ExactlyOnce {
             return self.on_qos_2();
         }
+        if publish.properties.subscription_identifier().is_some() {
+            // MQTT 5 §3.3.4: only the server sends one.
+            return Err(Close::violation(ReasonCode::PROTOCOL_ERROR));
+        }
         self.resolve_alias(&mut publish)?;
         if publish.payload.len() > self.broker.limits.payload_bytes {
             tracing::info!(client = %self.info.client_id, bytes = publish.payload.len(), "payload over the limit");
@@ -162,10 +166,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// An ordinary message whose publisher may publish it.
     fn take_in(&mut self, publish: Publish) {
-        let client = self.info.client_id.clone();
+        let info = self.info.clone();
         let call = Call {
             kind: CallKind::Publish(&publish.topic),
-            client: &client,
+            client: &info.client_id,
             thing: self.rights.thing(),
         };
         if let Some(plan) = self.broker.faults.plan(&call) {
