@@ -4,6 +4,7 @@ Ends with the plain line `N passed, N failed`; a run that ran nothing has failed
 """
 
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -14,6 +15,14 @@ class Result(unittest.TextTestResult):
     """Counts what unittest only derives: a failing `setUpClass` is no test, but it is a failure."""
 
     passed = 0
+
+    def startTest(self, test):
+        self._started = time.monotonic()
+        super().startTest(test)
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        self.stream.writeln(f"    {time.monotonic() - self._started:.1f} s")
 
     def addSuccess(self, test):
         super().addSuccess(test)

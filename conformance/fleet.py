@@ -42,7 +42,9 @@ class Core:
         self._log = (self.directory / "server.log").open("w")
         self._server = Process(
             [BINARY, "local", "--setup", "--json", "--data-dir", self.data,
-             "--mqtt-port", 0, "--alpn-port", alpn_port],
+             "--mqtt-port", 0, "--alpn-port", alpn_port,
+             # Tests of one client id follow each other faster than one a second.
+             "--connect-rate-limit", "false"],
             stderr=self._log,
         )
         try:
@@ -82,7 +84,7 @@ class Core:
 
     def claim(self, suffix):
         """The claim certificate under a client id of its own."""
-        files = self.data / "claim"
+        files = self.data / "operator" / "claim"
         return Identity(f"claim~{suffix}", files / "certificate.pem", files / "key.pem")
 
 
