@@ -43,13 +43,24 @@ impl Account {
         self.update_template(name, |template| template.hook = hook).await
     }
 
-    /// CreateProvisioningTemplateVersion with `setAsDefault`: replaces the body.
+    /// CreateProvisioningTemplateVersion with `setAsDefault` and UpdateProvisioningTemplate in one: replaces all
+    /// that a template is.
     ///
     /// # Errors
-    /// When the template does not exist or the body does not parse.
-    pub async fn replace_template(&self, name: &TemplateName, body: &str) -> Result<(), AccountError> {
-        self.update_template(name, |template| body.clone_into(&mut template.body))
-            .await
+    /// When the template does not exist or the body does not parse; then nothing is changed.
+    pub async fn replace_template(
+        &self,
+        name: &TemplateName,
+        body: &str,
+        enabled: bool,
+        hook: Option<BuiltinHook>,
+    ) -> Result<(), AccountError> {
+        let edit = |template: &mut TemplateRecord| {
+            body.clone_into(&mut template.body);
+            template.enabled = enabled;
+            template.hook = hook;
+        };
+        self.update_template(name, edit).await
     }
 
     /// DescribeProvisioningTemplate.

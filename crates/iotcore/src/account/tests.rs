@@ -127,6 +127,9 @@ async fn things_and_principals_are_attached_from_either_side() {
     let id = account.create_keys_and_certificate(true).await.unwrap().facts.id;
     account.attach_thing_principal(&thing, &id, kind).await.unwrap();
     assert_eq!(account.list_thing_principals(&thing).unwrap(), [id].into());
+    let records = account.thing_certificates(&thing).unwrap();
+    assert_eq!(records.iter().map(|record| record.id).collect::<Vec<_>>(), [id]);
+    account.describe_thing_group(&group).unwrap();
     assert_eq!(
         account.list_principal_things(&id).unwrap(),
         [(thing.clone(), kind)].into()
@@ -160,10 +163,17 @@ async fn a_template_is_made_closed_opened_given_a_hook_and_replaced() {
     let template = account.describe_template(&name).unwrap();
     assert!(template.enabled && template.hook == Some(BuiltinHook::OwnThing));
     assert_eq!(
-        outcome(account.replace_template(&name, "{}").await),
+        outcome(account.replace_template(&name, "{}", false, None).await),
         ("InvalidRequestException", 400)
     );
     assert_eq!(account.describe_template(&name).unwrap(), template);
+    let body = CLAIM_TEMPLATE.replace("device", "other");
+    account.replace_template(&name, &body, false, None).await.unwrap();
+    let replaced = account.describe_template(&name).unwrap();
+    assert_eq!(
+        (replaced.body, replaced.enabled, replaced.hook),
+        (body, false, None)
+    );
     account.delete_template(&name).await.unwrap();
     assert_eq!(
         outcome(account.set_template_enabled(&name, true).await),

@@ -6,7 +6,7 @@ use fleetkey_model::certificate::{CertificateId, ThingPrincipalType};
 use fleetkey_model::name::{GroupName, ThingName};
 
 use super::{Account, AccountError};
-use crate::registry::{RegistryError, Thing, ThingTypeName};
+use crate::registry::{CertificateRecord, GroupRecord, RegistryError, Thing, ThingTypeName};
 
 impl Account {
     /// CreateThing.
@@ -77,6 +77,22 @@ impl Account {
         }
     }
 
+    /// ListThingPrincipals with DescribeCertificate: every certificate attached to a thing, whatever its status.
+    ///
+    /// # Errors
+    /// When the thing does not exist.
+    pub fn thing_certificates(&self, name: &ThingName) -> Result<Vec<CertificateRecord>, AccountError> {
+        let registry = self.store.read();
+        if registry.thing(name).is_none() {
+            return Err(RegistryError::NoSuchThing(name.clone()).into());
+        }
+        let records = registry.principals_of(name).iter();
+        Ok(records
+            .filter_map(|id| registry.certificate(id))
+            .cloned()
+            .collect())
+    }
+
     /// ListPrincipalThings, with how each is attached.
     ///
     /// # Errors
@@ -127,6 +143,15 @@ impl Account {
         let now = self.clock.now();
         self.commit(|registry| registry.plan_create_group(name, parent, now))
             .await
+    }
+
+    /// DescribeThingGroup.
+    ///
+    /// # Errors
+    /// When the group does not exist.
+    pub fn describe_thing_group(&self, name: &GroupName) -> Result<GroupRecord, AccountError> {
+        let found = self.store.read().group(name).cloned();
+        found.ok_or_else(|| RegistryError::NoSuchGroup(name.clone()).into())
     }
 
     /// DeleteThingGroup.

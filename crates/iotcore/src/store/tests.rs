@@ -43,7 +43,7 @@ async fn nothing_is_visible_or_answered_before_the_sync() {
     let disk = TestDisk::new();
     let store = on(&disk);
     let mut changes = store.subscribe();
-    disk.hold();
+    let held = disk.hold();
     let commit = tokio::spawn({
         let store = store.clone();
         async move { create(&store, "a").await }
@@ -55,7 +55,7 @@ async fn nothing_is_visible_or_answered_before_the_sync() {
     assert!(matches!(changes.try_recv(), Err(TryRecvError::Empty)));
     assert!(!has(&on(&disk.after_power_cut()), "a"));
 
-    disk.release();
+    drop(held);
     commit.await.unwrap().unwrap();
     assert!(has(&store, "a"));
     assert_eq!(store.epoch(), 1);
@@ -101,7 +101,7 @@ async fn a_caller_that_goes_away_does_not_tear_its_commit() {
     let disk = TestDisk::new();
     let store = on(&disk);
     let mut changes = store.subscribe();
-    disk.hold();
+    let held = disk.hold();
     let commit = tokio::spawn({
         let store = store.clone();
         async move { create(&store, "a").await }
@@ -109,7 +109,7 @@ async fn a_caller_that_goes_away_does_not_tear_its_commit() {
     disk.sync_held().await;
     commit.abort();
     assert!(commit.await.unwrap_err().is_cancelled());
-    disk.release();
+    drop(held);
     changes.recv().await.unwrap();
     assert!(has(&store, "a"));
     assert!(has(&on(&disk.after_power_cut()), "a"));

@@ -2,8 +2,12 @@
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use redb::StorageBackend;
+
+/// How long a sync may be in coming before the test fails instead of hanging.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Shared by the backend and the test that watches it.
 #[derive(Debug, Default)]
@@ -35,14 +39,10 @@ impl TestDisk {
         disk
     }
 
-    /// From now on a sync does not return until [`TestDisk::release`].
-    pub(super) fn hold(&self) {
+    /// Until the guard is dropped, by the test or by its failure, no sync returns.
+    pub(super) fn hold(self: &Arc<Self>) -> Held {
         self.state.lock().unwrap().held = true;
-    }
-
-    pub(super) fn release(&self) {
-        self.state.lock().unwrap().held = false;
-        self.changed.notify_all();
+        Held(self.clone())
     }
 
     /// From now on every sync fails.
@@ -62,6 +62,16 @@ impl TestDisk {
             );
         };
         tokio::task::spawn_blocking(wait).await.unwrap();
+    }
+}
+
+/// Syncs are held back while this lives.
+pub(super) struct Held(Arc<TestDisk>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.state.lock().unwrap().held = false;
+        self.0.changed.notify_all();
     }
 }
 
