@@ -55,11 +55,10 @@ impl TestDisk {
         let disk = self.clone();
         let wait = move || {
             let state = disk.state.lock().unwrap();
-            drop(
-                disk.changed
-                    .wait_while(state, |state| state.waiting == 0)
-                    .unwrap(),
-            );
+            let waited = disk
+                .changed
+                .wait_timeout_while(state, PATIENCE, |state| state.waiting == 0);
+            assert!(!waited.unwrap().1.timed_out(), "nobody asked the disk to sync");
         };
         tokio::task::spawn_blocking(wait).await.unwrap();
     }
