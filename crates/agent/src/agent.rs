@@ -9,6 +9,7 @@ use fleetkey_lifecycle::{Found, Machine, Record, Status};
 use fleetkey_model::topic::FleetTopic;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use crate::clock::Clock;
 use crate::config::AgentConfig;
@@ -19,7 +20,7 @@ use crate::keys::{Keys, P256Keys};
 use crate::live::{Live, LiveHandle, LiveSettings, PublishError};
 use crate::pace::Pacer;
 use crate::status::{Service, bind, serve};
-use crate::store::{Filesystem, Lock, LockError, RealFs, RecordError, Scan, Store, StoreFault};
+use crate::store::{Filesystem, Lock, LockError, RealFs, RecordError, Scan, Store, StoreFault, read_record};
 use crate::tls::{ClientIdentity, Dialer, IdentityError, Roots, RootsError};
 
 /// Orders that may wait for the driver.
@@ -143,9 +144,9 @@ impl Agent {
             path: config.state_dir.clone(),
             error,
         })?;
-        let task = tokio::spawn(supervise(driver, live, live_handle.clone(), async move {
-            serve(socket, service).await;
-        }));
+        let span = tracing::info_span!("agent", thing = %config.serial);
+        let parts = supervise(driver, live, live_handle.clone(), serve(socket, service));
+        let task = tokio::spawn(parts.instrument(span));
         Ok(AgentHandle {
             live: live_handle,
             orders,
@@ -229,8 +230,8 @@ async fn supervise(
     socket: impl Future<Output = ()> + Send + 'static,
 ) {
     let executor = driver.executor.clone();
-    let socket = tokio::spawn(socket);
-    let live = tokio::spawn(live.run());
+    let socket = tokio::spawn(socket.in_current_span());
+    let live = tokio::spawn(live.run().in_current_span());
     driver.run().await;
     live_handle.stop().await;
     socket.abort();
@@ -256,9 +257,8 @@ async fn open(config: &Arc<AgentConfig>, fs: Arc<dyn Filesystem>) -> Result<Open
 
 fn open_blocking(config: &AgentConfig, fs: Arc<dyn Filesystem>) -> Result<Opened, StartError> {
     let lock = Arc::new(Lock::acquire(&config.state_dir)?);
-    let keys: Arc<dyn Keys> = Arc::new(P256Keys);
-    let store = Store::open(fs, keys, &config.state_dir, config.serial.clone())?;
-    let record = match store.read_record() {
+    // A newer version's directory is left exactly as it is.
+    let record = match read_record(&*fs, &config.state_dir) {
         Ok(record) => record,
         Err(error @ RecordError::Damaged { .. }) => {
             tracing::error!(%error, "the slots tell who the device is");
@@ -266,6 +266,8 @@ fn open_blocking(config: &AgentConfig, fs: Arc<dyn Filesystem>) -> Result<Opened
         }
         Err(error) => return Err(StartError::Record(error)),
     };
+    let keys: Arc<dyn Keys> = Arc::new(P256Keys);
+    let store = Store::open(fs, keys, &config.state_dir, config.serial.clone())?;
     let scan = store.scan()?;
     let unprovisioned = record.as_ref().is_none_or(|record| record.current.is_none());
     if unprovisioned && !scan.slots.iter().any(fleetkey_lifecycle::SlotFacts::is_complete) {

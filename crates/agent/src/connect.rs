@@ -99,3 +99,60 @@ fn is_passing(reason: ReasonCode) -> bool {
             | ReasonCode::SERVER_MOVED
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use fleetkey_lifecycle::event::FailureKind;
+
+    use super::*;
+    use crate::SystemClock;
+    use crate::testing::Broker;
+    use crate::tls::testing::{Server, identity};
+    use crate::tls::{Endpoint, Roots};
+
+    async fn failure(port: u16, root: std::path::PathBuf) -> (Tier, FailureKind) {
+        let endpoint = Endpoint {
+            host: "localhost".into(),
+            port,
+            alpn: None,
+            server_name: None,
+        };
+        let limit = Duration::from_secs(5);
+        let roots = Arc::new(Roots::new(vec![root]));
+        let connector = Connector {
+            dialer: Dialer::new(endpoint, roots, Arc::new(SystemClock), limit),
+            pacer: Pacer::new(Duration::ZERO),
+            limit,
+            version: Version::V5,
+            keep_alive: 30,
+        };
+        let (stranger, _) = identity("stranger");
+        let client = ClientId::new("dev-1~verify").unwrap();
+        let failure = connector.client(&stranger, &client).await.unwrap_err();
+        (failure.tier, failure.kind)
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_judged_by_the_layer_that_refuses() {
+        let (_, trusted) = identity("device");
+        let server = Server::trusting(&trusted).await;
+        let by_tls = failure(server.port(), server.root_file()).await;
+        assert_eq!(by_tls, (Tier::Tls, FailureKind::Refused));
+        let broker = Broker::start().await;
+        let config = broker.device("dev-1");
+        let by_mqtt = failure(config.endpoint.port, config.roots[0].clone()).await;
+        assert_eq!(by_mqtt, (Tier::Connack, FailureKind::Refused));
+    }
+
+    #[test]
+    fn a_broker_that_is_busy_or_throttles_has_not_refused_us() {
+        for passing in [ReasonCode::SERVER_BUSY, ReasonCode::CONNECTION_RATE_EXCEEDED] {
+            let judged = judge(&ConnectError::Refused(passing));
+            assert_eq!(judged.kind, FailureKind::Unreachable);
+        }
+        let judged = judge(&ConnectError::Refused(ReasonCode::NOT_AUTHORIZED));
+        assert_eq!(judged.kind, FailureKind::Refused);
+    }
+}

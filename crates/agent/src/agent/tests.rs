@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 
 use super::*;
 use crate::SystemClock;
+use crate::store::testing::Disk;
 use crate::testing::{Broker, Seen};
 
 async fn start(config: AgentConfig) -> AgentHandle {
@@ -317,5 +318,57 @@ async fn a_device_whose_broker_is_away_at_its_start_connects_when_it_comes() {
     broker.restart().await;
     agent.connected().await.unwrap();
     agent.publish("device/dev-1/telemetry", "0").await.unwrap();
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_disk_puts_a_rotation_off_and_the_device_serves_on() {
+    let broker = Broker::start().await;
+    let disk = Disk::new();
+    let mut config = broker.device("dev-1");
+    config.state_dir = disk.root().to_path_buf();
+    config.rotation.backoff.base = Duration::from_millis(5);
+    let agent = Agent::start_on(config, Arc::new(SystemClock), Arc::new(disk.clone()))
+        .await
+        .unwrap();
+    let mut events = agent.events();
+    agent.until(|status| status.exported).await.unwrap();
+    disk.fail("create 600 slots/2/.tmp-key.pem", io::ErrorKind::StorageFull);
+    agent.rotate().await;
+    let put_off = until(&mut events, |event| matches!(event, AgentEvent::Waiting { .. })).await;
+    assert!(format!("{put_off:?}").contains("Full"), "{put_off:?}");
+    agent.publish("device/dev-1/telemetry", "0").await.unwrap();
+    until(&mut events, is_retired).await;
+    assert_eq!(agent.status().current, Some(SlotId(2)), "there is room again");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_directory_of_a_newer_version_is_left_as_it_is() {
+    let broker = Broker::start().await;
+    let disk = Disk::new();
+    let mut config = broker.device("dev-1");
+    config.state_dir = disk.root().to_path_buf();
+    std::fs::write(disk.root().join("state.json"), r#"{"v":99}"#).unwrap();
+    let started = Agent::start_on(config, Arc::new(SystemClock), Arc::new(disk.clone())).await;
+    let error = started.unwrap_err();
+    assert!(
+        matches!(error, StartError::Record(RecordError::Newer { found: 99, .. })),
+        "{error}"
+    );
+    assert_eq!(disk.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_lost_state_file_does_not_cost_the_identity() {
+    let broker = Broker::start().await;
+    let agent = start(broker.device("dev-1")).await;
+    let before = agent.until(|status| status.exported).await.unwrap();
+    agent.stop().await;
+    std::fs::write(broker.dir.path().join("dev-1/state.json"), "torn").unwrap();
+    let agent = start(broker.device("dev-1")).await;
+    let after = agent.connected().await.unwrap();
+    assert_eq!(after.certificate, before.certificate);
+    assert_eq!(connections(&broker.seen(), "claim~dev-1"), 1);
     agent.stop().await;
 }

@@ -1,6 +1,8 @@
 //! A disk for the store's tests: the real one in a temporary directory, recorded, and failing where told to.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -30,8 +32,10 @@ struct State {
 
 impl Disk {
     pub(crate) fn new() -> Self {
+        let private = Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
         Self {
-            dir: Arc::new(tempfile::tempdir().unwrap()),
+            dir: Arc::new(dir),
             state: Arc::default(),
         }
     }
