@@ -20,7 +20,9 @@ use crate::keys::{Keys, P256Keys};
 use crate::live::{Live, LiveHandle, LiveSettings, PublishError};
 use crate::pace::Pacer;
 use crate::status::{Service, bind, serve};
-use crate::store::{Filesystem, Lock, LockError, RealFs, RecordError, Scan, Store, StoreFault, read_record};
+use crate::store::{
+    Aside, Filesystem, Lock, LockError, RealFs, RecordError, Scan, Store, StoreFault, read_record,
+};
 use crate::tls::{ClientIdentity, Dialer, IdentityError, Roots, RootsError};
 
 /// Orders that may wait for the driver.
@@ -108,44 +110,37 @@ impl Agent {
         let config = Arc::new(config);
         let opened = open(&config, fs).await?;
         let connector = connector(&config, &clock)?;
-        let (live, live_events, live_handle) = live(&config, &connector);
-        let machine = machine(&config, &opened, &clock);
-        let executor = Executor {
-            config: config.clone(),
-            disk: opened.disk,
-            connector,
-            claim: ClaimDesk::default(),
-            live: live_handle.clone(),
-            clock: clock.clone(),
-        };
-        let (orders, orders_in) = mpsc::channel(ORDERS);
-        let (shown, status) = watch::channel(machine.status());
-        let (events, _) = broadcast::channel(EVENTS);
-        let driver = Driver {
-            machine,
-            executor,
-            clock,
-            live: live_events,
-            orders: orders_in,
-            status: shown,
-            events: events.clone(),
-        };
-        for aside in opened.scan.aside {
-            driver.emit(AgentEvent::PutAside {
-                path: aside.path,
-                reason: aside.reason,
-            });
-        }
-        let service = Service {
-            status: status.clone(),
-            orders: orders.downgrade(),
-        };
         let socket = bind(&config.state_dir).map_err(|error| StartError::Socket {
             path: config.state_dir.clone(),
             error,
         })?;
+        let (live, live_events, live_handle) = live(&config, &connector);
+        let machine = machine(&config, &opened, &clock);
+        let (orders, orders_in) = mpsc::channel(ORDERS);
+        let (shown, status) = watch::channel(machine.status());
+        let (events, _) = broadcast::channel(EVENTS);
         let span = tracing::info_span!("agent", thing = %config.serial);
-        let parts = supervise(driver, live, live_handle.clone(), serve(socket, service));
+        let driver = Driver {
+            machine,
+            clock: clock.clone(),
+            live: live_events,
+            orders: orders_in,
+            status: shown,
+            events: events.clone(),
+            executor: Executor {
+                config,
+                disk: opened.disk,
+                connector,
+                claim: ClaimDesk::default(),
+                live: live_handle.clone(),
+                clock,
+            },
+        };
+        let service = Service {
+            status: status.clone(),
+            orders: orders.downgrade(),
+        };
+        let parts = supervise(driver, opened.scan.aside, live, serve(socket, service));
         let task = tokio::spawn(parts.instrument(span));
         Ok(AgentHandle {
             live: live_handle,
@@ -225,15 +220,18 @@ impl AgentHandle {
 /// Runs all parts until the driver ends, then ends the others; the executor, and the lock with it, goes last.
 async fn supervise(
     driver: Driver,
+    aside: Vec<Aside>,
     live: Live,
-    live_handle: LiveHandle,
     socket: impl Future<Output = ()> + Send + 'static,
 ) {
     let executor = driver.executor.clone();
     let socket = tokio::spawn(socket.in_current_span());
     let live = tokio::spawn(live.run().in_current_span());
+    for Aside { path, reason } in aside {
+        driver.emit(AgentEvent::PutAside { path, reason });
+    }
     driver.run().await;
-    live_handle.stop().await;
+    executor.live.stop().await;
     socket.abort();
     for ended in [live.await, socket.await] {
         match ended {
