@@ -36,7 +36,7 @@ class Identity(NamedTuple):
 class Core:
     """A local IoT Core with its own data directory, set up with the shipped policies, templates and claim."""
 
-    def __init__(self, alpn_port=0):
+    def __init__(self, *options, alpn_port=0):
         self.directory = Path(tempfile.mkdtemp(prefix="fleetkey-conformance-"))
         self.data = self.directory / "data"
         self._log = (self.directory / "server.log").open("w")
@@ -44,7 +44,7 @@ class Core:
             [BINARY, "local", "--setup", "--json", "--data-dir", self.data,
              "--mqtt-port", 0, "--alpn-port", alpn_port,
              # Tests of one client id follow each other faster than one a second.
-             "--connect-rate-limit", "false"],
+             "--connect-rate-limit", "false", *options],
             stderr=self._log,
         )
         try:
@@ -81,6 +81,14 @@ class Core:
         self.run("device", "provision", "--serial", serial, "--data-dir", self.data)
         files = self.data / "devices" / serial / "export"
         return Identity(serial, files / "device.cert.pem", files / "device.key.pem")
+
+    def device(self, identity):
+        """Starts the device's agent; it prints its events, one JSON object a line."""
+        return Process([BINARY, "device", "connect", "--serial", identity.client_id, "--data-dir", self.data])
+
+    def rotate(self, identity):
+        """Orders the running agent to rotate."""
+        self.run("device", "rotate", "--serial", identity.client_id, "--data-dir", self.data)
 
     def claim(self, suffix):
         """The claim certificate under a client id of its own."""
