@@ -1,0 +1,250 @@
+//! The command line: one definition per flag, from which parser and help both come.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use fleetkey_model::name::SerialNumber;
+
+/// Certificates for MQTT fleets on AWS IoT Core that rotate themselves.
+#[derive(Debug, Parser)]
+#[command(name = "fleetkey", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// How much to log, to standard error.
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        default_value = "warn",
+        env = "FLEETKEY_LOG"
+    )]
+    pub(crate) log_level: String,
+    /// How to log.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// The two ways to log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What fleetkey can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a local IoT Core, set it up, provision a fleet and rotate it under load.
+    Up(UpArgs),
+    /// Run the local IoT Core.
+    Local(LocalArgs),
+    /// Act as one device of the fleet in a data directory.
+    #[command(subcommand)]
+    Device(DeviceCommand),
+}
+
+/// Where everything is kept.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DataArgs {
+    /// Directory for everything that must outlive the process.
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "fleetkey-data",
+        env = "FLEETKEY_DATA_DIR"
+    )]
+    pub(crate) data_dir: PathBuf,
+}
+
+/// The addresses and ports of the local IoT Core.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ListenArgs {
+    /// Port for MQTT over mutual TLS; 0 takes any free one.
+    #[arg(long, value_name = "PORT", default_value_t = 8883)]
+    pub(crate) mqtt_port: u16,
+    /// Port multiplexed by ALPN, as AWS's 443; 0 takes any free one.
+    #[arg(long, value_name = "PORT", default_value_t = 8443)]
+    pub(crate) alpn_port: u16,
+    /// Address to listen on. Anything but loopback lets the network in.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) bind: IpAddr,
+    /// A further host name or address for the server certificate; repeatable.
+    #[arg(long = "host", value_name = "NAME")]
+    pub(crate) hosts: Vec<String>,
+    /// Make device certificates end after this time instead of in 2049 as AWS's do. For trials.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) device_validity: Option<Duration>,
+}
+
+/// `fleetkey up`.
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// How many devices.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) devices: u32,
+    /// How old a certificate may become.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(crate) rotate_every: Duration,
+    /// How long to run; without it, until Ctrl-C.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub(crate) run_for: Option<Duration>,
+    /// How long real traffic runs on a new certificate before the old one is given up.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    pub(crate) soak: Duration,
+    /// How long a retired certificate stays INACTIVE, and could be brought back, before it is REVOKED.
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    pub(crate) grace: Duration,
+    /// One JSON object a line instead of progress bars. Standard output that is no terminal gets it anyway.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) listen: ListenArgs,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+}
+
+/// `fleetkey local`.
+#[derive(Debug, Args)]
+pub(crate) struct LocalArgs {
+    /// Make the shipped policies, templates and claim certificate, and run the controller that retires old
+    /// certificates.
+    #[arg(long)]
+    pub(crate) setup: bool,
+    /// With --setup: how long a retired certificate stays INACTIVE before it is REVOKED.
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    pub(crate) grace: Duration,
+    /// Print one JSON object a line; the first when ready to serve.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) listen: ListenArgs,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+}
+
+/// AWS's limits as switches; AWS's values by default.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LimitArgs {
+    /// Messages a second that one connection may publish and receive; 0 lifts the limit.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) messages_per_second: u32,
+    /// Refuse more than one CONNECT a second of one client id, as AWS does.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub(crate) connect_rate_limit: bool,
+}
+
+/// Which device of which fleet.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DeviceArgs {
+    /// The device's serial number, which names its thing.
+    #[arg(long, value_name = "SERIAL")]
+    pub(crate) serial: SerialNumber,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+}
+
+/// `fleetkey device …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeviceCommand {
+    /// Get a first identity by claim certificate; its files are in `devices/SERIAL/export`.
+    Provision {
+        /// Let the service make the key instead of sending a CSR: the key then crosses the wire.
+        #[arg(long)]
+        service_key: bool,
+        /// How long to try.
+        #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+        timeout: Duration,
+        #[command(flatten)]
+        device: DeviceArgs,
+    },
+    /// Run the device's agent in the foreground: stay connected, rotate when due, obey commands.
+    Connect {
+        /// How old the certificate may become.
+        #[arg(long, value_name = "DURATION", default_value = "30days", value_parser = duration)]
+        rotate_every: Duration,
+        #[command(flatten)]
+        device: DeviceArgs,
+    },
+    /// Publish one message with the device's certificate, beside its agent.
+    Publish {
+        /// The topic.
+        topic: String,
+        /// The payload, as it stands.
+        payload: String,
+        #[command(flatten)]
+        device: DeviceArgs,
+    },
+    /// Print messages with the device's certificate, beside its agent, until Ctrl-C.
+    Subscribe {
+        /// The topic filter.
+        filter: String,
+        /// Stop after so many messages.
+        #[arg(long, value_name = "N")]
+        count: Option<u64>,
+        #[command(flatten)]
+        device: DeviceArgs,
+    },
+    /// Rotate now: through the running agent, or without one by running it until it is done.
+    Rotate {
+        /// How long to wait for the commit.
+        #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+        timeout: Duration,
+        #[command(flatten)]
+        device: DeviceArgs,
+    },
+    /// Tell how the device stands, whether its agent runs or not.
+    Status {
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        device: DeviceArgs,
+    },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; for example 10s, 5m, 30days"))?;
+    if parsed.is_zero() {
+        Err("a duration is more than zero".into())
+    } else {
+        Ok(parsed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_serial_that_could_leave_its_directory_is_refused_with_the_reason() {
+        let error = Cli::try_parse_from(["fleetkey", "device", "status", "--serial", "../x"]).unwrap_err();
+        assert!(
+            error.to_string().contains("serial number contains '.'"),
+            "{error}"
+        );
+        let long = "s".repeat(122);
+        let error = Cli::try_parse_from(["fleetkey", "device", "status", "--serial", &long]).unwrap_err();
+        assert!(error.to_string().contains("122 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_duration_that_is_none_is_refused_with_an_example() {
+        let error = Cli::try_parse_from(["fleetkey", "up", "--for", "soon"]).unwrap_err();
+        assert!(error.to_string().contains("for example 10s"), "{error}");
+    }
+}

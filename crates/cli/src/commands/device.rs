@@ -1,0 +1,54 @@
+//! `fleetkey device …`: one device of the fleet in a data directory.
+
+mod connect;
+mod messages;
+mod provision;
+mod rotate;
+mod status;
+
+use anyhow::Result;
+use fleetkey_agent::AgentConfig;
+
+use crate::args::{DeviceArgs, DeviceCommand};
+use crate::datadir::DataDir;
+use crate::fleet_file::FleetFile;
+
+/// Runs a device command to its end.
+pub(super) async fn run(command: DeviceCommand) -> Result<()> {
+    match command {
+        DeviceCommand::Provision {
+            service_key,
+            timeout,
+            device,
+        } => provision::run(&device, service_key, timeout).await,
+        DeviceCommand::Connect { rotate_every, device } => connect::run(&device, rotate_every).await,
+        DeviceCommand::Publish {
+            topic,
+            payload,
+            device,
+        } => messages::publish(&device, &topic, payload).await,
+        DeviceCommand::Subscribe {
+            filter,
+            count,
+            device,
+        } => messages::subscribe(&device, &filter, count).await,
+        DeviceCommand::Rotate { timeout, device } => rotate::run(&device, timeout).await,
+        DeviceCommand::Status { json, device } => status::run(&device, json),
+    }
+}
+
+/// A device and the fleet that it belongs to.
+struct Device {
+    data: DataDir,
+    fleet: FleetFile,
+    config: AgentConfig,
+}
+
+impl Device {
+    fn open(args: &DeviceArgs) -> Result<Self> {
+        let data = DataDir::open(&args.data.data_dir)?;
+        let fleet = FleetFile::read(&data)?;
+        let config = fleet.agent(&data, &args.serial)?;
+        Ok(Self { data, fleet, config })
+    }
+}

@@ -1,0 +1,37 @@
+//! `device connect`: the device's agent in the foreground.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use fleetkey_agent::Agent;
+use fleetkey_agent::clock::SystemClock;
+use serde_json::json;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::Device;
+use crate::args::DeviceArgs;
+use crate::interrupt::Interrupt;
+use crate::output;
+
+/// Runs until interrupted; one JSON line an event.
+pub(super) async fn run(args: &DeviceArgs, rotate_every: Duration) -> Result<()> {
+    let mut interrupt = Interrupt::new()?;
+    let mut device = Device::open(args)?;
+    device.config.rotation.schedule.age = rotate_every;
+    device.config.rotation.schedule.jitter = rotate_every / 10;
+    let agent = Agent::start(device.config, Arc::new(SystemClock)).await?;
+    let mut events = agent.events();
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                Ok(event) => output::json(&json!(event)),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => break,
+            },
+            () = interrupt.asked() => break,
+        }
+    }
+    agent.stop().await;
+    Ok(())
+}

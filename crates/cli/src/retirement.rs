@@ -1,0 +1,61 @@
+//! The controller at work beside the local IoT Core: it reaches the broker over mutual TLS like any client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use fleetkey_agent::tls::{ClientIdentity, Dialer};
+use fleetkey_iotcore::clock::{Clock, SystemClock};
+use fleetkey_operator::controller::{Config, Connection, Controller, Engine, Journal, Ledger};
+use fleetkey_operator::documents::Fleet;
+
+use crate::control::{Line, LocalControl};
+use crate::datadir::DataDir;
+
+/// The longest that the controller waits, after a device's own soak, before an old certificate is made INACTIVE.
+const SOAK: Duration = Duration::from_millis(500);
+/// How long the controller may take to hear the broker at the start.
+const READY: Duration = Duration::from_secs(10);
+
+/// A controller that runs.
+#[derive(Debug)]
+pub(crate) struct Retirement {
+    controller: Controller,
+}
+
+impl Retirement {
+    /// Starts the controller on its journal and waits until it hears requests and presence.
+    pub(crate) async fn start(
+        control: LocalControl,
+        dialer: Dialer,
+        identity: ClientIdentity,
+        fleet: &Fleet,
+        data: &DataDir,
+        grace: Duration,
+    ) -> Result<Self> {
+        let directory = data.operator().join("retirements");
+        let (journal, records) =
+            Journal::open(&directory).context("the controller's journal cannot be used")?;
+        let config = Config {
+            soak: SOAK,
+            grace,
+            look_again: Duration::from_millis(100),
+            ..Config::default()
+        };
+        let clock = Arc::new(|| SystemClock.now());
+        let engine = Engine::new(Ledger::new(config, records), journal, Arc::new(control), clock);
+        let connection = Connection::new(fleet.names.controller_client.clone());
+        let mut controller = Controller::start(engine, Line { dialer, identity }, connection);
+        let ready = tokio::time::timeout(READY, controller.ready()).await;
+        ensure!(
+            matches!(ready, Ok(true)),
+            "the controller cannot connect to the local IoT Core"
+        );
+        Ok(Self { controller })
+    }
+
+    /// Ends the controller after the call it is in.
+    pub(crate) async fn stop(self) {
+        self.controller.stop().await;
+    }
+}

@@ -1,0 +1,150 @@
+//! A local IoT Core made ready for a fleet: set-up done, the controller at work, the identities of counter and
+//! controller at hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use fleetkey_agent::clock::SystemClock;
+use fleetkey_agent::tls::{ClientIdentity, Dialer, Endpoint, Roots};
+use fleetkey_iotcore::clock::Clock;
+use fleetkey_iotcore::server::Handle;
+use fleetkey_model::certificate::CertificateStatus;
+use fleetkey_model::name::ClientId;
+use fleetkey_model::time::Timestamp;
+use fleetkey_model::topic::TopicRoot;
+use fleetkey_operator::control_plane::Hook;
+use fleetkey_operator::documents::{Fleet, Names};
+use fleetkey_operator::setup::{Report, Settings, setup};
+
+use crate::control::LocalControl;
+use crate::datadir::DataDir;
+use crate::fleet_file::{FleetFile, KeyPair};
+use crate::retirement::Retirement;
+
+/// How long the counter and the controller may take to connect.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// A fleet's account, ready.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    fleet: Fleet,
+    file: FleetFile,
+    report: Report,
+    dialer: Dialer,
+    grace: Duration,
+    retirement: Retirement,
+}
+
+impl Stage {
+    /// Sets the account up, writes `operator/config.json`, and starts the controller.
+    ///
+    /// # Errors
+    /// When a resource cannot be made, or the controller's identity cannot be read.
+    pub(crate) async fn set_up(core: &Handle, data: &DataDir, grace: Duration) -> Result<Self> {
+        let scope = core.account().scope().clone();
+        let fleet = Fleet {
+            scope,
+            root: TopicRoot::default(),
+            names: Names::new("")?,
+        };
+        let settings = Settings {
+            fleet: fleet.clone(),
+            claim_hook: Some(Hook::Serials {
+                allow: vec!["*".to_owned()],
+            }),
+            rotation_hook: Some(Hook::OwnThing),
+            directory: data.operator(),
+        };
+        let control = LocalControl(core.account().clone());
+        let report = setup(&control, &settings)
+            .await
+            .context("the account cannot be set up")?;
+        let file = FleetFile::of(core, &fleet, &report);
+        file.write(&data.operator())?;
+        let dialer = dialer(&file);
+        let identity = identity(&file.controller)?;
+        let retirement = Retirement::start(control, dialer.clone(), identity, &fleet, data, grace).await?;
+        Ok(Self {
+            fleet,
+            file,
+            report,
+            dialer,
+            grace,
+            retirement,
+        })
+    }
+
+    /// What set-up found and did.
+    pub(crate) fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// What devices must know.
+    pub(crate) fn file(&self) -> &FleetFile {
+        &self.file
+    }
+
+    pub(crate) fn root(&self) -> &TopicRoot {
+        &self.fleet.root
+    }
+
+    /// How long a retired certificate stays INACTIVE before it is REVOKED.
+    pub(crate) fn grace(&self) -> Duration {
+        self.grace
+    }
+
+    /// Connections to the broker.
+    pub(crate) fn dialer(&self) -> &Dialer {
+        &self.dialer
+    }
+
+    pub(crate) fn observer_client(&self) -> &ClientId {
+        &self.fleet.names.observer_client
+    }
+
+    pub(crate) fn observer(&self) -> Result<ClientIdentity> {
+        identity(&self.file.observer)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        fleetkey_iotcore::clock::SystemClock.now()
+    }
+
+    /// Waits until each of `devices` has one certificate that is ACTIVE and none that is INACTIVE.
+    pub(crate) async fn only_current_certificates_connect(&self, core: &Handle, devices: usize) {
+        let mut changes = core.account().store().subscribe();
+        loop {
+            let counts = crate::up::device_certificates(core);
+            let count = |status| counts.get(&status).copied().unwrap_or(0);
+            if count(CertificateStatus::Active) <= devices && count(CertificateStatus::Inactive) == 0 {
+                return;
+            }
+            if let Err(tokio::sync::broadcast::error::RecvError::Closed) = changes.recv().await {
+                return;
+            }
+        }
+    }
+
+    /// Stops the controller.
+    pub(crate) async fn end(self) {
+        self.retirement.stop().await;
+    }
+}
+
+/// Connections to the broker that `file` names.
+pub(crate) fn dialer(file: &FleetFile) -> Dialer {
+    let endpoint = Endpoint {
+        host: file.endpoint.clone(),
+        port: file.mqtt_port,
+        alpn: None,
+        server_name: None,
+    };
+    let roots = Arc::new(Roots::new(vec![file.root_ca.clone()]));
+    Dialer::new(endpoint, roots, Arc::new(SystemClock), CONNECT)
+}
+
+fn identity(pair: &KeyPair) -> Result<ClientIdentity> {
+    ClientIdentity::from_files(&pair.certificate, &pair.key)
+        .context("an identity of the operator cannot be read")
+}

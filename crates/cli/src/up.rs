@@ -1,0 +1,123 @@
+//! `fleetkey up`: the whole of it in one process, and a verdict at the end.
+//!
+//! A local IoT Core, set-up, controller, a fleet under load, and a counter that is a client of its own. Nothing is
+//! short-circuited: devices, counter and controller reach the broker over mutual TLS like anybody else.
+
+mod counter;
+mod fleet;
+mod load;
+mod report;
+mod summary;
+mod tally;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use fleetkey_iotcore::limits::Limits;
+use fleetkey_iotcore::server::Handle;
+
+use crate::args::UpArgs;
+use crate::core;
+use crate::datadir::DataDir;
+use crate::interrupt::Interrupt;
+use crate::output::Audience;
+use crate::stage::Stage;
+
+use counter::Counter;
+use fleet::Fleet;
+use load::Load;
+use report::Reporter;
+use summary::Summary;
+
+pub(crate) use summary::device_certificates;
+
+/// How long each step of the end may take: the rotations under way, their retirements, the last messages.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs until the time is over or somebody interrupts; a second interrupt cuts the end short.
+pub(crate) async fn run(args: UpArgs) -> Result<ExitCode> {
+    let mut interrupt = Interrupt::new()?;
+    let data = DataDir::open(&args.data.data_dir)?;
+    let _lock = data.lock()?;
+    let reporter = Arc::new(Reporter::new(Audience::of(args.json), &args));
+    let core = core::start(&data, &args.listen, Limits::default()).await?;
+    reporter.ready(&core);
+    let outcome = trial(&core, &data, &args, &mut interrupt, &reporter).await;
+    core.shutdown().await;
+    let summary = outcome?;
+    reporter.summary(&summary);
+    Ok(summary.exit_code())
+}
+
+/// Everything between a running server and its end.
+async fn trial(
+    core: &Handle,
+    data: &DataDir,
+    args: &UpArgs,
+    interrupt: &mut Interrupt,
+    reporter: &Arc<Reporter>,
+) -> Result<Summary> {
+    let stage = Stage::set_up(core, data, args.grace).await?;
+    reporter.set_up(stage.report());
+    let run = stage.now().as_millis();
+    let counter = Counter::start(&stage, run).await?;
+    let fleet = Fleet::start(&stage, data, args, reporter).await?;
+    let fleet_is_there = tokio::select! {
+        there = fleet.provisioned() => there,
+        () = interrupt.asked() => false,
+    };
+    if !fleet_is_there {
+        fleet.stop().await;
+        stage.end().await;
+        bail!("the end came before the fleet was provisioned; the next start goes on from here");
+    }
+    let load = Load::start(&fleet, stage.root(), run);
+    tokio::select! {
+        () = over(args.run_for) => {}
+        () = interrupt.asked() => {}
+        () = reporter.progress(&fleet, &load, &counter) => {}
+    }
+    reporter.winding_down();
+    let patience = async {
+        interrupt.asked().await;
+    };
+    let summary = wind_down(core, &stage, &fleet, load, counter, patience).await;
+    fleet.stop().await;
+    stage.end().await;
+    Ok(summary)
+}
+
+/// Lets what is under way come to its end, in the order in which nothing is lost; `hurry` cuts each wait short.
+async fn wind_down(
+    core: &Handle,
+    stage: &Stage,
+    fleet: &Fleet,
+    load: Load,
+    mut counter: Counter,
+    hurry: impl Future<Output = ()>,
+) -> Summary {
+    tokio::pin!(hurry);
+    fleet.hold().await;
+    let settle = async {
+        fleet.settled().await;
+        stage.only_current_certificates_connect(core, fleet.size()).await;
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(PATIENCE, settle) => {}
+        () = &mut hurry => {}
+    }
+    let sent = load.stop(PATIENCE).await;
+    counter.wait_for(sent, PATIENCE).await;
+    let summary = Summary::new(core, fleet, sent, &counter, stage.grace());
+    counter.stop().await;
+    summary
+}
+
+async fn over(run_for: Option<Duration>) {
+    match run_for {
+        Some(span) => tokio::time::sleep(span).await,
+        None => std::future::pending().await,
+    }
+}

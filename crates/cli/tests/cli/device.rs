@@ -1,0 +1,158 @@
+//! The device commands against a running `fleetkey local --setup`.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::process::{Process, local, run};
+
+struct Shell<'a> {
+    data: &'a str,
+}
+
+impl Shell<'_> {
+    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut all = vec!["device"];
+        all.extend(arguments);
+        all.extend(["--data-dir", self.data]);
+        run(&all)
+    }
+
+    fn ok(&self, arguments: &[&str]) -> String {
+        let (code, out, errors) = self.run(arguments);
+        assert_eq!(code, 0, "{arguments:?}\n{out}\n{errors}");
+        out
+    }
+
+    fn refused(&self, arguments: &[&str]) -> String {
+        let (code, out, errors) = self.run(arguments);
+        assert_eq!(code, 1, "{arguments:?}\n{out}\n{errors}");
+        errors
+    }
+
+    fn status(&self, serial: &str) -> Value {
+        serde_json::from_str(&self.ok(&["status", "--json", "--serial", serial])).unwrap()
+    }
+}
+
+#[test]
+fn a_device_is_provisioned_speaks_and_rotates() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, _) = local(dir.path());
+    let shell = Shell {
+        data: dir.path().to_str().unwrap(),
+    };
+    shell.ok(&["provision", "--serial", "one"]);
+    shell.ok(&["provision", "--serial", "two", "--service-key"]);
+    let first = shell.status("one")["certificate"]["id"].clone();
+    assert!(first.is_string());
+
+    let mut listener = Process::start(&[
+        "device",
+        "subscribe",
+        "device/one/#",
+        "--count",
+        "1",
+        "--serial",
+        "one",
+        "--data-dir",
+        shell.data,
+    ]);
+    listener.error_line("subscribed");
+    shell.ok(&["publish", "device/two/telemetry", "theirs", "--serial", "two"]);
+    let refusal = shell.refused(&["publish", "device/one/telemetry", "forged", "--serial", "two"]);
+    assert!(refusal.contains("not published"), "{refusal}");
+    let refusal = shell.refused(&["subscribe", "device/one/#", "--serial", "two"]);
+    assert!(refusal.contains("does not allow"), "{refusal}");
+    // The listener's `one~agent` is in use; the device's own agent publishes.
+    rotate_through_the_agent(&shell);
+    assert_ne!(shell.status("one")["certificate"]["id"], first);
+    drop(listener);
+
+    shell.ok(&["rotate", "--serial", "two"]);
+    assert_eq!(shell.status("two")["record"]["current"], 2);
+    server.signal("TERM");
+    assert!(server.end().0.success());
+}
+
+/// `device connect` in the foreground, a rotation ordered over its status socket.
+fn rotate_through_the_agent(shell: &Shell<'_>) {
+    let mut agent = Process::start(&["device", "connect", "--serial", "one", "--data-dir", shell.data]);
+    agent.event("link_up");
+    assert_eq!(shell.status("one")["agent"], "running");
+    shell.ok(&["rotate", "--serial", "one"]);
+    agent.event("committed");
+    agent.event("retired");
+    agent.signal("INT");
+    assert!(agent.end().0.success());
+}
+
+#[test]
+fn a_serial_that_is_taken_is_refused_and_its_device_is_not_harmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, _) = local(dir.path());
+    let shell = Shell {
+        data: dir.path().to_str().unwrap(),
+    };
+    shell.ok(&["provision", "--serial", "one"]);
+    let kept = dir.path().join("kept");
+    let home = dir.path().join("devices/one");
+    std::fs::rename(&home, &kept).unwrap();
+    let refusal = shell.refused(&["provision", "--serial", "one"]);
+    assert!(refusal.contains("409"), "{refusal}");
+    std::fs::remove_dir_all(&home).unwrap();
+    std::fs::rename(&kept, &home).unwrap();
+    shell.ok(&["publish", "device/one/telemetry", "still me", "--serial", "one"]);
+    drop(server);
+}
+
+#[test]
+fn keys_are_readable_by_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let (server, _) = local(dir.path());
+    let shell = Shell {
+        data: dir.path().to_str().unwrap(),
+    };
+    shell.ok(&["provision", "--serial", "one"]);
+    let mut keys = Vec::new();
+    find_keys(dir.path(), &mut keys);
+    assert!(
+        keys.len() >= 7,
+        "two CAs, three operators' identities, slot, export: {keys:?}"
+    );
+    for key in keys {
+        let mode = std::fs::metadata(&key).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}", key.display());
+    }
+    drop(server);
+}
+
+fn find_keys(dir: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            find_keys(&path, found);
+        } else if path.is_file()
+            && std::fs::read(&path)
+                .unwrap()
+                .windows(11)
+                .any(|text| text == b"PRIVATE KEY")
+        {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn a_device_without_an_identity_is_told_how_to_get_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, _) = local(dir.path());
+    let shell = Shell {
+        data: dir.path().to_str().unwrap(),
+    };
+    let refusal = shell.refused(&["publish", "device/x/telemetry", "1", "--serial", "x"]);
+    assert!(refusal.contains("device provision --serial x"), "{refusal}");
+    assert!(shell.ok(&["status", "--serial", "x"]).contains("nothing there"));
+    drop(server);
+}
