@@ -1,0 +1,13 @@
+//! Scenarios across the parts: shipping agents on the shipping local IoT Core, under the shipped policies.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking; clippy's own exception covers only #[test] functions"
+)]
+
+mod isolation;
+mod provisioning;
+mod retirement;
+mod rotation;
