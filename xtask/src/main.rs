@@ -16,12 +16,7 @@ use crate::repo::Repo;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .as_slice()
-    {
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["tidy"] => report(tidy()),
         _ => {
             say("usage: cargo xtask tidy");
@@ -56,10 +51,7 @@ fn report(outcome: Result<Vec<String>>) -> ExitCode {
     }
 }
 
-#[allow(
-    clippy::print_stdout,
-    reason = "a development tool: its output is its only product"
-)]
+#[allow(clippy::print_stdout, reason = "a development tool: its output is its only product")]
 fn say(line: &str) {
     println!("{line}");
 }

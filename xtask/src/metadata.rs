@@ -43,14 +43,8 @@ pub(crate) fn packages(json: &str) -> Result<Vec<Package>> {
 }
 
 fn package(value: &Value) -> Result<Package> {
-    let dependencies = array(value, "dependencies")?
-        .iter()
-        .map(dependency)
-        .collect::<Result<_>>()?;
-    Ok(Package {
-        name: text(value, "name")?,
-        dependencies,
-    })
+    let dependencies = array(value, "dependencies")?.iter().map(dependency).collect::<Result<_>>()?;
+    Ok(Package { name: text(value, "name")?, dependencies })
 }
 
 fn dependency(value: &Value) -> Result<Dependency> {
@@ -60,24 +54,16 @@ fn dependency(value: &Value) -> Result<Dependency> {
         _ => Kind::Normal,
     };
     let optional = value.get("optional").and_then(Value::as_bool).unwrap_or(false);
-    Ok(Dependency {
-        name: text(value, "name")?,
-        kind,
-        optional,
-    })
+    Ok(Dependency { name: text(value, "name")?, kind, optional })
 }
 
 fn array<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
-    value
-        .get(key)
-        .and_then(Value::as_array)
-        .with_context(|| format!("cargo metadata has no list {key:?}"))
+    value.get(key).and_then(Value::as_array).with_context(|| format!("cargo metadata has no list {key:?}"))
 }
 
 fn text(value: &Value, key: &str) -> Result<String> {
     let text = value.get(key).and_then(Value::as_str);
-    text.map(String::from)
-        .with_context(|| format!("cargo metadata has no text {key:?}"))
+    text.map(String::from).with_context(|| format!("cargo metadata has no text {key:?}"))
 }
 
 #[cfg(test)]
@@ -91,16 +77,8 @@ mod tests {
         let expected = Package {
             name: "a".into(),
             dependencies: vec![
-                Dependency {
-                    name: "b".into(),
-                    kind: Kind::Normal,
-                    optional: true,
-                },
-                Dependency {
-                    name: "c".into(),
-                    kind: Kind::Dev,
-                    optional: false,
-                },
+                Dependency { name: "b".into(), kind: Kind::Normal, optional: true },
+                Dependency { name: "c".into(), kind: Kind::Dev, optional: false },
             ],
         };
         assert_eq!(packages(json).unwrap(), [expected]);

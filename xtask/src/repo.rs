@@ -35,16 +35,11 @@ pub(crate) struct File {
 impl Repo {
     /// Reads the repository that this binary was built from.
     pub(crate) fn load() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("xtask has no parent directory")?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent directory")?;
         Ok(Self {
             files: files(root)?,
             packages: metadata::packages(&cargo(root, &["metadata", "--no-deps", "--format-version", "1"])?)?,
-            agent_tree: tree_names(&cargo(
-                root,
-                &["tree", "-p", AGENT, "-e", "normal", "--prefix", "none"],
-            )?),
+            agent_tree: tree_names(&cargo(root, &["tree", "-p", AGENT, "-e", "normal", "--prefix", "none"])?),
         })
     }
 
@@ -58,14 +53,8 @@ impl Repo {
 impl Repo {
     /// A repository of these files and nothing else.
     pub(crate) fn of(files: &[(&str, &str)]) -> Self {
-        let file = |(path, text): &(&str, &str)| File {
-            path: (*path).into(),
-            text: (*text).into(),
-        };
-        Self {
-            files: files.iter().map(file).collect(),
-            ..Self::default()
-        }
+        let file = |(path, text): &(&str, &str)| File { path: (*path).into(), text: (*text).into() };
+        Self { files: files.iter().map(file).collect(), ..Self::default() }
     }
 }
 
@@ -89,10 +78,7 @@ fn read(root: &Path, path: &str) -> Result<Option<File>> {
         return Ok(None);
     }
     let bytes = std::fs::read(&full).with_context(|| format!("reading {path}"))?;
-    Ok(String::from_utf8(bytes).ok().map(|text| File {
-        path: path.into(),
-        text,
-    }))
+    Ok(String::from_utf8(bytes).ok().map(|text| File { path: path.into(), text }))
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> Result<String> {
@@ -101,26 +87,17 @@ fn cargo(root: &Path, arguments: &[&str]) -> Result<String> {
 }
 
 fn output(command: &mut Command, root: &Path) -> Result<String> {
-    let output = command
-        .current_dir(root)
-        .output()
-        .with_context(|| format!("starting {command:?}"))?;
+    let output = command.current_dir(root).output().with_context(|| format!("starting {command:?}"))?;
     if !output.status.success() {
-        bail!(
-            "{command:?} failed: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     String::from_utf8(output.stdout).with_context(|| format!("{command:?} printed no UTF-8"))
 }
 
 /// `name v1.2.3 (…)` a line, as `cargo tree --prefix none` prints it.
 fn tree_names(tree: &str) -> Vec<String> {
-    let mut names: Vec<String> = tree
-        .lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .map(String::from)
-        .collect();
+    let mut names: Vec<String> =
+        tree.lines().filter_map(|line| line.split_whitespace().next()).map(String::from).collect();
     names.sort_unstable();
     names.dedup();
     names

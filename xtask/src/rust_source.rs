@@ -17,11 +17,7 @@ pub(crate) struct RustSource {
 impl RustSource {
     /// Splits `text`.
     pub(crate) fn scan(text: &str) -> Self {
-        let mut scanner = Scanner {
-            rest: text,
-            line: 1,
-            source: Self::default(),
-        };
+        let mut scanner = Scanner { rest: text, line: 1, source: Self::default() };
         while scanner.step() {}
         let mut source = scanner.source;
         source.tests_from = tests_from(&source.code);
@@ -82,9 +78,7 @@ impl Scanner<'_> {
 
     fn blank(&mut self, length: usize) {
         let (taken, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, ""));
-        self.source
-            .code
-            .extend(taken.chars().map(|c| if c == '\n' { c } else { ' ' }));
+        self.source.code.extend(taken.chars().map(|c| if c == '\n' { c } else { ' ' }));
         self.line += taken.matches('\n').count();
         self.rest = rest;
     }
@@ -99,9 +93,7 @@ impl Scanner<'_> {
 
 /// Length of the identifier at the start, so that the `r` of `for"` is never read as a raw string's.
 fn word(text: &str) -> Option<usize> {
-    let length = text
-        .find(|c: char| !c.is_alphanumeric() && c != '_')
-        .unwrap_or(text.len());
+    let length = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
     (length > 0).then_some(length)
 }
 
@@ -135,17 +127,11 @@ fn string_literal(text: &str) -> Option<(usize, usize)> {
         })
     })?;
     let raw = prefix.ends_with('r');
-    let hashes = text
-        .get(prefix.len()..)?
-        .chars()
-        .take_while(|c| *c == '#')
-        .count();
+    let hashes = text.get(prefix.len()..)?.chars().take_while(|c| *c == '#').count();
     let open = prefix.len() + hashes + 1;
     let inside = text.get(open..)?;
     let length = if raw {
-        inside
-            .find(&format!("\"{}", "#".repeat(hashes)))
-            .unwrap_or(inside.len())
+        inside.find(&format!("\"{}", "#".repeat(hashes))).unwrap_or(inside.len())
     } else {
         unescaped_quote(inside)
     };
@@ -180,10 +166,7 @@ fn character_literal(text: &str) -> Option<usize> {
 fn tests_from(code: &str) -> Option<usize> {
     let lines: Vec<&str> = code.lines().map(str::trim).collect();
     lines.iter().enumerate().find_map(|(index, line)| {
-        let after = lines
-            .iter()
-            .skip(index + 1)
-            .find(|next| !next.is_empty() && !next.starts_with("#["));
+        let after = lines.iter().skip(index + 1).find(|next| !next.is_empty() && !next.starts_with("#["));
         let is_module = after.is_some_and(|next| next.starts_with("mod ") && next.ends_with('{'));
         (line.starts_with("#[cfg(test)]") && is_module).then_some(index + 1)
     })
@@ -194,39 +177,26 @@ mod tests {
     use super::*;
 
     fn literals(text: &str) -> Vec<String> {
-        RustSource::scan(text)
-            .literals
-            .into_iter()
-            .map(|(_, inside)| inside)
-            .collect()
+        RustSource::scan(text).literals.into_iter().map(|(_, inside)| inside).collect()
     }
 
     #[test]
     fn comments_are_no_code_and_keep_the_line_count() {
         let source = RustSource::scan("a // std::fs\n/* x /* y */\n \"s\" */ b\n");
         assert!(source.literals.is_empty());
-        assert_eq!(
-            source.code.lines().map(str::trim).collect::<Vec<_>>(),
-            ["a", "", "b"]
-        );
+        assert_eq!(source.code.lines().map(str::trim).collect::<Vec<_>>(), ["a", "", "b"]);
     }
 
     #[test]
     fn every_kind_of_string_is_found_with_its_line() {
         let text = "let a = \"x\\\"y\";\nlet b = r#\"raw \" end\"#;\nlet c = b\"bytes\"; let d = r\"\\\";";
         assert_eq!(literals(text), ["x\\\"y", "raw \" end", "bytes", "\\"]);
-        assert_eq!(
-            RustSource::scan(text).literals.last().map(|(line, _)| *line),
-            Some(3)
-        );
+        assert_eq!(RustSource::scan(text).literals.last().map(|(line, _)| *line), Some(3));
     }
 
     #[test]
     fn quotes_as_characters_and_lifetimes_open_no_string() {
-        assert_eq!(
-            literals("let q = '\"'; let e = '\\''; fn f<'a>(x: &'a str) { g(\"real\") }"),
-            ["real"]
-        );
+        assert_eq!(literals("let q = '\"'; let e = '\\''; fn f<'a>(x: &'a str) { g(\"real\") }"), ["real"]);
         assert_eq!(literals("let r = bar\"\";"), [""]);
     }
 

@@ -15,11 +15,7 @@ pub(crate) struct Violation {
 
 impl Violation {
     pub(crate) fn new(path: impl Into<String>, line: usize, message: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            line,
-            message: message.into(),
-        }
+        Self { path: path.into(), line, message: message.into() }
     }
 }
 

@@ -110,10 +110,8 @@ impl Agent {
         let config = Arc::new(config);
         let opened = open(&config, fs).await?;
         let connector = connector(&config, &clock)?;
-        let socket = bind(&config.state_dir).map_err(|error| StartError::Socket {
-            path: config.state_dir.clone(),
-            error,
-        })?;
+        let socket = bind(&config.state_dir)
+            .map_err(|error| StartError::Socket { path: config.state_dir.clone(), error })?;
         let (live, live_events, live_handle) = live(&config, &connector);
         let machine = machine(&config, &opened, &clock);
         let (orders, orders_in) = mpsc::channel(ORDERS);
@@ -136,19 +134,10 @@ impl Agent {
                 clock,
             },
         };
-        let service = Service {
-            status: status.clone(),
-            orders: orders.downgrade(),
-        };
+        let service = Service { status: status.clone(), orders: orders.downgrade() };
         let parts = supervise(driver, opened.scan.aside, live, serve(socket, service));
         let task = tokio::spawn(parts.instrument(span));
-        Ok(AgentHandle {
-            live: live_handle,
-            orders,
-            status,
-            events,
-            task,
-        })
+        Ok(AgentHandle { live: live_handle, orders, status, events, task })
     }
 }
 
@@ -271,11 +260,7 @@ fn open_blocking(config: &AgentConfig, fs: Arc<dyn Filesystem>) -> Result<Opened
     if unprovisioned && !scan.slots.iter().any(fleetkey_lifecycle::SlotFacts::is_complete) {
         check_claim(config)?;
     }
-    Ok(Opened {
-        disk: Disk { store, _lock: lock },
-        record,
-        scan,
-    })
+    Ok(Opened { disk: Disk { store, _lock: lock }, record, scan })
 }
 
 /// Without an identity everything hangs on the claim: better told at the start than in a log.
@@ -320,10 +305,7 @@ fn live(
 }
 
 fn machine(config: &AgentConfig, opened: &Opened, clock: &Arc<dyn Clock>) -> Machine {
-    let found = Found {
-        record: opened.record.clone(),
-        slots: opened.scan.slots.clone(),
-    };
+    let found = Found { record: opened.record.clone(), slots: opened.scan.slots.clone() };
     // Only jitter hangs on the seed: without randomness the clock will do.
     let seed = getrandom::u64().unwrap_or_else(|_| clock.now().as_millis());
     Machine::new(config.machine(seed), found, clock.now())

@@ -53,32 +53,22 @@ pub(crate) trait Answers: Send {
 
 impl Requests for Client {
     async fn subscribe(&self, filters: &[String]) -> Result<Vec<ReasonCode>, Broken> {
-        let filters: Vec<_> = filters
-            .iter()
-            .map(|filter| (filter.as_str(), QoS::AtLeastOnce))
-            .collect();
-        Self::subscribe(self, &filters)
-            .await
-            .map_err(|error| Broken::Closed(error.to_string()))
+        let filters: Vec<_> = filters.iter().map(|filter| (filter.as_str(), QoS::AtLeastOnce)).collect();
+        Self::subscribe(self, &filters).await.map_err(|error| Broken::Closed(error.to_string()))
     }
 
     async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), Broken> {
-        Self::publish(self, topic, payload, QoS::AtLeastOnce)
-            .await
-            .map_err(|error| match error {
-                link::PublishError::Refused(reason) => Broken::Refused(reason),
-                other => Broken::Closed(other.to_string()),
-            })
+        Self::publish(self, topic, payload, QoS::AtLeastOnce).await.map_err(|error| match error {
+            link::PublishError::Refused(reason) => Broken::Refused(reason),
+            other => Broken::Closed(other.to_string()),
+        })
     }
 }
 
 impl Answers for Messages {
     async fn next(&mut self) -> Option<Message> {
         let publish = self.recv().await?;
-        Some(Message {
-            topic: publish.topic.to_string(),
-            payload: publish.payload,
-        })
+        Some(Message { topic: publish.topic.to_string(), payload: publish.payload })
     }
 }
 
@@ -88,12 +78,10 @@ impl Requests for LiveHandle {
     }
 
     async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), Broken> {
-        Self::publish(self, topic, payload)
-            .await
-            .map_err(|error| match error {
-                crate::live::PublishError::Refused(reason) => Broken::Refused(reason),
-                other => Broken::Closed(other.to_string()),
-            })
+        Self::publish(self, topic, payload).await.map_err(|error| match error {
+            crate::live::PublishError::Refused(reason) => Broken::Refused(reason),
+            other => Broken::Closed(other.to_string()),
+        })
     }
 }
 

@@ -91,9 +91,7 @@ fn load(args: &ConfigArgs) -> anyhow::Result<AgentConfig> {
 fn start_log(args: &LogArgs) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&args.log_level)
         .map_err(|error| anyhow::Error::new(BadFilter(error.to_string())))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Json => log.json().init(),
         LogFormat::Text => log.with_ansi(colours()).init(),

@@ -130,12 +130,7 @@ impl AgentConfig {
     ) -> Self {
         Self {
             serial,
-            endpoint: Endpoint {
-                host: host.into(),
-                port: MQTT_PORT,
-                alpn: None,
-                server_name: None,
-            },
+            endpoint: Endpoint { host: host.into(), port: MQTT_PORT, alpn: None, server_name: None },
             roots,
             state_dir: state_dir.into(),
             topic_root: TopicRoot::default(),
@@ -163,11 +158,7 @@ impl AgentConfig {
 
     /// The client id of the live session.
     pub fn live_client_id(&self) -> ClientId {
-        if self.session.live {
-            ClientId::live(&self.thing())
-        } else {
-            ClientId::agent(&self.thing())
-        }
+        if self.session.live { ClientId::live(&self.thing()) } else { ClientId::agent(&self.thing()) }
     }
 
     /// The settings of the rotation machine.
@@ -188,12 +179,7 @@ impl AgentConfig {
 impl ClaimConfig {
     /// A claim with the usual client id prefix.
     pub fn new(certificate: PathBuf, key: PathBuf, template: TemplateName) -> Self {
-        Self {
-            certificate,
-            key,
-            template,
-            client_id_prefix: CLAIM_PREFIX.to_owned(),
-        }
+        Self { certificate, key, template, client_id_prefix: CLAIM_PREFIX.to_owned() }
     }
 
     /// The client id of the claim connection.

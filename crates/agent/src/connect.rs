@@ -65,13 +65,10 @@ impl Connector {
             keep_alive: self.keep_alive,
             ..ConnectOptions::new(client.as_str())
         };
-        tokio::time::timeout(
-            self.limit,
-            Client::start(stream, options, SessionConfig::default()),
-        )
-        .await
-        .unwrap_or(Err(ConnectError::Timeout))
-        .map_err(|error| judge(&error))
+        tokio::time::timeout(self.limit, Client::start(stream, options, SessionConfig::default()))
+            .await
+            .unwrap_or(Err(ConnectError::Timeout))
+            .map_err(|error| judge(&error))
     }
 }
 
@@ -113,12 +110,7 @@ mod tests {
     use crate::tls::{Endpoint, Roots};
 
     async fn failure(port: u16, root: std::path::PathBuf) -> (Tier, FailureKind) {
-        let endpoint = Endpoint {
-            host: "localhost".into(),
-            port,
-            alpn: None,
-            server_name: None,
-        };
+        let endpoint = Endpoint { host: "localhost".into(), port, alpn: None, server_name: None };
         let limit = Duration::from_secs(5);
         let roots = Arc::new(Roots::new(vec![root]));
         let connector = Connector {

@@ -108,10 +108,8 @@ impl Driver {
 
     fn until_deadline(&self) -> Duration {
         let deadline = self.machine.next_deadline();
-        deadline.map_or(LONGEST_SLEEP, |at| {
-            at.since(self.machine.now().max(self.clock.now()))
-                .min(LONGEST_SLEEP)
-        })
+        deadline
+            .map_or(LONGEST_SLEEP, |at| at.since(self.machine.now().max(self.clock.now())).min(LONGEST_SLEEP))
     }
 
     fn on_live(&mut self, event: LiveEvent, running: &mut Option<Running>) {
@@ -131,11 +129,7 @@ impl Driver {
 
     /// The answer to a request that runs is its outcome; any other comes by itself.
     fn on_answer(&mut self, answer: ControllerAnswer, running: &mut Option<Running>) {
-        if let Some(Running {
-            action: Action::RequestRetire { id },
-            ..
-        }) = running
-        {
+        if let Some(Running { action: Action::RequestRetire { id }, .. }) = running {
             if *id != answer.id {
                 tracing::debug!(id = answer.id, "passed over an answer to another request");
                 return;
@@ -143,9 +137,7 @@ impl Driver {
             *running = None;
         }
         if answer.status == RetireStatus::Pending {
-            self.emit(AgentEvent::RetirePending {
-                id: answer.id.clone(),
-            });
+            self.emit(AgentEvent::RetirePending { id: answer.id.clone() });
         }
         self.handle(Event::RetireAnswered(answer));
     }
@@ -153,12 +145,7 @@ impl Driver {
     /// Tells what has happened since the last time.
     fn tell(&mut self) {
         while let Some(notice) = self.machine.poll_notice() {
-            if let Notice::Committed {
-                reason: Reason::Provision,
-                certificate,
-                ..
-            } = notice
-            {
+            if let Notice::Committed { reason: Reason::Provision, certificate, .. } = notice {
                 self.emit(AgentEvent::Provisioned { certificate });
             }
             self.emit(notice.into());

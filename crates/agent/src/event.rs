@@ -110,15 +110,7 @@ impl From<Notice> for AgentEvent {
             Notice::Started { id, reason } => Self::RotationStarted { id, reason },
             Notice::CertificateStored { id, certificate } => Self::Issued { id, certificate },
             Notice::Verified { id, certificate } => Self::Verified { id, certificate },
-            Notice::Committed {
-                id,
-                reason,
-                certificate,
-            } => Self::Committed {
-                id,
-                reason,
-                certificate,
-            },
+            Notice::Committed { id, reason, certificate } => Self::Committed { id, reason, certificate },
             Notice::WentLive { slot } => Self::WentLive { slot },
             Notice::Abandoned { id, why } => Self::RolledBack { id, why },
             Notice::Retired { id, certificates } => Self::Retired { id, certificates },

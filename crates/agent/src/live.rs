@@ -94,23 +94,11 @@ pub(crate) struct LiveSettings {
 
 /// What the task is asked.
 enum LiveCommand {
-    Publish {
-        topic: String,
-        payload: Bytes,
-        reply: oneshot::Sender<Result<(), PublishError>>,
-    },
-    Subscribe {
-        filters: Vec<String>,
-        reply: oneshot::Sender<Vec<ReasonCode>>,
-    },
-    Listen {
-        topics: Vec<String>,
-        to: mpsc::Sender<Message>,
-    },
+    Publish { topic: String, payload: Bytes, reply: oneshot::Sender<Result<(), PublishError>> },
+    Subscribe { filters: Vec<String>, reply: oneshot::Sender<Vec<ReasonCode>> },
+    Listen { topics: Vec<String>, to: mpsc::Sender<Message> },
     Switch(Switch),
-    Stop {
-        reply: oneshot::Sender<()>,
-    },
+    Stop { reply: oneshot::Sender<()> },
 }
 
 /// A move to another identity.
@@ -129,20 +117,14 @@ impl LiveHandle {
     /// Publishes at QoS 1 and returns after the PUBACK, however many connections that takes.
     pub(crate) async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), PublishError> {
         let topic = topic.to_owned();
-        let command = |reply| LiveCommand::Publish {
-            topic,
-            payload,
-            reply,
-        };
+        let command = |reply| LiveCommand::Publish { topic, payload, reply };
         self.ask(command).await.unwrap_or(Err(PublishError::Stopped))
     }
 
     /// Subscribes at QoS 1.
     pub(crate) async fn subscribe(&self, filters: Vec<String>) -> Result<Vec<ReasonCode>, Broken> {
         let command = |reply| LiveCommand::Subscribe { filters, reply };
-        self.ask(command)
-            .await
-            .ok_or_else(|| Broken::Closed("the session has stopped".into()))
+        self.ask(command).await.ok_or_else(|| Broken::Closed("the session has stopped".into()))
     }
 
     /// The messages on these topics from now on, until the receiver is dropped.

@@ -16,10 +16,7 @@ pub(crate) struct Pacer {
 
 impl Pacer {
     pub(crate) fn new(spacing: Duration) -> Self {
-        Self {
-            spacing,
-            last: Arc::default(),
-        }
+        Self { spacing, last: Arc::default() }
     }
 
     /// Waits until `client` may send a CONNECT; does not yet count one.

@@ -80,9 +80,7 @@ pub(crate) async fn certificate_for_csr(
     public_key: &[u8],
     limit: Duration,
 ) -> Result<CertificateIssued, Unserved> {
-    let request = CreateFromCsrRequest {
-        certificate_signing_request: csr,
-    };
+    let request = CreateFromCsrRequest { certificate_signing_request: csr };
     let is_ours = |issued: &CertificateIssued| {
         CertificateFacts::from_pem(&issued.certificate_pem).is_ok_and(|facts| facts.public_key == public_key)
     };
@@ -138,10 +136,7 @@ async fn ask<T: DeserializeOwned>(
 ) -> Result<T, Unserved> {
     let exchange = exchange(requests, answers, operation, payload, is_ours);
     tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| {
-        Err(Unserved::NoAnswer(format!(
-            "no answer to {} within {limit:?}",
-            operation.request
-        )))
+        Err(Unserved::NoAnswer(format!("no answer to {} within {limit:?}", operation.request)))
     })
 }
 

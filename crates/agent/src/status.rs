@@ -62,9 +62,6 @@ impl Address {
         }
         let dir = File::open(state_dir)?;
         let path = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(SOCKET);
-        Ok(Self {
-            path,
-            _dir: Some(dir),
-        })
+        Ok(Self { path, _dir: Some(dir) })
     }
 }

@@ -65,12 +65,7 @@ impl Store {
         root: impl Into<PathBuf>,
         serial: SerialNumber,
     ) -> Result<Self, StoreFault> {
-        let store = Self {
-            fs,
-            keys,
-            root: root.into(),
-            serial,
-        };
+        let store = Self { fs, keys, root: root.into(), serial };
         atomic::ensure_dir(&*store.fs, &store.root, SLOTS)?;
         store.remove_leftovers()?;
         Ok(store)

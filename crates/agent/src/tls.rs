@@ -80,16 +80,11 @@ fn client_config(
 
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: std::sync::OnceLock<Arc<CryptoProvider>> = std::sync::OnceLock::new();
-    PROVIDER
-        .get_or_init(|| Arc::new(aws_lc_rs::default_provider()))
-        .clone()
+    PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider())).clone()
 }
 
 impl From<&SlotIdentity> for ClientIdentity {
     fn from(slot: &SlotIdentity) -> Self {
-        Self {
-            key: slot.key.clone(),
-            chain: slot.chain.clone(),
-        }
+        Self { key: slot.key.clone(), chain: slot.chain.clone() }
     }
 }

@@ -37,12 +37,7 @@ const CLAIM: &str = "[claim]\ncertificate = \"claim.pem\"\nkey = \"claim.key\"\n
 const ROOT: &str = include_str!("root.pem");
 
 fn run(arguments: &[&str], config: &Path) -> Output {
-    agent()
-        .args(arguments)
-        .arg("--config")
-        .arg(config)
-        .output()
-        .unwrap()
+    agent().args(arguments).arg("--config").arg(config).output().unwrap()
 }
 
 fn stderr(output: &Output) -> String {
@@ -56,10 +51,7 @@ fn a_configuration_that_does_not_fit_is_exit_code_2_and_names_line_and_key() {
     let output = run(&["run"], &path);
     assert_eq!(output.status.code(), Some(2));
     let told = stderr(&output);
-    assert!(
-        told.contains("agent.toml") && told.contains("line 11") && told.contains("agee"),
-        "{told}"
-    );
+    assert!(told.contains("agent.toml") && told.contains("line 11") && told.contains("agee"), "{told}");
 }
 
 #[test]
@@ -102,18 +94,8 @@ fn a_running_agent_can_be_asked_and_ends_cleanly_on_a_signal() {
     let told: serde_json::Value = serde_json::from_slice(&run(&["status"], &path).stdout).unwrap();
     assert_eq!(told["agent"], "running");
     assert_eq!(told["status"]["thing"], "dev-1");
-    assert_eq!(
-        run(&["run"], &path).status.code(),
-        Some(4),
-        "a second agent is refused"
-    );
+    assert_eq!(run(&["run"], &path).status.code(), Some(4), "a second agent is refused");
     let pid = running.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert_eq!(running.wait().unwrap().code(), Some(0));
 }

@@ -15,13 +15,7 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     /// How much to log, to standard error.
-    #[arg(
-        long,
-        global = true,
-        value_name = "LEVEL",
-        default_value = "warn",
-        env = "FLEETKEY_LOG"
-    )]
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "warn", env = "FLEETKEY_LOG")]
     pub(crate) log_level: String,
     /// How to log.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
@@ -53,12 +47,7 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DataArgs {
     /// Directory for everything that must outlive the process.
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "fleetkey-data",
-        env = "FLEETKEY_DATA_DIR"
-    )]
+    #[arg(long, value_name = "DIR", default_value = "fleetkey-data", env = "FLEETKEY_DATA_DIR")]
     pub(crate) data_dir: PathBuf,
 }
 
@@ -213,11 +202,7 @@ pub(crate) enum DeviceCommand {
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed =
         humantime::parse_duration(text).map_err(|error| format!("{error}; for example 10s, 5m, 30days"))?;
-    if parsed.is_zero() {
-        Err("a duration is more than zero".into())
-    } else {
-        Ok(parsed)
-    }
+    if parsed.is_zero() { Err("a duration is more than zero".into()) } else { Ok(parsed) }
 }
 
 #[cfg(test)]
@@ -233,10 +218,7 @@ mod tests {
     #[test]
     fn a_serial_that_could_leave_its_directory_is_refused_with_the_reason() {
         let error = Cli::try_parse_from(["fleetkey", "device", "status", "--serial", "../x"]).unwrap_err();
-        assert!(
-            error.to_string().contains("serial number contains '.'"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("serial number contains '.'"), "{error}");
         let long = "s".repeat(122);
         let error = Cli::try_parse_from(["fleetkey", "device", "status", "--serial", &long]).unwrap_err();
         assert!(error.to_string().contains("122 bytes"), "{error}");

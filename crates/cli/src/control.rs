@@ -41,10 +41,7 @@ impl ControlPlane for LocalControl {
     }
 
     async fn policy(&self, name: &PolicyName) -> Result<String, ApiError> {
-        self.0
-            .describe_policy(name)
-            .map(|record| record.text)
-            .map_err(api_error)
+        self.0.describe_policy(name).map(|record| record.text).map_err(api_error)
     }
 
     async fn replace_policy(&self, name: &PolicyName, document: &str) -> Done {
@@ -71,40 +68,22 @@ impl ControlPlane for LocalControl {
 
     async fn create_template(&self, template: &TemplateSpec) -> Done {
         let hook = builtin(template.hook.as_ref())?;
-        let TemplateSpec {
-            name, body, enabled, ..
-        } = template;
-        self.0
-            .create_template(name, body, *enabled, hook)
-            .await
-            .map_err(api_error)
+        let TemplateSpec { name, body, enabled, .. } = template;
+        self.0.create_template(name, body, *enabled, hook).await.map_err(api_error)
     }
 
     async fn replace_template(&self, template: &TemplateSpec) -> Done {
-        let TemplateSpec {
-            name, body, enabled, ..
-        } = template;
+        let TemplateSpec { name, body, enabled, .. } = template;
         let hook = builtin(template.hook.as_ref())?;
-        self.0
-            .replace_template(name, body, *enabled, hook)
-            .await
-            .map_err(api_error)
+        self.0.replace_template(name, body, *enabled, hook).await.map_err(api_error)
     }
 
     async fn create_keys_and_certificate(&self, set_active: bool) -> Result<CreatedCertificate, ApiError> {
-        let minted = self
-            .0
-            .create_keys_and_certificate(set_active)
-            .await
-            .map_err(api_error)?;
+        let minted = self.0.create_keys_and_certificate(set_active).await.map_err(api_error)?;
         let Some(private_key) = minted.private_key else {
             return Err(ApiError::Other("the certificate came without its key".into()));
         };
-        Ok(CreatedCertificate {
-            id: minted.facts.id,
-            pem: minted.pem,
-            private_key,
-        })
+        Ok(CreatedCertificate { id: minted.facts.id, pem: minted.pem, private_key })
     }
 
     async fn attach_policy(&self, policy: &PolicyName, certificate: &CertificateId) -> Done {
@@ -124,10 +103,7 @@ impl ControlPlane for LocalControl {
         &self,
         certificate: &CertificateId,
     ) -> Result<CertificateSummary, ApiError> {
-        self.0
-            .describe_certificate(certificate)
-            .map(|record| summary(&record))
-            .map_err(api_error)
+        self.0.describe_certificate(certificate).map(|record| summary(&record)).map_err(api_error)
     }
 
     async fn thing_certificates(&self, thing: &ThingName) -> Result<Vec<CertificateSummary>, ApiError> {
@@ -136,33 +112,20 @@ impl ControlPlane for LocalControl {
     }
 
     async fn update_certificate(&self, certificate: &CertificateId, status: CertificateStatus) -> Done {
-        self.0
-            .update_certificate(certificate, status)
-            .await
-            .map_err(api_error)
+        self.0.update_certificate(certificate, status).await.map_err(api_error)
     }
 
     async fn detach_thing_principal(&self, thing: &ThingName, certificate: &CertificateId) -> Done {
-        self.0
-            .detach_thing_principal(thing, certificate)
-            .await
-            .map_err(api_error)
+        self.0.detach_thing_principal(thing, certificate).await.map_err(api_error)
     }
 
     async fn delete_certificate(&self, certificate: &CertificateId) -> Done {
-        self.0
-            .delete_certificate(certificate, false)
-            .await
-            .map_err(api_error)
+        self.0.delete_certificate(certificate, false).await.map_err(api_error)
     }
 }
 
 fn summary(record: &CertificateRecord) -> CertificateSummary {
-    CertificateSummary {
-        id: record.id,
-        status: record.status,
-        created_at: record.created_at,
-    }
+    CertificateSummary { id: record.id, status: record.status, created_at: record.created_at }
 }
 
 /// The account's refusal by AWS's name for it.
@@ -183,20 +146,20 @@ fn builtin(hook: Option<&Hook>) -> Result<Option<BuiltinHook>, ApiError> {
     match hook {
         None => Ok(None),
         Some(Hook::OwnThing) => Ok(Some(BuiltinHook::OwnThing)),
-        Some(Hook::Serials { allow }) => Ok(Some(BuiltinHook::Serials {
-            allow: allow.iter().cloned().map(SerialPattern).collect(),
-        })),
-        Some(Hook::Function { arn }) => Err(ApiError::Other(format!(
-            "the local IoT Core runs no Lambda functions yet ({arn})"
-        ))),
+        Some(Hook::Serials { allow }) => {
+            Ok(Some(BuiltinHook::Serials { allow: allow.iter().cloned().map(SerialPattern).collect() }))
+        }
+        Some(Hook::Function { arn }) => {
+            Err(ApiError::Other(format!("the local IoT Core runs no Lambda functions yet ({arn})")))
+        }
     }
 }
 
 fn hook_of(hook: BuiltinHook) -> Hook {
     match hook {
         BuiltinHook::OwnThing => Hook::OwnThing,
-        BuiltinHook::Serials { allow } => Hook::Serials {
-            allow: allow.into_iter().map(|pattern| pattern.0).collect(),
-        },
+        BuiltinHook::Serials { allow } => {
+            Hook::Serials { allow: allow.into_iter().map(|pattern| pattern.0).collect() }
+        }
     }
 }

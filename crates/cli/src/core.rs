@@ -31,9 +31,7 @@ pub(crate) async fn start(data: &DataDir, listen: &ListenArgs, limits: Limits) -
         limits,
         ..Config::new(data.iotcore())
     };
-    server::start(config, listeners, Arc::new(SystemClock))
-        .await
-        .context("the local IoT Core does not start")
+    server::start(config, listeners, Arc::new(SystemClock)).await.context("the local IoT Core does not start")
 }
 
 /// The limits that the flags leave.

@@ -84,16 +84,11 @@ impl DataDir {
     /// See [`DataDirError`].
     pub(crate) fn open(root: &Path) -> Result<Self, DataDirError> {
         make_private_dir(root)?;
-        let dir = Self {
-            root: root.canonicalize().map_err(unusable(root))?,
-        };
+        let dir = Self { root: root.canonicalize().map_err(unusable(root))? };
         match dir.version()? {
             None => dir.write_version()?,
             Some(found) if found > VERSION => {
-                return Err(DataDirError::Newer {
-                    path: dir.root,
-                    found,
-                });
+                return Err(DataDirError::Newer { path: dir.root, found });
             }
             // Version 1 is the first: an upgrade from N to N + 1 is a function here, run in order.
             Some(_) => {}
@@ -116,9 +111,7 @@ impl DataDir {
             .map_err(unusable(&path))?;
         match file.try_lock() {
             Ok(()) => Ok(DataLock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse {
-                path: self.root.clone(),
-            }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path: self.root.clone() }),
             Err(TryLockError::Error(source)) => Err(unusable(&path)(source)),
         }
     }
@@ -145,16 +138,12 @@ impl DataDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(unusable(&path)(source)),
         };
-        let number = text
-            .trim()
-            .strip_prefix(VERSION_PREFIX)
-            .and_then(|number| number.parse().ok());
+        let number = text.trim().strip_prefix(VERSION_PREFIX).and_then(|number| number.parse().ok());
         match number {
             Some(number) => Ok(Some(number)),
-            None => Err(DataDirError::Foreign {
-                path: self.root.clone(),
-                found: text.chars().take(40).collect(),
-            }),
+            None => {
+                Err(DataDirError::Foreign { path: self.root.clone(), found: text.chars().take(40).collect() })
+            }
         }
     }
 
@@ -173,19 +162,12 @@ impl DataDir {
 
 /// Makes a directory and its parents, readable by its owner alone.
 pub(crate) fn make_private_dir(path: &Path) -> Result<(), DataDirError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(unusable(path))
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable(path))
 }
 
 fn unusable(path: &Path) -> impl Fn(io::Error) -> DataDirError + use<> {
     let path = path.to_path_buf();
-    move |source| DataDirError::Unusable {
-        path: path.clone(),
-        source,
-    }
+    move |source| DataDirError::Unusable { path: path.clone(), source }
 }
 
 #[cfg(test)]
@@ -214,10 +196,7 @@ mod tests {
     fn something_elses_directory_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("VERSION"), "9.6\n").unwrap();
-        assert!(matches!(
-            DataDir::open(dir.path()),
-            Err(DataDirError::Foreign { .. })
-        ));
+        assert!(matches!(DataDir::open(dir.path()), Err(DataDirError::Foreign { .. })));
     }
 
     #[test]

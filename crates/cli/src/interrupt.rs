@@ -13,10 +13,7 @@ pub(crate) struct Interrupt {
 impl Interrupt {
     pub(crate) fn new() -> Result<Self> {
         let watch = |kind| signal(kind).context("signals cannot be watched");
-        Ok(Self {
-            interrupt: watch(SignalKind::interrupt())?,
-            terminate: watch(SignalKind::terminate())?,
-        })
+        Ok(Self { interrupt: watch(SignalKind::interrupt())?, terminate: watch(SignalKind::terminate())? })
     }
 
     /// Returns when the process is asked to stop. Cancel-safe.

@@ -16,11 +16,7 @@ pub(crate) enum Audience {
 impl Audience {
     /// A program if it was asked for or nobody watches.
     pub(crate) fn of(json: bool) -> Self {
-        if json || !io::stdout().is_terminal() {
-            Self::Program
-        } else {
-            Self::Person
-        }
+        if json || !io::stdout().is_terminal() { Self::Program } else { Self::Person }
     }
 }
 

@@ -36,21 +36,14 @@ impl Retirement {
         let directory = data.operator().join("retirements");
         let (journal, records) =
             Journal::open(&directory).context("the controller's journal cannot be used")?;
-        let config = Config {
-            soak: SOAK,
-            grace,
-            look_again: Duration::from_millis(100),
-            ..Config::default()
-        };
+        let config =
+            Config { soak: SOAK, grace, look_again: Duration::from_millis(100), ..Config::default() };
         let clock = Arc::new(|| SystemClock.now());
         let engine = Engine::new(Ledger::new(config, records), journal, Arc::new(control), clock);
         let connection = Connection::new(fleet.names.controller_client.clone());
         let mut controller = Controller::start(engine, Line { dialer, identity }, connection);
         let ready = tokio::time::timeout(READY, controller.ready()).await;
-        ensure!(
-            matches!(ready, Ok(true)),
-            "the controller cannot connect to the local IoT Core"
-        );
+        ensure!(matches!(ready, Ok(true)), "the controller cannot connect to the local IoT Core");
         Ok(Self { controller })
     }
 

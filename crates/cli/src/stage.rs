@@ -43,36 +43,21 @@ impl Stage {
     /// When a resource cannot be made, or the controller's identity cannot be read.
     pub(crate) async fn set_up(core: &Handle, data: &DataDir, grace: Duration) -> Result<Self> {
         let scope = core.account().scope().clone();
-        let fleet = Fleet {
-            scope,
-            root: TopicRoot::default(),
-            names: Names::new("")?,
-        };
+        let fleet = Fleet { scope, root: TopicRoot::default(), names: Names::new("")? };
         let settings = Settings {
             fleet: fleet.clone(),
-            claim_hook: Some(Hook::Serials {
-                allow: vec!["*".to_owned()],
-            }),
+            claim_hook: Some(Hook::Serials { allow: vec!["*".to_owned()] }),
             rotation_hook: Some(Hook::OwnThing),
             directory: data.operator(),
         };
         let control = LocalControl(core.account().clone());
-        let report = setup(&control, &settings)
-            .await
-            .context("the account cannot be set up")?;
+        let report = setup(&control, &settings).await.context("the account cannot be set up")?;
         let file = FleetFile::of(core, &fleet, &report);
         file.write(&data.operator())?;
         let dialer = dialer(&file);
         let identity = identity(&file.controller)?;
         let retirement = Retirement::start(control, dialer.clone(), identity, &fleet, data, grace).await?;
-        Ok(Self {
-            fleet,
-            file,
-            report,
-            dialer,
-            grace,
-            retirement,
-        })
+        Ok(Self { fleet, file, report, dialer, grace, retirement })
     }
 
     /// What set-up found and did.
@@ -134,12 +119,8 @@ impl Stage {
 
 /// Connections to the broker that `file` names.
 pub(crate) fn dialer(file: &FleetFile) -> Dialer {
-    let endpoint = Endpoint {
-        host: file.endpoint.clone(),
-        port: file.mqtt_port,
-        alpn: None,
-        server_name: None,
-    };
+    let endpoint =
+        Endpoint { host: file.endpoint.clone(), port: file.mqtt_port, alpn: None, server_name: None };
     let roots = Arc::new(Roots::new(vec![file.root_ca.clone()]));
     Dialer::new(endpoint, roots, Arc::new(SystemClock), CONNECT)
 }

@@ -41,11 +41,7 @@ struct Core {
 impl Core {
     fn start(data: &Path) -> Self {
         let (process, ready) = process::local(data);
-        Self {
-            process,
-            data: data.to_str().unwrap().to_owned(),
-            ready,
-        }
+        Self { process, data: data.to_str().unwrap().to_owned(), ready }
     }
 
     fn kill(&mut self) {
@@ -87,11 +83,8 @@ impl Core {
         );
         config.endpoint.port = u16::try_from(fleet["mqtt_port"].as_u64().unwrap()).unwrap();
         let claim = &fleet["claim"];
-        config.claim = Some(ClaimConfig::new(
-            path(&claim["certificate"]),
-            path(&claim["key"]),
-            template("claim"),
-        ));
+        config.claim =
+            Some(ClaimConfig::new(path(&claim["certificate"]), path(&claim["key"]), template("claim")));
         config.rotation.backoff.base = Duration::from_millis(100);
         config.rotation.backoff.step_cap = Duration::from_secs(1);
         config.rotation.soak = Duration::from_millis(500);
@@ -113,10 +106,7 @@ impl Core {
             server_name: None,
         };
         let roots = Arc::new(Roots::new(vec![path(&fleet["root_ca"])]));
-        (
-            Dialer::new(endpoint, roots, Arc::new(SystemClock), Duration::from_secs(10)),
-            identity,
-        )
+        (Dialer::new(endpoint, roots, Arc::new(SystemClock), Duration::from_secs(10)), identity)
     }
 }
 
@@ -184,10 +174,7 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
             look.tick().await;
         }
     };
-    assert!(
-        tokio::time::timeout(PATIENCE, met).await.is_ok(),
-        "waited in vain until {what}"
-    );
+    assert!(tokio::time::timeout(PATIENCE, met).await.is_ok(), "waited in vain until {what}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,10 +183,7 @@ async fn killed_under_load_it_keeps_registry_sessions_and_every_acknowledged_mes
     let mut core = Core::start(dir.path());
     let (dialer, identity) = core.dialer();
     let (client, messages) = attach(&dialer, &identity).await;
-    let granted = client
-        .subscribe(&[("device/+/telemetry", QoS::AtLeastOnce)])
-        .await
-        .unwrap();
+    let granted = client.subscribe(&[("device/+/telemetry", QoS::AtLeastOnce)]).await.unwrap();
     assert!(!granted[0].is_error());
     let seen = Arc::new(Mutex::new(Seen::new()));
     let collector = tokio::spawn(collect(dialer, identity, (client, messages), seen.clone()));
@@ -208,11 +192,7 @@ async fn killed_under_load_it_keeps_registry_sessions_and_every_acknowledged_mes
     let mut agents = Vec::new();
     let mut loads = Vec::new();
     for number in 0..DEVICES {
-        let agent = Arc::new(
-            Agent::start(core.device(number), Arc::new(SystemClock))
-                .await
-                .unwrap(),
-        );
+        let agent = Arc::new(Agent::start(core.device(number), Arc::new(SystemClock)).await.unwrap());
         agent.until(|status| status.connected).await.unwrap();
         loads.push(tokio::spawn(load(agent.clone(), number, stop.clone())));
         agents.push(agent);
@@ -235,14 +215,8 @@ async fn killed_under_load_it_keeps_registry_sessions_and_every_acknowledged_mes
     for load in loads {
         acknowledged.extend(load.await.unwrap());
     }
-    until("every acknowledged message arrives", || {
-        acknowledged.is_subset(&seen.lock().unwrap())
-    })
-    .await;
-    println!(
-        "{} messages acknowledged over {KILLS} kills, 0 lost",
-        acknowledged.len()
-    );
+    until("every acknowledged message arrives", || acknowledged.is_subset(&seen.lock().unwrap())).await;
+    println!("{} messages acknowledged over {KILLS} kills, 0 lost", acknowledged.len());
     rotate_once_more(&agents[0]).await;
     collector.abort();
     drop(core);
@@ -252,14 +226,9 @@ async fn killed_under_load_it_keeps_registry_sessions_and_every_acknowledged_mes
 async fn rotate_once_more(agent: &AgentHandle) {
     let settled =
         |status: &fleetkey_lifecycle::Status| status.previous.is_none() && status.candidate.is_none();
-    tokio::time::timeout(PATIENCE, agent.until(settled))
-        .await
-        .expect("what was under way ends")
-        .unwrap();
+    tokio::time::timeout(PATIENCE, agent.until(settled)).await.expect("what was under way ends").unwrap();
     let mut events = agent.events();
     agent.rotate().await;
     let retired = async { while !matches!(events.recv().await.unwrap(), AgentEvent::Retired { .. }) {} };
-    tokio::time::timeout(PATIENCE, retired)
-        .await
-        .expect("the rotation is retired");
+    tokio::time::timeout(PATIENCE, retired).await.expect("the rotation is retired");
 }

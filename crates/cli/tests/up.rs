@@ -18,16 +18,7 @@ use serde_json::Value;
 const LONGEST_GAP_ALLOWED_MS: u64 = 250;
 
 fn up(data: &str, rest: &[&str]) -> Process {
-    let mut arguments = vec![
-        "up",
-        "--json",
-        "--data-dir",
-        data,
-        "--mqtt-port",
-        "0",
-        "--alpn-port",
-        "0",
-    ];
+    let mut arguments = vec!["up", "--json", "--data-dir", data, "--mqtt-port", "0", "--alpn-port", "0"];
     arguments.extend(rest);
     Process::start(&arguments)
 }
@@ -35,10 +26,7 @@ fn up(data: &str, rest: &[&str]) -> Process {
 fn finish(process: Process) -> (Vec<Value>, Value) {
     let (status, lines, errors) = process.end();
     assert!(status.success(), "{}\n{errors}", lines.join("\n"));
-    let lines: Vec<Value> = lines
-        .iter()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let summary = lines.last().unwrap().clone();
     assert_eq!(summary["event"], "summary");
     (lines, summary)
@@ -53,24 +41,14 @@ fn count(lines: &[Value], event: &str) -> usize {
 fn a_fleet_of_twenty_rotates_for_a_minute_and_loses_nothing_and_is_there_again() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();
-    let (lines, summary) = finish(up(
-        data,
-        &["--devices", "20", "--rotate-every", "10s", "--for", "60s"],
-    ));
+    let (lines, summary) = finish(up(data, &["--devices", "20", "--rotate-every", "10s", "--for", "60s"]));
     let number = |key: &str| summary[key].as_u64().unwrap();
     assert_eq!(count(&lines, "provisioned"), 20);
     assert!(number("rotations") >= 100, "{summary}");
     assert_eq!((number("lost"), number("rolled_back")), (0, 0), "{summary}");
-    assert!(
-        number("sent") >= 20 * 10 * 60,
-        "a message at least every 100 ms a device: {summary}"
-    );
+    assert!(number("sent") >= 20 * 10 * 60, "a message at least every 100 ms a device: {summary}");
     assert_eq!(summary["certificates"]["ACTIVE"], 20, "{summary}");
-    assert_eq!(
-        summary["certificates"]["REVOKED"].as_u64().unwrap(),
-        number("rotations"),
-        "{summary}"
-    );
+    assert_eq!(summary["certificates"]["REVOKED"].as_u64().unwrap(), number("rotations"), "{summary}");
     let gap = number("longest_gap_ms");
     println!(
         "longest gap {gap} ms, {:.2} of the {LONGEST_GAP_ALLOWED_MS} ms allowed; messages every {} ms",
@@ -79,20 +57,10 @@ fn a_fleet_of_twenty_rotates_for_a_minute_and_loses_nothing_and_is_there_again()
     );
     assert!(gap <= LONGEST_GAP_ALLOWED_MS, "{summary}");
 
-    let (lines, summary) = finish(up(
-        data,
-        &["--devices", "20", "--rotate-every", "60s", "--for", "3s"],
-    ));
+    let (lines, summary) = finish(up(data, &["--devices", "20", "--rotate-every", "60s", "--for", "3s"]));
+    assert_eq!(count(&lines, "provisioned"), 0, "the same fleet: nobody needs a claim again");
     assert_eq!(
-        count(&lines, "provisioned"),
-        0,
-        "the same fleet: nobody needs a claim again"
-    );
-    assert_eq!(
-        (
-            summary["lost"].as_u64(),
-            summary["certificates"]["ACTIVE"].as_u64()
-        ),
+        (summary["lost"].as_u64(), summary["certificates"]["ACTIVE"].as_u64()),
         (Some(0), Some(20)),
         "{summary}"
     );
@@ -101,10 +69,7 @@ fn a_fleet_of_twenty_rotates_for_a_minute_and_loses_nothing_and_is_there_again()
 #[test]
 fn an_interrupt_ends_it_cleanly_with_a_summary() {
     let dir = tempfile::tempdir().unwrap();
-    let mut process = up(
-        dir.path().to_str().unwrap(),
-        &["--devices", "2", "--rotate-every", "2s"],
-    );
+    let mut process = up(dir.path().to_str().unwrap(), &["--devices", "2", "--rotate-every", "2s"]);
     process.event("rotated");
     process.signal("INT");
     let (_, summary) = finish(process);

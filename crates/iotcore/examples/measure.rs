@@ -58,18 +58,8 @@ async fn serve(publishers: usize, window: usize, seconds: usize, idle: usize) {
     let dir = std::env::temp_dir().join(format!("fleetkey-measure-{}", std::process::id()));
     let mut config = Config::new(&dir);
     // The window to the subscriber would be measured otherwise, not the broker.
-    config.limits = Limits {
-        in_flight_out: 10_000,
-        outbound_bytes: 256 << 20,
-        ..Limits::unthrottled()
-    };
-    let handle = start(
-        config,
-        Listeners::loopback().await.unwrap(),
-        Arc::new(SystemClock),
-    )
-    .await
-    .unwrap();
+    config.limits = Limits { in_flight_out: 10_000, outbound_bytes: 256 << 20, ..Limits::unthrottled() };
+    let handle = start(config, Listeners::loopback().await.unwrap(), Arc::new(SystemClock)).await.unwrap();
     credentials(&handle, &dir).await;
     let port = handle.ports().mqtt.to_string();
     let dir_text = dir.display().to_string();
@@ -79,23 +69,15 @@ async fn serve(publishers: usize, window: usize, seconds: usize, idle: usize) {
     println!("{line}");
     let grown = resident_kib().saturating_sub(before);
     let connected = handle.connections().len().max(1);
-    println!(
-        "{connected} idle connections: {:.1} KiB each",
-        grown as f64 / connected as f64
-    );
+    println!("{connected} idle connections: {:.1} KiB each", grown as f64 / connected as f64);
     child.kill().unwrap();
     child.wait().unwrap();
 
     let (publishers, window, seconds) = (publishers.to_string(), window.to_string(), seconds.to_string());
     let busy = processor_seconds();
     let (mut child, line) = spawn(["load", &dir_text, &port, &publishers, &window, &seconds]).await;
-    println!(
-        "{line}; {:.1} s of the server's processor time",
-        processor_seconds() - busy
-    );
-    tokio::task::spawn_blocking(move || child.wait().unwrap())
-        .await
-        .unwrap();
+    println!("{line}; {:.1} s of the server's processor time", processor_seconds() - busy);
+    tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
     handle.shutdown().await;
     std::fs::remove_dir_all(&dir).unwrap();
 }
@@ -130,28 +112,21 @@ async fn credentials(handle: &Handle, dir: &Path) {
 fn resident_kib() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS"));
-    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
-        .unwrap_or(0)
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
 }
 
 /// User and system time of this process, in the clock ticks of Linux (100 a second).
 fn processor_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: u32 = fields
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<u32>().ok())
-        .sum();
+    let ticks: u32 = fields.skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
     f64::from(ticks) / 100.0
 }
 
 fn connector(dir: &str) -> TlsConnector {
     let dir = PathBuf::from(dir);
     let mut roots = rustls::RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_file(dir.join("root.pem")).unwrap())
-        .unwrap();
+    roots.add(CertificateDer::from_pem_file(dir.join("root.pem")).unwrap()).unwrap();
     let certificate = CertificateDer::from_pem_file(dir.join("client.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_file(dir.join("client.key")).unwrap();
     let config = rustls::ClientConfig::builder()
@@ -172,13 +147,8 @@ impl Client {
         tcp.set_nodelay(true).unwrap();
         let server = ServerName::try_from("localhost").unwrap();
         let stream = tls.connect(server, tcp).await.unwrap();
-        let mut client = Self {
-            stream,
-            inbox: BytesMut::new(),
-        };
-        client
-            .send(&Packet::Connect(Box::new(Connect::new(Version::V311, name))))
-            .await;
+        let mut client = Self { stream, inbox: BytesMut::new() };
+        client.send(&Packet::Connect(Box::new(Connect::new(Version::V311, name)))).await;
         assert!(matches!(client.packet().await, Packet::ConnAck(_)));
         client
     }
@@ -207,10 +177,7 @@ async fn idle_clients(dir: &str, port: u16, count: usize) {
     for index in 0..count {
         clients.push(Client::connect(&tls, port, format!("idle-{index}")).await);
     }
-    println!(
-        "{:.0} connects a second, one after another",
-        count as f64 / start.elapsed().as_secs_f64()
-    );
+    println!("{:.0} connects a second, one after another", count as f64 / start.elapsed().as_secs_f64());
     std::future::pending::<()>().await;
 }
 
@@ -261,10 +228,7 @@ async fn publish(mut client: Client, index: usize, window: usize, end: Instant) 
         client.stream.write_all(&out).await.unwrap();
         client.stream.flush().await.unwrap();
         out.clear();
-        assert!(
-            client.stream.read_buf(&mut client.inbox).await.unwrap() > 0,
-            "closed"
-        );
+        assert!(client.stream.read_buf(&mut client.inbox).await.unwrap() > 0, "closed");
         while let Some(packet) = decode(&mut client.inbox, Version::V311, &Default::default()).unwrap() {
             assert!(matches!(packet, Packet::PubAck(_)));
             in_flight -= 1;
@@ -279,15 +243,9 @@ async fn receive(mut client: Client) -> u64 {
     let mut out = BytesMut::new();
     loop {
         while let Some(packet) = decode(&mut client.inbox, Version::V311, &Default::default()).unwrap() {
-            let Packet::Publish(publish) = packet else {
-                panic!("no message")
-            };
-            encode(
-                &Packet::PubAck(PubAck::new(publish.packet_id.unwrap())),
-                Version::V311,
-                &mut out,
-            )
-            .unwrap();
+            let Packet::Publish(publish) = packet else { panic!("no message") };
+            encode(&Packet::PubAck(PubAck::new(publish.packet_id.unwrap())), Version::V311, &mut out)
+                .unwrap();
             received += 1;
         }
         client.stream.write_all(&out).await.unwrap();

@@ -33,21 +33,14 @@ pub struct Account {
 
 impl std::fmt::Debug for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Account")
-            .field("scope", &self.scope)
-            .finish_non_exhaustive()
+        f.debug_struct("Account").field("scope", &self.scope).finish_non_exhaustive()
     }
 }
 
 impl Account {
     /// The account whose registry is `store` and whose certificates `devices` issues.
     pub fn new(store: Store, devices: Arc<DeviceAuthority>, clock: Arc<dyn Clock>, scope: Scope) -> Self {
-        Self {
-            store,
-            devices,
-            clock,
-            scope,
-        }
+        Self { store, devices, clock, scope }
     }
 
     /// Account number and region.

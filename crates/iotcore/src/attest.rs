@@ -30,13 +30,8 @@ pub(crate) fn attest(
             return None;
         }
     };
-    let attested = Attested {
-        request,
-        principal: *principal,
-        clientid: client.clone(),
-        thing: thing.clone(),
-        at,
-    };
+    let attested =
+        Attested { request, principal: *principal, clientid: client.clone(), thing: thing.clone(), at };
     let payload = serde_json::to_vec(&attested).ok()?;
     Some((FleetTopic::Attested(thing).to_string(), payload))
 }
@@ -48,13 +43,7 @@ mod tests {
     fn attested(topic: &str, payload: &str) -> Option<(String, Attested)> {
         let client = ClientId::new("real").unwrap();
         let principal = CertificateId::of_der(b"real");
-        let (topic, payload) = attest(
-            topic,
-            payload.as_bytes(),
-            &principal,
-            &client,
-            Timestamp::default(),
-        )?;
+        let (topic, payload) = attest(topic, payload.as_bytes(), &principal, &client, Timestamp::default())?;
         Some((topic, serde_json::from_slice(&payload).unwrap()))
     }
 

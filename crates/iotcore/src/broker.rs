@@ -96,11 +96,7 @@ impl Broker {
     /// A broker that goes on where `loaded` ends.
     pub(crate) fn new(parts: Parts, loaded: Loaded) -> Arc<Self> {
         let broker = Self {
-            authority: Authority {
-                store: parts.store,
-                scope: parts.scope,
-                switches: parts.switches,
-            },
+            authority: Authority { store: parts.store, scope: parts.scope, switches: parts.switches },
             clock: parts.clock,
             provisioning: parts.provisioning,
             faults: parts.faults,

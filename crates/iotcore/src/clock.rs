@@ -23,9 +23,7 @@ impl Clock for SystemClock {
         reason = "this is the crate's clock module: time enters here and is passed on as a value"
     )]
     fn now(&self) -> Timestamp {
-        let since_epoch = std::time::SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
     }
 }
@@ -39,9 +37,7 @@ pub struct ManualClock {
 impl ManualClock {
     /// A clock that stands at `start`.
     pub fn new(start: Timestamp) -> Self {
-        Self {
-            millis: AtomicU64::new(start.as_millis()),
-        }
+        Self { millis: AtomicU64::new(start.as_millis()) }
     }
 
     /// Puts the clock to `moment`, forwards or backwards.

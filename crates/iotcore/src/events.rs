@@ -116,16 +116,10 @@ impl Event<'_> {
                 ip_address: Some(ip),
                 ..body
             },
-            Self::Subscribed { topics } => Body {
-                event_type: "subscribed",
-                topics: Some(topics),
-                ..body
-            },
-            Self::Unsubscribed { topics } => Body {
-                event_type: "unsubscribed",
-                topics: Some(topics),
-                ..body
-            },
+            Self::Subscribed { topics } => Body { event_type: "subscribed", topics: Some(topics), ..body },
+            Self::Unsubscribed { topics } => {
+                Body { event_type: "unsubscribed", topics: Some(topics), ..body }
+            }
         }
     }
 }
@@ -168,10 +162,7 @@ mod tests {
 
     #[test]
     fn a_disconnect_is_spelled_as_aws_spells_it() {
-        let event = Event::Disconnected {
-            reason: DisconnectReason::DuplicateClientId,
-            version: 3,
-        };
+        let event = Event::Disconnected { reason: DisconnectReason::DuplicateClientId, version: 3 };
         let (topic, body) = rendered("a", event).unwrap();
         assert_eq!(topic, "$aws/events/presence/disconnected/a");
         assert_eq!(
@@ -184,9 +175,7 @@ mod tests {
 
     #[test]
     fn a_client_id_with_a_wildcard_has_no_events() {
-        let event = Event::ConnectFailed {
-            ip: IpAddr::from([127, 0, 0, 1]),
-        };
+        let event = Event::ConnectFailed { ip: IpAddr::from([127, 0, 0, 1]) };
         assert!(rendered("a/+", event).is_none());
         let (topic, body) = rendered("a", event).unwrap();
         assert_eq!(topic, "$aws/events/presence/connect_failed/a");

@@ -64,12 +64,7 @@ impl Faults {
     /// Puts a rule in force.
     pub fn add(&self, rule: Rule) -> FaultId {
         let id = FaultId(self.inner.next.fetch_add(1, Ordering::Relaxed));
-        let entry = Entry {
-            rule,
-            seen: 0,
-            rate: None,
-            gate: watch::Sender::new(Gate::default()),
-        };
+        let entry = Entry { rule, seen: 0, rate: None, gate: watch::Sender::new(Gate::default()) };
         let mut rules = self.rules();
         rules.insert(id, entry);
         self.inner.active.store(true, Ordering::Release);
@@ -188,11 +183,7 @@ mod tests {
     use std::time::Duration;
 
     fn call(client: &ClientId) -> Call<'_> {
-        Call {
-            kind: CallKind::RegisterThing,
-            client,
-            thing: None,
-        }
+        Call { kind: CallKind::RegisterThing, client, thing: None }
     }
 
     #[tokio::test]
@@ -221,11 +212,7 @@ mod tests {
         let client = ClientId::new("a").unwrap();
         let filter = TopicFilter::new("a/+").unwrap();
         faults.add(Rule::on(Operation::Publish(filter), Effect::DuplicateAnswer));
-        let publish = |topic| Call {
-            kind: CallKind::Publish(topic),
-            client: &client,
-            thing: None,
-        };
+        let publish = |topic| Call { kind: CallKind::Publish(topic), client: &client, thing: None };
         assert_eq!(faults.plan(&publish("a/b")).unwrap().answers, 2);
         assert!(faults.plan(&publish("b/b")).is_none());
     }

@@ -73,11 +73,7 @@ pub(crate) fn new_certificate(n: u8) -> NewCertificate {
 
 /// The `n`th certificate as if it had just been minted.
 pub(crate) fn minted(n: u8) -> Minted {
-    Minted {
-        pem: format!("pem {n}"),
-        facts: facts(n),
-        private_key: None,
-    }
+    Minted { pem: format!("pem {n}"), facts: facts(n), private_key: None }
 }
 
 /// One device CA for all tests: its RSA key takes long to make. Its directory is gone again at once.
@@ -85,9 +81,7 @@ pub(crate) fn devices() -> Arc<DeviceAuthority> {
     static DEVICES: OnceLock<Arc<DeviceAuthority>> = OnceLock::new();
     let open = || {
         let directory = tempfile::tempdir().unwrap();
-        Authorities::open(directory.path(), &CaConfig::default(), NOW)
-            .unwrap()
-            .devices
+        Authorities::open(directory.path(), &CaConfig::default(), NOW).unwrap().devices
     };
     DEVICES.get_or_init(open).clone()
 }

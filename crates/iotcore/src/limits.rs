@@ -82,11 +82,7 @@ impl Default for Limits {
 impl Limits {
     /// AWS's limits without those on rates, for load tests.
     pub fn unthrottled() -> Self {
-        Self {
-            publishes_per_second: None,
-            connects_per_second: None,
-            ..Self::default()
-        }
+        Self { publishes_per_second: None, connects_per_second: None, ..Self::default() }
     }
 
     /// The keep-alive that AWS makes of `asked` seconds.
@@ -178,14 +174,7 @@ mod tests {
     #[test]
     fn keep_alive_is_clamped_as_aws_does() {
         let limits = Limits::default();
-        for (asked, expected) in [
-            (0, 1200),
-            (1, 30),
-            (30, 30),
-            (60, 60),
-            (1201, 1200),
-            (u16::MAX, 1200),
-        ] {
+        for (asked, expected) in [(0, 1200), (1, 30), (30, 30), (60, 60), (1201, 1200), (u16::MAX, 1200)] {
             assert_eq!(limits.keep_alive(asked).as_secs(), expected, "{asked}");
         }
     }

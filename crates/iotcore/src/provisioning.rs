@@ -108,17 +108,10 @@ impl ProvisioningApi {
                 tracing::warn!(client = %caller.client_id, %topic, %refusal, "provisioning rejected");
             }
         }
-        let leg = if result.is_ok() {
-            Leg::Accepted
-        } else {
-            Leg::Rejected
-        };
+        let leg = if result.is_ok() { Leg::Accepted } else { Leg::Rejected };
         let output = result.unwrap_or_else(|refusal| Output::Rejected(refusal.rejection()));
         let (topic, format) = answer_topic(topic, leg);
-        Answer {
-            topic,
-            payload: payload::write(&output, format),
-        }
+        Answer { topic, payload: payload::write(&output, format) }
     }
 
     /// Deletes the certificates whose hour is over and that nobody registered. Call it from time to time;
@@ -229,10 +222,9 @@ fn answer_topic(topic: &ReservedTopic, leg: Leg) -> (ReservedTopic, Format) {
     match topic {
         ReservedTopic::CreateKeys(format, _) => (ReservedTopic::CreateKeys(*format, leg), *format),
         ReservedTopic::CreateFromCsr(format, _) => (ReservedTopic::CreateFromCsr(*format, leg), *format),
-        ReservedTopic::RegisterThing(template, format, _) => (
-            ReservedTopic::RegisterThing(template.clone(), *format, leg),
-            *format,
-        ),
+        ReservedTopic::RegisterThing(template, format, _) => {
+            (ReservedTopic::RegisterThing(template.clone(), *format, leg), *format)
+        }
         ReservedTopic::Presence(..) | ReservedTopic::Subscription(..) => (topic.clone(), Format::Json),
     }
 }

@@ -85,9 +85,7 @@ impl Registry {
         after: Option<&CertificateId>,
     ) -> impl Iterator<Item = &CertificateRecord> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let rest = self
-            .certificates
-            .range::<CertificateId, _>((start, Bound::Unbounded));
+        let rest = self.certificates.range::<CertificateId, _>((start, Bound::Unbounded));
         rest.map(|(_, record)| record.as_ref())
     }
 
@@ -181,11 +179,7 @@ impl Registry {
         thing: Option<&ThingName>,
     ) -> Vec<(PolicyName, Arc<PolicyDocument>)> {
         let mut names: BTreeSet<&PolicyName> = BTreeSet::new();
-        names.extend(
-            self.certificate(id)
-                .into_iter()
-                .flat_map(|record| &record.policies),
-        );
+        names.extend(self.certificate(id).into_iter().flat_map(|record| &record.policies));
         let thing = thing.and_then(|name| self.thing(name));
         for group in thing.into_iter().flat_map(|thing| &thing.groups) {
             names.extend(self.lineage(group).flat_map(|group| &group.policies));

@@ -196,18 +196,13 @@ fn open(
     clock: &dyn Clock,
     storage: Storage,
 ) -> Result<(Store, Authorities, Database), StartError> {
-    make_private(&config.data_dir).map_err(|source| StartError::DataDir {
-        path: config.data_dir.clone(),
-        source,
-    })?;
+    make_private(&config.data_dir)
+        .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })?;
     let store = match storage.registry {
         Some(store) => store,
         None => Store::open(&config.registry_file())?,
     };
-    let ca = CaConfig {
-        hosts: config.hosts.clone(),
-        device_validity: config.device_validity,
-    };
+    let ca = CaConfig { hosts: config.hosts.clone(), device_validity: config.device_validity };
     let authorities = Authorities::open(&config.data_dir, &ca, clock.now())?;
     let database = match storage.sessions {
         Some(database) => database,

@@ -85,18 +85,13 @@ impl Sessions {
     pub(crate) fn start(database: Database) -> Result<(Self, Loaded, Writer), SessionsError> {
         let loaded = file::load(&database)?;
         let shared = Arc::new(Shared {
-            pending: Mutex::new(Batch {
-                number: 1,
-                ..Batch::default()
-            }),
+            pending: Mutex::new(Batch { number: 1, ..Batch::default() }),
             work: Notify::new(),
             hurry: Notify::new(),
             progress: watch::Sender::new(Progress::default()),
         });
         let task = Some(tokio::spawn(write(shared.clone(), database)));
-        let sessions = Self {
-            shared: shared.clone(),
-        };
+        let sessions = Self { shared: shared.clone() };
         Ok((sessions, loaded, Writer { shared, task }))
     }
 
@@ -177,11 +172,7 @@ impl Shared {
     /// Takes the batch and opens the next one.
     fn take(&self) -> Batch {
         let mut pending = self.pending();
-        let next = Batch {
-            number: pending.number + 1,
-            closing: pending.closing,
-            ..Batch::default()
-        };
+        let next = Batch { number: pending.number + 1, closing: pending.closing, ..Batch::default() };
         std::mem::replace(&mut *pending, next)
     }
 
@@ -194,10 +185,7 @@ impl Shared {
         }
         let linger = tokio::time::Instant::now() + LINGER;
         while !is(|batch| batch.ops >= FULL || batch.closing) {
-            if tokio::time::timeout_at(linger, self.hurry.notified())
-                .await
-                .is_err()
-            {
+            if tokio::time::timeout_at(linger, self.hurry.notified()).await.is_err() {
                 break;
             }
         }
@@ -280,17 +268,12 @@ mod tests {
     }
 
     fn memory() -> Database {
-        Database::builder()
-            .create_with_backend(InMemoryBackend::new())
-            .unwrap()
+        Database::builder().create_with_backend(InMemoryBackend::new()).unwrap()
     }
 
     async fn durable(sessions: &Sessions, batch: u64) {
         let mut progress = sessions.progress();
-        progress
-            .wait_for(|progress| progress.durable >= batch)
-            .await
-            .unwrap();
+        progress.wait_for(|progress| progress.durable >= batch).await.unwrap();
     }
 
     #[tokio::test]
@@ -322,11 +305,7 @@ mod tests {
             sessions.put_session(&key(name), SessionRecord::example());
             sessions.put_message(&key(name), 1, Bytes::from_static(b"x"));
         }
-        durable(
-            &sessions,
-            sessions.put_message(&key("a"), 2, Bytes::from_static(b"y")),
-        )
-        .await;
+        durable(&sessions, sessions.put_message(&key("a"), 2, Bytes::from_static(b"y"))).await;
         sessions.put_message(&key("a"), 3, Bytes::from_static(b"z"));
         sessions.forget_session(&key("a"));
         writer.close().await;
@@ -351,9 +330,6 @@ mod tests {
         let database = memory();
         file::set_version(&database, 99).unwrap();
         let refused = Sessions::start(database).unwrap_err();
-        assert!(
-            matches!(refused, SessionsError::Newer { found: 99, .. }),
-            "{refused}"
-        );
+        assert!(matches!(refused, SessionsError::Newer { found: 99, .. }), "{refused}");
     }
 }

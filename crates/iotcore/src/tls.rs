@@ -87,12 +87,7 @@ impl Tls {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let plain = config(&provider, resolver.clone(), &[])?;
         let mqtt = config(&provider, resolver, &[ALPN_MQTT])?;
-        Ok(Self {
-            plain: Arc::new(plain),
-            mqtt: Arc::new(mqtt),
-            timeout,
-            require_sni,
-        })
+        Ok(Self { plain: Arc::new(plain), mqtt: Arc::new(mqtt), timeout, require_sni })
     }
 
     /// Takes a TCP connection through its handshake.
@@ -110,10 +105,8 @@ impl Tls {
         let start = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
         let hello = start.client_hello();
         let server_name = hello.server_name().map(str::to_owned);
-        let offered: Vec<Vec<u8>> = hello
-            .alpn()
-            .map(|names| names.map(<[u8]>::to_vec).collect())
-            .unwrap_or_default();
+        let offered: Vec<Vec<u8>> =
+            hello.alpn().map(|names| names.map(<[u8]>::to_vec).collect()).unwrap_or_default();
         if self.require_sni && server_name.is_none() {
             return Err(HandshakeError::NoServerName);
         }
@@ -125,11 +118,7 @@ impl Tls {
             .and_then(<[_]>::first)
             .ok_or_else(|| io::Error::other("the client showed no certificate"))?;
         let certificate = CertificateFacts::from_der(der)?;
-        Ok(Peer {
-            stream,
-            certificate,
-            server_name,
-        })
+        Ok(Peer { stream, certificate, server_name })
     }
 
     fn choose(&self, kind: ListenerKind, offered: &[Vec<u8>]) -> Result<Arc<ServerConfig>, HandshakeError> {
@@ -142,10 +131,7 @@ impl Tls {
                 Err(HandshakeError::Protocol("HTTPS or WebSocket without ALPN".into()))
             }
             ListenerKind::Alpn => {
-                let names: Vec<_> = offered
-                    .iter()
-                    .map(|name| name.escape_ascii().to_string())
-                    .collect();
+                let names: Vec<_> = offered.iter().map(|name| name.escape_ascii().to_string()).collect();
                 Err(HandshakeError::Protocol(names.join(", ")))
             }
         }

@@ -36,9 +36,7 @@ impl Jitter {
     /// A wait between half of and the whole of `base · 2^failures`, capped. Never zero, so that a failing step
     /// cannot spin.
     pub fn wait(&mut self, base: Duration, cap: Duration, failures: u32) -> Duration {
-        let ceiling = base
-            .saturating_mul(1u32.checked_shl(failures.min(20)).unwrap_or(u32::MAX))
-            .min(cap);
+        let ceiling = base.saturating_mul(1u32.checked_shl(failures.min(20)).unwrap_or(u32::MAX)).min(cap);
         let half = ceiling / 2;
         let span = u64::try_from(half.as_millis()).unwrap_or(u64::MAX).max(1);
         half + Duration::from_millis(1 + self.next() % span)
@@ -63,10 +61,7 @@ mod tests {
         let cap = Duration::from_secs(60);
         for failures in 0..40 {
             let wait = jitter.wait(Duration::from_secs(1), cap, failures);
-            assert!(
-                wait > Duration::ZERO && wait <= cap + Duration::from_millis(1),
-                "{wait:?}"
-            );
+            assert!(wait > Duration::ZERO && wait <= cap + Duration::from_millis(1), "{wait:?}");
         }
         assert!(jitter.wait(Duration::from_secs(1), cap, 30) >= cap / 2);
         assert!(jitter.wait(Duration::ZERO, cap, 0) > Duration::ZERO);

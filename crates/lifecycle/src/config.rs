@@ -68,9 +68,6 @@ pub struct Verdict {
 
 impl Default for Verdict {
     fn default() -> Self {
-        Self {
-            refusals: 3,
-            over: Duration::from_secs(600),
-        }
+        Self { refusals: 3, over: Duration::from_secs(600) }
     }
 }

@@ -136,10 +136,7 @@ impl Machine {
             jitter: Jitter::new(config.seed),
             config,
             durable,
-            staged: staged.map(|record| Staged {
-                record,
-                notices: Vec::new(),
-            }),
+            staged: staged.map(|record| Staged { record, notices: Vec::new() }),
             slots,
             awaiting: None,
             notices: VecDeque::new(),
@@ -189,10 +186,7 @@ impl Machine {
         if self.awaiting.is_some() {
             return None;
         }
-        let (action, awaiting) = self
-            .persist()
-            .or_else(|| self.decide())
-            .or_else(|| self.persist())?;
+        let (action, awaiting) = self.persist().or_else(|| self.decide()).or_else(|| self.persist())?;
         self.awaiting = Some(awaiting);
         Some(action)
     }
@@ -300,34 +294,20 @@ impl Machine {
     fn wait_step(&mut self, why: String) {
         let policy = self.config.backoff;
         let until = self.now + self.jitter.wait(policy.base, policy.step_cap, self.step.failures);
-        self.step = Wait {
-            until: Some(until),
-            failures: self.step.failures.saturating_add(1),
-        };
-        self.notices.push_back(Notice::Waiting {
-            why: why.clone(),
-            until,
-        });
+        self.step = Wait { until: Some(until), failures: self.step.failures.saturating_add(1) };
+        self.notices.push_back(Notice::Waiting { why: why.clone(), until });
         self.blocked = Some(why);
     }
 
     /// The disk does not take writes: nothing is asked of the cloud, the identity in use serves on.
     fn wait_for_disk(&mut self, fault: crate::event::StorageFault) {
         let policy = self.config.backoff;
-        let wait = self
-            .jitter
-            .wait(policy.base, policy.step_cap, self.upkeep.failures);
+        let wait = self.jitter.wait(policy.base, policy.step_cap, self.upkeep.failures);
         let failures = self.upkeep.failures.saturating_add(1);
-        self.upkeep = Wait {
-            until: Some(self.now + wait),
-            failures,
-        };
+        self.upkeep = Wait { until: Some(self.now + wait), failures };
         self.step.until = self.upkeep.until;
         let why = alloc::format!("the state directory cannot be written ({fault:?})");
-        self.notices.push_back(Notice::Waiting {
-            why: why.clone(),
-            until: self.now + wait,
-        });
+        self.notices.push_back(Notice::Waiting { why: why.clone(), until: self.now + wait });
         self.blocked = Some(why);
     }
 
@@ -343,10 +323,7 @@ impl Machine {
 fn same_phase(old: &Record, new: &Record) -> bool {
     let stage = |record: &Record| record.aftermath.as_ref().map(|aftermath| aftermath.stage);
     let phase = |record: &Record| {
-        record
-            .rotation
-            .as_ref()
-            .map(|rotation| (rotation.slot, core::mem::discriminant(&rotation.phase)))
+        record.rotation.as_ref().map(|rotation| (rotation.slot, core::mem::discriminant(&rotation.phase)))
     };
     phase(old) == phase(new) && stage(old) == stage(new) && old.current == new.current
 }

@@ -61,10 +61,7 @@ impl Record {
     pub fn refers_to(&self, slot: SlotId) -> bool {
         self.current == Some(slot)
             || self.previous == Some(slot)
-            || self
-                .rotation
-                .as_ref()
-                .is_some_and(|rotation| rotation.slot == slot)
+            || self.rotation.as_ref().is_some_and(|rotation| rotation.slot == slot)
     }
 }
 
@@ -188,9 +185,7 @@ mod tests {
         });
         record.aftermath = Some(Aftermath {
             id: "f".repeat(32),
-            stage: Stage::Soak {
-                until: Timestamp::from_millis(u64::MAX),
-            },
+            stage: Stage::Soak { until: Timestamp::from_millis(u64::MAX) },
         });
         record.doomed = alloc::vec![SlotId(u64::MAX); 16];
         let text = serde_json::to_string(&record).unwrap();

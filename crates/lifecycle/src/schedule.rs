@@ -62,10 +62,7 @@ impl Schedule {
             return Duration::ZERO;
         }
         let digest = Sha256::digest(thing.as_str().as_bytes());
-        let seed = digest
-            .iter()
-            .take(8)
-            .fold(0u64, |sum, &byte| sum << 8 | u64::from(byte));
+        let seed = digest.iter().take(8).fold(0u64, |sum, &byte| sum << 8 | u64::from(byte));
         Duration::from_millis(seed % window)
     }
 }
@@ -118,10 +115,7 @@ mod tests {
 
     #[test]
     fn a_fleet_spreads_over_the_window_and_nobody_is_late() {
-        let schedule = Schedule {
-            jitter: Duration::from_secs(100),
-            ..NO_JITTER
-        };
+        let schedule = Schedule { jitter: Duration::from_secs(100), ..NO_JITTER };
         let due = |n: u32| {
             let thing = ThingName::new(format!("device-{n}")).unwrap();
             schedule.due(&thing, Timestamp::from_secs(0), None).0.as_secs()

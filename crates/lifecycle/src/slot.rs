@@ -59,12 +59,7 @@ pub struct SlotFacts {
 impl SlotFacts {
     /// A slot with nothing in it.
     pub fn empty(id: SlotId) -> Self {
-        Self {
-            id,
-            public_key: None,
-            certificate: None,
-            has_token: false,
-        }
+        Self { id, public_key: None, certificate: None, has_token: false }
     }
 
     /// Whether key and certificate are both there and belong together.

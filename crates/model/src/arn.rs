@@ -22,19 +22,12 @@ pub struct Scope {
 impl Scope {
     /// The scope of the local IoT Core: `us-east-1`, account `123456789012`.
     pub fn local() -> Self {
-        Self {
-            partition: "aws".into(),
-            region: "us-east-1".into(),
-            account: "123456789012".into(),
-        }
+        Self { partition: "aws".into(), region: "us-east-1".into(), account: "123456789012".into() }
     }
 
     /// `arn:PARTITION:iot:REGION:ACCOUNT:` followed by `tail`.
     pub fn arn(&self, tail: &str) -> String {
-        format!(
-            "arn:{}:iot:{}:{}:{tail}",
-            self.partition, self.region, self.account
-        )
+        format!("arn:{}:iot:{}:{}:{tail}", self.partition, self.region, self.account)
     }
 
     /// The resource of `iot:Connect`.
@@ -87,9 +80,6 @@ mod tests {
         let scope = Scope::local();
         let thing = ThingName::new("a").unwrap();
         assert_eq!(scope.thing(&thing), "arn:aws:iot:us-east-1:123456789012:thing/a");
-        assert_eq!(
-            scope.topic_filter("a/+"),
-            "arn:aws:iot:us-east-1:123456789012:topicfilter/a/+"
-        );
+        assert_eq!(scope.topic_filter("a/+"), "arn:aws:iot:us-east-1:123456789012:topicfilter/a/+");
     }
 }

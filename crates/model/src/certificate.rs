@@ -177,9 +177,7 @@ impl CertificateFacts {
     /// # Errors
     /// When the bytes are not one X.509 certificate.
     pub fn from_der(der: &[u8]) -> Result<Self, BadCertificate> {
-        let bad = |error: der::Error| BadCertificate {
-            reason: error.to_string(),
-        };
+        let bad = |error: der::Error| BadCertificate { reason: error.to_string() };
         let certificate = Certificate::from_der(der).map_err(bad)?;
         Self::of(&certificate, der.to_vec())
     }
@@ -189,9 +187,7 @@ impl CertificateFacts {
     /// # Errors
     /// When the text does not begin with one PEM certificate.
     pub fn from_pem(pem: &str) -> Result<Self, BadCertificate> {
-        let bad = |error: der::Error| BadCertificate {
-            reason: error.to_string(),
-        };
+        let bad = |error: der::Error| BadCertificate { reason: error.to_string() };
         let certificate = Certificate::from_pem(pem).map_err(bad)?;
         let der = certificate.to_der().map_err(bad)?;
         Self::of(&certificate, der)
@@ -206,9 +202,7 @@ impl CertificateFacts {
         let public_key = body
             .subject_public_key_info()
             .to_der()
-            .map_err(|error| BadCertificate {
-                reason: error.to_string(),
-            })?;
+            .map_err(|error| BadCertificate { reason: error.to_string() })?;
         Ok(Self {
             id: CertificateId::of_der(&der),
             der,

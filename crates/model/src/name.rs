@@ -56,11 +56,7 @@ fn check(
         return Err(NameError::Empty { what });
     }
     if text.len() > max {
-        return Err(NameError::TooLong {
-            what,
-            len: text.len(),
-            max,
-        });
+        return Err(NameError::TooLong { what, len: text.len(), max });
     }
     match text.chars().find(|&c| !is_allowed(c)) {
         Some(found) => Err(NameError::Character { what, found, allowed }),
@@ -153,13 +149,7 @@ impl SerialNumber {
     pub const MAX: usize = 128 - LONGEST_ROLE;
 
     fn check(text: &str) -> Result<(), NameError> {
-        check(
-            "serial number",
-            text,
-            Self::MAX,
-            "a-z A-Z 0-9 : _ -",
-            is_thing_char,
-        )
+        check("serial number", text, Self::MAX, "a-z A-Z 0-9 : _ -", is_thing_char)
     }
 
     /// The thing that this serial names.
@@ -176,9 +166,7 @@ pub struct ClientId(String);
 
 impl ClientId {
     fn check(text: &str) -> Result<(), NameError> {
-        check("client id", text, 128, "UTF-8 without control characters", |c| {
-            !c.is_control()
-        })
+        check("client id", text, 128, "UTF-8 without control characters", |c| !c.is_control())
     }
 
     /// The id of a thing's live session: exactly the thing name.
@@ -294,11 +282,7 @@ mod tests {
         let error = TemplateName::new("a.b").unwrap_err();
         assert_eq!(
             error,
-            NameError::Character {
-                what: "template name",
-                found: '.',
-                allowed: "a-z A-Z 0-9 _ -"
-            }
+            NameError::Character { what: "template name", found: '.', allowed: "a-z A-Z 0-9 _ -" }
         );
     }
 }

@@ -81,10 +81,7 @@ mod tests {
         let request: RegisterThingRequest =
             serde_json::from_str(r#"{"certificateOwnershipToken":"t","parameters":{"SerialNumber":"A1"}}"#)
                 .unwrap();
-        assert_eq!(
-            request.parameters.get(SERIAL_PARAMETER).map(String::as_str),
-            Some("A1")
-        );
+        assert_eq!(request.parameters.get(SERIAL_PARAMETER).map(String::as_str), Some("A1"));
         let answer = ThingRegistered {
             device_configuration: BTreeMap::new(),
             thing_name: Some(ThingName::new("A1").unwrap()),

@@ -67,10 +67,7 @@ mod tests {
 
     #[test]
     fn a_secret_cannot_be_printed() {
-        assert_eq!(
-            format!("{:?}", PrivateKeyPem::new("-----BEGIN")),
-            "PrivateKeyPem(…)"
-        );
+        assert_eq!(format!("{:?}", PrivateKeyPem::new("-----BEGIN")), "PrivateKeyPem(…)");
         assert_eq!(format!("{:?}", OwnershipToken::new("t0k3n")), "OwnershipToken(…)");
     }
 }

@@ -212,11 +212,7 @@ mod tests {
         ];
         for (filter, topic, expected) in table {
             let filter = TopicFilter::new(filter).unwrap();
-            assert_eq!(
-                filter.matches(topic, Matching::Aws),
-                expected,
-                "{filter} ~ {topic}"
-            );
+            assert_eq!(filter.matches(topic, Matching::Aws), expected, "{filter} ~ {topic}");
         }
         let parent = TopicFilter::new("a/#").unwrap();
         assert!(!parent.matches("a", Matching::Aws) && parent.matches("a", Matching::Spec));

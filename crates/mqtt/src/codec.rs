@@ -22,9 +22,7 @@ pub struct Limits {
 impl Default for Limits {
     /// 146 KiB: the quota "Maximum MQTT5 packet size" of AWS IoT Core.
     fn default() -> Self {
-        Self {
-            max_packet: 146 * 1024,
-        }
+        Self { max_packet: 146 * 1024 }
     }
 }
 
@@ -43,10 +41,7 @@ pub fn decode(buf: &mut BytesMut, version: Version, limits: &Limits) -> Result<O
     };
     let size = header.length.saturating_add(header.body);
     if size > limits.max_packet {
-        return Err(DecodeError::TooLarge {
-            size,
-            limit: limits.max_packet,
-        });
+        return Err(DecodeError::TooLarge { size, limit: limits.max_packet });
     }
     // No `reserve`: a peer that announces much and sends little shall not cost the memory.
     if buf.len() < size {
@@ -83,9 +78,7 @@ pub fn encoded_len(packet: &Packet, version: Version) -> Result<usize, EncodeErr
     let body = body_length(packet, packet.version(version))?;
     let mut header = Count(1);
     header.varint(body);
-    Ok(header
-        .0
-        .saturating_add(usize::try_from(body).unwrap_or(usize::MAX)))
+    Ok(header.0.saturating_add(usize::try_from(body).unwrap_or(usize::MAX)))
 }
 
 /// The longest fixed header.
@@ -93,10 +86,7 @@ const HEADER_MAX: usize = 5;
 
 fn body_length(packet: &Packet, version: Version) -> Result<u32, EncodeError> {
     if version == Version::V311 && packet.kind() == PacketKind::Auth {
-        return Err(EncodeError::Rule {
-            packet: PacketKind::Auth,
-            what: "MQTT 3.1.1 has no such packet",
-        });
+        return Err(EncodeError::Rule { packet: PacketKind::Auth, what: "MQTT 3.1.1 has no such packet" });
     }
     let mut count = Count::default();
     packet.write(&mut count, version)?;
@@ -105,10 +95,7 @@ fn body_length(packet: &Packet, version: Version) -> Result<u32, EncodeError> {
 
 /// The length as a variable byte integer can say it.
 fn remaining_length(size: usize) -> Result<u32, EncodeError> {
-    u32::try_from(size)
-        .ok()
-        .filter(|size| *size <= MAX_VARINT)
-        .ok_or(EncodeError::TooLarge { size })
+    u32::try_from(size).ok().filter(|size| *size <= MAX_VARINT).ok_or(EncodeError::TooLarge { size })
 }
 
 /// A fixed header.
@@ -130,22 +117,14 @@ impl Header {
         let kind = kind(*first, version)?;
         let flags = first & 0x0F;
         if kind.fixed_flags().is_some_and(|fixed| fixed != flags) {
-            return Err(DecodeError::Malformed {
-                packet: kind,
-                what: "reserved flags of the first byte",
-            });
+            return Err(DecodeError::Malformed { packet: kind, what: "reserved flags of the first byte" });
         }
         match varint(rest) {
             Varint::Partial => Ok(None),
-            Varint::TooLong => Err(DecodeError::Malformed {
-                packet: kind,
-                what: "its length is over four bytes",
-            }),
-            Varint::Whole {
-                value,
-                length,
-                minimal,
-            } => Ok(Some(Self {
+            Varint::TooLong => {
+                Err(DecodeError::Malformed { packet: kind, what: "its length is over four bytes" })
+            }
+            Varint::Whole { value, length, minimal } => Ok(Some(Self {
                 kind,
                 flags,
                 length: length + 1,

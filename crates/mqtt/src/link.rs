@@ -79,9 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         let link = Self {
             stream,
             version: options.version,
-            limits: Limits {
-                max_packet: options.max_packet,
-            },
+            limits: Limits { max_packet: options.max_packet },
             input,
             output: BytesMut::new(),
             unflushed: false,

@@ -166,11 +166,7 @@ impl Property {
         if !self.may_stand_in(place) {
             return Err(PropertyFault::Misplaced);
         }
-        if self.has_allowed_value() {
-            Ok(())
-        } else {
-            Err(PropertyFault::Value)
-        }
+        if self.has_allowed_value() { Ok(()) } else { Err(PropertyFault::Value) }
     }
 
     fn has_allowed_value(&self) -> bool {

@@ -123,12 +123,7 @@ impl ReasonCode {
 
 impl fmt::Display for ReasonCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} (0x{:02X})",
-            self.name().unwrap_or("unknown reason"),
-            self.0
-        )
+        write!(f, "{} (0x{:02X})", self.name().unwrap_or("unknown reason"), self.0)
     }
 }
 
@@ -139,10 +134,7 @@ mod tests {
     #[test]
     fn every_return_code_of_3_1_1_survives_the_way_through_a_reason() {
         for code in 0..=5 {
-            assert_eq!(
-                ReasonCode::from_return_code(code).map(ReasonCode::return_code),
-                Some(code)
-            );
+            assert_eq!(ReasonCode::from_return_code(code).map(ReasonCode::return_code), Some(code));
         }
         assert_eq!(ReasonCode::from_return_code(6), None);
     }

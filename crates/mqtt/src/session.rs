@@ -119,11 +119,7 @@ impl Session {
     pub fn connected(&mut self, version: Version, session_present: bool, receive_max: u16) {
         self.disconnected();
         let window = self.config.max_in_flight.min(usize::from(receive_max)).max(1);
-        self.connection = Some(Connection {
-            version,
-            window,
-            max_packet: usize::MAX,
-        });
+        self.connection = Some(Connection { version, window, max_packet: usize::MAX });
         self.inbound.connected(session_present);
         self.outbox.connected(session_present, &mut self.ids);
         if !session_present {
@@ -165,10 +161,9 @@ impl Session {
                 self.answered(&ack);
                 Ok(())
             }
-            Packet::SubAck(ack) => self
-                .requests
-                .subscribed(&ack, &mut self.ids)
-                .map(|event| self.tell(event)),
+            Packet::SubAck(ack) => {
+                self.requests.subscribed(&ack, &mut self.ids).map(|event| self.tell(event))
+            }
             Packet::UnsubAck(ack) => self
                 .requests
                 .unsubscribed(&ack, connection.version, &mut self.ids)
@@ -192,20 +187,14 @@ impl Session {
             return Some(request);
         }
         loop {
-            match self.outbox.next(
-                connection.window,
-                connection.max_packet,
-                self.paused,
-                &mut self.ids,
-            )? {
+            match self.outbox.next(connection.window, connection.max_packet, self.paused, &mut self.ids)? {
                 Next::Send(publish) => return Some(Packet::Publish(publish)),
                 Next::SendOnce(token, publish) => {
                     self.events.push_back(Event::Delivered(token));
                     return Some(Packet::Publish(publish));
                 }
                 Next::TooLarge(token) => {
-                    self.events
-                        .push_back(Event::Refused(token, ReasonCode::PACKET_TOO_LARGE));
+                    self.events.push_back(Event::Refused(token, ReasonCode::PACKET_TOO_LARGE));
                 }
             }
         }

@@ -85,11 +85,7 @@ impl Text {
         if self.0.len() > usize::from(u16::MAX) {
             return Err(TextError::TooLong(self.0.len()));
         }
-        if self.0.contains(&0) {
-            Err(TextError::Nul)
-        } else {
-            Ok(())
-        }
+        if self.0.contains(&0) { Err(TextError::Nul) } else { Ok(()) }
     }
 }
 
@@ -165,15 +161,9 @@ mod tests {
     fn what_mqtt_cannot_carry_is_refused() {
         assert_eq!(Text::new("a\0b"), Err(TextError::Nul));
         assert_eq!(Text::new(&"x".repeat(65536)), Err(TextError::TooLong(65536)));
-        assert_eq!(
-            Text::from_utf8(Bytes::from_static(&[0xC3, 0x28])),
-            Err(TextError::Utf8)
-        );
+        assert_eq!(Text::from_utf8(Bytes::from_static(&[0xC3, 0x28])), Err(TextError::Utf8));
         // A surrogate in UTF-8 is ill-formed (MQTT-1.5.4-1); U+FEFF is kept as it is (MQTT-1.5.4-3).
-        assert_eq!(
-            Text::from_utf8(Bytes::from_static(&[0xED, 0xA0, 0x80])),
-            Err(TextError::Utf8)
-        );
+        assert_eq!(Text::from_utf8(Bytes::from_static(&[0xED, 0xA0, 0x80])), Err(TextError::Utf8));
         assert_eq!(Text::new("\u{feff}a").map(|text| text.len()), Ok(4));
     }
 

@@ -29,17 +29,11 @@ impl Reader {
     }
 
     pub(crate) fn malformed(&self, what: &'static str) -> DecodeError {
-        DecodeError::Malformed {
-            packet: self.kind,
-            what,
-        }
+        DecodeError::Malformed { packet: self.kind, what }
     }
 
     pub(crate) fn protocol(&self, what: &'static str) -> DecodeError {
-        DecodeError::Protocol {
-            packet: self.kind,
-            what,
-        }
+        DecodeError::Protocol { packet: self.kind, what }
     }
 
     fn short(&self) -> DecodeError {
@@ -60,11 +54,7 @@ impl Reader {
 
     pub(crate) fn varint(&mut self) -> Result<u32, DecodeError> {
         match varint(&self.bytes) {
-            Varint::Whole {
-                value,
-                length,
-                minimal: true,
-            } => {
+            Varint::Whole { value, length, minimal: true } => {
                 self.bytes.advance(length);
                 Ok(value)
             }
@@ -85,10 +75,7 @@ impl Reader {
 
     /// A reader of the next `length` bytes, for properties.
     pub(crate) fn section(&mut self, length: usize) -> Result<Self, DecodeError> {
-        Ok(Self {
-            bytes: self.take(length)?,
-            kind: self.kind,
-        })
+        Ok(Self { bytes: self.take(length)?, kind: self.kind })
     }
 
     pub(crate) fn binary(&mut self) -> Result<Bytes, DecodeError> {
@@ -104,11 +91,7 @@ impl Reader {
     /// A topic or filter: a string of at least one character (MQTT-4.7.3-1).
     pub(crate) fn topic(&mut self) -> Result<Text, DecodeError> {
         let text = self.text()?;
-        if text.bytes().is_empty() {
-            Err(self.malformed("a topic is empty"))
-        } else {
-            Ok(text)
-        }
+        if text.bytes().is_empty() { Err(self.malformed("a topic is empty")) } else { Ok(text) }
     }
 
     pub(crate) fn packet_id(&mut self) -> Result<PacketId, DecodeError> {
@@ -127,11 +110,7 @@ impl Reader {
 
     /// Refuses bytes after the last field.
     pub(crate) fn finish(&self) -> Result<(), DecodeError> {
-        if self.bytes.is_empty() {
-            Ok(())
-        } else {
-            Err(self.malformed("bytes follow its last field"))
-        }
+        if self.bytes.is_empty() { Ok(()) } else { Err(self.malformed("bytes follow its last field")) }
     }
 }
 
@@ -139,11 +118,7 @@ impl Reader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Varint {
     /// It is all there, in `length` bytes; `minimal` when no shorter form exists (MQTT-1.5.5-1).
-    Whole {
-        value: u32,
-        length: usize,
-        minimal: bool,
-    },
+    Whole { value: u32, length: usize, minimal: bool },
     /// More bytes are needed.
     Partial,
     /// It goes on after four bytes.
@@ -155,18 +130,10 @@ pub(crate) fn varint(bytes: &[u8]) -> Varint {
     for (index, byte) in bytes.iter().take(4).enumerate() {
         value |= u32::from(byte & 0x7F) << (7 * index);
         if byte & 0x80 == 0 {
-            return Varint::Whole {
-                value,
-                length: index + 1,
-                minimal: *byte != 0 || index == 0,
-            };
+            return Varint::Whole { value, length: index + 1, minimal: *byte != 0 || index == 0 };
         }
     }
-    if bytes.len() < 4 {
-        Varint::Partial
-    } else {
-        Varint::TooLong
-    }
+    if bytes.len() < 4 { Varint::Partial } else { Varint::TooLong }
 }
 
 /// Where a packet is written to.
@@ -200,10 +167,8 @@ pub(crate) trait Sink {
     }
 
     fn binary(&mut self, what: &'static str, bytes: &[u8]) -> Result<(), EncodeError> {
-        let length = u16::try_from(bytes.len()).map_err(|_| EncodeError::TooLong {
-            what,
-            length: bytes.len(),
-        })?;
+        let length =
+            u16::try_from(bytes.len()).map_err(|_| EncodeError::TooLong { what, length: bytes.len() })?;
         self.u16(length);
         self.slice(bytes);
         Ok(())
@@ -246,24 +211,10 @@ mod tests {
         for value in [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152, MAX_VARINT] {
             let mut out = BytesMut::new();
             out.varint(value);
-            assert_eq!(
-                varint(&out),
-                Varint::Whole {
-                    value,
-                    length: out.len(),
-                    minimal: true
-                }
-            );
+            assert_eq!(varint(&out), Varint::Whole { value, length: out.len(), minimal: true });
             assert_eq!(varint(&out[..out.len() - 1]), Varint::Partial);
         }
-        assert_eq!(
-            varint(&[0x80, 0]),
-            Varint::Whole {
-                value: 0,
-                length: 2,
-                minimal: false
-            }
-        );
+        assert_eq!(varint(&[0x80, 0]), Varint::Whole { value: 0, length: 2, minimal: false });
         assert_eq!(varint(&[0xFF; 4]), Varint::TooLong);
     }
 }

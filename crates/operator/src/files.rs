@@ -26,11 +26,7 @@ pub struct FileError {
 
 impl FileError {
     pub(crate) fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        Self { action, path: path.to_owned(), source }
     }
 }
 
@@ -108,30 +104,20 @@ impl Lock {
     pub fn take(directory: &Path) -> Result<Self, FileError> {
         let path = directory.join(".lock");
         let failed = |error| FileError::new("lock", &path, error);
-        let options = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(PRIVATE)
-            .open(&path);
+        let options = OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE).open(&path);
         let file = options.map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::Error(error)) => Err(failed(error)),
-            Err(TryLockError::WouldBlock) => Err(failed(io::Error::new(
-                io::ErrorKind::WouldBlock,
-                "another process uses the directory",
-            ))),
+            Err(TryLockError::WouldBlock) => {
+                Err(failed(io::Error::new(io::ErrorKind::WouldBlock, "another process uses the directory")))
+            }
         }
     }
 }
 
 fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(content)?;
     file.sync_all()
 }

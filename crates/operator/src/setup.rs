@@ -78,19 +78,10 @@ pub async fn setup<C: ControlPlane>(control: &C, settings: &Settings) -> Result<
     for template in resources::templates(settings) {
         steps.push(resources::template(control, retry, &template).await?);
     }
-    let keep = Keep {
-        control,
-        retry,
-        directory: &settings.directory,
-    };
+    let keep = Keep { control, retry, directory: &settings.directory };
     let (claim_step, claim) = keep.ensure("claim", &names.claim_policy).await?;
     let (observer_step, observer) = keep.ensure("observer", &names.observer_policy).await?;
     let (controller_step, controller) = keep.ensure("controller", &names.controller_policy).await?;
     steps.extend([claim_step, observer_step, controller_step]);
-    Ok(Report {
-        steps,
-        claim,
-        observer,
-        controller,
-    })
+    Ok(Report { steps, claim, observer, controller })
 }

@@ -6,11 +6,7 @@
     clippy::panic,
     reason = "a test's helpers may fail the test"
 )]
-#![allow(
-    unreachable_pub,
-    dead_code,
-    reason = "the doubles are shared by several tests"
-)]
+#![allow(unreachable_pub, dead_code, reason = "the doubles are shared by several tests")]
 
 #[path = "support/account.rs"]
 mod account;
@@ -54,30 +50,14 @@ impl Bench {
         let (dial, dialled) = mpsc::channel(1);
         let start = Instant::now();
         let clock: Clock = Arc::new(move || Timestamp::from_secs(1000) + start.elapsed());
-        Self {
-            account: Arc::new(account),
-            directory: TempDir::new().unwrap(),
-            dialled,
-            dial,
-            clock,
-        }
+        Self { account: Arc::new(account), directory: TempDir::new().unwrap(), dialled, dial, clock }
     }
 
     fn start(&self) -> Controller {
-        let config = Config {
-            soak: SOAK,
-            grace: SOAK,
-            delete_after: SOAK,
-            ..Config::default()
-        };
+        let config = Config { soak: SOAK, grace: SOAK, delete_after: SOAK, ..Config::default() };
         let (journal, records) = Journal::open(&self.directory.path().join("ledger")).unwrap();
         let ledger = Ledger::new(config, records);
-        let engine = Engine::new(
-            ledger,
-            journal,
-            Arc::clone(&self.account),
-            Arc::clone(&self.clock),
-        );
+        let engine = Engine::new(ledger, journal, Arc::clone(&self.account), Arc::clone(&self.clock));
         let connection = Connection::new(ClientId::new("~controller").unwrap());
         Controller::start(engine, Dial(self.dial.clone()), connection)
     }
@@ -97,10 +77,7 @@ impl Bench {
             // Paused time moves on only while nothing is at work, the disk included.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        panic!(
-            "{id} never became {status:?}, it is {:?}",
-            self.account.status(id)
-        );
+        panic!("{id} never became {status:?}, it is {:?}", self.account.status(id));
     }
 }
 
@@ -139,10 +116,7 @@ async fn a_request_is_answered_and_the_old_certificate_retired_and_deleted() {
     assert_eq!((first.status, first.id.as_str()), (RetireStatus::Pending, "r1"));
 
     let second = answer(&mut broker).await;
-    assert_eq!(
-        (second.status, second.retired),
-        (RetireStatus::Retired, vec![old()])
-    );
+    assert_eq!((second.status, second.retired), (RetireStatus::Retired, vec![old()]));
     assert_eq!(bench.account.status(&old()), Some(CertificateStatus::Inactive));
     bench.wait_for(&old(), Some(CertificateStatus::Revoked)).await;
     bench.wait_for(&old(), None).await;
@@ -156,16 +130,11 @@ async fn messages_that_are_not_understood_are_acknowledged_and_left() {
     let mut bench = Bench::new();
     let controller = bench.start();
     let mut broker = Broker::accept(&mut bench.dialled, true).await;
-    for (topic, payload) in [
-        (REQUESTS, "no json"),
-        ("x/y", "{}"),
-        ("$aws/events/presence/connected/a", "[]"),
-    ] {
+    for (topic, payload) in [(REQUESTS, "no json"), ("x/y", "{}"), ("$aws/events/presence/connected/a", "[]")]
+    {
         broker.deliver(topic, payload).await;
     }
-    broker
-        .deliver(REQUESTS, &bench.request(&new(), "pump-1~verify"))
-        .await;
+    broker.deliver(REQUESTS, &bench.request(&new(), "pump-1~verify")).await;
     assert!(controller.records().await.is_empty() && bench.account.state().calls.is_empty());
 }
 
@@ -227,12 +196,7 @@ async fn a_refused_subscription_is_tried_again() {
 async fn throttled_calls_are_repeated_until_they_pass() {
     let mut bench = Bench::new();
     let error = ApiError::Throttled;
-    bench.account.state().fail = Some(Failure {
-        at: 0,
-        times: 6,
-        after_effect: false,
-        error,
-    });
+    bench.account.state().fail = Some(Failure { at: 0, times: 6, after_effect: false, error });
     let _controller = bench.start();
     let mut broker = Broker::accept(&mut bench.dialled, true).await;
     broker.send(REQUESTS, &bench.request(&new(), "pump-1")).await;

@@ -11,11 +11,7 @@ use fleetkey_policy::{Action, Context, PolicyDocument, Request, evaluate};
 use serde_json::Value;
 
 fn fleet() -> Fleet {
-    Fleet {
-        scope: Scope::local(),
-        root: TopicRoot::default(),
-        names: Names::new("").unwrap(),
-    }
+    Fleet { scope: Scope::local(), root: TopicRoot::default(), names: Names::new("").unwrap() }
 }
 
 fn thing(name: &str) -> ThingName {
@@ -35,20 +31,14 @@ impl Connection {
         context.set("iot:ClientId", client.as_str());
         context.set("iot:Connection.Thing.ThingName", name.as_str());
         context.set("iot:Connection.Thing.IsAttached", "true");
-        Self {
-            policy: PolicyDocument::parse(&fleet().device_policy().unwrap()).unwrap(),
-            context,
-        }
+        Self { policy: PolicyDocument::parse(&fleet().device_policy().unwrap()).unwrap(), context }
     }
 
     /// One whose certificate belongs to no thing.
     fn of(policy: &str, client: &str) -> Self {
         let mut context = Context::new();
         context.set("iot:ClientId", client);
-        Self {
-            policy: PolicyDocument::parse(policy).unwrap(),
-            context,
-        }
+        Self { policy: PolicyDocument::parse(policy).unwrap(), context }
     }
 
     fn may(&self, action: Action, name: &str) -> bool {
@@ -58,28 +48,14 @@ impl Connection {
             Action::Subscribe => scope.topic_filter(name),
             Action::Publish | Action::Receive | Action::RetainPublish => scope.topic(name),
         };
-        evaluate(
-            [("P", &self.policy)],
-            &Request {
-                action,
-                resource: &resource,
-                context: &self.context,
-            },
-        )
-        .allowed()
+        evaluate([("P", &self.policy)], &Request { action, resource: &resource, context: &self.context })
+            .allowed()
     }
 
     /// Which of publish, receive, subscribe are allowed on a topic: `P`, `R`, `S`.
     fn rights(&self, topic: &str) -> String {
-        let all = [
-            (Action::Publish, 'P'),
-            (Action::Receive, 'R'),
-            (Action::Subscribe, 'S'),
-        ];
-        all.iter()
-            .filter(|(action, _)| self.may(*action, topic))
-            .map(|(_, letter)| letter)
-            .collect()
+        let all = [(Action::Publish, 'P'), (Action::Receive, 'R'), (Action::Subscribe, 'S')];
+        all.iter().filter(|(action, _)| self.may(*action, topic)).map(|(_, letter)| letter).collect()
     }
 }
 
@@ -98,58 +74,33 @@ fn provisioning(template: &TemplateName) -> Vec<(String, &'static str)> {
         for (leg, rights) in [(Leg::Request, "P"), (Leg::Accepted, "RS"), (Leg::Rejected, "RS")] {
             topics.push((ReservedTopic::CreateKeys(format, leg), rights));
             topics.push((ReservedTopic::CreateFromCsr(format, leg), rights));
-            topics.push((
-                ReservedTopic::RegisterThing(template.clone(), format, leg),
-                rights,
-            ));
+            topics.push((ReservedTopic::RegisterThing(template.clone(), format, leg), rights));
         }
     }
-    topics
-        .into_iter()
-        .map(|(topic, rights)| (topic.to_string(), rights))
-        .collect()
+    topics.into_iter().map(|(topic, rights)| (topic.to_string(), rights)).collect()
 }
 
 /// Answers share a wildcard with their request: receiving that is granted too, and means nothing.
 fn without_request_echo(rights: &str, found: &str) -> String {
-    if rights == "P" {
-        found.replace(['R', 'S'], "")
-    } else {
-        found.to_owned()
-    }
+    if rights == "P" { found.replace(['R', 'S'], "") } else { found.to_owned() }
 }
 
 #[test]
 fn a_device_reaches_its_own_topics_under_each_of_its_client_ids() {
     let name = thing("pump-1");
-    for client in [
-        ClientId::live(&name),
-        ClientId::verify(&name),
-        ClientId::agent(&name),
-    ] {
+    for client in [ClientId::live(&name), ClientId::verify(&name), ClientId::agent(&name)] {
         let device = Connection::device(&client, &name);
         assert!(device.may(Action::Connect, client.as_str()), "{client}");
-        for topic in [
-            "device/pump-1/telemetry",
-            "device/pump-1/verify",
-            "device/pump-1/a/b",
-        ] {
+        for topic in ["device/pump-1/telemetry", "device/pump-1/verify", "device/pump-1/a/b"] {
             assert_eq!(device.rights(topic), "PRS", "{topic}");
         }
         for (topic, rights) in control("pump-1") {
             let found = without_request_echo(rights, &device.rights(&topic));
             assert_eq!(found, rights, "{topic}");
-            assert!(
-                device.may(Action::Subscribe, &topic) == rights.contains('S'),
-                "{topic}"
-            );
+            assert!(device.may(Action::Subscribe, &topic) == rights.contains('S'), "{topic}");
         }
         for (topic, rights) in provisioning(&fleet().names.rotation_template) {
-            assert_eq!(
-                without_request_echo(rights, &device.rights(&topic)),
-                rights,
-                "{topic}"
-            );
+            assert_eq!(without_request_echo(rights, &device.rights(&topic)), rights, "{topic}");
         }
     }
 }
@@ -158,15 +109,7 @@ fn a_device_reaches_its_own_topics_under_each_of_its_client_ids() {
 fn a_device_reaches_nothing_of_anothers() {
     let name = thing("pump-1");
     let device = Connection::device(&ClientId::live(&name), &name);
-    for other in [
-        "pump-10",
-        "pump",
-        "PUMP-1",
-        "pump-1~verify~x",
-        "~controller",
-        "~observer",
-        "claim~1",
-    ] {
+    for other in ["pump-10", "pump", "PUMP-1", "pump-1~verify~x", "~controller", "~observer", "claim~1"] {
         assert!(!device.may(Action::Connect, other), "{other}");
     }
     let mut topics: Vec<String> = control("pump-2").into_iter().map(|(topic, _)| topic).collect();
@@ -214,24 +157,14 @@ fn a_device_whose_client_id_is_a_wildcard_gains_nothing() {
 fn a_claim_reaches_provisioning_and_nothing_else() {
     let claim = Connection::of(&fleet().claim_policy().unwrap(), "claim~pump-1");
     assert!(claim.may(Action::Connect, "claim~pump-1"));
-    for client in [
-        "pump-1",
-        "claim",
-        "claim~verify",
-        "claim~agent",
-        "pump-1~verify",
-        "~observer",
-        "~controller",
-    ] {
+    for client in
+        ["pump-1", "claim", "claim~verify", "claim~agent", "pump-1~verify", "~observer", "~controller"]
+    {
         assert!(!claim.may(Action::Connect, client), "{client}");
     }
     let names = fleet().names;
     for (topic, rights) in provisioning(&names.claim_template) {
-        assert_eq!(
-            without_request_echo(rights, &claim.rights(&topic)),
-            rights,
-            "{topic}"
-        );
+        assert_eq!(without_request_echo(rights, &claim.rights(&topic)), rights, "{topic}");
     }
     for template in [&names.rotation_template, &names.recovery_template] {
         let request = ReservedTopic::RegisterThing(template.clone(), Format::Json, Leg::Request).to_string();
@@ -240,12 +173,7 @@ fn a_claim_reaches_provisioning_and_nothing_else() {
     for (topic, _) in control("pump-1") {
         assert_eq!(claim.rights(&topic), "", "{topic}");
     }
-    for topic in [
-        "device/pump-1/telemetry",
-        "#",
-        "device/#",
-        "$aws/events/presence/connected/x",
-    ] {
+    for topic in ["device/pump-1/telemetry", "#", "device/#", "$aws/events/presence/connected/x"] {
         assert_eq!(claim.rights(topic), "", "{topic}");
     }
 }
@@ -257,12 +185,7 @@ fn an_observer_receives_telemetry_and_cannot_publish() {
     assert!(!observer.may(Action::Connect, "pump-1") && !observer.may(Action::Connect, "~controller"));
     assert_eq!(observer.rights("device/+/telemetry"), "RS");
     assert_eq!(observer.rights("device/pump-1/telemetry"), "R");
-    for topic in [
-        "device/#",
-        "device/pump-1/verify",
-        "#",
-        "fleetkey/things/pump-1/commands",
-    ] {
+    for topic in ["device/#", "device/pump-1/verify", "#", "fleetkey/things/pump-1/commands"] {
         assert_eq!(observer.rights(topic), "", "{topic}");
     }
 }
@@ -271,11 +194,7 @@ fn an_observer_receives_telemetry_and_cannot_publish() {
 fn the_controller_hears_attestations_and_presence_and_says_answers_and_commands() {
     let controller = Connection::of(&fleet().controller_policy().unwrap(), "~controller");
     assert!(controller.may(Action::Connect, "~controller") && !controller.may(Action::Connect, "~observer"));
-    for filter in [
-        FleetTopic::ALL_ATTESTED,
-        ReservedTopic::ALL_CONNECTED,
-        ReservedTopic::ALL_DISCONNECTED,
-    ] {
+    for filter in [FleetTopic::ALL_ATTESTED, ReservedTopic::ALL_CONNECTED, ReservedTopic::ALL_DISCONNECTED] {
         assert!(controller.may(Action::Subscribe, filter), "{filter}");
     }
     for (topic, rights) in [
@@ -293,43 +212,25 @@ fn the_controller_hears_attestations_and_presence_and_says_answers_and_commands(
 #[test]
 fn documents_fit_even_in_long_regions_and_under_long_roots() {
     let root = TopicRoot::new("r".repeat(30)).unwrap();
-    let scope = Scope {
-        partition: "aws".into(),
-        region: "ap-southeast-1".into(),
-        account: "123456789012".into(),
-    };
-    let long = Fleet {
-        scope,
-        root,
-        names: Names::new("").unwrap(),
-    };
-    for policy in [
-        long.device_policy(),
-        long.claim_policy(),
-        long.observer_policy(),
-        long.controller_policy(),
-    ] {
+    let scope =
+        Scope { partition: "aws".into(), region: "ap-southeast-1".into(), account: "123456789012".into() };
+    let long = Fleet { scope, root, names: Names::new("").unwrap() };
+    for policy in
+        [long.device_policy(), long.claim_policy(), long.observer_policy(), long.controller_policy()]
+    {
         assert!(policy.is_ok(), "{policy:?}");
     }
 }
 
 #[test]
 fn the_device_policy_fits_in_govcloud_too() {
-    let scope = Scope {
-        partition: "aws-us-gov".into(),
-        region: "us-gov-east-1".into(),
-        ..Scope::local()
-    };
+    let scope = Scope { partition: "aws-us-gov".into(), region: "us-gov-east-1".into(), ..Scope::local() };
     assert_eq!(Fleet { scope, ..fleet() }.device_policy().map(drop), Ok(()));
 }
 
 #[test]
 fn a_policy_that_would_be_too_long_says_what_to_shorten() {
-    let scope = Scope {
-        partition: "aws".into(),
-        region: "r".repeat(200),
-        account: "1".into(),
-    };
+    let scope = Scope { partition: "aws".into(), region: "r".repeat(200), account: "1".into() };
     let error = Fleet { scope, ..fleet() }.device_policy().unwrap_err();
     assert!(error.to_string().contains("shorter topic root"), "{error}");
 }
@@ -346,11 +247,7 @@ fn at(template: &str, pointer: &str) -> String {
 #[test]
 fn every_template_is_one_that_the_service_takes() {
     let fleet = fleet();
-    for body in [
-        fleet.claim_template(),
-        fleet.rotation_template(),
-        fleet.recovery_template(),
-    ] {
+    for body in [fleet.claim_template(), fleet.rotation_template(), fleet.recovery_template()] {
         assert_eq!(Template::parse(&body).map(drop), Ok(()));
     }
 }
@@ -365,23 +262,11 @@ fn templates_differ_in_what_they_do_to_a_thing_that_exists() {
     ];
     for (template, attributes, groups) in table {
         let overrides = "/Resources/thing/OverrideSettings";
-        assert_eq!(
-            at(&template, &format!("{overrides}/AttributePayload")),
-            attributes
-        );
+        assert_eq!(at(&template, &format!("{overrides}/AttributePayload")), attributes);
         assert_eq!(at(&template, &format!("{overrides}/ThingGroups")), groups);
-        assert_eq!(
-            at(&template, "/Resources/certificate/Properties/ThingPrincipalType"),
-            "EXCLUSIVE_THING"
-        );
-        assert_eq!(
-            at(&template, "/Resources/policy/Properties/PolicyName"),
-            "DevicePolicy"
-        );
-        assert_eq!(
-            at(&template, "/Resources/thing/Properties/ThingGroups/0"),
-            "fleet-devices"
-        );
+        assert_eq!(at(&template, "/Resources/certificate/Properties/ThingPrincipalType"), "EXCLUSIVE_THING");
+        assert_eq!(at(&template, "/Resources/policy/Properties/PolicyName"), "DevicePolicy");
+        assert_eq!(at(&template, "/Resources/thing/Properties/ThingGroups/0"), "fleet-devices");
         let attribute = "/Resources/thing/Properties/AttributePayload/certificateId/Ref";
         assert_eq!(at(&template, attribute), "AWS::IoT::Certificate::Id");
     }

@@ -1,10 +1,6 @@
 //! The ledger: what it retires, what it holds, what freezes it. No I/O.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test's helpers may fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers may fail the test")]
 #![allow(unreachable_pub, dead_code, reason = "the world is shared by several tests")]
 
 #[path = "support/world.rs"]
@@ -22,15 +18,9 @@ fn an_older_certificate_goes_through_inactive_and_revoked_to_deleted() {
     let mut world = World::with(&[1, 2]);
     world.connect(1, "pump-1");
     world.commit(2);
-    assert_eq!(
-        (world.last_answer(), world.status(1)),
-        (Some(Pending), Some(Active))
-    );
+    assert_eq!((world.last_answer(), world.status(1)), (Some(Pending), Some(Active)));
     world.pass(9);
-    assert_eq!(
-        (world.last_answer(), world.status(1)),
-        (Some(Retired), Some(Inactive))
-    );
+    assert_eq!((world.last_answer(), world.status(1)), (Some(Retired), Some(Inactive)));
     assert_eq!(world.answers.last().unwrap().retired, [generation(1)]);
     world.pass(20);
     assert_eq!(world.status(1), Some(Revoked));
@@ -56,13 +46,7 @@ fn a_verification_connection_is_no_witness() {
     world.request(2, "pump-1~verify");
     world.pass(1000);
     assert_eq!((world.changes.len(), world.answers.len()), (0, 0));
-    assert!(matches!(
-        world.reports.as_slice(),
-        [Report::Ignored {
-            why: Ignored::OtherClient,
-            ..
-        }]
-    ));
+    assert!(matches!(world.reports.as_slice(), [Report::Ignored { why: Ignored::OtherClient, .. }]));
 }
 
 #[test]
@@ -73,20 +57,11 @@ fn a_request_under_another_things_client_id_does_nothing() {
     }
     let mut forged = world.attested(2, "pump-1");
     forged.thing = ThingName::new("pump-2").unwrap();
-    world.event(Event::Attested {
-        topic: thing(),
-        attested: forged.clone(),
-    });
+    world.event(Event::Attested { topic: thing(), attested: forged.clone() });
     forged.clientid = ClientId::new("pump-2").unwrap();
-    world.event(Event::Attested {
-        topic: thing(),
-        attested: forged,
-    });
+    world.event(Event::Attested { topic: thing(), attested: forged });
     world.pass(1000);
-    assert_eq!(
-        (world.changes.len(), world.answers.len(), world.reports.len()),
-        (0, 0, 6)
-    );
+    assert_eq!((world.changes.len(), world.answers.len(), world.reports.len()), (0, 0, 6));
 }
 
 #[test]
@@ -101,10 +76,7 @@ fn a_principal_that_is_not_the_things_or_not_active_does_nothing() {
         Report::Ignored { why, .. } => *why,
         other => panic!("{other:?}"),
     });
-    assert_eq!(
-        why.collect::<Vec<_>>(),
-        [Ignored::NotActive, Ignored::NotAttached]
-    );
+    assert_eq!(why.collect::<Vec<_>>(), [Ignored::NotActive, Ignored::NotAttached]);
     assert_eq!((world.changes.len(), world.disk.len()), (0, 0));
 }
 
@@ -137,15 +109,9 @@ fn an_older_certificate_in_use_by_the_agent_is_held_until_it_has_gone() {
     let session = world.connect(1, "pump-1~agent");
     world.commit(2);
     world.pass(30);
-    assert_eq!(
-        (world.status(1), world.last_answer()),
-        (Some(Active), Some(Pending))
-    );
+    assert_eq!((world.status(1), world.last_answer()), (Some(Active), Some(Pending)));
     world.disconnect(1, "pump-1~agent", session);
-    assert_eq!(
-        (world.status(1), world.last_answer()),
-        (Some(Inactive), Some(Retired))
-    );
+    assert_eq!((world.status(1), world.last_answer()), (Some(Inactive), Some(Retired)));
 }
 
 #[test]
@@ -166,17 +132,9 @@ fn an_older_certificate_that_outlasts_its_soak_in_use_freezes() {
     world.connect(1, "pump-1~agent");
     world.commit(2);
     world.pass(200);
-    assert_eq!(
-        (world.frozen(), world.last_answer()),
-        (Some(FreezeReason::OlderStays), Some(Frozen))
-    );
+    assert_eq!((world.frozen(), world.last_answer()), (Some(FreezeReason::OlderStays), Some(Frozen)));
     assert_eq!(world.changes.len(), 0);
-    assert!(
-        world
-            .reports
-            .iter()
-            .any(|report| matches!(report, Report::Frozen { .. }))
-    );
+    assert!(world.reports.iter().any(|report| matches!(report, Report::Frozen { .. })));
 }
 
 /// The rightful owner was thrown out by whoever started a rotation with a stolen key, and comes back.
@@ -190,10 +148,7 @@ fn an_older_certificate_that_comes_back_is_never_retired() {
     world.pass(2);
     world.disconnect(1, "pump-1", session);
     world.pass(500);
-    assert_eq!(
-        (world.status(1), world.frozen()),
-        (Some(Active), Some(FreezeReason::OlderStays))
-    );
+    assert_eq!((world.status(1), world.frozen()), (Some(Active), Some(FreezeReason::OlderStays)));
 }
 
 #[test]
@@ -210,11 +165,7 @@ fn two_generations_that_take_turns_freeze_at_once() {
             world.connect(2, "pump-1");
         }
         world.pass(2);
-        assert_eq!(
-            world.frozen(),
-            Some(FreezeReason::TakingTurns),
-            "by request: {by_request}"
-        );
+        assert_eq!(world.frozen(), Some(FreezeReason::TakingTurns), "by request: {by_request}");
         world.pass(1000);
         assert_eq!(world.changes.len(), 0);
     }
@@ -232,10 +183,7 @@ fn a_device_that_fell_back_and_rotated_again_is_not_frozen() {
     world.issue(3);
     world.commit(3);
     world.pass(10);
-    assert_eq!(
-        (world.status(1), world.status(2), world.frozen()),
-        (Some(Inactive), Some(Inactive), None)
-    );
+    assert_eq!((world.status(1), world.status(2), world.frozen()), (Some(Inactive), Some(Inactive), None));
 }
 
 #[test]
@@ -258,10 +206,7 @@ fn an_older_certificate_that_asks_after_its_successor_freezes() {
     world.pass(2);
     world.request(1, "pump-1");
     world.pass(2);
-    assert_eq!(
-        (world.frozen(), world.last_answer()),
-        (Some(FreezeReason::OlderAsked), Some(Frozen))
-    );
+    assert_eq!((world.frozen(), world.last_answer()), (Some(FreezeReason::OlderAsked), Some(Frozen)));
 }
 
 #[test]
@@ -269,10 +214,7 @@ fn a_request_that_was_delayed_past_its_successor_is_ignored() {
     let mut world = World::with(&[1, 2]);
     let late = world.attested(1, "pump-1");
     world.commit(2);
-    world.event(Event::Attested {
-        topic: thing(),
-        attested: late,
-    });
+    world.event(Event::Attested { topic: thing(), attested: late });
     world.pass(20);
     assert_eq!((world.frozen(), world.status(1)), (None, Some(Inactive)));
 }
@@ -305,10 +247,7 @@ fn the_others_are_kept_when_the_attested_certificate_is_taken_away() {
     world.commit(2);
     world.set(2, Revoked);
     world.pass(1000);
-    assert_eq!(
-        (world.status(1), world.frozen()),
-        (Some(Active), Some(FreezeReason::WitnessGone))
-    );
+    assert_eq!((world.status(1), world.frozen()), (Some(Active), Some(FreezeReason::WitnessGone)));
 }
 
 #[test]
@@ -319,10 +258,7 @@ fn a_certificate_that_an_operator_activates_again_is_left_alone() {
     assert_eq!(world.status(1), Some(Inactive));
     world.set(1, Active);
     world.pass(1000);
-    assert_eq!(
-        (world.status(1), world.frozen()),
-        (Some(Active), Some(FreezeReason::Reactivated))
-    );
+    assert_eq!((world.status(1), world.frozen()), (Some(Active), Some(FreezeReason::Reactivated)));
 }
 
 #[test]
@@ -332,10 +268,7 @@ fn one_seen_after_it_was_deactivated_is_not_revoked() {
     world.pass(15);
     world.connect(1, "pump-1");
     world.pass(1000);
-    assert_eq!(
-        (world.status(1), world.frozen()),
-        (Some(Inactive), Some(FreezeReason::OlderStays))
-    );
+    assert_eq!((world.status(1), world.frozen()), (Some(Inactive), Some(FreezeReason::OlderStays)));
 }
 
 #[test]
@@ -373,11 +306,7 @@ fn a_retirement_goes_on_after_a_restart_at_any_second() {
         world.restart();
         world.pass(80 - at);
         let order: Vec<_> = world.changes.iter().map(|(_, _, change)| *change).collect();
-        assert_eq!(
-            order,
-            [Change::Deactivate, Change::Revoke, Change::Delete],
-            "restart after {at} s"
-        );
+        assert_eq!(order, [Change::Deactivate, Change::Revoke, Change::Delete], "restart after {at} s");
     }
 }
 
@@ -427,12 +356,7 @@ fn a_refusal_that_waiting_does_not_mend_is_reported() {
     let mut world = World::with(&[1, 2]);
     world.account_fails = Some(ApiError::Other("access denied".into()));
     world.commit(2);
-    assert!(
-        world
-            .reports
-            .iter()
-            .any(|report| matches!(report, Report::Failing { .. }))
-    );
+    assert!(world.reports.iter().any(|report| matches!(report, Report::Failing { .. })));
 }
 
 #[test]

@@ -1,10 +1,6 @@
 //! Properties of the ledger over random histories of requests, connections, restarts and time.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test's helpers may fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers may fail the test")]
 #![allow(unreachable_pub, dead_code, reason = "the world is shared by several tests")]
 
 #[path = "support/world.rs"]
@@ -92,9 +88,7 @@ impl Truth {
     }
 
     fn in_use(&self, n: u8) -> bool {
-        let as_thing = [LIVE, "pump-1~agent"]
-            .iter()
-            .filter_map(|client| self.connected.get(client));
+        let as_thing = [LIVE, "pump-1~agent"].iter().filter_map(|client| self.connected.get(client));
         as_thing.into_iter().any(|(found, _)| *found == n)
     }
 }

@@ -20,14 +20,8 @@ use tempfile::TempDir;
 
 fn settings(directory: &TempDir) -> Settings {
     Settings {
-        fleet: Fleet {
-            scope: Scope::local(),
-            root: TopicRoot::default(),
-            names: Names::new("").unwrap(),
-        },
-        claim_hook: Some(Hook::Serials {
-            allow: vec!["*".into()],
-        }),
+        fleet: Fleet { scope: Scope::local(), root: TopicRoot::default(), names: Names::new("").unwrap() },
+        claim_hook: Some(Hook::Serials { allow: vec!["*".into()] }),
         rotation_hook: Some(Hook::OwnThing),
         directory: directory.path().join("credentials"),
     }
@@ -48,15 +42,8 @@ async fn a_first_run_makes_everything() {
     let report = setup(&account, &settings(&directory)).await.unwrap();
     assert_eq!(outcomes(&report, Outcome::Created).len(), report.steps.len());
     let state = account.state();
-    assert_eq!(
-        (state.policies.len(), state.groups.len(), state.templates.len()),
-        (4, 1, 3)
-    );
-    let enabled: Vec<_> = state
-        .templates
-        .values()
-        .map(|t| (t.name.as_str(), t.enabled))
-        .collect();
+    assert_eq!((state.policies.len(), state.groups.len(), state.templates.len()), (4, 1, 3));
+    let enabled: Vec<_> = state.templates.values().map(|t| (t.name.as_str(), t.enabled)).collect();
     assert_eq!(
         enabled,
         [
@@ -70,21 +57,11 @@ async fn a_first_run_makes_everything() {
         (&report.observer, "ObserverPolicy"),
         (&report.controller, "ControllerPolicy"),
     ] {
-        assert_eq!(
-            state.certificates[&credential.id].status,
-            CertificateStatus::Active
-        );
-        let attached: Vec<_> = state
-            .attached
-            .iter()
-            .filter(|(id, _)| *id == credential.id)
-            .collect();
+        assert_eq!(state.certificates[&credential.id].status, CertificateStatus::Active);
+        let attached: Vec<_> = state.attached.iter().filter(|(id, _)| *id == credential.id).collect();
         assert_eq!(attached.len(), 1);
         assert_eq!(attached[0].1.as_str(), policy);
-        assert_eq!(
-            (mode(&credential.key), mode(&credential.certificate)),
-            (0o600, 0o644)
-        );
+        assert_eq!((mode(&credential.key), mode(&credential.certificate)), (0o600, 0o644));
         assert_eq!(mode(credential.key.parent().unwrap()), 0o700);
     }
 }
@@ -117,29 +94,14 @@ async fn a_run_cut_short_at_any_call_is_completed_by_the_next() {
     for (at, after_effect) in (0..total).flat_map(|at| [(at, false), (at, true)]) {
         let (account, directory) = (Account::default(), TempDir::new().unwrap());
         let error = ApiError::Other("cut".into());
-        account.state().fail = Some(Failure {
-            at,
-            times: usize::MAX / 2,
-            after_effect,
-            error,
-        });
+        account.state().fail = Some(Failure { at, times: usize::MAX / 2, after_effect, error });
         assert!(setup(&account, &settings(&directory)).await.is_err(), "call {at}");
         account.state().fail = None;
         let report = setup(&account, &settings(&directory)).await.unwrap();
-        assert!(
-            setup(&account, &settings(&directory)).await.unwrap().unchanged(),
-            "call {at}"
-        );
+        assert!(setup(&account, &settings(&directory)).await.unwrap().unchanged(), "call {at}");
         let state = account.state();
-        let active = state
-            .certificates
-            .values()
-            .filter(|c| c.status == CertificateStatus::Active)
-            .count();
-        assert_eq!(
-            active, 3,
-            "call {at}: an orphan may remain, but none that can connect"
-        );
+        let active = state.certificates.values().filter(|c| c.status == CertificateStatus::Active).count();
+        assert_eq!(active, 3, "call {at}: an orphan may remain, but none that can connect");
         assert!(state.certificates.contains_key(&report.claim.id));
     }
 }
@@ -154,11 +116,7 @@ async fn what_differs_is_changed() {
     let report = setup(&account, &settings).await.unwrap();
     assert_eq!(
         outcomes(&report, Outcome::Changed),
-        [
-            "policy DevicePolicy",
-            "policy ObserverPolicy",
-            "provisioning template CertRotationTemplate-rotate"
-        ]
+        ["policy DevicePolicy", "policy ObserverPolicy", "provisioning template CertRotationTemplate-rotate"]
     );
     assert!(setup(&account, &settings).await.unwrap().unchanged());
 }
@@ -179,16 +137,10 @@ async fn a_claim_that_was_taken_out_of_use_is_not_revived() {
     let claim = setup(&account, &settings(&directory)).await.unwrap().claim;
     account.state().certificates.get_mut(&claim.id).unwrap().status = CertificateStatus::Inactive;
     let refused = setup(&account, &settings(&directory)).await.unwrap_err();
-    assert!(
-        matches!(refused, SetupError::Credential(CredentialError::NotActive { .. })),
-        "{refused}"
-    );
+    assert!(matches!(refused, SetupError::Credential(CredentialError::NotActive { .. })), "{refused}");
     account.state().certificates.remove(&claim.id);
     let refused = setup(&account, &settings(&directory)).await.unwrap_err();
-    assert!(
-        matches!(refused, SetupError::Credential(CredentialError::Unknown { .. })),
-        "{refused}"
-    );
+    assert!(matches!(refused, SetupError::Credential(CredentialError::Unknown { .. })), "{refused}");
 }
 
 #[tokio::test]
@@ -197,22 +149,14 @@ async fn a_lost_key_is_named() {
     let claim = setup(&account, &settings(&directory)).await.unwrap().claim;
     std::fs::remove_file(&claim.key).unwrap();
     let refused = setup(&account, &settings(&directory)).await.unwrap_err();
-    assert!(
-        refused.to_string().contains("claim/key.pem is missing"),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("claim/key.pem is missing"), "{refused}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn throttling_is_waited_out() {
     let (account, directory) = (Account::default(), TempDir::new().unwrap());
     let error = ApiError::Throttled;
-    account.state().fail = Some(Failure {
-        at: 3,
-        times: 5,
-        after_effect: false,
-        error,
-    });
+    account.state().fail = Some(Failure { at: 3, times: 5, after_effect: false, error });
     assert!(!setup(&account, &settings(&directory)).await.unwrap().unchanged());
 }
 
@@ -220,17 +164,7 @@ async fn throttling_is_waited_out() {
 async fn a_throttle_that_never_ends_is_an_error_that_names_the_resource() {
     let (account, directory) = (Account::default(), TempDir::new().unwrap());
     let error = ApiError::Throttled;
-    account.state().fail = Some(Failure {
-        at: 0,
-        times: 1000,
-        after_effect: false,
-        error,
-    });
+    account.state().fail = Some(Failure { at: 0, times: 1000, after_effect: false, error });
     let refused = setup(&account, &settings(&directory)).await.unwrap_err();
-    assert!(
-        refused
-            .to_string()
-            .starts_with("thing group fleet-devices: throttled"),
-        "{refused}"
-    );
+    assert!(refused.to_string().starts_with("thing group fleet-devices: throttled"), "{refused}");
 }

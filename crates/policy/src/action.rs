@@ -24,13 +24,8 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order of the documentation.
-    pub const ALL: [Self; 5] = [
-        Self::Connect,
-        Self::Publish,
-        Self::Subscribe,
-        Self::Receive,
-        Self::RetainPublish,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Connect, Self::Publish, Self::Subscribe, Self::Receive, Self::RetainPublish];
 
     /// The name as policies write it.
     pub const fn as_str(self) -> &'static str {
@@ -45,9 +40,7 @@ impl Action {
 
     /// Reads a name, whatever its case; `None` for any other action.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|action| action.as_str().eq_ignore_ascii_case(name))
+        Self::ALL.into_iter().find(|action| action.as_str().eq_ignore_ascii_case(name))
     }
 }
 

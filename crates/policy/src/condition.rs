@@ -27,22 +27,10 @@ pub(crate) enum Quantifier {
 /// The operator with the policy's values, of which one must match (or, negated, none).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Test {
-    Text {
-        negated: bool,
-        patterns: Vec<Pattern>,
-    },
-    TextIgnoreCase {
-        negated: bool,
-        patterns: Vec<Pattern>,
-    },
-    Arn {
-        negated: bool,
-        patterns: Vec<ArnPattern>,
-    },
-    Ip {
-        negated: bool,
-        networks: Vec<Network>,
-    },
+    Text { negated: bool, patterns: Vec<Pattern> },
+    TextIgnoreCase { negated: bool, patterns: Vec<Pattern> },
+    Arn { negated: bool, patterns: Vec<ArnPattern> },
+    Ip { negated: bool, networks: Vec<Network> },
     Bool(Vec<bool>),
     Null(Vec<bool>),
 }

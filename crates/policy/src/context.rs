@@ -21,9 +21,7 @@ pub struct Context {
 impl Context {
     /// A context in which nothing is known.
     pub const fn new() -> Self {
-        Self {
-            values: BTreeMap::new(),
-        }
+        Self { values: BTreeMap::new() }
     }
 
     /// Sets the one value of a key, for example `iot:Connection.Thing.ThingName`.
@@ -96,9 +94,7 @@ mod tests {
     #[test]
     fn names_ignore_case_but_thing_attributes_do_not() {
         let mut context = Context::new();
-        context
-            .set("iot:ClientId", "a")
-            .set("iot:Connection.Thing.Attributes[Site]", "x");
+        context.set("iot:ClientId", "a").set("iot:Connection.Thing.Attributes[Site]", "x");
         assert_eq!(context.get("IOT:clientid"), ["a"]);
         assert_eq!(context.get("iot:connection.thing.attributes[Site]"), ["x"]);
         assert!(context.get("iot:Connection.Thing.Attributes[site]").is_empty());
@@ -110,19 +106,14 @@ mod tests {
         context.set_indexed("iot:Certificate.Subject.Organization", ["a", "b"]);
         assert_eq!(context.get("iot:Certificate.Subject.Organization"), ["a"]);
         assert_eq!(context.get("iot:Certificate.Subject.Organization.1"), ["b"]);
-        assert_eq!(
-            context.get("iot:Certificate.Subject.Organization.List"),
-            ["a", "b"]
-        );
+        assert_eq!(context.get("iot:Certificate.Subject.Organization.List"), ["a", "b"]);
         assert!(context.get("iot:Certificate.Subject.Organization.2").is_empty());
     }
 
     #[test]
     fn a_certificate_attribute_with_a_wildcard_is_not_substituted() {
         let mut context = Context::new();
-        context
-            .set("iot:Certificate.Subject.CommonName", "a*")
-            .set("iot:ClientId", "a*");
+        context.set("iot:Certificate.Subject.CommonName", "a*").set("iot:ClientId", "a*");
         assert_eq!(context.variable("iot:certificate.subject.commonname"), None);
         assert_eq!(context.variable("iot:clientid"), Some("a*"));
     }

@@ -75,8 +75,7 @@ impl Statement {
     }
 
     pub(crate) fn names_resource(&self, resource: &str, context: &Context) -> bool {
-        self.resources
-            .selects(|pattern| pattern.matches(resource, context))
+        self.resources.selects(|pattern| pattern.matches(resource, context))
     }
 
     pub(crate) fn conditions_hold(&self, context: &Context) -> bool {
@@ -85,15 +84,12 @@ impl Statement {
 
     /// Whether every variable of the statement has a value.
     pub(crate) fn is_resolved(&self, context: &Context) -> bool {
-        self.variables()
-            .all(|(_, folded)| context.variable(folded).is_some())
+        self.variables().all(|(_, folded)| context.variable(folded).is_some())
     }
 
     /// The variables without a value, as written.
     pub(crate) fn unresolved<'a>(&'a self, context: &Context) -> BTreeSet<&'a str> {
-        let missing = self
-            .variables()
-            .filter(|(_, folded)| context.variable(folded).is_none());
+        let missing = self.variables().filter(|(_, folded)| context.variable(folded).is_none());
         missing.map(|(written, _)| written).collect()
     }
 

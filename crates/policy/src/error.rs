@@ -85,10 +85,7 @@ pub enum Problem {
 
 impl Problem {
     pub(crate) fn at(self, place: &Place) -> ParseError {
-        ParseError {
-            place: place.clone(),
-            problem: self,
-        }
+        ParseError { place: place.clone(), problem: self }
     }
 }
 
@@ -100,10 +97,7 @@ impl Place {
             field.push('.');
         }
         field.push_str(name);
-        Self {
-            statement: self.statement,
-            field,
-        }
+        Self { statement: self.statement, field }
     }
 }
 

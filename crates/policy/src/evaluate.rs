@@ -78,11 +78,7 @@ pub fn evaluate<'a>(
             }
             unresolved.extend(statement.unresolved(request.context));
             if applies(statement, request) {
-                let side = if statement.effect == Effect::Deny {
-                    &mut denies
-                } else {
-                    &mut allows
-                };
+                let side = if statement.effect == Effect::Deny { &mut denies } else { &mut allows };
                 side.push(StatementRef {
                     policy: policy.into(),
                     statement: index,
@@ -96,11 +92,7 @@ pub fn evaluate<'a>(
         (true, false) => (Outcome::Allowed, allows),
         (true, true) => (Outcome::ImplicitDeny, Vec::new()),
     };
-    Decision {
-        outcome,
-        by,
-        unresolved: unresolved.into_iter().map(String::from).collect(),
-    }
+    Decision { outcome, by, unresolved: unresolved.into_iter().map(String::from).collect() }
 }
 
 /// The same decision without its reasons, for the path of every message.

@@ -23,10 +23,7 @@ pub(crate) enum Node {
 
 impl Node {
     fn plain(value: &impl ToString) -> Self {
-        Self::Scalar {
-            text: value.to_string(),
-            is_string: false,
-        }
+        Self::Scalar { text: value.to_string(), is_string: false }
     }
 }
 
@@ -62,10 +59,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::Scalar {
-            text: value.into(),
-            is_string: true,
-        })
+        Ok(Node::Scalar { text: value.into(), is_string: true })
     }
 
     fn visit_unit<E>(self) -> Result<Node, E> {

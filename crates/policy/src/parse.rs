@@ -35,13 +35,8 @@ pub(crate) fn document(text: &str) -> Result<PolicyDocument, ParseError> {
     if statements.is_empty() {
         return Err(Problem::Empty.at(&place.field("Statement")));
     }
-    let parsed = statements
-        .into_iter()
-        .enumerate()
-        .map(|(index, node)| statement(node, index, variables));
-    Ok(PolicyDocument {
-        statements: parsed.collect::<Result<_, _>>()?,
-    })
+    let parsed = statements.into_iter().enumerate().map(|(index, node)| statement(node, index, variables));
+    Ok(PolicyDocument { statements: parsed.collect::<Result<_, _>>()? })
 }
 
 fn has_variables(version: &str, place: &Place) -> Result<bool, ParseError> {
@@ -53,10 +48,7 @@ fn has_variables(version: &str, place: &Place) -> Result<bool, ParseError> {
 }
 
 fn statement(node: Node, index: usize, variables: bool) -> Result<Statement, ParseError> {
-    let place = Place {
-        statement: Some(index),
-        field: String::new(),
-    };
+    let place = Place { statement: Some(index), field: String::new() };
     let mut fields = Fields::of(node, place.clone())?;
     for principal in ["Principal", "NotPrincipal"] {
         if fields.take(principal).is_some() {
@@ -70,26 +62,14 @@ fn statement(node: Node, index: usize, variables: bool) -> Result<Statement, Par
     })?;
     let resources = selection(&mut fields, "Resource", "NotResource", |text| match text {
         "" => Err(Problem::Empty),
-        text => Ok(Pattern::parse(
-            text,
-            Syntax {
-                wildcards: true,
-                variables,
-            },
-        )?),
+        text => Ok(Pattern::parse(text, Syntax { wildcards: true, variables })?),
     })?;
     let conditions = match fields.take("Condition") {
         Some(node) => condition::block(node, &place.field("Condition"), variables)?,
         None => Vec::new(),
     };
     fields.finish("Sid, Effect, Action, NotAction, Resource, NotResource and Condition")?;
-    Ok(Statement {
-        sid,
-        effect,
-        actions,
-        resources,
-        conditions,
-    })
+    Ok(Statement { sid, effect, actions, resources, conditions })
 }
 
 fn effect(text: &str, place: &Place) -> Result<Effect, ParseError> {
@@ -115,11 +95,6 @@ fn selection<P>(
     };
     let place = fields.place(name);
     let texts = fields::strings(node, &place)?;
-    let patterns = texts
-        .iter()
-        .map(|text| parse(text).map_err(|problem| problem.at(&place)));
-    Ok(Selection {
-        negated,
-        patterns: patterns.collect::<Result<_, _>>()?,
-    })
+    let patterns = texts.iter().map(|text| parse(text).map_err(|problem| problem.at(&place)));
+    Ok(Selection { negated, patterns: patterns.collect::<Result<_, _>>()? })
 }

@@ -19,10 +19,7 @@ pub(crate) struct Syntax {
 }
 
 impl Syntax {
-    pub(crate) const WILDCARDS: Self = Self {
-        wildcards: true,
-        variables: false,
-    };
+    pub(crate) const WILDCARDS: Self = Self { wildcards: true, variables: false };
 }
 
 /// Why a text is no pattern.
@@ -135,10 +132,7 @@ impl Pattern {
             "*" | "?" | "$" => name.chars().for_each(|c| self.push_literal(c)),
             "" => return Err(PatternError::Unnamed),
             _ if name.contains(',') => return Err(PatternError::Default),
-            _ => self.tokens.push(Token::Variable {
-                written: name.into(),
-                folded: fold(name),
-            }),
+            _ => self.tokens.push(Token::Variable { written: name.into(), folded: fold(name) }),
         }
         Ok(rest)
     }
@@ -180,10 +174,7 @@ fn without_first(text: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    const FULL: Syntax = Syntax {
-        wildcards: true,
-        variables: true,
-    };
+    const FULL: Syntax = Syntax { wildcards: true, variables: true };
 
     fn matches(pattern: &str, text: &str) -> bool {
         let mut context = Context::new();

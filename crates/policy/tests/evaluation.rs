@@ -1,10 +1,6 @@
 //! Decisions, as tables: action, resource, context.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test's helpers may fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers may fail the test")]
 
 use fleetkey_policy::{Action, Context, Decision, Outcome, PolicyDocument, Request, evaluate};
 
@@ -17,14 +13,7 @@ fn policy(statements: &str) -> PolicyDocument {
 
 fn decide(policy: &PolicyDocument, action: Action, tail: &str, context: &Context) -> Decision {
     let resource = format!("{SCOPE}{tail}");
-    evaluate(
-        [("P", policy)],
-        &Request {
-            action,
-            resource: &resource,
-            context,
-        },
-    )
+    evaluate([("P", policy)], &Request { action, resource: &resource, context })
 }
 
 fn allowed(statements: &str, action: Action, tail: &str, context: &Context) -> bool {
@@ -41,23 +30,14 @@ fn thing(name: &str, attached: bool) -> Context {
     let mut context = Context::new();
     context.set("iot:ClientId", name);
     context.set("iot:Connection.Thing.ThingName", name);
-    context.set(
-        "iot:Connection.Thing.IsAttached",
-        if attached { "true" } else { "false" },
-    );
+    context.set("iot:Connection.Thing.IsAttached", if attached { "true" } else { "false" });
     context
 }
 
 #[test]
 fn nothing_is_allowed_by_default() {
-    let decision = evaluate(
-        [],
-        &Request {
-            action: Action::Connect,
-            resource: "x",
-            context: &Context::new(),
-        },
-    );
+    let decision =
+        evaluate([], &Request { action: Action::Connect, resource: "x", context: &Context::new() });
     assert_eq!((decision.outcome, decision.by.len()), (Outcome::ImplicitDeny, 0));
 }
 
@@ -67,19 +47,11 @@ fn an_explicit_deny_wins_in_whatever_policy_and_order_it_stands() {
     let deny = policy(r#"{"Sid":"Shut","Effect":"Deny","Action":"iot:Publish","Resource":"ARN:topic/a"}"#);
     let resource = format!("{SCOPE}topic/a");
     let context = Context::new();
-    let request = Request {
-        action: Action::Publish,
-        resource: &resource,
-        context: &context,
-    };
+    let request = Request { action: Action::Publish, resource: &resource, context: &context };
     for policies in [[("A", &allow), ("D", &deny)], [("D", &deny), ("A", &allow)]] {
         let decision = evaluate(policies, &request);
         assert_eq!(decision.outcome, Outcome::ExplicitDeny);
-        let by: Vec<_> = decision
-            .by
-            .iter()
-            .map(|by| (by.policy.as_str(), by.sid.as_deref()))
-            .collect();
+        let by: Vec<_> = decision.by.iter().map(|by| (by.policy.as_str(), by.sid.as_deref())).collect();
         assert_eq!(by, [("D", Some("Shut"))]);
     }
 }
@@ -91,11 +63,7 @@ fn the_decision_names_each_statement_that_allowed() {
            {"Sid":"S","Effect":"Allow","Action":"iot:*","Resource":"ARN:topic/*"}"#,
     );
     let decision = decide(&two, Action::Publish, "topic/a", &Context::new());
-    let by: Vec<_> = decision
-        .by
-        .iter()
-        .map(|by| (by.statement, by.sid.as_deref()))
-        .collect();
+    let by: Vec<_> = decision.by.iter().map(|by| (by.statement, by.sid.as_deref())).collect();
     assert_eq!(by, [(1, None), (2, Some("S"))]);
 }
 
@@ -111,12 +79,7 @@ fn create_does_not_cover_create_from_csr() {
         ("$aws/certificates/create-from-csr/json", false),
         ("$aws/certificates/create", false),
     ] {
-        let found = allowed(
-            statement,
-            Action::Publish,
-            &format!("topic/{topic}"),
-            &Context::new(),
-        );
+        let found = allowed(statement, Action::Publish, &format!("topic/{topic}"), &Context::new());
         assert_eq!(found, expected, "{topic}");
     }
 }
@@ -130,23 +93,11 @@ fn filters_are_compared_as_strings() {
         {"Effect":"Deny","Action":"iot:Receive","Resource":"ARN:topic/building/control_room/*"}"#;
     let building = policy(statements);
     let outcome = |action, tail| decide(&building, action, tail, &Context::new()).outcome;
-    assert_eq!(
-        outcome(Action::Subscribe, "topicfilter/building/#"),
-        Outcome::Allowed
-    );
-    assert_eq!(
-        outcome(Action::Subscribe, "topicfilter/building/control_room/#"),
-        Outcome::ExplicitDeny
-    );
-    assert_eq!(
-        outcome(Action::Receive, "topic/building/control_room/1"),
-        Outcome::ExplicitDeny
-    );
+    assert_eq!(outcome(Action::Subscribe, "topicfilter/building/#"), Outcome::Allowed);
+    assert_eq!(outcome(Action::Subscribe, "topicfilter/building/control_room/#"), Outcome::ExplicitDeny);
+    assert_eq!(outcome(Action::Receive, "topic/building/control_room/1"), Outcome::ExplicitDeny);
     assert_eq!(outcome(Action::Receive, "topic/building/lobby"), Outcome::Allowed);
-    assert_eq!(
-        outcome(Action::Subscribe, "topicfilter/Building/#"),
-        Outcome::ImplicitDeny
-    );
+    assert_eq!(outcome(Action::Subscribe, "topicfilter/Building/#"), Outcome::ImplicitDeny);
 }
 
 #[test]
@@ -154,18 +105,8 @@ fn one_may_connect_only_as_the_thing_one_is_attached_to() {
     let statement = r#"{"Effect":"Allow","Action":"iot:Connect","Resource":"ARN:client/${iot:Connection.Thing.ThingName}",
         "Condition":{"Bool":{"iot:Connection.Thing.IsAttached":"true"}}}"#;
     assert!(allowed(statement, Action::Connect, "client/a", &thing("a", true)));
-    assert!(!allowed(
-        statement,
-        Action::Connect,
-        "client/a",
-        &thing("a", false)
-    ));
-    assert!(!allowed(
-        statement,
-        Action::Connect,
-        "client/b",
-        &thing("a", true)
-    ));
+    assert!(!allowed(statement, Action::Connect, "client/a", &thing("a", false)));
+    assert!(!allowed(statement, Action::Connect, "client/b", &thing("a", true)));
     assert!(!allowed(statement, Action::Connect, "client/a", &Context::new()));
 }
 
@@ -178,10 +119,7 @@ fn an_unresolved_variable_disables_its_statement_and_is_reported() {
         {"Effect":"Deny","Action":"iot:Connect","Resource":"ARN:client/${iot:Unrelated}"}"#;
     let decision = decide(&policy(statements), Action::Publish, "topic/x", &Context::new());
     assert_eq!(decision.outcome, Outcome::Allowed);
-    assert_eq!(
-        decision.unresolved,
-        ["aws:SourceIp", "iot:Connection.Thing.ThingName", "iot:DomainName"]
-    );
+    assert_eq!(decision.unresolved, ["aws:SourceIp", "iot:Connection.Thing.ThingName", "iot:DomainName"]);
 }
 
 #[test]
@@ -206,26 +144,15 @@ fn not_action_and_not_resource_select_the_rest() {
     let statement =
         r#"{"Effect":"Allow","NotAction":["iot:Publish","iot:Receive"],"NotResource":"ARN:client/root"}"#;
     assert!(allowed(statement, Action::Connect, "client/a", &Context::new()));
-    assert!(!allowed(
-        statement,
-        Action::Connect,
-        "client/root",
-        &Context::new()
-    ));
+    assert!(!allowed(statement, Action::Connect, "client/root", &Context::new()));
     assert!(!allowed(statement, Action::Publish, "topic/a", &Context::new()));
 }
 
 #[test]
 fn operators_follow_the_table() {
     let mut context = Context::new();
-    context
-        .set("s", "Abc")
-        .set("b", "True")
-        .set("ip", "192.0.2.9")
-        .set("six", "2001:db8::1");
-    context
-        .set("arn", "arn:aws:iot:us-east-1:123456789012:topic/a/will")
-        .set("bad", "no address");
+    context.set("s", "Abc").set("b", "True").set("ip", "192.0.2.9").set("six", "2001:db8::1");
+    context.set("arn", "arn:aws:iot:us-east-1:123456789012:topic/a/will").set("bad", "no address");
     for (condition, expected) in [
         (r#"{"StringEquals":{"s":["x","Abc"]}}"#, true),
         (r#"{"StringEquals":{"s":"abc"}}"#, false),
@@ -246,22 +173,10 @@ fn operators_follow_the_table() {
         (r#"{"NotIpAddress":{"ip":"192.0.2.0/24"}}"#, false),
         (r#"{"NotIpAddress":{"ip":"10.0.0.0/8"}}"#, true),
         (r#"{"IpAddress":{"bad":"0.0.0.0/0"}}"#, false),
-        (
-            r#"{"ArnEquals":{"arn":"arn:aws:iot:*:123456789012:topic/*/will"}}"#,
-            true,
-        ),
-        (
-            r#"{"ArnLike":{"arn":"arn:aws:iot:us-east-1:123456789012:topic/b"}}"#,
-            false,
-        ),
-        (
-            r#"{"ArnNotLike":{"arn":"arn:aws:iot:us-east-1:123456789012:topic/b"}}"#,
-            true,
-        ),
-        (
-            r#"{"ArnNotEquals":{"arn":"arn:aws:iot:us-east-1:123456789012:topic/a/*"}}"#,
-            false,
-        ),
+        (r#"{"ArnEquals":{"arn":"arn:aws:iot:*:123456789012:topic/*/will"}}"#, true),
+        (r#"{"ArnLike":{"arn":"arn:aws:iot:us-east-1:123456789012:topic/b"}}"#, false),
+        (r#"{"ArnNotLike":{"arn":"arn:aws:iot:us-east-1:123456789012:topic/b"}}"#, true),
+        (r#"{"ArnNotEquals":{"arn":"arn:aws:iot:us-east-1:123456789012:topic/a/*"}}"#, false),
         (r#"{"Null":{"s":"false","none":"true"}}"#, true),
         (r#"{"Null":{"s":true}}"#, false),
         (r#"{"StringEquals":{"s":"Abc"},"Bool":{"b":"false"}}"#, false),
@@ -297,31 +212,13 @@ fn sets_are_tested_value_by_value() {
     let mut context = Context::new();
     context.set_many("iot:ConnectAttributes", ["PersistentConnect", "LastWill"]);
     for (condition, expected) in [
-        (
-            r#"{"ForAllValues:StringEquals":{"iot:ConnectAttributes":["PersistentConnect","LastWill"]}}"#,
-            true,
-        ),
-        (
-            r#"{"ForAllValues:StringEquals":{"iot:ConnectAttributes":"LastWill"}}"#,
-            false,
-        ),
-        (
-            r#"{"ForAnyValue:StringEquals":{"iot:ConnectAttributes":"LastWill"}}"#,
-            true,
-        ),
-        (
-            r#"{"ForAllValues:StringNotEquals":{"iot:ConnectAttributes":"LastWill"}}"#,
-            false,
-        ),
-        (
-            r#"{"ForAnyValue:StringNotEquals":{"iot:ConnectAttributes":"LastWill"}}"#,
-            true,
-        ),
+        (r#"{"ForAllValues:StringEquals":{"iot:ConnectAttributes":["PersistentConnect","LastWill"]}}"#, true),
+        (r#"{"ForAllValues:StringEquals":{"iot:ConnectAttributes":"LastWill"}}"#, false),
+        (r#"{"ForAnyValue:StringEquals":{"iot:ConnectAttributes":"LastWill"}}"#, true),
+        (r#"{"ForAllValues:StringNotEquals":{"iot:ConnectAttributes":"LastWill"}}"#, false),
+        (r#"{"ForAnyValue:StringNotEquals":{"iot:ConnectAttributes":"LastWill"}}"#, true),
         (r#"{"StringEquals":{"iot:ConnectAttributes":"LastWill"}}"#, true),
-        (
-            r#"{"StringNotEquals":{"iot:ConnectAttributes":"LastWill"}}"#,
-            false,
-        ),
+        (r#"{"StringNotEquals":{"iot:ConnectAttributes":"LastWill"}}"#, false),
     ] {
         assert_eq!(holds(condition, &context), expected, "{condition}");
     }

@@ -1,10 +1,6 @@
 //! What parses, and what the error says when a text does not: statement, field and problem.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test's helpers may fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers may fail the test")]
 
 use fleetkey_policy::{MAX_CHARACTERS, ParseError, PatternError, PolicyDocument, Problem};
 
@@ -19,9 +15,7 @@ fn second(fields: &str) -> String {
 }
 
 fn condition(block: &str) -> String {
-    second(&format!(
-        r#""Effect":"Allow","Action":"iot:Connect","Resource":"*","Condition":{block}"#
-    ))
+    second(&format!(r#""Effect":"Allow","Action":"iot:Connect","Resource":"*","Condition":{block}"#))
 }
 
 #[test]
@@ -62,34 +56,19 @@ fn the_limit_counts_characters_without_white_space() {
 fn an_error_names_statement_and_field() {
     let table = [
         (second(""), "statement 1, Effect: missing"),
-        (
-            second(r#""Effect":"Allow","Resource":"*""#),
-            "statement 1, Action: missing",
-        ),
-        (
-            second(r#""Effect":"Allow","Action":"iot:*""#),
-            "statement 1, Resource: missing",
-        ),
+        (second(r#""Effect":"Allow","Resource":"*""#), "statement 1, Action: missing"),
+        (second(r#""Effect":"Allow","Action":"iot:*""#), "statement 1, Resource: missing"),
         (
             second(r#""Effect":"Alow","Action":"iot:*","Resource":"*""#),
             r#"statement 1, Effect: "Alow" is neither"#,
         ),
-        (
-            second(r#""Effect":"Allow","Action":[],"Resource":"*""#),
-            "statement 1, Action: empty",
-        ),
-        (
-            second(r#""Effect":"Allow","Action":[1],"Resource":"*""#),
-            "statement 1, Action: expected a string",
-        ),
+        (second(r#""Effect":"Allow","Action":[],"Resource":"*""#), "statement 1, Action: empty"),
+        (second(r#""Effect":"Allow","Action":[1],"Resource":"*""#), "statement 1, Action: expected a string"),
         (
             second(r#""Effect":"Allow","Action":"Publish","Resource":"*""#),
             r#"statement 1, Action: "Publish" is no action"#,
         ),
-        (
-            second(r#""Effect":"Allow","Action":"iot:*","Resource":"""#),
-            "statement 1, Resource: empty",
-        ),
+        (second(r#""Effect":"Allow","Action":"iot:*","Resource":"""#), "statement 1, Resource: empty"),
         (
             second(r#""Effect":"Allow","Action":"iot:*","Resource":"${a""#),
             "statement 1, Resource: \"${\" is not closed",
@@ -122,32 +101,17 @@ fn an_error_names_statement_and_field() {
             condition(r#"{"ArnLike":{"a":"topic/x"}}"#),
             "statement 1, Condition.ArnLike.a: \"topic/x\" is no ARN",
         ),
-        (
-            condition(r#"{"StringLike":{"a":[]}}"#),
-            "statement 1, Condition.StringLike.a: empty",
-        ),
-        (
-            condition(r#"{"StringLike":"a"}"#),
-            "statement 1, Condition.StringLike: expected an object",
-        ),
+        (condition(r#"{"StringLike":{"a":[]}}"#), "statement 1, Condition.StringLike.a: empty"),
+        (condition(r#"{"StringLike":"a"}"#), "statement 1, Condition.StringLike: expected an object"),
         (r#"{"Statement":[]}"#.into(), "policy, Version: missing"),
         (r#"{"Version":"2012-10-17"}"#.into(), "policy, Statement: missing"),
-        (
-            r#"{"Version":"2012-10-17","Statement":[]}"#.into(),
-            "policy, Statement: empty",
-        ),
-        (
-            r#"{"Version":"2012-10-17","Statement":[1]}"#.into(),
-            "statement 0: expected an object",
-        ),
+        (r#"{"Version":"2012-10-17","Statement":[]}"#.into(), "policy, Statement: empty"),
+        (r#"{"Version":"2012-10-17","Statement":[1]}"#.into(), "statement 0: expected an object"),
         (
             r#"{"Version":"2020-01-01","Statement":[]}"#.into(),
             r#"policy, Version: "2020-01-01" is no policy version"#,
         ),
-        (
-            r#"{"Version":2012,"Statement":[]}"#.into(),
-            "policy, Version: expected a string",
-        ),
+        (r#"{"Version":2012,"Statement":[]}"#.into(), "policy, Version: expected a string"),
         (
             r#"{"Version":"2012-10-17","Version":"2012-10-17"}"#.into(),
             "policy: not valid JSON: the key \"Version\" is given twice",
@@ -158,32 +122,19 @@ fn an_error_names_statement_and_field() {
     ];
     for (text, expected) in table {
         let found = error(&text).to_string();
-        assert!(
-            found.starts_with(expected),
-            "{text}\n  found    {found}\n  expected {expected}"
-        );
+        assert!(found.starts_with(expected), "{text}\n  found    {found}\n  expected {expected}");
     }
 }
 
 #[test]
 fn unknown_and_unsupported_operators_are_told_apart() {
-    for unknown in [
-        "stringequals",
-        "ForSomeValues:StringLike",
-        "NullIfExists",
-        "ForAllValues:Null",
-        "NumericLike",
-        "",
-    ] {
+    for unknown in
+        ["stringequals", "ForSomeValues:StringLike", "NullIfExists", "ForAllValues:Null", "NumericLike", ""]
+    {
         let problem = error(&condition(&format!(r#"{{"{unknown}":{{"a":"b"}}}}"#))).problem;
         assert_eq!(problem, Problem::UnknownOperator(unknown.into()));
     }
-    for unsupported in [
-        "NumericLessThan",
-        "DateGreaterThanEquals",
-        "BinaryEquals",
-        "NumericEqualsIfExists",
-    ] {
+    for unsupported in ["NumericLessThan", "DateGreaterThanEquals", "BinaryEquals", "NumericEqualsIfExists"] {
         let problem = error(&condition(&format!(r#"{{"{unsupported}":{{"a":"1"}}}}"#))).problem;
         assert_eq!(problem, Problem::UnsupportedOperator(unsupported.into()));
     }
@@ -194,8 +145,5 @@ fn variables_exist_only_since_2012() {
     let statement = r#"{"Effect":"Allow","Action":"iot:*","Resource":"a${"}"#;
     let policy = |version| format!(r#"{{"Version":"{version}","Statement":{statement}}}"#);
     assert!(PolicyDocument::parse(&policy("2008-10-17")).is_ok());
-    assert_eq!(
-        error(&policy("2012-10-17")).problem,
-        Problem::Pattern(PatternError::Unclosed)
-    );
+    assert_eq!(error(&policy("2012-10-17")).problem, Problem::Pattern(PatternError::Unclosed));
 }

@@ -1,11 +1,7 @@
 //! Properties over random policies: the matcher agrees with a naive reference, a Deny never allows more, nothing
 //! panics, the fast path decides alike.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test's helpers may fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers may fail the test")]
 
 use fleetkey_policy::{Action, Context, PolicyDocument, Request, allows, evaluate};
 use proptest::prelude::*;
@@ -29,21 +25,14 @@ fn statement() -> impl Strategy<Value = String> {
         "[ab*?]{0,3}".prop_map(|v| format!(r#","Condition":{{"StringLike":{{"iot:ClientId":"{v}"}}}}"#)),
         "[ab]{0,2}".prop_map(|v| format!(r#","Condition":{{"StringNotEquals":{{"k":["{v}","${{x}}"]}}}}"#)),
     ];
-    let resource = prop_oneof![
-        "[ab/*?]{1,6}",
-        Just("a${iot:ClientId}*".to_owned()),
-        Just("${x}".to_owned())
-    ];
+    let resource = prop_oneof!["[ab/*?]{1,6}", Just("a${iot:ClientId}*".to_owned()), Just("${x}".to_owned())];
     (effect, action, field, resource, condition).prop_map(|(effect, action, field, resource, condition)| {
         format!(r#"{{"Effect":"{effect}","Action":"{action}","{field}":"{resource}"{condition}}}"#)
     })
 }
 
 fn policy(statements: &[String]) -> PolicyDocument {
-    let text = format!(
-        r#"{{"Version":"2012-10-17","Statement":[{}]}}"#,
-        statements.join(",")
-    );
+    let text = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","));
     PolicyDocument::parse(&text).unwrap()
 }
 

@@ -45,32 +45,17 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let config = Config::new(dir.path().join("iotcore"));
         let listeners = Listeners::loopback().await.unwrap();
-        let core = server::start(config, listeners, Arc::new(SystemClock))
-            .await
-            .unwrap();
+        let core = server::start(config, listeners, Arc::new(SystemClock)).await.unwrap();
         let scope = core.account().scope().clone();
-        let fleet = Fleet {
-            scope,
-            root: TopicRoot::default(),
-            names: Names::new("").unwrap(),
-        };
+        let fleet = Fleet { scope, root: TopicRoot::default(), names: Names::new("").unwrap() };
         let settings = Settings {
             fleet: fleet.clone(),
-            claim_hook: Some(Hook::Serials {
-                allow: vec!["*".to_owned()],
-            }),
+            claim_hook: Some(Hook::Serials { allow: vec!["*".to_owned()] }),
             rotation_hook: Some(Hook::OwnThing),
             directory: dir.path().join("operator"),
         };
-        let report = setup(&LocalControl(core.account().clone()), &settings)
-            .await
-            .unwrap();
-        Self {
-            core,
-            fleet,
-            report,
-            dir,
-        }
+        let report = setup(&LocalControl(core.account().clone()), &settings).await.unwrap();
+        Self { core, fleet, report, dir }
     }
 
     /// The operations of the account, as the controller uses them.
@@ -110,15 +95,10 @@ impl Bench {
 
     /// A device that is provisioned and connected.
     pub async fn provisioned(&self, serial: &str) -> AgentHandle {
-        let agent = Agent::start(self.device(serial), Arc::new(fleetkey_agent::SystemClock))
+        let agent = Agent::start(self.device(serial), Arc::new(fleetkey_agent::SystemClock)).await.unwrap();
+        within("the device to be provisioned", agent.until(|status| status.connected && status.exported))
             .await
-            .unwrap();
-        within(
-            "the device to be provisioned",
-            agent.until(|status| status.connected && status.exported),
-        )
-        .await
-        .expect("the agent ended");
+            .expect("the agent ended");
         agent
     }
 
@@ -137,25 +117,12 @@ impl Bench {
     pub async fn controller(&self, grace: Duration) -> Controller {
         let (journal, records) = Journal::open(&self.path("retirements")).unwrap();
         let moment = Duration::from_millis(200);
-        let config = controller::Config {
-            soak: moment,
-            grace,
-            look_again: moment,
-            ..Default::default()
-        };
+        let config = controller::Config { soak: moment, grace, look_again: moment, ..Default::default() };
         let clock = Arc::new(|| SystemClock.now());
-        let engine = Engine::new(
-            Ledger::new(config, records),
-            journal,
-            Arc::new(self.control()),
-            clock,
-        );
+        let engine = Engine::new(Ledger::new(config, records), journal, Arc::new(self.control()), clock);
         let credential = &self.report.controller;
         let identity = Identity::from_files(&credential.certificate, &credential.key).unwrap();
-        let line = Line {
-            dialer: self.dialer(),
-            identity,
-        };
+        let line = Line { dialer: self.dialer(), identity };
         let connection = Connection::new(self.fleet.names.controller_client.clone());
         let mut controller = Controller::start(engine, line, connection);
         assert!(within("the controller", controller.ready()).await);
@@ -168,10 +135,7 @@ impl Bench {
         identity: &Identity,
         client: &str,
     ) -> Result<(Client, Messages), ConnectError> {
-        let options = ConnectOptions {
-            version: Version::V5,
-            ..ConnectOptions::new(client)
-        };
+        let options = ConnectOptions { version: Version::V5, ..ConnectOptions::new(client) };
         self.connect_with(identity, options).await
     }
 
@@ -181,16 +145,9 @@ impl Bench {
         identity: &Identity,
         options: ConnectOptions,
     ) -> Result<(Client, Messages), ConnectError> {
-        let stream = self
-            .dialer()
-            .dial(identity)
-            .await
-            .expect("the handshake, which proves nothing, succeeds");
-        within(
-            "CONNACK",
-            Client::start(stream, options, SessionConfig::default()),
-        )
-        .await
+        let stream =
+            self.dialer().dial(identity).await.expect("the handshake, which proves nothing, succeeds");
+        within("CONNACK", Client::start(stream, options, SessionConfig::default())).await
     }
 
     /// Connections to this broker.

@@ -37,22 +37,15 @@ impl Presence {
         let client_id = bench.fleet.names.controller_client.as_str();
         let (client, messages) = bench.connect(&identity, client_id).await.unwrap();
         let filters = [ReservedTopic::ALL_CONNECTED, ReservedTopic::ALL_DISCONNECTED];
-        let granted = client
-            .subscribe(&filters.map(|filter| (filter, QoS::AtLeastOnce)))
-            .await
-            .unwrap();
+        let granted = client.subscribe(&filters.map(|filter| (filter, QoS::AtLeastOnce))).await.unwrap();
         assert!(granted.iter().all(|reason| !reason.is_error()), "{granted:?}");
-        Self {
-            _client: client,
-            messages,
-        }
+        Self { _client: client, messages }
     }
 
     /// The next event.
     pub async fn next(&mut self) -> Seen {
-        let message = within("a presence event", self.messages.recv())
-            .await
-            .expect("the listener's connection");
+        let message =
+            within("a presence event", self.messages.recv()).await.expect("the listener's connection");
         let event: Value = serde_json::from_slice(&message.payload).unwrap();
         let text = |key: &str| event.get(key).and_then(Value::as_str).map(str::to_owned);
         Seen {

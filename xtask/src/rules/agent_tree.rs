@@ -33,18 +33,12 @@ const FORBIDDEN: &[(&str, &str)] = &[
 ];
 
 pub(crate) fn check(repo: &Repo) -> Vec<Violation> {
-    repo.agent_tree
-        .iter()
-        .filter_map(|name| Some((name, what(name)?)))
-        .map(violation)
-        .collect()
+    repo.agent_tree.iter().filter_map(|name| Some((name, what(name)?))).map(violation).collect()
 }
 
 fn what(name: &str) -> Option<&'static str> {
     let exact = FORBIDDEN.iter().find(|(forbidden, _)| *forbidden == name);
-    let prefix = FORBIDDEN_PREFIXES
-        .iter()
-        .find(|(forbidden, _)| name.starts_with(forbidden));
+    let prefix = FORBIDDEN_PREFIXES.iter().find(|(forbidden, _)| name.starts_with(forbidden));
     exact.or(prefix).map(|(_, what)| *what)
 }
 
@@ -61,18 +55,8 @@ mod tests {
 
     #[test]
     fn an_sdk_a_web_server_and_the_operators_side_are_reported() {
-        let tree = [
-            "aws-sdk-iot",
-            "aws-smithy-runtime",
-            "axum",
-            "bytes",
-            "fleetkey-operator",
-            "aws-lc-rs",
-        ];
-        let repo = Repo {
-            agent_tree: tree.map(String::from).into(),
-            ..Repo::default()
-        };
+        let tree = ["aws-sdk-iot", "aws-smithy-runtime", "axum", "bytes", "fleetkey-operator", "aws-lc-rs"];
+        let repo = Repo { agent_tree: tree.map(String::from).into(), ..Repo::default() };
         assert_eq!(check(&repo).len(), 4);
     }
 }

@@ -22,18 +22,10 @@ fn check_with(repo: &Repo, exceptions: &[(&str, &str)]) -> Vec<Violation> {
         let found = spelled(&file.text);
         let excepted = exceptions.iter().any(|(path, _)| *path == file.path);
         if excepted && found.is_empty() {
-            violations.push(Violation::new(
-                &*file.path,
-                1,
-                "spells no reserved topic: remove its exception",
-            ));
+            violations.push(Violation::new(&*file.path, 1, "spells no reserved topic: remove its exception"));
         } else if !excepted {
             let message = format!("spells {RESERVED}…: use model's ReservedTopic (or a constant beside it)");
-            violations.extend(
-                found
-                    .into_iter()
-                    .map(|line| Violation::new(&*file.path, line, &*message)),
-            );
+            violations.extend(found.into_iter().map(|line| Violation::new(&*file.path, line, &*message)));
         }
     }
     violations
@@ -55,11 +47,7 @@ fn ships(path: &str) -> bool {
 
 fn spelled(text: &str) -> Vec<usize> {
     let source = RustSource::scan(text);
-    source
-        .shipped_literals()
-        .filter(|(_, inside)| inside.contains(RESERVED))
-        .map(|(line, _)| *line)
-        .collect()
+    source.shipped_literals().filter(|(_, inside)| inside.contains(RESERVED)).map(|(line, _)| *line).collect()
 }
 
 #[cfg(test)]
@@ -72,10 +60,7 @@ mod tests {
 
     #[test]
     fn a_reserved_topic_in_shipped_code_is_reported() {
-        let violations = check(&repo(
-            "crates/iotcore/src/a.rs",
-            "//! x\nconst T: &str = \"TOPIC\";",
-        ));
+        let violations = check(&repo("crates/iotcore/src/a.rs", "//! x\nconst T: &str = \"TOPIC\";"));
         assert_eq!(violations.iter().map(|v| v.line).collect::<Vec<_>>(), [2]);
     }
 
@@ -84,10 +69,7 @@ mod tests {
         for (path, line) in [
             ("crates/model/src/topic.rs", "const T: &str = \"TOPIC\";"),
             ("crates/agent/src/a.rs", "/// Publishes to `TOPIC`."),
-            (
-                "crates/agent/src/a.rs",
-                "#[cfg(test)]\nmod tests {\n const T: &str = \"TOPIC\"; }",
-            ),
+            ("crates/agent/src/a.rs", "#[cfg(test)]\nmod tests {\n const T: &str = \"TOPIC\"; }"),
             ("crates/agent/tests/a.rs", "const T: &str = \"TOPIC\";"),
             ("crates/agent/src/a/tests.rs", "const T: &str = \"TOPIC\";"),
         ] {

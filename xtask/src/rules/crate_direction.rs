@@ -10,18 +10,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("fleetkey-policy", &["fleetkey-model"]),
     ("fleetkey-lifecycle", &["fleetkey-model"]),
     ("fleetkey-mqtt", &["fleetkey-model"]),
-    (
-        "fleetkey-agent",
-        &["fleetkey-lifecycle", "fleetkey-model", "fleetkey-mqtt"],
-    ),
-    (
-        "fleetkey-iotcore",
-        &["fleetkey-model", "fleetkey-mqtt", "fleetkey-policy"],
-    ),
-    (
-        "fleetkey-operator",
-        &["fleetkey-model", "fleetkey-mqtt", "fleetkey-policy"],
-    ),
+    ("fleetkey-agent", &["fleetkey-lifecycle", "fleetkey-model", "fleetkey-mqtt"]),
+    ("fleetkey-iotcore", &["fleetkey-model", "fleetkey-mqtt", "fleetkey-policy"]),
+    ("fleetkey-operator", &["fleetkey-model", "fleetkey-mqtt", "fleetkey-policy"]),
     ("fleetkey-dashboard", &["fleetkey-model"]),
     (
         "fleetkey-cli",
@@ -60,32 +51,21 @@ pub(crate) fn check(repo: &Repo) -> Vec<Violation> {
 fn check_package(package: &Package) -> Vec<Violation> {
     let manifest = manifest(&package.name);
     let Some(allowed) = entry(ALLOWED, &package.name) else {
-        let message = format!(
-            "{} stands in no table: say in crate_direction.rs what it may use",
-            package.name
-        );
+        let message =
+            format!("{} stands in no table: say in crate_direction.rs what it may use", package.name);
         return vec![Violation::new(manifest, 1, message)];
     };
-    let ours = package
-        .dependencies
-        .iter()
-        .filter(|dependency| dependency.name.starts_with("fleetkey-"));
+    let ours = package.dependencies.iter().filter(|dependency| dependency.name.starts_with("fleetkey-"));
     ours.filter(|dependency| !allowed.contains(&dependency.name.as_str()))
         .map(|dependency| {
-            let message = format!(
-                "{} may not use {}: arrows point down only",
-                package.name, dependency.name
-            );
+            let message = format!("{} may not use {}: arrows point down only", package.name, dependency.name);
             Violation::new(&*manifest, 1, message)
         })
         .collect()
 }
 
 fn entry<'a>(table: &[(&str, &'a [&'a str])], name: &str) -> Option<&'a [&'a str]> {
-    table
-        .iter()
-        .find(|(package, _)| *package == name)
-        .map(|(_, allowed)| *allowed)
+    table.iter().find(|(package, _)| *package == name).map(|(_, allowed)| *allowed)
 }
 
 fn manifest(package: &str) -> String {
@@ -101,20 +81,9 @@ mod tests {
     use crate::metadata::{Dependency, Kind};
 
     fn found(name: &str, dependency: &str, kind: Kind) -> usize {
-        let dependency = Dependency {
-            name: dependency.into(),
-            kind,
-            optional: false,
-        };
-        let package = Package {
-            name: name.into(),
-            dependencies: vec![dependency],
-        };
-        check(&Repo {
-            packages: vec![package],
-            ..Repo::default()
-        })
-        .len()
+        let dependency = Dependency { name: dependency.into(), kind, optional: false };
+        let package = Package { name: name.into(), dependencies: vec![dependency] };
+        check(&Repo { packages: vec![package], ..Repo::default() }).len()
     }
 
     #[test]

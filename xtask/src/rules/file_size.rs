@@ -24,11 +24,7 @@ fn check_with(repo: &Repo, exceptions: &[(&str, &str)]) -> Vec<Violation> {
                 violations.push(Violation::new(&*file.path, LIMIT + 1, message));
             }
             (false, true) => {
-                violations.push(Violation::new(
-                    &*file.path,
-                    1,
-                    "no longer too long: remove its exception",
-                ));
+                violations.push(Violation::new(&*file.path, 1, "no longer too long: remove its exception"));
             }
             _ => {}
         }
@@ -43,17 +39,9 @@ mod tests {
     #[test]
     fn a_long_file_is_reported_unless_it_has_a_reason() {
         let (long, short) = ("x\n".repeat(LIMIT + 1), "x\n".repeat(LIMIT));
-        let repo = Repo::of(&[
-            ("a.rs", &long),
-            ("b.rs", &short),
-            ("c.rs", &long),
-            ("long.md", &long),
-        ]);
+        let repo = Repo::of(&[("a.rs", &long), ("b.rs", &short), ("c.rs", &long), ("long.md", &long)]);
         let violations = check_with(&repo, &[("c.rs", "a table")]);
-        assert_eq!(
-            violations.iter().map(|v| v.path.as_str()).collect::<Vec<_>>(),
-            ["a.rs"]
-        );
+        assert_eq!(violations.iter().map(|v| v.path.as_str()).collect::<Vec<_>>(), ["a.rs"]);
     }
 
     #[test]

@@ -6,11 +6,7 @@ use crate::repo::Repo;
 use crate::violation::Violation;
 
 /// Beginnings of such paths, written in two parts so that this file does not report itself.
-const FORBIDDEN: &[&str] = &[
-    concat!("/ro", "ot/"),
-    concat!("/wo", "rk/"),
-    concat!("/tmp/", "brief"),
-];
+const FORBIDDEN: &[&str] = &[concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/tmp/", "brief")];
 
 pub(crate) fn check(repo: &Repo) -> Vec<Violation> {
     let mut violations = Vec::new();

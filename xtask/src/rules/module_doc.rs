@@ -8,13 +8,7 @@ use crate::violation::Violation;
 pub(crate) fn check(repo: &Repo) -> Vec<Violation> {
     repo.rust_files()
         .filter(|file| !opens_with_a_sentence(&file.text))
-        .map(|file| {
-            Violation::new(
-                &*file.path,
-                1,
-                "open the file with `//!`: what it is and what it is not",
-            )
-        })
+        .map(|file| Violation::new(&*file.path, 1, "open the file with `//!`: what it is and what it is not"))
         .collect()
 }
 

@@ -16,17 +16,8 @@ const PURE: &[&str] = &["model", "policy", "lifecycle", "mqtt"];
 
 /// What a pure crate may use: each compiles without the standard library, does no I/O and reads no clock.
 /// `bytes` needs only an allocator; `x509-cert` and not `x509-parser`, which needs `std`.
-const ALLOWED: &[&str] = &[
-    "bytes",
-    "der",
-    "fleetkey-model",
-    "serde",
-    "serde_json",
-    "sha2",
-    "thiserror",
-    "x509-cert",
-    "zeroize",
-];
+const ALLOWED: &[&str] =
+    &["bytes", "der", "fleetkey-model", "serde", "serde_json", "sha2", "thiserror", "x509-cert", "zeroize"];
 
 pub(crate) fn check(repo: &Repo) -> Vec<Violation> {
     let mut violations: Vec<_> = NO_STD.iter().flat_map(|name| check_no_std(repo, name)).collect();
@@ -37,20 +28,14 @@ pub(crate) fn check(repo: &Repo) -> Vec<Violation> {
 fn check_no_std(repo: &Repo, name: &str) -> Vec<Violation> {
     let path = format!("crates/{name}/src/lib.rs");
     let Some(root) = repo.files.iter().find(|file| file.path == path) else {
-        return vec![Violation::new(
-            path,
-            1,
-            "a pure crate without its root: tidy's list is out of date",
-        )];
+        return vec![Violation::new(path, 1, "a pure crate without its root: tidy's list is out of date")];
     };
     let code = RustSource::scan(&root.text).code;
     let mut violations = Vec::new();
     if !code.lines().any(|line| line.trim() == "#![no_std]") {
         violations.push(Violation::new(&*path, 1, "a pure crate says `#![no_std]`"));
     }
-    let sources = repo
-        .rust_files()
-        .filter(|file| file.path.starts_with(&format!("crates/{name}/src/")));
+    let sources = repo.rust_files().filter(|file| file.path.starts_with(&format!("crates/{name}/src/")));
     violations.extend(sources.flat_map(linked_std));
     violations
 }
@@ -64,32 +49,21 @@ fn linked_std(file: &File) -> Vec<Violation> {
         line.starts_with("extern crate std") && before != Some(&"#[cfg(test)]")
     });
     let message = "links std in a pure crate: put `#[cfg(test)]` on the line above, or do without";
-    linked
-        .map(|(index, _)| Violation::new(&*file.path, index + 1, message))
-        .collect()
+    linked.map(|(index, _)| Violation::new(&*file.path, index + 1, message)).collect()
 }
 
 fn check_dependencies(repo: &Repo, name: &str) -> Vec<Violation> {
-    let package = repo
-        .packages
-        .iter()
-        .find(|package| package.name == format!("fleetkey-{name}"));
+    let package = repo.packages.iter().find(|package| package.name == format!("fleetkey-{name}"));
     let forbidden = package.map(not_allowed).unwrap_or_default();
     let report = |dependency: &Dependency| {
-        let message = format!(
-            "a pure crate may not use {}: not on tidy's allow-list",
-            dependency.name
-        );
+        let message = format!("a pure crate may not use {}: not on tidy's allow-list", dependency.name);
         Violation::new(format!("crates/{name}/Cargo.toml"), 1, message)
     };
     forbidden.into_iter().map(report).collect()
 }
 
 fn not_allowed(package: &Package) -> Vec<&Dependency> {
-    let normal = package
-        .dependencies
-        .iter()
-        .filter(|dependency| dependency.kind == Kind::Normal);
+    let normal = package.dependencies.iter().filter(|dependency| dependency.kind == Kind::Normal);
     normal
         .filter(|dependency| !dependency.optional)
         .filter(|dependency| !ALLOWED.contains(&dependency.name.as_str()))
@@ -110,20 +84,9 @@ mod tests {
     }
 
     fn uses(name: &str, kind: Kind, optional: bool) -> usize {
-        let dependency = Dependency {
-            name: name.into(),
-            kind,
-            optional,
-        };
-        let package = Package {
-            name: "fleetkey-mqtt".into(),
-            dependencies: vec![dependency],
-        };
-        check(&Repo {
-            packages: vec![package],
-            ..repo("#![no_std]")
-        })
-        .len()
+        let dependency = Dependency { name: name.into(), kind, optional };
+        let package = Package { name: "fleetkey-mqtt".into(), dependencies: vec![dependency] };
+        check(&Repo { packages: vec![package], ..repo("#![no_std]") }).len()
     }
 
     #[test]

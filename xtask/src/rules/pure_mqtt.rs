@@ -14,10 +14,7 @@ const FORBIDDEN_MODULES: &[&str] = &["env", "fs", "io", "net", "process", "threa
 const FORBIDDEN_NAMES: &[&str] = &["Instant", "SystemTime", "tokio"];
 
 pub(crate) fn check(repo: &Repo) -> Vec<Violation> {
-    repo.rust_files()
-        .filter(|file| is_pure(&file.path))
-        .flat_map(check_file)
-        .collect()
+    repo.rust_files().filter(|file| is_pure(&file.path)).flat_map(check_file).collect()
 }
 
 /// The crate's sources but the async link, which is the `io` feature.
@@ -33,10 +30,7 @@ fn check_file(file: &File) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut code = String::new();
     for (number, line) in source.code_lines() {
-        for name in FORBIDDEN_NAMES
-            .iter()
-            .filter(|name| identifiers(line).any(|found| found == **name))
-        {
+        for name in FORBIDDEN_NAMES.iter().filter(|name| identifiers(line).any(|found| found == **name)) {
             violations.push(violation(file, number, name));
         }
         code.push_str(line);
@@ -56,8 +50,7 @@ fn violation(file: &File, line: usize, name: &str) -> Violation {
 }
 
 fn identifiers(line: &str) -> impl Iterator<Item = &str> {
-    line.split(|c: char| !c.is_alphanumeric() && c != '_')
-        .filter(|word| !word.is_empty())
+    line.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
 /// Forbidden modules of std that `code` names, alone or in a braced import, with the offset of `std::`.
@@ -69,17 +62,9 @@ fn std_modules(code: &str) -> Vec<(usize, &str)> {
             continue;
         }
         let rest = code.get(at + root.len()..).unwrap_or_default();
-        let named = if rest.starts_with('{') {
-            braced(rest)
-        } else {
-            identifiers(rest).take(1).collect()
-        };
-        found.extend(
-            named
-                .into_iter()
-                .filter(|name| FORBIDDEN_MODULES.contains(name))
-                .map(|name| (at, name)),
-        );
+        let named = if rest.starts_with('{') { braced(rest) } else { identifiers(rest).take(1).collect() };
+        found
+            .extend(named.into_iter().filter(|name| FORBIDDEN_MODULES.contains(name)).map(|name| (at, name)));
     }
     found
 }
@@ -106,10 +91,7 @@ fn braced(text: &str) -> Vec<&str> {
             _ => {}
         }
     }
-    items
-        .into_iter()
-        .filter_map(|item| identifiers(item).next())
-        .collect()
+    items.into_iter().filter_map(|item| identifiers(item).next()).collect()
 }
 
 #[cfg(test)]
@@ -117,10 +99,7 @@ mod tests {
     use super::*;
 
     fn lines(path: &str, text: &str) -> Vec<usize> {
-        check(&Repo::of(&[(path, text)]))
-            .into_iter()
-            .map(|violation| violation.line)
-            .collect()
+        check(&Repo::of(&[(path, text)])).into_iter().map(|violation| violation.line).collect()
     }
 
     #[test]
@@ -136,17 +115,8 @@ mod tests {
             braced("{fmt, io::{self, Read}, collections::{net}, time};"),
             ["fmt", "io", "collections", "time"]
         );
-        assert_eq!(
-            lines("crates/mqtt/src/a.rs", "use std::{\n    fmt,\n    io,\n};"),
-            [1]
-        );
-        assert!(
-            lines(
-                "crates/mqtt/src/a.rs",
-                "use std::{fmt, collections::{BTreeMap, env}};"
-            )
-            .is_empty()
-        );
+        assert_eq!(lines("crates/mqtt/src/a.rs", "use std::{\n    fmt,\n    io,\n};"), [1]);
+        assert!(lines("crates/mqtt/src/a.rs", "use std::{fmt, collections::{BTreeMap, env}};").is_empty());
     }
 
     #[test]
@@ -154,11 +124,7 @@ mod tests {
         assert!(lines("crates/mqtt/src/link.rs", "use std::io;").is_empty());
         assert!(lines("crates/mqtt/src/link/client.rs", "use tokio::net;").is_empty());
         assert!(
-            lines(
-                "crates/mqtt/src/a.rs",
-                "#[cfg(test)]\nmod tests {\n use std::time::Instant; }"
-            )
-            .is_empty()
+            lines("crates/mqtt/src/a.rs", "#[cfg(test)]\nmod tests {\n use std::time::Instant; }").is_empty()
         );
         assert!(lines("crates/agent/src/a.rs", "use std::io;").is_empty());
     }

@@ -8,11 +8,7 @@ pub(crate) fn check(repo: &Repo) -> Vec<Violation> {
     manifests
         .filter(|file| !takes_workspace_lints(&file.text))
         .map(|file| {
-            Violation::new(
-                &*file.path,
-                1,
-                "take the workspace's lints: `[lints]`, `workspace = true`",
-            )
+            Violation::new(&*file.path, 1, "take the workspace's lints: `[lints]`, `workspace = true`")
         })
         .collect()
 }
@@ -22,11 +18,7 @@ fn is_member(path: &str) -> bool {
 }
 
 fn takes_workspace_lints(manifest: &str) -> bool {
-    let mut lines = manifest
-        .lines()
-        .map(str::trim)
-        .skip_while(|line| *line != "[lints]")
-        .skip(1);
+    let mut lines = manifest.lines().map(str::trim).skip_while(|line| *line != "[lints]").skip(1);
     lines.next().is_some_and(|line| line == "workspace = true")
 }
 

@@ -40,10 +40,7 @@ fn load(agent: &Arc<AgentHandle>) -> (watch::Sender<bool>, JoinHandle<u32>) {
     let task = tokio::spawn(async move {
         let mut number = 0u32;
         while !*stopped.borrow() {
-            agent
-                .publish("device/dev-1/telemetry", number.to_string())
-                .await
-                .unwrap();
+            agent.publish("device/dev-1/telemetry", number.to_string()).await.unwrap();
             number += 1;
         }
         number
@@ -63,9 +60,7 @@ fn telemetry(seen: &[Seen]) -> Vec<u32> {
 }
 
 fn connections(seen: &[Seen], id: &str) -> usize {
-    seen.iter()
-        .filter(|seen| matches!(seen, Seen::Connected { client, .. } if client == id))
-        .count()
+    seen.iter().filter(|seen| matches!(seen, Seen::Connected { client, .. } if client == id)).count()
 }
 
 async fn finish(agent: Arc<AgentHandle>) {
@@ -85,10 +80,7 @@ async fn a_device_provisions_by_claim_and_its_certificate_is_exported() {
     assert!(exported.exists());
     let seen = broker.seen();
     assert!(matches!(&seen[0], Seen::Connected { client, .. } if client == "claim~dev-1"));
-    assert_eq!(
-        (connections(&seen, "dev-1~verify"), connections(&seen, "dev-1")),
-        (1, 1)
-    );
+    assert_eq!((connections(&seen, "dev-1~verify"), connections(&seen, "dev-1")), (1, 1));
     agent.stop().await;
 }
 
@@ -133,10 +125,7 @@ fn assert_made_before_broken(seen: &[Seen]) {
 async fn a_refused_candidate_leaves_the_live_session_untouched() {
     let broker = Broker::start().await;
     let mut config = broker.device("dev-1");
-    config.rotation.verdict = Verdict {
-        refusals: 2,
-        over: Duration::ZERO,
-    };
+    config.rotation.verdict = Verdict { refusals: 2, over: Duration::ZERO };
     config.rotation.backoff.base = Duration::from_millis(5);
     let agent = Arc::new(start(config).await);
     let mut events = agent.events();
@@ -144,23 +133,13 @@ async fn a_refused_candidate_leaves_the_live_session_untouched() {
     let (stop, sent) = load(&agent);
     broker.registry().activates = false;
     agent.rotate().await;
-    let event = until(&mut events, |event| {
-        matches!(event, AgentEvent::RolledBack { .. })
-    })
-    .await;
-    assert!(
-        format!("{event:?}").contains("refused the new certificate 2 times"),
-        "{event:?}"
-    );
+    let event = until(&mut events, |event| matches!(event, AgentEvent::RolledBack { .. })).await;
+    assert!(format!("{event:?}").contains("refused the new certificate 2 times"), "{event:?}");
     stop.send(true).unwrap();
     sent.await.unwrap();
     let seen = broker.seen();
     assert_eq!(connections(&seen, "dev-1"), 1);
-    assert!(
-        !seen
-            .iter()
-            .any(|seen| matches!(seen, Seen::Closed { client, .. } if client == "dev-1"))
-    );
+    assert!(!seen.iter().any(|seen| matches!(seen, Seen::Closed { client, .. } if client == "dev-1")));
     agent.until(|status| status.candidate.is_none()).await.unwrap();
     assert_eq!(agent.status().current, Some(SlotId(1)));
     finish(agent).await;
@@ -211,15 +190,10 @@ async fn a_command_over_mqtt_and_one_over_the_socket_rotate_alike() {
     let mut events = agent.events();
     agent.connected().await.unwrap();
     broker.until(|_| broker_listens(&broker)).await;
-    broker
-        .send("dev-1", "fleetkey/things/dev-1/commands", br#"{"op":"rotate"}"#)
-        .await;
+    broker.send("dev-1", "fleetkey/things/dev-1/commands", br#"{"op":"rotate"}"#).await;
     until(&mut events, is_retired).await;
     let dir = broker.dir.path().join("dev-1");
-    tokio::task::spawn_blocking(move || crate::status::client::rotate(&dir, false))
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::task::spawn_blocking(move || crate::status::client::rotate(&dir, false)).await.unwrap().unwrap();
     until(&mut events, is_retired).await;
     assert_eq!(agent.status().current, Some(SlotId(3)));
     agent.stop().await;
@@ -239,10 +213,7 @@ async fn what_cannot_be_published_is_refused_to_the_caller() {
     assert_eq!(large, Err(PublishError::TooLarge(MAX + 1)));
     for topic in ["device/+/x", "", "a/b/c/d/e/f/g/h/i"] {
         let refused = agent.publish(topic, "x").await;
-        assert!(
-            matches!(refused, Err(PublishError::Topic { .. })),
-            "{topic}: {refused:?}"
-        );
+        assert!(matches!(refused, Err(PublishError::Topic { .. })), "{topic}: {refused:?}");
     }
     agent.stop().await;
 }
@@ -275,11 +246,7 @@ async fn a_takeover_that_is_refused_leaves_the_old_connection_and_is_tried_again
     let seen = broker.seen();
     let refused = |seen: &&Seen| matches!(seen, Seen::Refused { client, .. } if client == "dev-1");
     assert_eq!(seen.iter().filter(refused).count(), 3);
-    assert_eq!(
-        connections(&seen, "dev-1"),
-        2,
-        "the first connection served until the second"
-    );
+    assert_eq!(connections(&seen, "dev-1"), 2, "the first connection served until the second");
     assert_made_before_broken(&seen);
     let mut arrived = telemetry(&seen);
     arrived.dedup();
@@ -328,9 +295,7 @@ async fn a_full_disk_puts_a_rotation_off_and_the_device_serves_on() {
     let mut config = broker.device("dev-1");
     config.state_dir = disk.root().to_path_buf();
     config.rotation.backoff.base = Duration::from_millis(5);
-    let agent = Agent::start_on(config, Arc::new(SystemClock), Arc::new(disk.clone()))
-        .await
-        .unwrap();
+    let agent = Agent::start_on(config, Arc::new(SystemClock), Arc::new(disk.clone())).await.unwrap();
     let mut events = agent.events();
     agent.until(|status| status.exported).await.unwrap();
     disk.fail("create 600 slots/2/.tmp-key.pem", io::ErrorKind::StorageFull);
@@ -352,10 +317,7 @@ async fn a_directory_of_a_newer_version_is_left_as_it_is() {
     std::fs::write(disk.root().join("state.json"), r#"{"v":99}"#).unwrap();
     let started = Agent::start_on(config, Arc::new(SystemClock), Arc::new(disk.clone())).await;
     let error = started.unwrap_err();
-    assert!(
-        matches!(error, StartError::Record(RecordError::Newer { found: 99, .. })),
-        "{error}"
-    );
+    assert!(matches!(error, StartError::Record(RecordError::Newer { found: 99, .. })), "{error}");
     assert_eq!(disk.calls(), Vec::<String>::new());
 }
 

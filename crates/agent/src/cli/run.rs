@@ -7,9 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub(super) fn run(config: AgentConfig) -> anyhow::Result<()> {
     // One thread is enough for one device; the disk has its own.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(config))
 }
 

@@ -57,15 +57,10 @@ pub enum ConfigError {
 }
 
 pub(super) fn load(path: &Path) -> Result<AgentConfig, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
-        path: path.to_path_buf(),
-        reason: error.to_string(),
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::Unreadable { path: path.to_path_buf(), reason: error.to_string() })?;
     let base = path.parent().unwrap_or_else(|| Path::new(""));
-    parse(&text, base).map_err(|reason| ConfigError::Invalid {
-        path: path.to_path_buf(),
-        reason,
-    })
+    parse(&text, base).map_err(|reason| ConfigError::Invalid { path: path.to_path_buf(), reason })
 }
 
 fn parse(text: &str, base: &Path) -> Result<AgentConfig, String> {
@@ -254,10 +249,7 @@ impl RotationTable {
         let rotation = &mut config.rotation;
         set(&mut rotation.schedule.age, self.age.map(|span| span.0));
         set(&mut rotation.schedule.jitter, self.window.map(|span| span.0));
-        set(
-            &mut rotation.schedule.expiry_margin,
-            self.expiry_margin.map(|span| span.0),
-        );
+        set(&mut rotation.schedule.expiry_margin, self.expiry_margin.map(|span| span.0));
         set(&mut rotation.soak, self.soak.map(|span| span.0));
         set(&mut rotation.retire_retry, self.retire_retry.map(|span| span.0));
         set(&mut rotation.verdict.refusals, self.refusals);
@@ -338,10 +330,7 @@ claim = "Claim"
         );
         let config = read(&text).unwrap();
         let claim = config.claim.as_ref().unwrap();
-        assert_eq!(
-            claim.client_id(&config.serial).unwrap().as_str(),
-            "boot~PM500-0001"
-        );
+        assert_eq!(claim.client_id(&config.serial).unwrap().as_str(), "boot~PM500-0001");
         assert_eq!(config.live_client_id().as_str(), "PM500-0001~agent");
         assert_eq!((config.session.keep_alive, config.session.expiry), (60, None));
         assert_eq!(config.rotation.schedule.age, Duration::from_secs(10));
@@ -354,10 +343,7 @@ claim = "Claim"
         let error = read(&format!("{MINIMAL}[rotation]\nagee = \"1d\"\n")).unwrap_err();
         assert!(error.contains("line 11") && error.contains("agee"), "{error}");
         let error = read(&MINIMAL.replace("PM500-0001", "../x")).unwrap_err();
-        assert!(
-            error.contains("line 2") && error.contains("serial number contains '.'"),
-            "{error}"
-        );
+        assert!(error.contains("line 2") && error.contains("serial number contains '.'"), "{error}");
         let error = read(&format!("{MINIMAL}[rotation]\nage = \"soon\"\n")).unwrap_err();
         assert!(error.contains("soon") && error.contains("30s"), "{error}");
         let error = read(&MINIMAL.replace("serial = \"PM500-0001\"", "")).unwrap_err();
@@ -369,10 +355,7 @@ claim = "Claim"
         let table = [
             ("[rotation]\nage = \"1s\"\nwindow = \"2s\"\n", "rotation.window"),
             ("[session]\nkeep_alive = \"5s\"\n", "keep_alive"),
-            (
-                "[claim]\ncertificate=\"c\"\nkey=\"k\"\nclient_id_prefix=\"\\u0001\"\n",
-                "client_id_prefix",
-            ),
+            ("[claim]\ncertificate=\"c\"\nkey=\"k\"\nclient_id_prefix=\"\\u0001\"\n", "client_id_prefix"),
         ];
         for (tail, named) in table {
             let error = read(&format!("{MINIMAL}{tail}")).unwrap_err();

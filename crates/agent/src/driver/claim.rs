@@ -43,19 +43,11 @@ impl ClaimDesk {
 }
 
 async fn open(connector: &Connector, config: &AgentConfig) -> Result<ClaimConnection, String> {
-    let claim = config
-        .claim
-        .as_ref()
-        .ok_or("no claim certificate is configured")?;
-    let client_id = claim
-        .client_id(&config.serial)
-        .map_err(|error| error.to_string())?;
+    let claim = config.claim.as_ref().ok_or("no claim certificate is configured")?;
+    let client_id = claim.client_id(&config.serial).map_err(|error| error.to_string())?;
     let (certificate, key) = (claim.certificate.clone(), claim.key.clone());
     let read = tokio::task::spawn_blocking(move || ClientIdentity::from_files(&certificate, &key));
-    let identity = read
-        .await
-        .map_err(|error| error.to_string())?
-        .map_err(|error| error.to_string())?;
+    let identity = read.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let connected = connector.client(&identity, &client_id).await;
     let (client, messages) = connected.map_err(|failure| format!("claim connection: {failure}"))?;
     Ok(ClaimConnection { client, messages })

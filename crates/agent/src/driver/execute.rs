@@ -81,19 +81,14 @@ impl Executor {
         let made = match self.config.key_source {
             KeySource::Csr => self.on_disk(move |store| store.make_key(slot)).await,
             // The service makes the key; the machine takes an empty one as "not ours to make".
-            KeySource::Service => {
-                self.on_disk(move |store| store.reserve(slot).map(|()| Vec::new()))
-                    .await
-            }
+            KeySource::Service => self.on_disk(move |store| store.reserve(slot).map(|()| Vec::new())).await,
         };
         storage(made, |public_key| Event::KeyMade { slot, public_key })
     }
 
     async fn store_certificate(&self, slot: SlotId, issued: CertificateIssued) -> Event {
         let now = self.clock.now();
-        let stored = self
-            .on_disk(move |store| store.store_certificate(slot, &issued, now))
-            .await;
+        let stored = self.on_disk(move |store| store.store_certificate(slot, &issued, now)).await;
         storage(stored, |facts: CertificateFacts| Event::CertificateStored {
             slot,
             certificate: (&facts).into(),
@@ -103,9 +98,8 @@ impl Executor {
     /// Exports, and forgets the token of what is committed: without a record, a slot with a token would count
     /// as never registered.
     async fn export(&self, slot: SlotId) -> Event {
-        let exported = self
-            .on_disk(move |store| store.export(slot).and_then(|()| store.drop_token(slot)))
-            .await;
+        let exported =
+            self.on_disk(move |store| store.export(slot).and_then(|()| store.drop_token(slot))).await;
         storage(exported, |()| Event::Exported)
     }
 
@@ -124,9 +118,7 @@ impl Executor {
     async fn request_by_claim(&self, slot: SlotId) -> Result<CertificateIssued, Unserved> {
         let connected = self.claim.take(&self.connector, &self.config).await;
         let mut claim = connected.map_err(Unserved::NoAnswer)?;
-        let served = self
-            .ask_for_certificate(slot, &claim.client, &mut claim.messages)
-            .await;
+        let served = self.ask_for_certificate(slot, &claim.client, &mut claim.messages).await;
         match &served {
             Ok(_) => self.claim.leave(claim).await,
             Err(_) => claim.client.disconnect().await,
@@ -144,9 +136,7 @@ impl Executor {
         if self.config.key_source == KeySource::Service {
             return provision::certificate_and_key(requests, answers, limit).await;
         }
-        let read = self
-            .on_disk(move |store| Ok((store.signing_request(slot)?, store.make_key(slot)?)))
-            .await;
+        let read = self.on_disk(move |store| Ok((store.signing_request(slot)?, store.make_key(slot)?))).await;
         let (csr, public_key) = read.map_err(|fault| Unserved::NoAnswer(fault.to_string()))?;
         provision::certificate_for_csr(requests, answers, csr, &public_key, limit).await
     }
@@ -156,9 +146,7 @@ impl Executor {
             Ok(Some((token, _))) => token,
             Ok(None) => return Event::Rejected(no_token()),
             Err(fault) => {
-                return Event::NoAnswer {
-                    why: fault.to_string(),
-                };
+                return Event::NoAnswer { why: fault.to_string() };
             }
         };
         let served = match authority {
@@ -200,12 +188,7 @@ impl Executor {
         };
         match verdict {
             Ok(()) => Event::Verified { slot },
-            Err(Failure { tier, kind, why }) => Event::VerifyFailed {
-                slot,
-                tier,
-                kind,
-                why,
-            },
+            Err(Failure { tier, kind, why }) => Event::VerifyFailed { slot, tier, kind, why },
         }
     }
 
@@ -231,32 +214,22 @@ impl Executor {
     async fn request_retire(&self, id: String) -> Event {
         let limit = self.config.timeouts.answer;
         let topic = FleetTopic::Requests(self.config.thing()).to_string();
-        let request = DeviceRequest {
-            op: RequestOp::Retire,
-            id,
-            audit: None,
-        };
+        let request = DeviceRequest { op: RequestOp::Retire, id, audit: None };
         let payload = match serde_json::to_vec(&request) {
             Ok(payload) => Bytes::from(payload),
             Err(error) => {
-                return Event::NoAnswer {
-                    why: error.to_string(),
-                };
+                return Event::NoAnswer { why: error.to_string() };
             }
         };
         let published = tokio::time::timeout(limit, self.live.publish(&topic, payload)).await;
         match published {
             Ok(Ok(())) => tokio::time::sleep(limit).await,
             Ok(Err(error)) => {
-                return Event::NoAnswer {
-                    why: error.to_string(),
-                };
+                return Event::NoAnswer { why: error.to_string() };
             }
             Err(_) => {}
         }
-        Event::NoAnswer {
-            why: format!("no answer from the controller within {limit:?}"),
-        }
+        Event::NoAnswer { why: format!("no answer from the controller within {limit:?}") }
     }
 }
 

@@ -36,10 +36,7 @@ pub fn signing_request(
     let signature = sign(&info.to_der().map_err(refuse)?)?;
     let request = CertReq {
         info,
-        algorithm: AlgorithmIdentifierOwned {
-            oid: ECDSA_WITH_SHA256,
-            parameters: None,
-        },
+        algorithm: AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA256, parameters: None },
         signature: BitString::from_bytes(&signature).map_err(refuse)?,
     };
     request.to_pem(LineEnding::LF).map_err(refuse)

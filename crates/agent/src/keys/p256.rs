@@ -101,14 +101,8 @@ mod tests {
 
     #[test]
     fn rubbish_is_no_key() {
-        for text in [
-            "",
-            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-        ] {
-            assert_eq!(
-                P256Keys.public_key(&PrivateKeyPem::new(text)),
-                Err(KeyError::Unreadable)
-            );
+        for text in ["", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
+            assert_eq!(P256Keys.public_key(&PrivateKeyPem::new(text)), Err(KeyError::Unreadable));
         }
     }
 }

@@ -23,26 +23,17 @@ fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 
 /// ecdsa-with-SHA256, no parameters.
 fn algorithm() -> Vec<u8> {
-    tlv(
-        0x30,
-        &[&[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]],
-    )
+    tlv(0x30, &[&[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]])
 }
 
 fn name(common: &str) -> Vec<u8> {
-    let attribute = tlv(
-        0x30,
-        &[&[0x06, 0x03, 0x55, 0x04, 0x03], &tlv(0x0c, &[common.as_bytes()])],
-    );
+    let attribute = tlv(0x30, &[&[0x06, 0x03, 0x55, 0x04, 0x03], &tlv(0x0c, &[common.as_bytes()])]);
     tlv(0x30, &[&tlv(0x31, &[&attribute])])
 }
 
 /// Subject alternative names: `localhost` and 127.0.0.1, as extension 2.5.29.17.
 fn localhost() -> Vec<u8> {
-    let names = tlv(
-        0x30,
-        &[&tlv(0x82, &[b"localhost"]), &tlv(0x87, &[&[127, 0, 0, 1]])],
-    );
+    let names = tlv(0x30, &[&tlv(0x82, &[b"localhost"]), &tlv(0x87, &[&[127, 0, 0, 1]])]);
     let extension = tlv(0x30, &[&[0x06, 0x03, 0x55, 0x1d, 0x11], &tlv(0x04, &[&names])]);
     tlv(0xa3, &[&tlv(0x30, &[&extension])])
 }
@@ -51,32 +42,14 @@ fn localhost() -> Vec<u8> {
 pub(crate) fn signed(common: &str, spki: &[u8], signer: &PrivateKeyPem) -> (Vec<u8>, String) {
     let serial = (getrandom::u64().unwrap() >> 1).to_be_bytes();
     let serial = [&[0x01][..], &serial].concat();
-    let validity = tlv(
-        0x30,
-        &[&tlv(0x17, &[b"200101000000Z"]), &tlv(0x17, &[b"491231235959Z"])],
-    );
+    let validity = tlv(0x30, &[&tlv(0x17, &[b"200101000000Z"]), &tlv(0x17, &[b"491231235959Z"])]);
     let version = tlv(0xa0, &[&tlv(0x02, &[&[2]])]);
     let (serial, name) = (tlv(0x02, &[&serial]), name(common));
-    let body = tlv(
-        0x30,
-        &[
-            &version,
-            &serial,
-            &algorithm(),
-            &name,
-            &validity,
-            &name,
-            spki,
-            &localhost(),
-        ],
-    );
+    let body = tlv(0x30, &[&version, &serial, &algorithm(), &name, &validity, &name, spki, &localhost()]);
     let key = PrivateKeyDer::from_pem_slice(signer.expose().as_bytes()).unwrap();
     let pair = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_ASN1_SIGNING, key.secret_der()).unwrap();
     let signature = pair.sign(&SystemRandom::new(), &body).unwrap();
-    let der = tlv(
-        0x30,
-        &[&body, &algorithm(), &tlv(0x03, &[&[0], signature.as_ref()])],
-    );
+    let der = tlv(0x30, &[&body, &algorithm(), &tlv(0x03, &[&[0], signature.as_ref()])]);
     let pem = encode_string("CERTIFICATE", LineEnding::LF, &der).unwrap();
     (der, pem)
 }

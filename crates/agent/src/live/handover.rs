@@ -29,11 +29,7 @@ enum Phase {
     /// TCP and TLS are being made; the old connection is not concerned.
     Dialing(Pending<Stream>),
     /// Messages are held back until nothing is on the way, or the time for it is over.
-    Draining {
-        stream: Stream,
-        since: Instant,
-        until: Instant,
-    },
+    Draining { stream: Stream, since: Instant, until: Instant },
     /// CONNECT is out.
     Opening {
         opened: Pending<Box<Opened>>,
@@ -62,9 +58,7 @@ pub(super) async fn progress(moving: Option<&mut Moving>) -> Progress {
             sleep_until(*until).await;
             Progress::Drained
         }
-        Some(Phase::Opening {
-            opened, resume_at, ..
-        }) => {
+        Some(Phase::Opening { opened, resume_at, .. }) => {
             let resume_at = *resume_at;
             tokio::select! {
                 opened = opened => Progress::Opened(opened),
@@ -89,18 +83,13 @@ impl Live {
         if let Some(given_up) = self.moving.replace(Moving { switch, phase }) {
             self.session.resume();
             let why = "another identity was asked for meanwhile";
-            let _ = given_up
-                .switch
-                .reply
-                .send(Err(Failure::unreachable(Tier::Tls, why)));
+            let _ = given_up.switch.reply.send(Err(Failure::unreachable(Tier::Tls, why)));
         }
     }
 
     /// Whether the client id is about to be taken over: no other attempt may interfere.
     pub(super) fn is_taking_over(&self) -> bool {
-        self.moving
-            .as_ref()
-            .is_some_and(|moving| !matches!(moving.phase, Phase::Dialing(_)))
+        self.moving.as_ref().is_some_and(|moving| !matches!(moving.phase, Phase::Dialing(_)))
     }
 
     pub(super) async fn on_progress(&mut self, progress: Progress) {
@@ -121,9 +110,7 @@ impl Live {
     }
 
     fn serves_already(&self) -> bool {
-        self.moving
-            .as_ref()
-            .is_some_and(|moving| self.serves(moving.switch.identity.slot))
+        self.moving.as_ref().is_some_and(|moving| self.serves(moving.switch.identity.slot))
     }
 
     /// Holds new messages back; the connection goes on until nothing is on the way.
@@ -139,10 +126,8 @@ impl Live {
 
     /// Called after every step of the connection.
     pub(super) fn open_if_drained(&mut self) {
-        let draining = self
-            .moving
-            .as_ref()
-            .is_some_and(|moving| matches!(moving.phase, Phase::Draining { .. }));
+        let draining =
+            self.moving.as_ref().is_some_and(|moving| matches!(moving.phase, Phase::Draining { .. }));
         if draining && (self.up.is_none() || self.session.in_flight() == 0) {
             self.open();
         }
@@ -150,32 +135,19 @@ impl Live {
 
     /// Sends CONNECT on the new connection.
     fn open(&mut self) {
-        let Some(Moving {
-            switch,
-            phase: Phase::Draining { stream, since, .. },
-        }) = self.moving.take()
-        else {
+        let Some(Moving { switch, phase: Phase::Draining { stream, since, .. } }) = self.moving.take() else {
             return;
         };
         let (connector, options) = (self.connector.clone(), self.options.clone());
         let client = self.settings.client.clone();
         let opened = Box::pin(async move { connector.open(stream, &client, &options).await });
         let resume_at = Some(Instant::now() + self.settings.drain);
-        let phase = Phase::Opening {
-            opened,
-            since,
-            resume_at,
-            lost: None,
-        };
+        let phase = Phase::Opening { opened, since, resume_at, lost: None };
         self.moving = Some(Moving { switch, phase });
     }
 
     fn let_through(&mut self) {
-        if let Some(Moving {
-            phase: Phase::Opening { resume_at, .. },
-            ..
-        }) = &mut self.moving
-        {
+        if let Some(Moving { phase: Phase::Opening { resume_at, .. }, .. }) = &mut self.moving {
             *resume_at = None;
         }
         self.session.resume();
@@ -183,11 +155,7 @@ impl Live {
 
     /// A loss while the client id is being taken over is no news; the reason is kept in case that fails.
     pub(super) fn blame_takeover(&mut self, why: String) -> Option<String> {
-        if let Some(Moving {
-            phase: Phase::Opening { lost, .. },
-            ..
-        }) = &mut self.moving
-        {
+        if let Some(Moving { phase: Phase::Opening { lost, .. }, .. }) = &mut self.moving {
             *lost = Some(why);
             return None;
         }
@@ -217,10 +185,7 @@ impl Live {
     async fn stay(&mut self, failure: Failure) {
         self.session.resume();
         let lost = match &mut self.moving {
-            Some(Moving {
-                phase: Phase::Opening { lost, .. },
-                ..
-            }) => lost.take(),
+            Some(Moving { phase: Phase::Opening { lost, .. }, .. }) => lost.take(),
             _ => None,
         };
         if let Some(why) = lost {

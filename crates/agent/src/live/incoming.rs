@@ -30,20 +30,15 @@ impl Live {
 
     fn on_subscribed(&mut self, token: Token, reasons: Vec<ReasonCode>) {
         if self.base == token && reasons.iter().any(|reason| reason.is_error()) {
-            tracing::warn!(
-                ?reasons,
-                "the policy does not let this thing hear commands and answers"
-            );
+            tracing::warn!(?reasons, "the policy does not let this thing hear commands and answers");
         }
         self.replies.subscribed(token, reasons);
     }
 
     /// A message is acknowledged once whoever it is for has it.
     async fn on_message(&mut self, incoming: Incoming) {
-        let message = Message {
-            topic: incoming.publish.topic.to_string(),
-            payload: incoming.publish.payload,
-        };
+        let message =
+            Message { topic: incoming.publish.topic.to_string(), payload: incoming.publish.payload };
         match self.read(&message) {
             Some(event) => self.report(event).await,
             None => self.replies.deliver(&message),

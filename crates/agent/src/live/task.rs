@@ -80,9 +80,7 @@ impl Live {
             version: connector.version,
             clean_start: settings.expiry.is_none(),
             keep_alive: connector.keep_alive,
-            session_expiry: settings
-                .expiry
-                .map(|span| u32::try_from(span.as_secs()).unwrap_or(u32::MAX)),
+            session_expiry: settings.expiry.map(|span| u32::try_from(span.as_secs()).unwrap_or(u32::MAX)),
             ..ConnectOptions::new(settings.client.as_str())
         };
         let mut session = Session::new(SessionConfig {
@@ -147,11 +145,7 @@ impl Live {
 
     async fn on_command(&mut self, command: LiveCommand) -> Flow {
         match command {
-            LiveCommand::Publish {
-                topic,
-                payload,
-                reply,
-            } => match self.enqueue(topic, payload) {
+            LiveCommand::Publish { topic, payload, reply } => match self.enqueue(topic, payload) {
                 Ok(token) => self.replies.await_publish(token, reply),
                 Err(error) => {
                     let _ = reply.send(Err(error));
@@ -222,11 +216,7 @@ impl Live {
     /// Takes a fresh connection into use: the session goes on where it was.
     pub(super) async fn adopt(&mut self, opened: Opened, slot: SlotId) {
         opened.connected.begin(&mut self.session);
-        self.up = Some(Up {
-            link: opened.link,
-            since: Instant::now(),
-            said: None,
-        });
+        self.up = Some(Up { link: opened.link, since: Instant::now(), said: None });
         self.report(LiveEvent::Up { slot }).await;
     }
 
@@ -237,9 +227,7 @@ impl Live {
         if up.since.elapsed() >= PROVEN && up.said != Some(ReasonCode::SESSION_TAKEN_OVER) {
             self.backoff.reset();
         }
-        let why = up
-            .said
-            .map_or(why, |reason| format!("the broker disconnected: {reason}"));
+        let why = up.said.map_or(why, |reason| format!("the broker disconnected: {reason}"));
         if let Some(why) = self.blame_takeover(why) {
             self.report(LiveEvent::Down { why }).await;
         }
@@ -265,10 +253,7 @@ impl Live {
             }
         }
         if let Some(up) = self.up.take() {
-            if let Err(error) = up
-                .link
-                .disconnect(&mut self.session, ReasonCode::NORMAL_DISCONNECTION)
-                .await
+            if let Err(error) = up.link.disconnect(&mut self.session, ReasonCode::NORMAL_DISCONNECTION).await
             {
                 tracing::debug!(%error, "the connection did not end in good order");
             }

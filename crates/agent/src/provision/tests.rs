@@ -34,19 +34,10 @@ fn no_answer(served: Result<CertificateIssued, Unserved>) -> String {
 #[tokio::test]
 async fn both_answers_are_subscribed_to_before_the_request_is_published() {
     let (requests, key) = (Scripted::willing(), public_key());
-    ask_for(&requests, Script::of([issued(&key)]), &key)
-        .await
-        .unwrap();
+    ask_for(&requests, Script::of([issued(&key)]), &key).await.unwrap();
     let log = requests.log.into_inner().unwrap();
     let request = "publish $aws/certificates/create-from-csr/json".to_owned();
-    assert_eq!(
-        log,
-        [
-            format!("subscribe {ACCEPTED}"),
-            format!("subscribe {REJECTED}"),
-            request
-        ]
-    );
+    assert_eq!(log, [format!("subscribe {ACCEPTED}"), format!("subscribe {REJECTED}"), request]);
 }
 
 #[tokio::test]
@@ -66,52 +57,33 @@ async fn answers_for_another_key_rubbish_and_other_topics_are_passed_over() {
 #[tokio::test]
 async fn a_rejection_is_told_apart_from_silence() {
     let key = public_key();
-    let rejection = Rejection {
-        status_code: 429,
-        error_code: "Throttled".into(),
-        error_message: "slow down".into(),
-    };
+    let rejection =
+        Rejection { status_code: 429, error_code: "Throttled".into(), error_message: "slow down".into() };
     let script = Script::of([(REJECTED.to_owned(), serde_json::to_vec(&rejection).unwrap())]);
     let served = ask_for(&Scripted::willing(), script, &key).await;
     assert_eq!(served, Err(Unserved::Rejected(rejection)));
     let why = no_answer(ask_for(&Scripted::willing(), Script::of([]), &key).await);
-    assert!(
-        why.contains("no answer to $aws/certificates/create-from-csr/json"),
-        "{why}"
-    );
+    assert!(why.contains("no answer to $aws/certificates/create-from-csr/json"), "{why}");
 }
 
 #[tokio::test]
 async fn an_answer_counts_even_if_the_acknowledgement_of_the_request_was_lost() {
     let key = public_key();
-    let requests = Scripted {
-        acknowledges: false,
-        ..Scripted::willing()
-    };
-    ask_for(&requests, Script::of([issued(&key)]), &key)
-        .await
-        .unwrap();
+    let requests = Scripted { acknowledges: false, ..Scripted::willing() };
+    ask_for(&requests, Script::of([issued(&key)]), &key).await.unwrap();
 }
 
 #[tokio::test]
 async fn what_the_broker_does_not_let_us_ask_is_no_rejection() {
     let key = public_key();
-    let deaf = Scripted {
-        granted: ReasonCode::NOT_AUTHORIZED,
-        ..Scripted::willing()
-    };
+    let deaf = Scripted { granted: ReasonCode::NOT_AUTHORIZED, ..Scripted::willing() };
     let why = no_answer(ask_for(&deaf, Script::of([]), &key).await);
     assert!(why.contains("not allowed to subscribe"), "{why}");
-    let mute = Scripted {
-        published: Err(Broken::Refused(ReasonCode::NOT_AUTHORIZED)),
-        ..Scripted::willing()
-    };
+    let mute =
+        Scripted { published: Err(Broken::Refused(ReasonCode::NOT_AUTHORIZED)), ..Scripted::willing() };
     let why = no_answer(ask_for(&mute, Script::of([]), &key).await);
     assert!(why.contains("not authorized"), "{why}");
-    let cut = Script {
-        ends: true,
-        ..Script::of([])
-    };
+    let cut = Script { ends: true, ..Script::of([]) };
     let why = no_answer(ask_for(&Scripted::willing(), cut, &key).await);
     assert!(why.contains("lost"), "{why}");
 }

@@ -76,17 +76,12 @@ fn stopped(state_dir: &Path) -> Result<DeviceState, AskError> {
     let Some(record) = read_record(&RealFs, state_dir)? else {
         return Ok(DeviceState::Empty);
     };
-    let certificate = record
-        .current
-        .and_then(|slot| read_certificate(&RealFs, state_dir, slot));
+    let certificate = record.current.and_then(|slot| read_certificate(&RealFs, state_dir, slot));
     Ok(DeviceState::Stopped { record, certificate })
 }
 
 fn ask(state_dir: &Path, request: Request) -> Result<Status, AskError> {
-    let failed = |reason: String| AskError::Failed {
-        path: state_dir.to_path_buf(),
-        reason,
-    };
+    let failed = |reason: String| AskError::Failed { path: state_dir.to_path_buf(), reason };
     let stream = match connect(state_dir) {
         Ok(stream) => stream,
         Err(error) if is_absent(&error) => return Err(AskError::NotRunning(state_dir.to_path_buf())),
@@ -119,8 +114,5 @@ fn exchange(mut stream: UnixStream, request: Request) -> io::Result<String> {
 
 /// No socket, or one that nobody listens on any more.
 fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-    )
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }

@@ -79,11 +79,7 @@ impl Service {
             Some(orders) => orders.send(order).await.is_ok(),
             None => false,
         };
-        if taken {
-            self.status()
-        } else {
-            Answer::Error("the agent is stopping".into())
-        }
+        if taken { self.status() } else { Answer::Error("the agent is stopping".into()) }
     }
 
     fn status(&self) -> Answer {

@@ -27,15 +27,9 @@ struct Agent {
 fn agent(dir: &Path) -> Agent {
     let (sender, orders) = mpsc::channel(4);
     let (shown, status) = watch::channel(status());
-    let service = Service {
-        status,
-        orders: sender.downgrade(),
-    };
+    let service = Service { status, orders: sender.downgrade() };
     tokio::spawn(serve(bind(dir).unwrap(), service));
-    Agent {
-        orders,
-        _keep: (sender, shown),
-    }
+    Agent { orders, _keep: (sender, shown) }
 }
 
 async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
@@ -53,9 +47,7 @@ async fn a_running_agent_tells_its_status_and_takes_orders_however_deep_its_dire
         let told = blocking(move || status_of(&asked)).await.unwrap();
         assert_eq!(told, DeviceState::Running(status()));
         let asked = state.clone();
-        blocking(move || rotate(&asked, false).and_then(|_| rotate(&asked, true)))
-            .await
-            .unwrap();
+        blocking(move || rotate(&asked, false).and_then(|_| rotate(&asked, true))).await.unwrap();
         assert_eq!(agent.orders.recv().await, Some(Order::Rotate));
         assert_eq!(agent.orders.recv().await, Some(Order::Compromised));
     }
@@ -83,17 +75,11 @@ fn without_an_agent_the_directory_speaks_and_orders_are_refused() {
     assert_eq!(status_of(disk.root()), Ok(DeviceState::Empty));
     let store = store(&disk);
     store.make_key(SlotId(1)).unwrap();
-    let facts = store
-        .store_certificate(SlotId(1), &issued(&store, SlotId(1)), Timestamp::default())
-        .unwrap();
+    let facts = store.store_certificate(SlotId(1), &issued(&store, SlotId(1)), Timestamp::default()).unwrap();
     let mut record = Record::fresh(Timestamp::default());
     record.current = Some(SlotId(1));
     store.write_record(&record).unwrap();
-    let Ok(DeviceState::Stopped {
-        certificate: Some(certificate),
-        ..
-    }) = status_of(disk.root())
-    else {
+    let Ok(DeviceState::Stopped { certificate: Some(certificate), .. }) = status_of(disk.root()) else {
         panic!("{:?}", status_of(disk.root()));
     };
     assert_eq!(certificate.id, facts.id);

@@ -87,10 +87,6 @@ fn files(identity: &SlotIdentity) -> [(&'static str, u32, Zeroizing<String>); 3]
     [
         (KEY_FILE, SECRET, Zeroizing::new(key.to_owned())),
         (CERTIFICATE_FILE, PUBLIC, Zeroizing::new(identity.chain.clone())),
-        (
-            BUNDLE_FILE,
-            SECRET,
-            Zeroizing::new([key, separator, &identity.chain].concat()),
-        ),
+        (BUNDLE_FILE, SECRET, Zeroizing::new([key, separator, &identity.chain].concat())),
     ]
 }

@@ -37,21 +37,11 @@ impl StoreFault {
             io::ErrorKind::ReadOnlyFilesystem => FaultKind::ReadOnly,
             _ => FaultKind::Io,
         };
-        Self {
-            kind,
-            op,
-            path: path.to_path_buf(),
-            reason: error.to_string(),
-        }
+        Self { kind, op, path: path.to_path_buf(), reason: error.to_string() }
     }
 
     pub(crate) fn content(op: &'static str, path: &Path, reason: impl Into<String>) -> Self {
-        Self {
-            kind: FaultKind::Content,
-            op,
-            path: path.to_path_buf(),
-            reason: reason.into(),
-        }
+        Self { kind: FaultKind::Content, op, path: path.to_path_buf(), reason: reason.into() }
     }
 }
 

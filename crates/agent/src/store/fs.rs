@@ -144,9 +144,7 @@ impl Filesystem for RealFs {
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        File::open(path)?
-            .take(limit.saturating_add(1))
-            .read_to_end(&mut bytes)?;
+        File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > limit {
             let message = format!("longer than {limit} bytes");
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
@@ -162,10 +160,7 @@ impl Filesystem for RealFs {
         let mut entries = Vec::new();
         for entry in fs::read_dir(path)? {
             let entry = entry?;
-            entries.push(Entry {
-                name: entry.file_name(),
-                is_dir: entry.file_type()?.is_dir(),
-            });
+            entries.push(Entry { name: entry.file_name(), is_dir: entry.file_type()?.is_dir() });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)

@@ -59,11 +59,7 @@ impl Lock {
 }
 
 fn prepare(dir: &Path) -> Result<(), LockError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(PRIVATE_DIR)
-        .create(dir)
-        .attempt("create", dir)?;
+    DirBuilder::new().recursive(true).mode(PRIVATE_DIR).create(dir).attempt("create", dir)?;
     let mode = std::fs::metadata(dir).attempt("inspect", dir)?.mode() & 0o777;
     if mode & 0o077 == 0 {
         return Ok(());
@@ -73,10 +69,7 @@ fn prepare(dir: &Path) -> Result<(), LockError> {
         std::fs::set_permissions(dir, Permissions::from_mode(PRIVATE_DIR)).attempt("chmod", dir)?;
         return Ok(());
     }
-    Err(LockError::Open {
-        path: dir.to_path_buf(),
-        mode,
-    })
+    Err(LockError::Open { path: dir.to_path_buf(), mode })
 }
 
 fn is_empty(dir: &Path) -> io::Result<bool> {

@@ -59,10 +59,7 @@ impl Store {
         let text = serde_json::to_string(record)
             .map_err(|error| StoreFault::content("encode", &path, error.to_string()))?;
         if text.len() > MAX_RECORD {
-            let reason = format!(
-                "the record has {} bytes, at most {MAX_RECORD} are allowed",
-                text.len()
-            );
+            let reason = format!("the record has {} bytes, at most {MAX_RECORD} are allowed", text.len());
             return Err(StoreFault::content("encode", &path, reason));
         }
         let file = format!("{}{text}}}\n", prefix(RECORD_VERSION, &text));
@@ -89,10 +86,7 @@ pub fn read_record(fs: &dyn Filesystem, root: &Path) -> Result<Option<Record>, R
         Ok(Some(bytes)) => bytes,
         Ok(None) => return Ok(None),
         Err(fault) if fault.kind == super::FaultKind::Content => {
-            return Err(RecordError::Damaged {
-                path: shown,
-                reason: fault.reason,
-            });
+            return Err(RecordError::Damaged { path: shown, reason: fault.reason });
         }
         Err(fault) => return Err(fault.into()),
     };
@@ -123,13 +117,8 @@ fn decode(bytes: &[u8]) -> Result<Record, Undecodable> {
         return Err(Undecodable::Newer(version.v));
     }
     // The envelope of this version is fixed to the byte, so that the sum covers the record as it stands.
-    let (_, record) = text
-        .split_once(r#","record":"#)
-        .ok_or_else(|| damaged("no record in it".into()))?;
-    let record = record
-        .trim_end()
-        .strip_suffix('}')
-        .ok_or_else(|| damaged("cut off".into()))?;
+    let (_, record) = text.split_once(r#","record":"#).ok_or_else(|| damaged("no record in it".into()))?;
+    let record = record.trim_end().strip_suffix('}').ok_or_else(|| damaged("cut off".into()))?;
     if !text.starts_with(&prefix(RECORD_VERSION, record)) {
         return Err(damaged("the checksum does not fit".into()));
     }
@@ -138,12 +127,7 @@ fn decode(bytes: &[u8]) -> Result<Record, Undecodable> {
 
 fn prefix(version: u32, record: &str) -> String {
     let digest = digest::digest(&digest::SHA256, record.as_bytes());
-    let sum: String = digest
-        .as_ref()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let sum: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!(r#"{{"v":{version},"sum":"{sum}","record":"#)
 }
 
@@ -188,10 +172,7 @@ mod tests {
         for length in 0..whole.len() - 1 {
             std::fs::write(disk.root().join(STATE), &whole[..length]).unwrap();
             let read = store.read_record();
-            assert!(
-                matches!(read, Err(RecordError::Damaged { .. })),
-                "{length}: {read:?}"
-            );
+            assert!(matches!(read, Err(RecordError::Damaged { .. })), "{length}: {read:?}");
         }
     }
 

@@ -89,10 +89,7 @@ impl Store {
                 Ok(Aside { path, reason })
             }
             // A read-only disk: it stays where it is, and is not used all the same.
-            Err(_) => Ok(Aside {
-                path: self.slot_dir(id),
-                reason,
-            }),
+            Err(_) => Ok(Aside { path: self.slot_dir(id), reason }),
         }
     }
 
@@ -111,10 +108,7 @@ impl Store {
 
     fn remove_leftovers_in(&self, dir: &Path) -> Result<(), StoreFault> {
         for entry in self.fs.list(dir).attempt("list", dir)? {
-            let leftover = entry
-                .name
-                .to_str()
-                .is_some_and(|name| name.starts_with(TEMPORARY));
+            let leftover = entry.name.to_str().is_some_and(|name| name.starts_with(TEMPORARY));
             if !leftover || entry.is_dir {
                 continue;
             }

@@ -77,11 +77,7 @@ pub fn read_certificate(fs: &dyn Filesystem, root: &Path, slot: SlotId) -> Optio
     let bytes = fs.read(&path, MAX_FILE).ok()?;
     let file: CertificateFile = serde_json::from_slice(&bytes).ok()?;
     let facts = CertificateFacts::from_pem(&file.chain).ok()?;
-    Some(CertificateSummary {
-        id: facts.id,
-        not_before: facts.not_before,
-        not_after: facts.not_after,
-    })
+    Some(CertificateSummary { id: facts.id, not_before: facts.not_before, not_after: facts.not_after })
 }
 
 impl Store {
@@ -100,15 +96,9 @@ impl Store {
                 key
             }
         };
-        let spki = self
-            .keys
-            .public_key(&key)
-            .map_err(|error| unusable(&dir.join(KEY), &error))?;
+        let spki = self.keys.public_key(&key).map_err(|error| unusable(&dir.join(KEY), &error))?;
         if atomic::read_optional(&*self.fs, &dir.join(CSR), MAX_FILE)?.is_none() {
-            let request = self
-                .keys
-                .request(&key, &self.serial)
-                .map_err(|error| unusable(&dir, &error))?;
+            let request = self.keys.request(&key, &self.serial).map_err(|error| unusable(&dir, &error))?;
             atomic::replace(&*self.fs, &dir, CSR, PUBLIC, request.as_bytes())?;
         }
         Ok(spki)
@@ -204,12 +194,7 @@ impl Store {
         let file = self.certificate(&dir)?;
         let file = file.ok_or_else(|| StoreFault::content("use", &dir, "the slot has no certificate"))?;
         let certificate = self.check_pair(&dir, &key, &file)?;
-        Ok(SlotIdentity {
-            slot,
-            key,
-            chain: file.chain,
-            certificate,
-        })
+        Ok(SlotIdentity { slot, key, chain: file.chain, certificate })
     }
 
     /// Destroys a slot, the key first; what is already gone is fine.
@@ -260,24 +245,13 @@ impl Store {
         let path = dir.join(CERTIFICATE);
         let facts = CertificateFacts::from_pem(&file.chain)
             .map_err(|error| StoreFault::content("use", &path, error.to_string()))?;
-        let public = self
-            .keys
-            .public_key(key)
-            .map_err(|error| unusable(&dir.join(KEY), &error))?;
+        let public = self.keys.public_key(key).map_err(|error| unusable(&dir.join(KEY), &error))?;
         if facts.public_key != public {
-            return Err(StoreFault::content(
-                "use",
-                dir,
-                "the certificate is not for the slot's key",
-            ));
+            return Err(StoreFault::content("use", dir, "the certificate is not for the slot's key"));
         }
         let fingerprint = Fingerprint::of_certificate(&facts).to_string();
         if facts.id != file.certificate_id || fingerprint != file.public_key_sha256 {
-            return Err(StoreFault::content(
-                "use",
-                &path,
-                "the file contradicts its certificate",
-            ));
+            return Err(StoreFault::content("use", &path, "the file contradicts its certificate"));
         }
         Ok(facts)
     }
@@ -294,10 +268,7 @@ impl Store {
             Some(key) => key.clone(),
             None => self.key(slot)?.ok_or_else(|| refuse("the slot has no key"))?,
         };
-        let public = self
-            .keys
-            .public_key(&key)
-            .map_err(|error| unusable(&dir, &error))?;
+        let public = self.keys.public_key(&key).map_err(|error| unusable(&dir, &error))?;
         if public != facts.public_key {
             return Err(refuse("the certificate is not for the slot's key"));
         }

@@ -34,10 +34,7 @@ impl Disk {
     pub(crate) fn new() -> Self {
         let private = Permissions::from_mode(0o700);
         let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
-        Self {
-            dir: Arc::new(dir),
-            state: Arc::default(),
-        }
+        Self { dir: Arc::new(dir), state: Arc::default() }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -55,11 +52,7 @@ impl Disk {
     }
 
     fn note(&self, call: &str, path: &Path) -> io::Result<()> {
-        let shown = path
-            .strip_prefix(self.root())
-            .unwrap_or(path)
-            .display()
-            .to_string();
+        let shown = path.strip_prefix(self.root()).unwrap_or(path).display().to_string();
         let call = format!("{call} {}", mask(&shown));
         let mut state = self.state.lock().unwrap();
         let failing = matches!(&state.fail, Some((prefix, _)) if call.starts_with(prefix));
@@ -100,11 +93,7 @@ impl NewFile for Recorded {
 impl Filesystem for Disk {
     fn create(&self, path: &Path, mode: u32) -> io::Result<Box<dyn NewFile>> {
         self.note(&format!("create {mode:o}"), path)?;
-        Ok(Box::new(Recorded {
-            disk: self.clone(),
-            path: path.to_owned(),
-            file: RealFs.create(path, mode)?,
-        }))
+        Ok(Box::new(Recorded { disk: self.clone(), path: path.to_owned(), file: RealFs.create(path, mode)? }))
     }
 
     fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {

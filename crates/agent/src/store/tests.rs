@@ -46,9 +46,7 @@ fn a_key_is_durable_before_its_request_is_made_and_nobody_else_can_read_it() {
     assert!(position("rename slots/1/key.pem") < position("create 644 slots/1/.tmp-csr.pem-*"));
     let between = &calls[position("rename slots/1/key.pem")..position("create 644 slots/1/.tmp-csr.pem-*")];
     assert!(between.contains(&"fsync slots/1".to_owned()), "{calls:?}");
-    let mode = std::fs::metadata(disk.root().join("slots/1/key.pem"))
-        .unwrap()
-        .mode();
+    let mode = std::fs::metadata(disk.root().join("slots/1/key.pem")).unwrap().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
@@ -70,9 +68,7 @@ fn a_slot_tells_what_it_is_by_its_content() {
     complete(&store, SlotId(10));
     let scan = store.scan().unwrap();
     assert_eq!(scan.aside, []);
-    let [first, second] = scan.slots.as_slice() else {
-        panic!("{scan:?}")
-    };
+    let [first, second] = scan.slots.as_slice() else { panic!("{scan:?}") };
     assert_eq!(first.public_key.as_ref(), Some(&spki));
     assert!(first.certificate.is_none() && !first.has_token);
     assert!(second.is_complete() && second.has_token);
@@ -87,9 +83,7 @@ fn a_certificate_for_another_key_is_not_stored() {
     store.make_key(SLOT).unwrap();
     let other = P256Keys.public_key(&P256Keys.generate().unwrap()).unwrap();
     disk.calls();
-    let fault = store
-        .store_certificate(SLOT, &issued_for(&other), NOW)
-        .unwrap_err();
+    let fault = store.store_certificate(SLOT, &issued_for(&other), NOW).unwrap_err();
     assert_eq!(fault.kind, FaultKind::Content);
     assert!(!disk.calls().iter().any(|call| call.starts_with("write")));
 }
@@ -105,15 +99,8 @@ fn a_slot_that_does_not_match_is_put_aside_and_never_used_or_deleted() {
     let scan = store.scan().unwrap();
     assert_eq!(scan.slots, []);
     let aside = &scan.aside[0];
-    assert!(
-        aside.reason.contains("not for the slot's key"),
-        "{}",
-        aside.reason
-    );
-    assert_eq!(
-        std::fs::read_to_string(aside.path.join("key.pem")).unwrap(),
-        stranger.expose()
-    );
+    assert!(aside.reason.contains("not for the slot's key"), "{}", aside.reason);
+    assert_eq!(std::fs::read_to_string(aside.path.join("key.pem")).unwrap(), stranger.expose());
     assert_eq!(store.scan().unwrap(), Scan::default());
 }
 
@@ -193,9 +180,7 @@ fn every_fault_surfaces_with_its_class_and_leaves_the_old_record() {
         let store = store(&disk);
         store.write_record(&Record::fresh(NOW)).unwrap();
         disk.fail(call, error);
-        let fault = store
-            .write_record(&Record::fresh(Timestamp::default()))
-            .unwrap_err();
+        let fault = store.write_record(&Record::fresh(Timestamp::default())).unwrap_err();
         assert_eq!(fault.kind, kind, "{call}");
         assert_eq!(store.read_record().unwrap(), Some(Record::fresh(NOW)));
         store.write_record(&Record::fresh(Timestamp::default())).unwrap();
@@ -242,16 +227,9 @@ fn an_export_is_whole_swung_in_one_step_and_the_one_before_is_removed() {
     let read = |file: &str| std::fs::read_to_string(export.join(file)).unwrap();
     assert_eq!(read(BUNDLE_FILE), read(KEY_FILE) + &read(CERTIFICATE_FILE));
     let mode = |file: &str| std::fs::metadata(export.join(file)).unwrap().mode() & 0o777;
-    assert_eq!(
-        (mode(KEY_FILE), mode(BUNDLE_FILE), mode(CERTIFICATE_FILE)),
-        (0o600, 0o600, 0o644)
-    );
+    assert_eq!((mode(KEY_FILE), mode(BUNDLE_FILE), mode(CERTIFICATE_FILE)), (0o600, 0o600, 0o644));
     store.export(SlotId(2)).unwrap();
-    assert_eq!(
-        disk.calls(),
-        Vec::<String>::new(),
-        "a repeated export writes nothing"
-    );
+    assert_eq!(disk.calls(), Vec::<String>::new(), "a repeated export writes nothing");
 }
 
 #[test]

@@ -41,29 +41,14 @@ impl Broker {
         std::fs::write(dir.path().join("root.pem"), root).unwrap();
         std::fs::write(dir.path().join("claim.pem"), &chain).unwrap();
         std::fs::write(dir.path().join("claim.key"), key.expose()).unwrap();
-        let claim = fleetkey_model::certificate::CertificateFacts::from_pem(&chain)
-            .unwrap()
-            .id;
+        let claim = fleetkey_model::certificate::CertificateFacts::from_pem(&chain).unwrap().id;
         let registry = Arc::new(Mutex::new(Registry::new(claim)));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (change, changed) = watch::channel(0);
         let change = Arc::new(change);
-        let listening = tokio::spawn(listen(
-            listener,
-            acceptor.clone(),
-            registry.clone(),
-            change.clone(),
-        ));
-        Self {
-            dir,
-            registry,
-            acceptor,
-            port,
-            changed,
-            change,
-            listening,
-        }
+        let listening = tokio::spawn(listen(listener, acceptor.clone(), registry.clone(), change.clone()));
+        Self { dir, registry, acceptor, port, changed, change, listening }
     }
 
     /// Closes the listener and every connection, as a crash of the broker does; its memory stays.
@@ -116,11 +101,7 @@ impl Broker {
         );
         config.endpoint.port = self.port;
         let file = |name: &str| -> PathBuf { dir.join(name) };
-        config.claim = Some(ClaimConfig::new(
-            file("claim.pem"),
-            file("claim.key"),
-            "Claim".parse().unwrap(),
-        ));
+        config.claim = Some(ClaimConfig::new(file("claim.pem"), file("claim.key"), "Claim".parse().unwrap()));
         config.rotation.soak = std::time::Duration::ZERO;
         config.session.connect_spacing = std::time::Duration::ZERO;
         config
@@ -189,11 +170,7 @@ async fn serve(mut stream: TlsStream<TcpStream>, registry: Shared, change: Arc<w
         }
     }
     let mut registry = registry.lock().unwrap();
-    if registry
-        .connections
-        .get(&client)
-        .is_some_and(|there| there.number == number)
-    {
+    if registry.connections.get(&client).is_some_and(|there| there.number == number) {
         registry.connections.remove(&client);
     }
     registry.seen.push(Seen::Closed { client, principal });
@@ -226,9 +203,7 @@ fn admit(registry: &Shared, client: &str, principal: CertificateId, out: mpsc::S
     registry.numbers += 1;
     let number = registry.numbers;
     let filters = Default::default();
-    registry
-        .connections
-        .insert(client.clone(), Connection { number, out, filters });
+    registry.connections.insert(client.clone(), Connection { number, out, filters });
     registry.seen.push(Seen::Connected { client, principal });
     Admission::Taken(number)
 }
@@ -277,10 +252,7 @@ fn published(
         packets.push(Packet::PubAck(PubAck::new(id)));
     }
     packets.extend(answer.map(|(topic, payload)| message(&topic, &payload)));
-    let echoes = registry
-        .connections
-        .get(client)
-        .is_some_and(|own| own.filters.contains(&topic));
+    let echoes = registry.connections.get(client).is_some_and(|own| own.filters.contains(&topic));
     if echoes {
         packets.push(message(&topic, &publish.payload));
     }

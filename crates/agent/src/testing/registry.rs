@@ -27,28 +27,11 @@ pub(crate) struct Connection {
 /// What happened, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
-    Connected {
-        client: String,
-        principal: CertificateId,
-    },
-    Closed {
-        client: String,
-        principal: CertificateId,
-    },
-    Refused {
-        client: String,
-        principal: CertificateId,
-    },
-    Muted {
-        client: String,
-        principal: CertificateId,
-    },
-    Published {
-        client: String,
-        topic: String,
-        payload: Vec<u8>,
-        principal: CertificateId,
-    },
+    Connected { client: String, principal: CertificateId },
+    Closed { client: String, principal: CertificateId },
+    Refused { client: String, principal: CertificateId },
+    Muted { client: String, principal: CertificateId },
+    Published { client: String, topic: String, payload: Vec<u8>, principal: CertificateId },
 }
 
 pub(crate) struct Registry {

@@ -52,14 +52,9 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn of(messages: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
-        let messages = messages.into_iter().map(|(topic, payload)| Message {
-            topic,
-            payload: payload.into(),
-        });
-        Self {
-            messages: messages.collect(),
-            ends: false,
-        }
+        let messages =
+            messages.into_iter().map(|(topic, payload)| Message { topic, payload: payload.into() });
+        Self { messages: messages.collect(), ends: false }
     }
 }
 

@@ -37,12 +37,7 @@ pub struct Dialer {
 impl Dialer {
     /// A dialer whose connections take at most `timeout` for TCP and TLS together.
     pub fn new(endpoint: Endpoint, roots: Arc<Roots>, clock: Arc<dyn Clock>, timeout: Duration) -> Self {
-        Self {
-            endpoint,
-            roots,
-            clock,
-            timeout,
-        }
+        Self { endpoint, roots, clock, timeout }
     }
 
     /// Connects as `identity`. Under TLS 1.3 success says nothing about whether the identity is accepted.
@@ -52,20 +47,13 @@ impl Dialer {
     pub async fn dial(&self, identity: &ClientIdentity) -> Result<Stream, DialError> {
         tokio::time::timeout(self.timeout, self.dial_untimed(identity))
             .await
-            .unwrap_or_else(|_| {
-                Err(DialError::Timeout {
-                    to: self.to(),
-                    limit: self.timeout,
-                })
-            })
+            .unwrap_or_else(|_| Err(DialError::Timeout { to: self.to(), limit: self.timeout }))
     }
 
     async fn dial_untimed(&self, identity: &ClientIdentity) -> Result<Stream, DialError> {
         let alpn = self.endpoint.alpn.as_deref();
         let config = client_config(&self.roots, identity, alpn, &self.clock)?;
-        let name = self
-            .server_name()
-            .map_err(|error| DialError::Connect { to: self.to(), error })?;
+        let name = self.server_name().map_err(|error| DialError::Connect { to: self.to(), error })?;
         let address = (self.endpoint.host.as_str(), self.endpoint.port);
         let tcp = TcpStream::connect(address).await;
         let tcp = tcp.and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp));
@@ -105,12 +93,7 @@ mod tests {
     }
 
     fn patient_dialer(server: &Server, port: u16, patience: Duration) -> Dialer {
-        let endpoint = Endpoint {
-            host: "localhost".into(),
-            port,
-            alpn: None,
-            server_name: None,
-        };
+        let endpoint = Endpoint { host: "localhost".into(), port, alpn: None, server_name: None };
         let roots = Arc::new(Roots::new(vec![server.root_file()]));
         Dialer::new(endpoint, roots, Arc::new(SystemClock), patience)
     }
@@ -147,10 +130,7 @@ mod tests {
         assert!(matches!(absent, DialError::Connect { .. }), "{absent}");
         for error in [untrusted, absent] {
             let failure = Failure::from(error);
-            assert_eq!(
-                (failure.tier, failure.kind),
-                (Tier::Tls, FailureKind::Unreachable)
-            );
+            assert_eq!((failure.tier, failure.kind), (Tier::Tls, FailureKind::Unreachable));
         }
     }
 

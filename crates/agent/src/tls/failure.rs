@@ -25,20 +25,12 @@ pub struct Failure {
 impl Failure {
     /// The broker said no at `tier`.
     pub fn refused(tier: Tier, why: impl Into<String>) -> Self {
-        Self {
-            tier,
-            kind: FailureKind::Refused,
-            why: why.into(),
-        }
+        Self { tier, kind: FailureKind::Refused, why: why.into() }
     }
 
     /// Nobody could be asked, or the connection broke for reasons that are not ours.
     pub fn unreachable(tier: Tier, why: impl Into<String>) -> Self {
-        Self {
-            tier,
-            kind: FailureKind::Unreachable,
-            why: why.into(),
-        }
+        Self { tier, kind: FailureKind::Unreachable, why: why.into() }
     }
 }
 
@@ -86,9 +78,7 @@ impl From<DialError> for Failure {
 
 /// Whether the peer sent a TLS alert about our certificate.
 pub(crate) fn is_about_us(error: &io::Error) -> bool {
-    let tls = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     matches!(
         tls,
         Some(rustls::Error::AlertReceived(

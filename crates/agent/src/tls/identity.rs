@@ -34,10 +34,7 @@ impl ClientIdentity {
     pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, IdentityError> {
         let chain = read("claim certificate", certificate)?;
         let key = Zeroizing::new(read("claim key", key)?);
-        Ok(Self {
-            key: PrivateKeyPem::new(key.as_str()),
-            chain,
-        })
+        Ok(Self { key: PrivateKeyPem::new(key.as_str()), chain })
     }
 }
 

@@ -42,10 +42,7 @@ pub struct Roots {
 impl Roots {
     /// The roots in these files; nothing is read yet.
     pub fn new(paths: Vec<PathBuf>) -> Self {
-        Self {
-            paths,
-            last: Mutex::new(None),
-        }
+        Self { paths, last: Mutex::new(None) }
     }
 
     /// The roots as they are on disk now, or the last good set when a file has become unreadable.
@@ -74,10 +71,8 @@ impl Roots {
         }
         let mut store = RootCertStore::empty();
         for path in &self.paths {
-            let pem = std::fs::read(path).map_err(|error| RootsError::Unreadable {
-                path: path.clone(),
-                reason: error.to_string(),
-            })?;
+            let pem = std::fs::read(path)
+                .map_err(|error| RootsError::Unreadable { path: path.clone(), reason: error.to_string() })?;
             let before = store.len();
             store.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
             if store.len() == before {
@@ -114,10 +109,7 @@ mod tests {
         let missing = Roots::new(vec![path.clone()]).load().unwrap_err();
         assert!(missing.to_string().contains("none.pem"));
         std::fs::write(&path, "rubbish").unwrap();
-        assert_eq!(
-            Roots::new(vec![path.clone()]).load().unwrap_err(),
-            RootsError::NoCertificate { path }
-        );
+        assert_eq!(Roots::new(vec![path.clone()]).load().unwrap_err(), RootsError::NoCertificate { path });
         assert_eq!(Roots::new(vec![]).load().unwrap_err(), RootsError::None);
     }
 }

@@ -16,13 +16,7 @@ use crate::keys::testing::self_signed;
 /// A self-signed client identity, and its certificate for a server to trust.
 pub(crate) fn identity(common: &str) -> (ClientIdentity, String) {
     let (key, chain) = self_signed(common);
-    (
-        ClientIdentity {
-            key,
-            chain: chain.clone(),
-        },
-        chain,
-    )
+    (ClientIdentity { key, chain: chain.clone() }, chain)
 }
 
 /// What a server needs to be one on localhost.
@@ -67,13 +61,10 @@ pub(crate) fn acceptor(clients: &[&str]) -> (tempfile::TempDir, TlsAcceptor) {
     std::fs::write(dir.path().join("root.pem"), &chain).unwrap();
     let mut trusted = RootCertStore::empty();
     for client in clients {
-        trusted
-            .add(CertificateDer::from_pem_slice(client.as_bytes()).unwrap())
-            .unwrap();
+        trusted.add(CertificateDer::from_pem_slice(client.as_bytes()).unwrap()).unwrap();
     }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), provider())
-        .build()
-        .unwrap();
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), provider()).build().unwrap();
     let config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -16,20 +16,15 @@ async fn failure(requests: &Scripted, mut script: Script) -> (Tier, FailureKind)
 
 #[tokio::test]
 async fn a_subscription_that_is_refused_is_a_refusal_at_suback() {
-    let deaf = Scripted {
-        granted: ReasonCode::NOT_AUTHORIZED,
-        ..Scripted::willing()
-    };
+    let deaf = Scripted { granted: ReasonCode::NOT_AUTHORIZED, ..Scripted::willing() };
     let failed = failure(&deaf, Script::of([])).await;
     assert_eq!(failed, (Tier::Suback, FailureKind::Refused));
 }
 
 #[tokio::test]
 async fn a_publish_that_is_refused_is_a_refusal_at_the_echo() {
-    let mute = Scripted {
-        published: Err(Broken::Refused(ReasonCode::NOT_AUTHORIZED)),
-        ..Scripted::willing()
-    };
+    let mute =
+        Scripted { published: Err(Broken::Refused(ReasonCode::NOT_AUTHORIZED)), ..Scripted::willing() };
     let failed = failure(&mute, Script::of([])).await;
     assert_eq!(failed, (Tier::Echo, FailureKind::Refused));
 }

@@ -16,22 +16,16 @@ use crate::fleet_file::FleetFile;
 /// Runs a device command to its end.
 pub(super) async fn run(command: DeviceCommand) -> Result<()> {
     match command {
-        DeviceCommand::Provision {
-            service_key,
-            timeout,
-            device,
-        } => provision::run(&device, service_key, timeout).await,
+        DeviceCommand::Provision { service_key, timeout, device } => {
+            provision::run(&device, service_key, timeout).await
+        }
         DeviceCommand::Connect { rotate_every, device } => connect::run(&device, rotate_every).await,
-        DeviceCommand::Publish {
-            topic,
-            payload,
-            device,
-        } => messages::publish(&device, &topic, payload).await,
-        DeviceCommand::Subscribe {
-            filter,
-            count,
-            device,
-        } => messages::subscribe(&device, &filter, count).await,
+        DeviceCommand::Publish { topic, payload, device } => {
+            messages::publish(&device, &topic, payload).await
+        }
+        DeviceCommand::Subscribe { filter, count, device } => {
+            messages::subscribe(&device, &filter, count).await
+        }
         DeviceCommand::Rotate { timeout, device } => rotate::run(&device, timeout).await,
         DeviceCommand::Status { json, device } => status::run(&device, json),
     }

@@ -29,30 +29,19 @@ impl Counter {
     pub(crate) async fn start(stage: &Stage, run: u64) -> Result<Self> {
         let (client_id, root) = (stage.observer_client(), stage.root());
         let identity = stage.observer()?;
-        let stream = stage
-            .dialer()
-            .dial(&identity)
-            .await
-            .context("the counter cannot reach the local IoT Core")?;
+        let stream =
+            stage.dialer().dial(&identity).await.context("the counter cannot reach the local IoT Core")?;
         let options = ConnectOptions::new(client_id.as_str());
         let (client, messages) = Client::start(stream, options, SessionConfig::default())
             .await
             .context("the counter was not let in")?;
         let filter = root.all_telemetry();
         let granted = client.subscribe(&[(filter.as_str(), QoS::AtLeastOnce)]).await?;
-        ensure!(
-            granted.iter().all(|reason| !reason.is_error()),
-            "the counter may not subscribe to {filter}"
-        );
+        ensure!(granted.iter().all(|reason| !reason.is_error()), "the counter may not subscribe to {filter}");
         let tally = Arc::new(Mutex::new(Tally::new(run)));
         let (tell, news) = watch::channel(0);
         let task = tokio::spawn(count(messages, tally.clone(), tell, root.clone()));
-        Ok(Self {
-            tally,
-            news,
-            client,
-            task,
-        })
+        Ok(Self { tally, news, client, task })
     }
 
     /// What has come so far.
@@ -93,10 +82,7 @@ async fn count(mut messages: Messages, tally: Arc<Mutex<Tally>>, tell: watch::Se
 
 /// The thing in `ROOT/THING/telemetry`.
 fn thing_of<'a>(root: &TopicRoot, topic: &'a str) -> Option<&'a str> {
-    topic
-        .strip_prefix(root.as_str())?
-        .strip_prefix('/')?
-        .strip_suffix("/telemetry")
+    topic.strip_prefix(root.as_str())?.strip_prefix('/')?.strip_suffix("/telemetry")
 }
 
 #[cfg(test)]

@@ -57,16 +57,8 @@ impl Fleet {
                 .await
                 .with_context(|| format!("the agent of {serial} does not start"))?;
             let thing = serial.thing();
-            tokio::spawn(follow(
-                thing.clone(),
-                agent.events(),
-                counts.clone(),
-                reporter.clone(),
-            ));
-            members.push(Member {
-                thing,
-                agent: Arc::new(agent),
-            });
+            tokio::spawn(follow(thing.clone(), agent.events(), counts.clone(), reporter.clone()));
+            members.push(Member { thing, agent: Arc::new(agent) });
         }
         Ok(Self { members, counts })
     }
@@ -93,12 +85,7 @@ impl Fleet {
     /// Waits until every device has an identity and is connected; false if an agent ended.
     pub(crate) async fn provisioned(&self) -> bool {
         for member in &self.members {
-            if member
-                .agent
-                .until(|status| status.current.is_some() && status.connected)
-                .await
-                .is_none()
-            {
+            if member.agent.until(|status| status.current.is_some() && status.connected).await.is_none() {
                 return false;
             }
         }
@@ -134,11 +121,7 @@ impl Fleet {
 
 /// Every device somewhere in the last tenth before its certificate's age: the fleet does not rotate as one.
 fn schedule(age: Duration) -> Schedule {
-    Schedule {
-        age,
-        jitter: age / 10,
-        ..Schedule::default()
-    }
+    Schedule { age, jitter: age / 10, ..Schedule::default() }
 }
 
 async fn follow(

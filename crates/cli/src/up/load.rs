@@ -32,13 +32,7 @@ impl Load {
         let mut devices = JoinSet::new();
         for member in fleet.members() {
             let topic = root.telemetry(&member.thing);
-            devices.spawn(publish(
-                member.agent.clone(),
-                topic,
-                run,
-                sent.clone(),
-                stop.clone(),
-            ));
+            devices.spawn(publish(member.agent.clone(), topic, run, sent.clone(), stop.clone()));
         }
         Self { sent, stop, devices }
     }

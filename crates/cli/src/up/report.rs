@@ -39,49 +39,29 @@ impl Reporter {
         let (provisioning, running) = match audience {
             Audience::Program => (hidden(), hidden()),
             Audience::Person => (
-                bar(
-                    u64::from(args.devices),
-                    "provisioning {bar:40} {pos}/{len} devices",
-                ),
+                bar(u64::from(args.devices), "provisioning {bar:40} {pos}/{len} devices"),
                 match args.run_for {
                     Some(span) => bar(span.as_secs(), "rotating     {bar:40} {pos}/{len} s  {msg}"),
                     None => bar(0, "rotating     {spinner} {elapsed}  {msg}  (Ctrl-C ends it)"),
                 },
             ),
         };
-        Self {
-            audience,
-            provisioning,
-            running,
-            run_for: args.run_for,
-        }
+        Self { audience, provisioning, running, run_for: args.run_for }
     }
 
     /// The server listens.
     pub(crate) fn ready(&self, core: &Handle) {
         let ports = core.ports();
-        let words = format!(
-            "local IoT Core on {}, ports {} and {}",
-            core.endpoint(),
-            ports.mqtt,
-            ports.alpn
-        );
+        let words = format!("local IoT Core on {}, ports {} and {}", core.endpoint(), ports.mqtt, ports.alpn);
         self.step(&core::ready_line(core), Some(words));
     }
 
     /// Policies, templates and credentials are there.
     pub(crate) fn set_up(&self, report: &setup::Report) {
-        let created = report
-            .steps
-            .iter()
-            .filter(|step| step.outcome != Outcome::Kept)
-            .count();
+        let created = report.steps.iter().filter(|step| step.outcome != Outcome::Kept).count();
         let kept = report.steps.len() - created;
         let words = format!("set-up: {created} resources made, {kept} found as they should be");
-        self.step(
-            &json!({"event": "set_up", "made": created, "kept": kept}),
-            Some(words),
-        );
+        self.step(&json!({"event": "set_up", "made": created, "kept": kept}), Some(words));
     }
 
     /// Something happened to a device.
@@ -90,15 +70,8 @@ impl Reporter {
             AgentEvent::Provisioned { certificate } => {
                 json!({"event": "provisioned", "thing": thing, "certificate": certificate})
             }
-            AgentEvent::Committed {
-                reason: Reason::Provision,
-                ..
-            } => return,
-            AgentEvent::Committed {
-                id,
-                reason,
-                certificate,
-            } => {
+            AgentEvent::Committed { reason: Reason::Provision, .. } => return,
+            AgentEvent::Committed { id, reason, certificate } => {
                 json!({"event": "rotated", "thing": thing, "rotation": id, "reason": reason, "certificate": certificate})
             }
             AgentEvent::Retired { id, certificates } => {
@@ -122,11 +95,7 @@ impl Reporter {
     /// Tells how far it is, until it is dropped.
     pub(crate) async fn progress(&self, fleet: &Fleet, load: &Load, counter: &Counter) {
         self.provisioning.finish();
-        let mut ticks = interval(if self.audience == Audience::Person {
-            BAR_EVERY
-        } else {
-            LINE_EVERY
-        });
+        let mut ticks = interval(if self.audience == Audience::Person { BAR_EVERY } else { LINE_EVERY });
         let start = tokio::time::Instant::now();
         loop {
             ticks.tick().await;

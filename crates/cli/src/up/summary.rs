@@ -49,19 +49,12 @@ impl Summary {
 
     /// Success only if nothing was lost.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        if self.lost() == 0 {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        }
+        if self.lost() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
     pub(crate) fn json(&self) -> Value {
-        let certificates: BTreeMap<&str, usize> = self
-            .certificates
-            .iter()
-            .map(|(status, count)| (status.as_str(), *count))
-            .collect();
+        let certificates: BTreeMap<&str, usize> =
+            self.certificates.iter().map(|(status, count)| (status.as_str(), *count)).collect();
         json!({
             "event": "summary",
             "devices": self.devices,
@@ -80,11 +73,8 @@ impl Summary {
 
     /// The same in words.
     pub(crate) fn words(&self) -> String {
-        let certificates: Vec<String> = self
-            .certificates
-            .iter()
-            .map(|(status, count)| format!("{count} {status}"))
-            .collect();
+        let certificates: Vec<String> =
+            self.certificates.iter().map(|(status, count)| format!("{count} {status}")).collect();
         format!(
             "{} devices, {} rotations{}\n\
              {} messages sent at QoS 1, one every {} ms a device; {} lost, {} duplicated\n\
@@ -92,11 +82,7 @@ impl Summary {
              device certificates: {} (superseded ones are revoked {} after they were made inactive)",
             self.devices,
             self.rotations,
-            if self.rolled_back == 0 {
-                String::new()
-            } else {
-                format!(", {} rolled back", self.rolled_back)
-            },
+            if self.rolled_back == 0 { String::new() } else { format!(", {} rolled back", self.rolled_back) },
             self.sent,
             millis(load::INTERVAL),
             self.lost(),
@@ -112,10 +98,7 @@ impl Summary {
 pub(crate) fn device_certificates(core: &Handle) -> BTreeMap<CertificateStatus, usize> {
     let mut counts = BTreeMap::new();
     let registry = core.account().store().read();
-    for record in registry
-        .certificates_after(None)
-        .filter(|record| !record.things.is_empty())
-    {
+    for record in registry.certificates_after(None).filter(|record| !record.things.is_empty()) {
         *counts.entry(record.status).or_default() += 1;
     }
     counts

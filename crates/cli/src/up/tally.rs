@@ -37,10 +37,7 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(crate) fn new(run: u64) -> Self {
-        Self {
-            run,
-            streams: BTreeMap::new(),
-        }
+        Self { run, streams: BTreeMap::new() }
     }
 
     /// Counts one message that came at `at` since the start of the run.
@@ -68,11 +65,7 @@ impl Tally {
 
     /// The longest time between two messages of one device.
     pub(crate) fn longest_gap(&self) -> Duration {
-        self.streams
-            .values()
-            .map(|stream| stream.longest_gap)
-            .max()
-            .unwrap_or_default()
+        self.streams.values().map(|stream| stream.longest_gap).max().unwrap_or_default()
     }
 }
 
@@ -98,11 +91,7 @@ mod tests {
 
     fn feed(tally: &mut Tally, seqs: &[u64]) {
         for (index, &seq) in seqs.iter().enumerate() {
-            tally.count(
-                "a",
-                &Telemetry { run: 1, seq },
-                Duration::from_millis(100 * index as u64),
-            );
+            tally.count("a", &Telemetry { run: 1, seq }, Duration::from_millis(100 * index as u64));
         }
     }
 

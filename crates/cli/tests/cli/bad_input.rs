@@ -20,10 +20,7 @@ fn a_port_that_is_taken_is_named_with_the_flag_that_changes_it() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();
     for (flag, other) in [("--mqtt-port", "--alpn-port"), ("--alpn-port", "--mqtt-port")] {
-        refusal(
-            &["local", "--json", "--data-dir", data, flag, &port, other, "0"],
-            &[&port, flag],
-        );
+        refusal(&["local", "--json", "--data-dir", data, flag, &port, other, "0"], &[&port, flag]);
     }
 }
 
@@ -31,10 +28,7 @@ fn a_port_that_is_taken_is_named_with_the_flag_that_changes_it() {
 fn a_data_directory_that_cannot_be_made_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().join("data");
-    refusal(
-        &["up", "--json", "--data-dir", path.to_str().unwrap()],
-        &[path.to_str().unwrap(), "--data-dir"],
-    );
+    refusal(&["up", "--json", "--data-dir", path.to_str().unwrap()], &[path.to_str().unwrap(), "--data-dir"]);
 }
 
 #[test]
@@ -54,26 +48,10 @@ fn a_second_process_on_one_directory_is_refused_and_the_first_serves_on() {
     let (first, _) = local(dir.path());
     let data = dir.path().to_str().unwrap();
     refusal(
-        &[
-            "local",
-            "--json",
-            "--data-dir",
-            data,
-            "--mqtt-port",
-            "0",
-            "--alpn-port",
-            "0",
-        ],
+        &["local", "--json", "--data-dir", data, "--mqtt-port", "0", "--alpn-port", "0"],
         &["in use", "stop it"],
     );
-    let (code, out, errors) = run(&[
-        "device",
-        "provision",
-        "--serial",
-        "still-served",
-        "--data-dir",
-        data,
-    ]);
+    let (code, out, errors) = run(&["device", "provision", "--serial", "still-served", "--data-dir", data]);
     assert_eq!(code, 0, "{out}\n{errors}");
     first.signal("INT");
     assert!(first.end().0.success());
@@ -101,18 +79,12 @@ fn an_address_beyond_loopback_is_warned_of() {
 fn a_device_without_a_fleet_is_told_how_to_get_one() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();
-    refusal(
-        &["device", "provision", "--serial", "a", "--data-dir", data],
-        &["fleetkey local --setup"],
-    );
+    refusal(&["device", "provision", "--serial", "a", "--data-dir", data], &["fleetkey local --setup"]);
 }
 
 #[test]
 fn a_log_level_that_is_none_is_refused() {
-    refusal(
-        &["--log-level", "a=b=c", "device", "status", "--serial", "a"],
-        &["--log-level"],
-    );
+    refusal(&["--log-level", "a=b=c", "device", "status", "--serial", "a"], &["--log-level"]);
 }
 
 #[test]

@@ -39,9 +39,7 @@ impl Shell<'_> {
 fn a_device_is_provisioned_speaks_and_rotates() {
     let dir = tempfile::tempdir().unwrap();
     let (server, _) = local(dir.path());
-    let shell = Shell {
-        data: dir.path().to_str().unwrap(),
-    };
+    let shell = Shell { data: dir.path().to_str().unwrap() };
     shell.ok(&["provision", "--serial", "one"]);
     shell.ok(&["provision", "--serial", "two", "--service-key"]);
     let first = shell.status("one")["certificate"]["id"].clone();
@@ -91,9 +89,7 @@ fn rotate_through_the_agent(shell: &Shell<'_>) {
 fn a_serial_that_is_taken_is_refused_and_its_device_is_not_harmed() {
     let dir = tempfile::tempdir().unwrap();
     let (server, _) = local(dir.path());
-    let shell = Shell {
-        data: dir.path().to_str().unwrap(),
-    };
+    let shell = Shell { data: dir.path().to_str().unwrap() };
     shell.ok(&["provision", "--serial", "one"]);
     let kept = dir.path().join("kept");
     let home = dir.path().join("devices/one");
@@ -111,16 +107,11 @@ fn keys_are_readable_by_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let (server, _) = local(dir.path());
-    let shell = Shell {
-        data: dir.path().to_str().unwrap(),
-    };
+    let shell = Shell { data: dir.path().to_str().unwrap() };
     shell.ok(&["provision", "--serial", "one"]);
     let mut keys = Vec::new();
     find_keys(dir.path(), &mut keys);
-    assert!(
-        keys.len() >= 7,
-        "two CAs, three operators' identities, slot, export: {keys:?}"
-    );
+    assert!(keys.len() >= 7, "two CAs, three operators' identities, slot, export: {keys:?}");
     for key in keys {
         let mode = std::fs::metadata(&key).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{}", key.display());
@@ -134,10 +125,7 @@ fn find_keys(dir: &Path, found: &mut Vec<std::path::PathBuf>) {
         if path.is_dir() {
             find_keys(&path, found);
         } else if path.is_file()
-            && std::fs::read(&path)
-                .unwrap()
-                .windows(11)
-                .any(|text| text == b"PRIVATE KEY")
+            && std::fs::read(&path).unwrap().windows(11).any(|text| text == b"PRIVATE KEY")
         {
             found.push(path);
         }
@@ -148,9 +136,7 @@ fn find_keys(dir: &Path, found: &mut Vec<std::path::PathBuf>) {
 fn a_device_without_an_identity_is_told_how_to_get_one() {
     let dir = tempfile::tempdir().unwrap();
     let (server, _) = local(dir.path());
-    let shell = Shell {
-        data: dir.path().to_str().unwrap(),
-    };
+    let shell = Shell { data: dir.path().to_str().unwrap() };
     let refusal = shell.refused(&["publish", "device/x/telemetry", "1", "--serial", "x"]);
     assert!(refusal.contains("device provision --serial x"), "{refusal}");
     assert!(shell.ok(&["status", "--serial", "x"]).contains("nothing there"));

@@ -30,12 +30,7 @@ impl Process {
         let stdout = child.stdout.take().unwrap();
         let stderr = child.stderr.take().unwrap();
         let (lines, errors) = (lines_of(stdout), lines_of(stderr));
-        Self {
-            child,
-            lines,
-            seen: Vec::new(),
-            errors,
-        }
+        Self { child, lines, seen: Vec::new(), errors }
     }
 
     /// The next line of standard error that contains `words`.
@@ -79,10 +74,7 @@ impl Process {
     /// Sends a signal by name, such as `INT` or `KILL`.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill")
-            .args([&format!("-{name}"), &pid])
-            .status()
-            .unwrap();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap();
         assert!(sent.success());
     }
 
@@ -103,9 +95,7 @@ impl Process {
     }
 
     fn all_errors(&self, at_most: Duration) -> String {
-        std::iter::from_fn(|| self.errors.recv_timeout(at_most).ok())
-            .collect::<Vec<_>>()
-            .join("\n")
+        std::iter::from_fn(|| self.errors.recv_timeout(at_most).ok()).collect::<Vec<_>>().join("\n")
     }
 }
 

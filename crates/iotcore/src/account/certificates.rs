@@ -51,15 +51,9 @@ impl Account {
     ) -> Result<CertificateId, AccountError> {
         let facts = CertificateFacts::from_pem(pem)
             .map_err(|error| RegistryError::BadCertificate(error.to_string()))?;
-        let new = NewCertificate {
-            pem: pem.to_owned(),
-            facts,
-            status,
-            source: Source::Registered,
-        };
+        let new = NewCertificate { pem: pem.to_owned(), facts, status, source: Source::Registered };
         let now = self.clock.now();
-        self.commit(|registry| registry.plan_register_certificate(new, now))
-            .await
+        self.commit(|registry| registry.plan_register_certificate(new, now)).await
     }
 
     /// UpdateCertificate: sets the status.
@@ -72,8 +66,7 @@ impl Account {
         status: CertificateStatus,
     ) -> Result<(), AccountError> {
         let now = self.clock.now();
-        self.commit(|registry| registry.plan_update_certificate(id, status, now))
-            .await
+        self.commit(|registry| registry.plan_update_certificate(id, status, now)).await
     }
 
     /// DeleteCertificate; `force` forgives attached policies.
@@ -81,8 +74,7 @@ impl Account {
     /// # Errors
     /// When the certificate is unknown, ACTIVE or attached.
     pub async fn delete_certificate(&self, id: &CertificateId, force: bool) -> Result<(), AccountError> {
-        self.commit(|registry| registry.plan_delete_certificate(id, force))
-            .await
+        self.commit(|registry| registry.plan_delete_certificate(id, force)).await
     }
 
     /// DescribeCertificate.
@@ -106,20 +98,10 @@ impl Account {
         active: bool,
         source: Source,
     ) -> Result<Minted, AccountError> {
-        let status = if active {
-            CertificateStatus::Active
-        } else {
-            CertificateStatus::Inactive
-        };
-        let new = NewCertificate {
-            pem: minted.pem.clone(),
-            facts: minted.facts.clone(),
-            status,
-            source,
-        };
+        let status = if active { CertificateStatus::Active } else { CertificateStatus::Inactive };
+        let new = NewCertificate { pem: minted.pem.clone(), facts: minted.facts.clone(), status, source };
         let now = self.clock.now();
-        self.commit(|registry| registry.plan_register_certificate(new, now))
-            .await?;
+        self.commit(|registry| registry.plan_register_certificate(new, now)).await?;
         Ok(minted)
     }
 }

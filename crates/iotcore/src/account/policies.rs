@@ -13,8 +13,7 @@ impl Account {
     /// When the name is taken or the document does not parse.
     pub async fn create_policy(&self, name: &PolicyName, document: &str) -> Result<(), AccountError> {
         let now = self.clock.now();
-        self.commit(|registry| registry.plan_create_policy(name, document, now))
-            .await
+        self.commit(|registry| registry.plan_create_policy(name, document, now)).await
     }
 
     /// CreatePolicyVersion with `setAsDefault`.
@@ -22,8 +21,7 @@ impl Account {
     /// # Errors
     /// When the policy does not exist or the document does not parse.
     pub async fn replace_policy(&self, name: &PolicyName, document: &str) -> Result<(), AccountError> {
-        self.commit(|registry| registry.plan_replace_policy(name, document))
-            .await
+        self.commit(|registry| registry.plan_replace_policy(name, document)).await
     }
 
     /// GetPolicy.
@@ -48,8 +46,7 @@ impl Account {
     /// # Errors
     /// When one of them does not exist, or the certificate has ten policies.
     pub async fn attach_policy(&self, policy: &PolicyName, id: &CertificateId) -> Result<(), AccountError> {
-        self.commit(|registry| registry.plan_attach_policy(policy, id))
-            .await
+        self.commit(|registry| registry.plan_attach_policy(policy, id)).await
     }
 
     /// DetachPolicy from a certificate.
@@ -57,8 +54,7 @@ impl Account {
     /// # Errors
     /// When one of them does not exist.
     pub async fn detach_policy(&self, policy: &PolicyName, id: &CertificateId) -> Result<(), AccountError> {
-        self.commit(|registry| registry.plan_detach_policy(policy, id))
-            .await
+        self.commit(|registry| registry.plan_detach_policy(policy, id)).await
     }
 
     /// AttachPolicy to a thing group.
@@ -70,8 +66,7 @@ impl Account {
         policy: &PolicyName,
         group: &GroupName,
     ) -> Result<(), AccountError> {
-        self.commit(|registry| registry.plan_attach_group_policy(policy, group))
-            .await
+        self.commit(|registry| registry.plan_attach_group_policy(policy, group)).await
     }
 
     /// DetachPolicy from a thing group.
@@ -83,7 +78,6 @@ impl Account {
         policy: &PolicyName,
         group: &GroupName,
     ) -> Result<(), AccountError> {
-        self.commit(|registry| registry.plan_detach_group_policy(policy, group))
-            .await
+        self.commit(|registry| registry.plan_detach_group_policy(policy, group)).await
     }
 }

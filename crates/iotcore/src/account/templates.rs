@@ -18,8 +18,7 @@ impl Account {
         hook: Option<BuiltinHook>,
     ) -> Result<(), AccountError> {
         let now = self.clock.now();
-        self.commit(|registry| registry.plan_create_template(name, body, enabled, hook, now))
-            .await
+        self.commit(|registry| registry.plan_create_template(name, body, enabled, hook, now)).await
     }
 
     /// UpdateProvisioningTemplate: opens or closes the template.
@@ -27,8 +26,7 @@ impl Account {
     /// # Errors
     /// When the template does not exist.
     pub async fn set_template_enabled(&self, name: &TemplateName, enabled: bool) -> Result<(), AccountError> {
-        self.update_template(name, |template| template.enabled = enabled)
-            .await
+        self.update_template(name, |template| template.enabled = enabled).await
     }
 
     /// UpdateProvisioningTemplate: sets or removes the hook.
@@ -86,7 +84,6 @@ impl Account {
         edit: impl FnOnce(&mut TemplateRecord),
     ) -> Result<(), AccountError> {
         let now = self.clock.now();
-        self.commit(|registry| registry.plan_update_template(name, now, edit))
-            .await
+        self.commit(|registry| registry.plan_update_template(name, now, edit)).await
     }
 }

@@ -27,35 +27,17 @@ async fn an_operator_sets_up_a_claim_and_takes_it_down_again() {
     let id = claim.facts.id;
     account.attach_policy(&policy, &id).await.unwrap();
     let record = account.describe_certificate(&id).unwrap();
-    assert_eq!(
-        (record.status, record.source),
-        (CertificateStatus::Active, Source::Claim)
-    );
+    assert_eq!((record.status, record.source), (CertificateStatus::Active, Source::Claim));
     assert_eq!(record.pem, claim.pem);
 
-    assert_eq!(
-        outcome(account.delete_certificate(&id, true).await),
-        ("CertificateStateException", 406)
-    );
-    account
-        .update_certificate(&id, CertificateStatus::Revoked)
-        .await
-        .unwrap();
-    assert_eq!(
-        outcome(account.delete_policy(&policy).await),
-        ("DeleteConflictException", 409)
-    );
+    assert_eq!(outcome(account.delete_certificate(&id, true).await), ("CertificateStateException", 406));
+    account.update_certificate(&id, CertificateStatus::Revoked).await.unwrap();
+    assert_eq!(outcome(account.delete_policy(&policy).await), ("DeleteConflictException", 409));
     account.detach_policy(&policy, &id).await.unwrap();
     account.delete_certificate(&id, false).await.unwrap();
     account.delete_policy(&policy).await.unwrap();
-    assert_eq!(
-        outcome(account.describe_certificate(&id)),
-        ("ResourceNotFoundException", 404)
-    );
-    assert_eq!(
-        outcome(account.describe_policy(&policy)),
-        ("ResourceNotFoundException", 404)
-    );
+    assert_eq!(outcome(account.describe_certificate(&id)), ("ResourceNotFoundException", 404));
+    assert_eq!(outcome(account.describe_policy(&policy)), ("ResourceNotFoundException", 404));
 }
 
 #[tokio::test]
@@ -80,11 +62,7 @@ async fn lists_come_in_pages() {
         let csr = include_str!("../../fixtures/csr/p256-sha256.pem");
         account.create_certificate_from_csr(csr, true).await.unwrap();
     }
-    let all: Vec<_> = account
-        .list_certificates(None, 10)
-        .into_iter()
-        .map(|one| one.id)
-        .collect();
+    let all: Vec<_> = account.list_certificates(None, 10).into_iter().map(|one| one.id).collect();
     let first = account.list_certificates(None, 2);
     let rest = account.list_certificates(Some(&first[1].id), 2);
     let paged: Vec<_> = first.iter().chain(&rest).map(|one| one.id).collect();
@@ -101,18 +79,11 @@ async fn lists_come_in_pages() {
 async fn any_certificate_can_be_registered_but_only_once_and_only_a_certificate() {
     let elsewhere = account().create_keys_and_certificate(true).await.unwrap();
     let account = account();
-    let id = account
-        .register_certificate(&elsewhere.pem, CertificateStatus::Active)
-        .await
-        .unwrap();
+    let id = account.register_certificate(&elsewhere.pem, CertificateStatus::Active).await.unwrap();
     assert_eq!(id, elsewhere.facts.id);
-    let again = account
-        .register_certificate(&elsewhere.pem, CertificateStatus::Active)
-        .await;
+    let again = account.register_certificate(&elsewhere.pem, CertificateStatus::Active).await;
     assert_eq!(outcome(again), ("ResourceAlreadyExistsException", 409));
-    let rubbish = account
-        .register_certificate("rubbish", CertificateStatus::Active)
-        .await;
+    let rubbish = account.register_certificate("rubbish", CertificateStatus::Active).await;
     assert_eq!(outcome(rubbish), ("CertificateValidationException", 400));
 }
 
@@ -130,36 +101,21 @@ async fn things_and_principals_are_attached_from_either_side() {
     let records = account.thing_certificates(&thing).unwrap();
     assert_eq!(records.iter().map(|record| record.id).collect::<Vec<_>>(), [id]);
     account.describe_thing_group(&group).unwrap();
-    assert_eq!(
-        account.list_principal_things(&id).unwrap(),
-        [(thing.clone(), kind)].into()
-    );
-    assert_eq!(
-        outcome(account.delete_thing(&thing).await),
-        ("InvalidRequestException", 400)
-    );
+    assert_eq!(account.list_principal_things(&id).unwrap(), [(thing.clone(), kind)].into());
+    assert_eq!(outcome(account.delete_thing(&thing).await), ("InvalidRequestException", 400));
     account.detach_thing_principal(&thing, &id).await.unwrap();
     account.delete_thing(&thing).await.unwrap();
     account.delete_thing_group(&group).await.unwrap();
-    assert_eq!(
-        outcome(account.list_thing_principals(&thing)),
-        ("ResourceNotFoundException", 404)
-    );
+    assert_eq!(outcome(account.list_thing_principals(&thing)), ("ResourceNotFoundException", 404));
 }
 
 #[tokio::test]
 async fn a_template_is_made_closed_opened_given_a_hook_and_replaced() {
     let account = account();
     let name = TemplateName::new("recovery").unwrap();
-    account
-        .create_template(&name, CLAIM_TEMPLATE, false, None)
-        .await
-        .unwrap();
+    account.create_template(&name, CLAIM_TEMPLATE, false, None).await.unwrap();
     account.set_template_enabled(&name, true).await.unwrap();
-    account
-        .set_template_hook(&name, Some(BuiltinHook::OwnThing))
-        .await
-        .unwrap();
+    account.set_template_hook(&name, Some(BuiltinHook::OwnThing)).await.unwrap();
     let template = account.describe_template(&name).unwrap();
     assert!(template.enabled && template.hook == Some(BuiltinHook::OwnThing));
     assert_eq!(
@@ -170,13 +126,7 @@ async fn a_template_is_made_closed_opened_given_a_hook_and_replaced() {
     let body = CLAIM_TEMPLATE.replace("device", "other");
     account.replace_template(&name, &body, false, None).await.unwrap();
     let replaced = account.describe_template(&name).unwrap();
-    assert_eq!(
-        (replaced.body, replaced.enabled, replaced.hook),
-        (body, false, None)
-    );
+    assert_eq!((replaced.body, replaced.enabled, replaced.hook), (body, false, None));
     account.delete_template(&name).await.unwrap();
-    assert_eq!(
-        outcome(account.set_template_enabled(&name, true).await),
-        ("ResourceNotFoundException", 404)
-    );
+    assert_eq!(outcome(account.set_template_enabled(&name, true).await), ("ResourceNotFoundException", 404));
 }

@@ -20,8 +20,7 @@ impl Account {
         attributes: BTreeMap<String, String>,
     ) -> Result<(), AccountError> {
         let now = self.clock.now();
-        self.commit(|registry| registry.plan_create_thing(name, type_name, attributes, now))
-            .await
+        self.commit(|registry| registry.plan_create_thing(name, type_name, attributes, now)).await
     }
 
     /// UpdateThing: replaces the attributes, or merges them.
@@ -34,8 +33,7 @@ impl Account {
         attributes: &BTreeMap<String, String>,
         merge: bool,
     ) -> Result<(), AccountError> {
-        self.commit(|registry| registry.plan_update_thing(name, attributes, merge))
-            .await
+        self.commit(|registry| registry.plan_update_thing(name, attributes, merge)).await
     }
 
     /// DeleteThing.
@@ -57,12 +55,7 @@ impl Account {
 
     /// ListThings: up to `limit` in the order of their names, those after `after`.
     pub fn list_things(&self, after: Option<&ThingName>, limit: usize) -> Vec<Thing> {
-        self.store
-            .read()
-            .things_after(after)
-            .take(limit)
-            .cloned()
-            .collect()
+        self.store.read().things_after(after).take(limit).cloned().collect()
     }
 
     /// ListThingPrincipals.
@@ -87,10 +80,7 @@ impl Account {
             return Err(RegistryError::NoSuchThing(name.clone()).into());
         }
         let records = registry.principals_of(name).iter();
-        Ok(records
-            .filter_map(|id| registry.certificate(id))
-            .cloned()
-            .collect())
+        Ok(records.filter_map(|id| registry.certificate(id)).cloned().collect())
     }
 
     /// ListPrincipalThings, with how each is attached.
@@ -114,8 +104,7 @@ impl Account {
         id: &CertificateId,
         kind: ThingPrincipalType,
     ) -> Result<(), AccountError> {
-        self.commit(|registry| registry.plan_attach_thing_principal(thing, id, kind))
-            .await
+        self.commit(|registry| registry.plan_attach_thing_principal(thing, id, kind)).await
     }
 
     /// DetachThingPrincipal.
@@ -127,8 +116,7 @@ impl Account {
         thing: &ThingName,
         id: &CertificateId,
     ) -> Result<(), AccountError> {
-        self.commit(|registry| registry.plan_detach_thing_principal(thing, id))
-            .await
+        self.commit(|registry| registry.plan_detach_thing_principal(thing, id)).await
     }
 
     /// CreateThingGroup.
@@ -141,8 +129,7 @@ impl Account {
         parent: Option<GroupName>,
     ) -> Result<(), AccountError> {
         let now = self.clock.now();
-        self.commit(|registry| registry.plan_create_group(name, parent, now))
-            .await
+        self.commit(|registry| registry.plan_create_group(name, parent, now)).await
     }
 
     /// DescribeThingGroup.
@@ -167,8 +154,7 @@ impl Account {
     /// # Errors
     /// When one of them does not exist or the thing is in ten groups.
     pub async fn add_thing_to_group(&self, name: &ThingName, group: &GroupName) -> Result<(), AccountError> {
-        self.commit(|registry| registry.plan_add_to_group(name, group))
-            .await
+        self.commit(|registry| registry.plan_add_to_group(name, group)).await
     }
 
     /// RemoveThingFromThingGroup.
@@ -180,8 +166,7 @@ impl Account {
         name: &ThingName,
         group: &GroupName,
     ) -> Result<(), AccountError> {
-        self.commit(|registry| registry.plan_remove_from_group(name, group))
-            .await
+        self.commit(|registry| registry.plan_remove_from_group(name, group)).await
     }
 
     /// CreateThingType.
@@ -189,7 +174,6 @@ impl Account {
     /// # Errors
     /// When the disk fails.
     pub async fn create_thing_type(&self, name: &ThingTypeName) -> Result<(), AccountError> {
-        self.commit(|registry| Ok(registry.plan_create_thing_type(name)))
-            .await
+        self.commit(|registry| Ok(registry.plan_create_thing_type(name))).await
     }
 }

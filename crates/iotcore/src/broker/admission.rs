@@ -59,19 +59,11 @@ pub(super) struct Refusal {
 
 impl Refusal {
     const fn new(code: ReasonCode, why: &'static str) -> Self {
-        Self {
-            code,
-            why,
-            announce: None,
-        }
+        Self { code, why, announce: None }
     }
 
     fn unauthorized(client: &ClientId, why: &'static str) -> Self {
-        Self {
-            code: ReasonCode::NOT_AUTHORIZED,
-            why,
-            announce: Some(client.clone()),
-        }
+        Self { code: ReasonCode::NOT_AUTHORIZED, why, announce: Some(client.clone()) }
     }
 }
 
@@ -127,10 +119,7 @@ impl Broker {
         }
         tracing::info!(%client, certificate = %record.id, status = %record.status,
             not_before = %record.not_before, not_after = %record.not_after, "certificate refused");
-        Err(Refusal::unauthorized(
-            client,
-            "the certificate is not ACTIVE, or not within its validity",
-        ))
+        Err(Refusal::unauthorized(client, "the certificate is not ACTIVE, or not within its validity"))
     }
 
     fn check_will(&self, will: &Will) -> Result<(), Refusal> {
@@ -138,10 +127,7 @@ impl Broker {
             return Err(Refusal::new(ReasonCode::QOS_NOT_SUPPORTED, "will with QoS 2"));
         }
         if will.payload.len() > self.limits.payload_bytes {
-            return Err(Refusal::new(
-                ReasonCode::QUOTA_EXCEEDED,
-                "will larger than the limit",
-            ));
+            return Err(Refusal::new(ReasonCode::QUOTA_EXCEEDED, "will larger than the limit"));
         }
         match TopicName::new(will.topic.as_str()) {
             Ok(topic) if !topic.is_reserved() => Ok(()),
@@ -180,9 +166,7 @@ fn client_id(connect: &Connect) -> Result<(ClientId, bool), Refusal> {
         return Err(invalid("empty client id in MQTT 3.1.1"));
     }
     let client = ClientId::new(format!("$GEN/{}", session_identifier()));
-    client
-        .map(|client| (client, true))
-        .map_err(|_| invalid("no client id could be made"))
+    client.map(|client| (client, true)).map_err(|_| invalid("no client id could be made"))
 }
 
 fn check_properties(connect: &Connect) -> Result<(), Refusal> {
@@ -190,11 +174,7 @@ fn check_properties(connect: &Connect) -> Result<(), Refusal> {
         let why = "extended authentication";
         return Err(Refusal::new(ReasonCode::BAD_AUTHENTICATION_METHOD, why));
     }
-    if connect
-        .properties
-        .maximum_packet_size()
-        .is_some_and(|size| size < MIN_PACKET)
-    {
+    if connect.properties.maximum_packet_size().is_some_and(|size| size < MIN_PACKET) {
         let why = "Maximum Packet Size under 512";
         return Err(Refusal::new(ReasonCode::UNSPECIFIED_ERROR, why));
     }
@@ -208,16 +188,10 @@ fn check_rights(rights: &mut Rights, will: Option<&Will>) -> Result<(), Refusal>
     }
     let Some(will) = will else { return Ok(()) };
     if !rights.allow(Action::Publish, &will.topic) {
-        return Err(Refusal::unauthorized(
-            &client,
-            "iot:Publish of the will is not allowed",
-        ));
+        return Err(Refusal::unauthorized(&client, "iot:Publish of the will is not allowed"));
     }
     if will.retain && !rights.allow(Action::RetainPublish, &will.topic) {
-        return Err(Refusal::unauthorized(
-            &client,
-            "iot:RetainPublish of the will is not allowed",
-        ));
+        return Err(Refusal::unauthorized(&client, "iot:RetainPublish of the will is not allowed"));
     }
     Ok(())
 }

@@ -66,13 +66,7 @@ impl Rights {
         // The epoch first: a change between the two reads makes the next decision look again.
         let epoch = authority.store.epoch();
         let subject = authority.subject(&identity);
-        Self {
-            identity,
-            authority,
-            epoch,
-            subject,
-            decided: HashMap::new(),
-        }
+        Self { identity, authority, epoch, subject, decided: HashMap::new() }
     }
 
     /// Whether the connection may do `action` to `name`: a client id, a topic or a topic filter, as `action` has it.
@@ -123,16 +117,8 @@ impl Rights {
             Action::Publish | Action::Receive | Action::RetainPublish => "topic",
         };
         let resource = self.authority.scope.arn(&format!("{kind}/{name}"));
-        let policies = self
-            .subject
-            .policies
-            .iter()
-            .map(|(_, document)| document.as_ref());
-        let request = Request {
-            action,
-            resource: &resource,
-            context: &self.subject.context,
-        };
+        let policies = self.subject.policies.iter().map(|(_, document)| document.as_ref());
+        let request = Request { action, resource: &resource, context: &self.subject.context };
         let allowed = allows(policies, &request);
         if !allowed {
             tracing::info!(client = %self.identity.client, certificate = %self.identity.certificate.short(),
@@ -156,10 +142,7 @@ impl Authority {
     fn subject(&self, identity: &Identity) -> Subject {
         let registry = self.store.read();
         let exclusive = registry.exclusive_thing(&identity.certificate).cloned();
-        let named = identity
-            .client
-            .thing()
-            .filter(|name| registry.thing(name).is_some());
+        let named = identity.client.thing().filter(|name| registry.thing(name).is_some());
         let in_groups = if self.switches.group_policies_by_exclusive_thing {
             exclusive.as_ref().or(named.as_ref())
         } else {
@@ -172,12 +155,7 @@ impl Authority {
         if let Some(thing) = &thing {
             describe_thing(&mut context, &registry, &identity.certificate, thing);
         }
-        Subject {
-            thing,
-            exclusive: is_exclusive,
-            policies,
-            context,
-        }
+        Subject { thing, exclusive: is_exclusive, policies, context }
     }
 
     /// Developer Guide, basic-policy-variables, cert-policy-variables and connect-policy.
@@ -214,9 +192,6 @@ fn describe_thing(context: &mut Context, registry: &Registry, certificate: &Cert
         context.set("iot:Connection.Thing.ThingTypeName", kind.as_str());
     }
     for (attribute, value) in &thing.attributes {
-        context.set(
-            &format!("iot:Connection.Thing.Attributes[{attribute}]"),
-            value.as_str(),
-        );
+        context.set(&format!("iot:Connection.Thing.Attributes[{attribute}]"), value.as_str());
     }
 }

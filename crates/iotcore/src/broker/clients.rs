@@ -68,10 +68,7 @@ impl Broker {
     pub(super) fn admit_rate(&self, client: &ClientId) -> bool {
         let now = Instant::now();
         let mut clients = lock(&self.clients);
-        let rate = clients
-            .connects
-            .entry(client.clone())
-            .or_insert_with(|| Rate::new(now));
+        let rate = clients.connects.entry(client.clone()).or_insert_with(|| Rate::new(now));
         rate.admit(now, self.limits.connects_per_second)
     }
 
@@ -91,12 +88,7 @@ impl Broker {
                 // One that is not persistent any more is written too: its rows must not come to life again.
                 self.sessions.put_session(&session.key, state.record());
                 drop(state);
-                return Opened {
-                    session,
-                    present: true,
-                    version_number,
-                    former: former_link,
-                };
+                return Opened { session, present: true, version_number, former: former_link };
             }
             former_link = state.link().cloned();
             self.end_session(&session, &mut state);
@@ -110,12 +102,7 @@ impl Broker {
             self.sessions.put_session(&session.key, record);
         }
         clients.sessions.insert(claim.client, session.clone());
-        Opened {
-            session,
-            present: false,
-            version_number,
-            former: former_link,
-        }
+        Opened { session, present: false, version_number, former: former_link }
     }
 
     /// Takes the session from `link` at the end of its connection; `expiry` is what a version 5 DISCONNECT
@@ -154,8 +141,7 @@ impl Broker {
         let session = lock(&self.clients).sessions.get(client).cloned();
         let link = session.and_then(|session| session.lock().link().cloned());
         let found = link.is_some();
-        link.into_iter()
-            .for_each(|link| link.close(super::Close::BY_OPERATOR));
+        link.into_iter().for_each(|link| link.close(super::Close::BY_OPERATOR));
         found
     }
 
@@ -184,20 +170,11 @@ impl Broker {
     pub(super) fn restore(&self, loaded: Loaded) {
         let now = self.now();
         for (client, stored) in loaded.sessions {
-            let known = self
-                .authority
-                .store
-                .read()
-                .certificate(&stored.record.principal)
-                .is_some();
-            let restored = known
-                .then(|| self.restore_session(&client, stored, now))
-                .flatten();
+            let known = self.authority.store.read().certificate(&stored.record.principal).is_some();
+            let restored = known.then(|| self.restore_session(&client, stored, now)).flatten();
             match restored {
                 Some(session) => {
-                    lock(&self.clients)
-                        .sessions
-                        .insert(session.client.clone(), session);
+                    lock(&self.clients).sessions.insert(session.client.clone(), session);
                 }
                 None => {
                     tracing::info!(
@@ -270,10 +247,7 @@ impl Clients {
                 version.number
             }
             _ => {
-                let first = VersionNumber {
-                    number: 0,
-                    gone_since: None,
-                };
+                let first = VersionNumber { number: 0, gone_since: None };
                 self.versions.insert(client.clone(), first);
                 0
             }
@@ -291,7 +265,6 @@ impl Clients {
 
 impl VersionNumber {
     fn is_over(&self, now: Timestamp) -> bool {
-        self.gone_since
-            .is_some_and(|since| now.since(since) >= VERSION_LIFE)
+        self.gone_since.is_some_and(|since| now.since(since) >= VERSION_LIFE)
     }
 }

@@ -58,40 +58,25 @@ pub(crate) struct Close {
 }
 
 impl Close {
-    pub(crate) const TAKEN_OVER: Self = Self::told(
-        DisconnectReason::DuplicateClientId,
-        ReasonCode::SESSION_TAKEN_OVER,
-    );
-    pub(crate) const SHUTDOWN: Self = Self::told(
-        DisconnectReason::ServerInitiatedDisconnect,
-        ReasonCode::SERVER_SHUTTING_DOWN,
-    );
-    pub(crate) const KEEP_ALIVE: Self = Self::told(
-        DisconnectReason::MqttKeepAliveTimeout,
-        ReasonCode::KEEP_ALIVE_TIMEOUT,
-    );
+    pub(crate) const TAKEN_OVER: Self =
+        Self::told(DisconnectReason::DuplicateClientId, ReasonCode::SESSION_TAKEN_OVER);
+    pub(crate) const SHUTDOWN: Self =
+        Self::told(DisconnectReason::ServerInitiatedDisconnect, ReasonCode::SERVER_SHUTTING_DOWN);
+    pub(crate) const KEEP_ALIVE: Self =
+        Self::told(DisconnectReason::MqttKeepAliveTimeout, ReasonCode::KEEP_ALIVE_TIMEOUT);
     pub(crate) const NOT_AUTHORIZED: Self =
         Self::told(DisconnectReason::AuthError, ReasonCode::NOT_AUTHORIZED);
-    pub(crate) const BY_OPERATOR: Self = Self::told(
-        DisconnectReason::ApiInitiatedDisconnect,
-        ReasonCode::ADMINISTRATIVE_ACTION,
-    );
+    pub(crate) const BY_OPERATOR: Self =
+        Self::told(DisconnectReason::ApiInitiatedDisconnect, ReasonCode::ADMINISTRATIVE_ACTION);
     pub(crate) const SLOW_CONSUMER: Self =
         Self::told(DisconnectReason::Throttled, ReasonCode::QUOTA_EXCEEDED);
     pub(crate) const STORAGE_FAILED: Self =
         Self::told(DisconnectReason::ServerError, ReasonCode::UNSPECIFIED_ERROR);
     /// The socket ended, or a fault cut it.
-    pub(crate) const LOST: Self = Self {
-        reason: DisconnectReason::ConnectionLost,
-        code: None,
-        will: true,
-    };
+    pub(crate) const LOST: Self = Self { reason: DisconnectReason::ConnectionLost, code: None, will: true };
     /// DISCONNECT from the client.
-    pub(crate) const BY_CLIENT: Self = Self {
-        reason: DisconnectReason::ClientInitiatedDisconnect,
-        code: None,
-        will: false,
-    };
+    pub(crate) const BY_CLIENT: Self =
+        Self { reason: DisconnectReason::ClientInitiatedDisconnect, code: None, will: false };
 
     /// The client broke the protocol or a limit in the way that `code` names.
     pub(crate) const fn violation(code: ReasonCode) -> Self {
@@ -108,10 +93,6 @@ impl Close {
     }
 
     const fn told(reason: DisconnectReason, code: ReasonCode) -> Self {
-        Self {
-            reason,
-            code: Some(code),
-            will: true,
-        }
+        Self { reason, code: Some(code), will: true }
     }
 }

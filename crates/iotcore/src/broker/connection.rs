@@ -156,9 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 timer.as_mut().reset(deadline);
             }
             let read = self.may_read();
-            let Self {
-                wire, link, durable, ..
-            } = self;
+            let Self { wire, link, durable, .. } = self;
             // The wire first: everything else is looked at in `work` anyway.
             tokio::select! {
                 biased;
@@ -267,11 +265,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Queues an answer behind those that were asked for before it.
     fn answer(&mut self, packet: Packet, after: Option<u64>) {
-        self.answers.push_back(Answer {
-            packet,
-            after,
-            copies: 1,
-        });
+        self.answers.push_back(Answer { packet, after, copies: 1 });
     }
 
     /// A failure code as the version can say it: MQTT 3.1.1 has only 0x80 in a SUBACK.

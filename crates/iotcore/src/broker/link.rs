@@ -40,11 +40,7 @@ pub(crate) struct Answer {
 
 impl Link {
     pub(crate) fn new(id: u64) -> Arc<Self> {
-        Arc::new(Self {
-            id,
-            notify: Notify::new(),
-            inbox: Mutex::default(),
-        })
+        Arc::new(Self { id, notify: Notify::new(), inbox: Mutex::default() })
     }
 
     /// Tells the connection to look at its session and its inbox.
@@ -79,13 +75,7 @@ impl Link {
     pub(crate) fn take(&self) -> Inbox {
         let mut inbox = self.inbox();
         let close = inbox.close;
-        std::mem::replace(
-            &mut *inbox,
-            Inbox {
-                close,
-                ..Inbox::default()
-            },
-        )
+        std::mem::replace(&mut *inbox, Inbox { close, ..Inbox::default() })
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {

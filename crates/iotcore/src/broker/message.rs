@@ -30,10 +30,7 @@ pub(crate) struct Message {
 /// Without the payload: private keys travel in payloads.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Message")
-            .field("topic", &self.topic)
-            .field("qos", &self.qos)
-            .finish_non_exhaustive()
+        f.debug_struct("Message").field("topic", &self.topic).field("qos", &self.qos).finish_non_exhaustive()
     }
 }
 
@@ -142,9 +139,7 @@ impl Message {
     fn dated(&self, form: Form, end: Timestamp, now: Timestamp) -> Option<EncodedPublish> {
         let left = end.since(now).as_millis().div_ceil(1000);
         let mut publish = self.publish(form.qos, form.retain);
-        publish.properties.push(Property::MessageExpiryInterval(
-            u32::try_from(left).unwrap_or(u32::MAX),
-        ));
+        publish.properties.push(Property::MessageExpiryInterval(u32::try_from(left).unwrap_or(u32::MAX)));
         EncodedPublish::new(&publish, form.version).ok()
     }
 
@@ -163,15 +158,10 @@ impl Message {
     /// The form in which it stands in the sessions file: the end of its life in milliseconds (0: none), then a
     /// version 5 PUBLISH with the RETAIN flag that the receiver is to see.
     pub(crate) fn to_stored(&self, retain: bool) -> Option<Bytes> {
-        let form = Form {
-            version: Version::V5,
-            qos: QoS::AtLeastOnce,
-            retain,
-        };
+        let form = Form { version: Version::V5, qos: QoS::AtLeastOnce, retain };
         let mut out = BytesMut::new();
         out.put_u64(self.expires_at.map_or(0, Timestamp::as_millis));
-        self.encoded(form)?
-            .write_with_id(PacketId::FIRST, false, &mut out);
+        self.encoded(form)?.write_with_id(PacketId::FIRST, false, &mut out);
         Some(out.freeze())
     }
 
@@ -179,9 +169,7 @@ impl Message {
     pub(crate) fn from_stored(stored: &[u8]) -> Option<Self> {
         let (end, packet) = stored.split_first_chunk::<8>()?;
         let end = u64::from_be_bytes(*end);
-        let limits = Limits {
-            max_packet: packet.len(),
-        };
+        let limits = Limits { max_packet: packet.len() };
         let packet = decode(&mut BytesMut::from(packet), Version::V5, &limits);
         let Ok(Some(Packet::Publish(publish))) = packet else {
             return None;
@@ -205,9 +193,7 @@ mod tests {
     fn sample() -> Message {
         let mut publish = Publish::new("a/b", "payload");
         publish.qos = QoS::AtLeastOnce;
-        publish
-            .properties
-            .push(Property::UserProperty("k".into(), "v".into()));
+        publish.properties.push(Property::UserProperty("k".into(), "v".into()));
         publish.properties.push(Property::TopicAlias(3));
         Message::new(publish, Some(Timestamp::from_secs(100)))
     }
@@ -225,11 +211,7 @@ mod tests {
 
     #[test]
     fn a_version_5_receiver_is_told_how_long_the_message_lives() {
-        let form = Form {
-            version: Version::V5,
-            qos: QoS::AtMostOnce,
-            retain: false,
-        };
+        let form = Form { version: Version::V5, qos: QoS::AtMostOnce, retain: false };
         let mut out = BytesMut::new();
         let now = Timestamp::from_secs(90) + Duration::from_millis(1);
         sample().write(form, None, now, usize::MAX, &mut out).unwrap();
@@ -242,23 +224,11 @@ mod tests {
 
     #[test]
     fn what_is_larger_than_the_receiver_takes_is_not_written() {
-        let form = Form {
-            version: Version::V311,
-            qos: QoS::AtLeastOnce,
-            retain: false,
-        };
+        let form = Form { version: Version::V311, qos: QoS::AtLeastOnce, retain: false };
         let mut out = BytesMut::new();
         let id = PacketId::new(7);
-        assert!(
-            sample()
-                .write(form, id, Timestamp::default(), 10, &mut out)
-                .is_none()
-        );
+        assert!(sample().write(form, id, Timestamp::default(), 10, &mut out).is_none());
         assert!(out.is_empty());
-        assert!(
-            sample()
-                .write(form, id, Timestamp::default(), 20, &mut out)
-                .is_some()
-        );
+        assert!(sample().write(form, id, Timestamp::default(), 20, &mut out).is_some());
     }
 }

@@ -61,10 +61,8 @@ impl Broker {
     }
 
     async fn carry_out(&self, request: &Request) -> Answer {
-        let caller = Caller {
-            principal: request.info.certificate,
-            client_id: request.info.client_id.clone(),
-        };
+        let caller =
+            Caller { principal: request.info.certificate, client_id: request.info.client_id.clone() };
         let api = &self.provisioning;
         api.handle(caller, &request.topic, &request.payload).await
     }
@@ -86,9 +84,7 @@ impl Broker {
         let Some(batch) = batch else { return };
         let mut progress = self.sessions.progress();
         // An error means that the broker is shutting down.
-        let _ = progress
-            .wait_for(|progress| progress.durable >= batch || progress.failed)
-            .await;
+        let _ = progress.wait_for(|progress| progress.durable >= batch || progress.failed).await;
     }
 }
 
@@ -113,8 +109,5 @@ fn rejected(request: &ReservedTopic, rejection: &Rejection) -> Answer {
         event @ (ReservedTopic::Presence(..) | ReservedTopic::Subscription(..)) => event,
     };
     let payload = serde_json::to_vec(rejection).unwrap_or_default();
-    Answer {
-        topic,
-        payload: payload.into(),
-    }
+    Answer { topic, payload: payload.into() }
 }

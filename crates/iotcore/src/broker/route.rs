@@ -48,13 +48,8 @@ impl Broker {
         let mut batch = None;
         for receiver in receivers {
             let retain = message.retain && receiver.options.retain_as_published;
-            batch = batch.max(self.offer(
-                &receiver.session,
-                &message,
-                &mut kept,
-                receiver.options.qos,
-                retain,
-            ));
+            batch =
+                batch.max(self.offer(&receiver.session, &message, &mut kept, receiver.options.qos, retain));
         }
         batch
     }
@@ -92,10 +87,7 @@ impl Broker {
                 return None;
             }
             Offered::Overflow => {
-                state
-                    .link()
-                    .into_iter()
-                    .for_each(|link| link.close(Close::SLOW_CONSUMER));
+                state.link().into_iter().for_each(|link| link.close(Close::SLOW_CONSUMER));
                 return None;
             }
         }
@@ -107,18 +99,11 @@ impl Broker {
             (None, None)
         } else {
             let number = state.next_stored();
-            let batch = message
-                .to_stored(retain)
-                .map(|bytes| self.sessions.put_message(&session.key, number, bytes));
+            let batch =
+                message.to_stored(retain).map(|bytes| self.sessions.put_message(&session.key, number, bytes));
             (Some(number), batch)
         };
-        state.push(Outgoing {
-            message,
-            qos,
-            retain,
-            stored,
-            direct: false,
-        });
+        state.push(Outgoing { message, qos, retain, stored, direct: false });
         batch
     }
 
@@ -161,10 +146,7 @@ impl Broker {
     /// Adds a session's subscription to the tree. The caller holds the session's lock, so that a session that
     /// ends at the same time leaves nothing behind.
     pub(super) fn plant(&self, session: &Arc<Session>, filter: &str, options: Options) {
-        let subscriber = Subscriber {
-            session: session.clone(),
-            options,
-        };
+        let subscriber = Subscriber { session: session.clone(), options };
         write(&self.tree).insert(filter, session.id, subscriber);
     }
 

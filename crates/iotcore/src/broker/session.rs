@@ -61,12 +61,7 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(id: u64, client: ClientId, state: State) -> Arc<Self> {
-        Arc::new(Self {
-            id,
-            key: client.as_str().into(),
-            client,
-            state: Mutex::new(state),
-        })
+        Arc::new(Self { id, key: client.as_str().into(), client, state: Mutex::new(state) })
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -139,8 +134,7 @@ impl State {
 
     /// Whether it is over at `now`.
     pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
-        self.offline_since
-            .is_some_and(|since| now.since(since) >= self.expiry)
+        self.offline_since.is_some_and(|since| now.since(since) >= self.expiry)
     }
 
     /// Gives the session to a connection that takes at most `window` unacknowledged messages. What was in
@@ -369,10 +363,7 @@ mod tests {
         let (id, _) = state.next(&old).unwrap();
         let _ = state.next(&old);
         assert_eq!(state.attach(new.clone(), 10).map(|link| link.id), Some(1));
-        assert!(
-            state.acknowledge(&old, id.unwrap()).is_none(),
-            "the old one has no say"
-        );
+        assert!(state.acknowledge(&old, id.unwrap()).is_none(), "the old one has no say");
         assert!(!state.detach(&old, Timestamp::default()));
         assert_eq!(topics(&mut state, &new), ["a", "b", "c"]);
     }
@@ -383,10 +374,7 @@ mod tests {
         state.attach(link.clone(), 10);
         state.push(outgoing("kept", QoS::AtLeastOnce));
         state.push(outgoing("lost", QoS::AtMostOnce));
-        state.push(Outgoing {
-            direct: true,
-            ..outgoing("direct", QoS::AtLeastOnce)
-        });
+        state.push(Outgoing { direct: true, ..outgoing("direct", QoS::AtLeastOnce) });
         assert!(state.detach(&link, Timestamp::default()));
         assert_eq!(state.waiting(), 1);
         assert_eq!(state.room_for(QoS::AtMostOnce, 1, 9, 9999), Offered::Dropped);

@@ -44,16 +44,8 @@ impl Broker {
     /// Enters a connection. From now on it hears of changes to its certificate.
     pub(super) fn enter(&self, link: Arc<Link>, info: Arc<ConnectionInfo>, not_after: Timestamp) {
         let mut table = lock(&self.table);
-        table
-            .by_certificate
-            .entry(info.certificate)
-            .or_default()
-            .insert(link.id);
-        let entry = Entry {
-            info,
-            link,
-            not_after,
-        };
+        table.by_certificate.entry(info.certificate).or_default().insert(link.id);
+        let entry = Entry { info, link, not_after };
         table.entries.insert(entry.link.id, entry);
     }
 
@@ -75,11 +67,7 @@ impl Broker {
     /// A snapshot of all live connections, by client id.
     pub(crate) fn connections(&self) -> Vec<ConnectionInfo> {
         let table = lock(&self.table);
-        let mut all: Vec<_> = table
-            .entries
-            .values()
-            .map(|entry| (*entry.info).clone())
-            .collect();
+        let mut all: Vec<_> = table.entries.values().map(|entry| (*entry.info).clone()).collect();
         all.sort_by(|one, other| one.client_id.cmp(&other.client_id));
         all
     }

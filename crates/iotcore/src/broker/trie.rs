@@ -22,27 +22,21 @@ struct Node<K, V> {
 
 impl<K, V> Default for Node<K, V> {
     fn default() -> Self {
-        Self {
-            children: HashMap::new(),
-            subscribers: Vec::new(),
-        }
+        Self { children: HashMap::new(), subscribers: Vec::new() }
     }
 }
 
 impl<K: Eq, V> Trie<K, V> {
     /// An empty tree that treats `#` as `matching` says.
     pub(crate) fn new(matching: Matching) -> Self {
-        Self {
-            root: Node::default(),
-            matching,
-        }
+        Self { root: Node::default(), matching }
     }
 
     /// Adds a subscriber; returns its former value when it had subscribed to this filter before.
     pub(crate) fn insert(&mut self, filter: &str, key: K, value: V) -> Option<V> {
-        let node = filter.split('/').fold(&mut self.root, |node, level| {
-            node.children.entry(level.into()).or_default()
-        });
+        let node = filter
+            .split('/')
+            .fold(&mut self.root, |node, level| node.children.entry(level.into()).or_default());
         match node.subscribers.iter_mut().find(|(other, _)| *other == key) {
             Some((_, old)) => Some(std::mem::replace(old, value)),
             None => {

@@ -42,9 +42,7 @@ impl Broker {
         }
         self.expire_clients();
         self.expire_retained();
-        self.expired_links(self.now())
-            .iter()
-            .for_each(|link| link.recheck());
+        self.expired_links(self.now()).iter().for_each(|link| link.recheck());
     }
 
     /// Asks connections to look at their rights, after the delay that AWS takes its time for.

@@ -40,13 +40,7 @@ pub(super) struct Wire<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self {
-            stream,
-            inbox: BytesMut::new(),
-            outbox: BytesMut::new(),
-            unflushed: false,
-            taken: 0,
-        }
+        Self { stream, inbox: BytesMut::new(), outbox: BytesMut::new(), unflushed: false, taken: 0 }
     }
 
     /// Sends what is to be sent and, if `read`, receives. Cancel-safe: no byte is lost.
@@ -95,11 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         if was_writing && self.poll_write(context)?.is_ready() {
             return Poll::Ready(Ok(Step::Wrote));
         }
-        if read {
-            self.poll_read(context)
-        } else {
-            Poll::Pending
-        }
+        if read { self.poll_read(context) } else { Poll::Pending }
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -96,10 +96,7 @@ impl SigningRequest {
         }
         let request = CertReq::from_der(&der).map_err(|error| unreadable(error.to_string()))?;
         verify(&request, &der)?;
-        Ok(Self {
-            subject: request.info.subject,
-            public_key: request.info.public_key,
-        })
+        Ok(Self { subject: request.info.subject, public_key: request.info.public_key })
     }
 }
 
@@ -203,14 +200,8 @@ mod tests {
 
     #[test]
     fn weak_keys_and_odd_algorithms_are_refused_each_with_its_own_reason() {
-        assert_eq!(
-            SigningRequest::parse(request!("rsa512-sha256")),
-            Err(CsrError::KeySize(512))
-        );
-        assert_eq!(
-            SigningRequest::parse(request!("secp256k1-sha256")),
-            Err(CsrError::KeyType)
-        );
+        assert_eq!(SigningRequest::parse(request!("rsa512-sha256")), Err(CsrError::KeySize(512)));
+        assert_eq!(SigningRequest::parse(request!("secp256k1-sha256")), Err(CsrError::KeyType));
         assert_eq!(SigningRequest::parse(request!("ed25519")), Err(CsrError::KeyType));
         let sha1 = SigningRequest::parse(request!("rsa2048-sha1"));
         assert_eq!(sha1, Err(CsrError::Algorithm("1.2.840.113549.1.1.5".into())));

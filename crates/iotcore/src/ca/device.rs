@@ -101,9 +101,7 @@ impl DeviceAuthority {
         public_key: SubjectPublicKeyInfoOwned,
         now: Timestamp,
     ) -> Result<Minted, CaError> {
-        let not_after = self
-            .validity
-            .map_or(Timestamp::AWS_CERTIFICATE_END, |span| now + span);
+        let not_after = self.validity.map_or(Timestamp::AWS_CERTIFICATE_END, |span| now + span);
         let request = Request {
             subject,
             public_key,
@@ -115,16 +113,9 @@ impl DeviceAuthority {
                 mint::key_usage(KeyUsage(KeyUsages::DigitalSignature.into()))?,
             ],
         };
-        let issuer = Issuer {
-            name: issuer_name()?,
-            key: &self.pair.key,
-        };
+        let issuer = Issuer { name: issuer_name()?, key: &self.pair.key };
         let facts = mint::mint(&issuer, request)?;
-        Ok(Minted {
-            pem: mint::certificate_pem(&facts.der)?,
-            facts,
-            private_key: None,
-        })
+        Ok(Minted { pem: mint::certificate_pem(&facts.der)?, facts, private_key: None })
     }
 }
 
@@ -145,10 +136,7 @@ fn new_authority(now: Timestamp) -> Result<KeyPair, CaError> {
             mint::key_usage(KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign))?,
         ],
     };
-    let issuer = Issuer {
-        name: issuer_name()?,
-        key: &key,
-    };
+    let issuer = Issuer { name: issuer_name()?, key: &key };
     let certificate = mint::mint(&issuer, request)?;
     Ok(KeyPair { key, certificate })
 }

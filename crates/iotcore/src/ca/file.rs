@@ -26,11 +26,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, CaError> {
     match fs::read(path) {
         Ok(contents) => Ok(Some(contents)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(CaError::File {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(CaError::File { action: "read", path: path.to_owned(), source }),
     }
 }
 
@@ -41,11 +37,7 @@ fn try_write(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&temporary)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
     file.write_all(contents)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;

@@ -43,10 +43,7 @@ impl SigningKey {
         let failed = |_| CaError::Crypto("an ECDSA key cannot be made");
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(failed)?;
         let pkcs8 = pair.to_pkcs8v1().map_err(failed)?;
-        Ok(Self {
-            pkcs8: Zeroizing::new(pkcs8.as_ref().to_vec()),
-            pair: Pair::P256(pair),
-        })
+        Ok(Self { pkcs8: Zeroizing::new(pkcs8.as_ref().to_vec()), pair: Pair::P256(pair) })
     }
 
     /// A fresh RSA key of 2048 bits. Takes tens to hundreds of milliseconds of computing.
@@ -54,10 +51,7 @@ impl SigningKey {
         let failed = |_| CaError::Crypto("an RSA key cannot be made");
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
         let pkcs8 = pair.as_der().map_err(failed)?;
-        Ok(Self {
-            pkcs8: Zeroizing::new(pkcs8.as_ref().to_vec()),
-            pair: Pair::Rsa(pair),
-        })
+        Ok(Self { pkcs8: Zeroizing::new(pkcs8.as_ref().to_vec()), pair: Pair::Rsa(pair) })
     }
 
     /// Reads a key of either kind; `None` when it is neither.
@@ -66,10 +60,7 @@ impl SigningKey {
             .map(Pair::P256)
             .or_else(|_| RsaKeyPair::from_pkcs8(pkcs8).map(Pair::Rsa))
             .ok()?;
-        Some(Self {
-            pair,
-            pkcs8: Zeroizing::new(pkcs8.to_vec()),
-        })
+        Some(Self { pair, pkcs8: Zeroizing::new(pkcs8.to_vec()) })
     }
 
     /// The key in PKCS#8 DER.
@@ -80,14 +71,8 @@ impl SigningKey {
     /// The algorithm that [`SigningKey::sign`] uses, as a certificate names it.
     pub(super) fn algorithm(&self) -> AlgorithmIdentifierOwned {
         match &self.pair {
-            Pair::P256(_) => AlgorithmIdentifierOwned {
-                oid: ECDSA_WITH_SHA256,
-                parameters: None,
-            },
-            Pair::Rsa(_) => AlgorithmIdentifierOwned {
-                oid: SHA256_WITH_RSA,
-                parameters: Some(Any::null()),
-            },
+            Pair::P256(_) => AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA256, parameters: None },
+            Pair::Rsa(_) => AlgorithmIdentifierOwned { oid: SHA256_WITH_RSA, parameters: Some(Any::null()) },
         }
     }
 
@@ -112,8 +97,7 @@ impl SigningKey {
             }
             Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
-                    .map_err(failed)?;
+                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map_err(failed)?;
                 Ok(signature)
             }
         }

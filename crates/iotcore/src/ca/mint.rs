@@ -75,10 +75,7 @@ pub(super) struct Request {
 
 /// Signs a certificate and reads it back.
 pub(super) fn mint(issuer: &Issuer<'_>, request: Request) -> Result<CertificateFacts, CaError> {
-    let mut extensions = vec![
-        authority_key(&issuer.key.public_key()?)?,
-        subject_key(&request.public_key)?,
-    ];
+    let mut extensions = vec![authority_key(&issuer.key.public_key()?)?, subject_key(&request.public_key)?];
     extensions.extend(request.extensions);
     let body = Body {
         version: Version::V3,
@@ -91,11 +88,8 @@ pub(super) fn mint(issuer: &Issuer<'_>, request: Request) -> Result<CertificateF
         extensions: Some(extensions),
     };
     let signature = issuer.key.sign(&body.to_der()?)?;
-    let signed = Signed {
-        body,
-        algorithm: issuer.key.algorithm(),
-        signature: BitString::from_bytes(&signature)?,
-    };
+    let signed =
+        Signed { body, algorithm: issuer.key.algorithm(), signature: BitString::from_bytes(&signature)? };
     CertificateFacts::from_der(&signed.to_der()?).map_err(|error| CaError::Encoding(error.to_string()))
 }
 
@@ -123,13 +117,7 @@ pub(super) fn name(attributes: &[(ObjectIdentifier, &str)]) -> Result<Name, CaEr
 
 pub(super) fn basic_constraints(ca: bool) -> Result<Extension, CaError> {
     let path_len_constraint = ca.then_some(0);
-    extension(
-        true,
-        &BasicConstraints {
-            ca,
-            path_len_constraint,
-        },
-    )
+    extension(true, &BasicConstraints { ca, path_len_constraint })
 }
 
 pub(super) fn key_usage(usage: KeyUsage) -> Result<Extension, CaError> {
@@ -179,11 +167,7 @@ fn key_identifier(key: &SubjectPublicKeyInfoOwned) -> Result<OctetString, CaErro
 
 fn extension(critical: bool, value: &(impl Encode + AssociatedOid)) -> Result<Extension, CaError> {
     fn build<T: AssociatedOid + Encode>(critical: bool, value: &T) -> Result<Extension, CaError> {
-        Ok(Extension {
-            extn_id: T::OID,
-            critical,
-            extn_value: OctetString::new(value.to_der()?)?,
-        })
+        Ok(Extension { extn_id: T::OID, critical, extn_value: OctetString::new(value.to_der()?)? })
     }
     build(critical, value)
 }

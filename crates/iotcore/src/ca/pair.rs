@@ -24,10 +24,7 @@ impl KeyPair {
         let Some(text) = file::read(path)?.map(Zeroizing::new) else {
             return Ok(None);
         };
-        let damaged = |reason: &str| CaError::Damaged {
-            path: path.to_owned(),
-            reason: reason.to_owned(),
-        };
+        let damaged = |reason: &str| CaError::Damaged { path: path.to_owned(), reason: reason.to_owned() };
         let key = PrivatePkcs8KeyDer::from_pem_slice(&text)
             .ok()
             .and_then(|key| SigningKey::from_pkcs8(key.secret_pkcs8_der()))

@@ -64,13 +64,7 @@ impl ServerIdentity {
             Some(pair) if is_current(&pair, &root, &hosts, now)? => pair,
             _ => issue(&root, &leaf_path, &hosts, now)?,
         };
-        Ok(Self {
-            leaf: Mutex::new(Leaf::of(&pair)?),
-            root,
-            root_path,
-            leaf_path,
-            hosts,
-        })
+        Ok(Self { leaf: Mutex::new(Leaf::of(&pair)?), root, root_path, leaf_path, hosts })
     }
 
     /// What the server shows at `now`. Issues and keeps a new certificate, with a new key, when less than a
@@ -156,10 +150,7 @@ impl ResolvesServerCert for ServerResolver {
 }
 
 fn root_name() -> Result<Name, CaError> {
-    mint::name(&[
-        (mint::ORGANIZATION, "fleetkey"),
-        (mint::COMMON_NAME, "fleetkey local IoT Core root CA"),
-    ])
+    mint::name(&[(mint::ORGANIZATION, "fleetkey"), (mint::COMMON_NAME, "fleetkey local IoT Core root CA")])
 }
 
 fn open_root(path: &Path, now: Timestamp) -> Result<KeyPair, CaError> {
@@ -178,10 +169,7 @@ fn open_root(path: &Path, now: Timestamp) -> Result<KeyPair, CaError> {
             mint::key_usage(KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign))?,
         ],
     };
-    let issuer = Issuer {
-        name: root_name()?,
-        key: &key,
-    };
+    let issuer = Issuer { name: root_name()?, key: &key };
     let certificate = mint::mint(&issuer, request)?;
     let pair = KeyPair { key, certificate };
     pair.write(path)?;
@@ -203,10 +191,7 @@ fn issue(root: &KeyPair, path: &Path, hosts: &[String], now: Timestamp) -> Resul
             mint::alternative_names(hosts)?,
         ],
     };
-    let issuer = Issuer {
-        name: root_name()?,
-        key: &root.key,
-    };
+    let issuer = Issuer { name: root_name()?, key: &root.key };
     let certificate = mint::mint(&issuer, request)?;
     let pair = KeyPair { key, certificate };
     pair.write(path)?;
@@ -221,10 +206,7 @@ fn is_current(pair: &KeyPair, root: &KeyPair, hosts: &[String], now: Timestamp) 
     let leaf = Certificate::from_der(&pair.certificate.der)?;
     let authority = mint::authority_key(&root.key.public_key()?)?;
     let names = mint::alternative_names(hosts)?;
-    let present = leaf
-        .tbs_certificate()
-        .extensions()
-        .map_or(&[][..], |list| list.as_slice());
+    let present = leaf.tbs_certificate().extensions().map_or(&[][..], |list| list.as_slice());
     Ok([authority, names].iter().all(|wanted| present.contains(wanted)))
 }
 

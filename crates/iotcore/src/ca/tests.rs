@@ -31,10 +31,8 @@ impl Home {
     }
 
     fn try_open(&self, hosts: &[&str], now: Timestamp) -> Result<Authorities, CaError> {
-        let config = CaConfig {
-            hosts: hosts.iter().map(ToString::to_string).collect(),
-            device_validity: None,
-        };
+        let config =
+            CaConfig { hosts: hosts.iter().map(ToString::to_string).collect(), device_validity: None };
         Authorities::open(self.0.path(), &config, now)
     }
 }
@@ -46,31 +44,19 @@ fn leaf(server: &ServerIdentity, now: Timestamp) -> Vec<u8> {
 /// As a client that trusts only the root would.
 fn verify(server: &ServerIdentity, host: &str, now: Timestamp) -> bool {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from(server.root_der().to_vec()))
-        .unwrap();
+    roots.add(CertificateDer::from(server.root_der().to_vec())).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .unwrap();
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
     let name = ServerName::try_from(host.to_owned()).unwrap();
     let at = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()));
-    verifier
-        .verify_server_cert(&CertificateDer::from(leaf(server, now)), &[], &name, &[], at)
-        .is_ok()
+    verifier.verify_server_cert(&CertificateDer::from(leaf(server, now)), &[], &name, &[], at).is_ok()
 }
 
 #[test]
 fn a_strict_verifier_accepts_the_server_under_each_of_its_names_and_no_other() {
     let home = Home::new();
     let server = home.open(&["broker.plant.example", "10.1.2.3"], NOW).server;
-    for host in [
-        "localhost",
-        "127.0.0.1",
-        "::1",
-        "broker.plant.example",
-        "10.1.2.3",
-    ] {
+    for host in ["localhost", "127.0.0.1", "::1", "broker.plant.example", "10.1.2.3"] {
         assert!(verify(&server, host, NOW), "{host}");
     }
     for host in ["example.com", "10.1.2.4"] {
@@ -85,12 +71,9 @@ fn authorities_outlive_a_restart_and_keep_their_keys_to_themselves() {
     let second = home.open(&[], NOW + DAY);
     assert_eq!(first.server.root_der(), second.server.root_der());
     assert_eq!(leaf(&first.server, NOW), leaf(&second.server, NOW + DAY));
-    for (name, mode) in [
-        ("server-ca.pem", 0o600),
-        ("server.pem", 0o600),
-        ("device-ca.pem", 0o600),
-        ("root-ca.pem", 0o644),
-    ] {
+    for (name, mode) in
+        [("server-ca.pem", 0o600), ("server.pem", 0o600), ("device-ca.pem", 0o600), ("root-ca.pem", 0o644)]
+    {
         let metadata = fs::metadata(home.0.path().join(name)).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, mode, "{name}");
     }
@@ -107,16 +90,10 @@ fn the_server_certificate_renews_itself_before_its_last_third_and_the_new_one_is
     let renewed = leaf(&server, NOW + DAY * 61);
     assert_ne!(renewed, first);
     assert!(verify(&server, "localhost", NOW + DAY * 61));
-    assert_eq!(
-        leaf(&home.open(&[], NOW + DAY * 61).server, NOW + DAY * 61),
-        renewed
-    );
+    assert_eq!(leaf(&home.open(&[], NOW + DAY * 61).server, NOW + DAY * 61), renewed);
     let facts = CertificateFacts::from_der(&renewed).unwrap();
     assert!(facts.not_after.since(facts.not_before) <= DAY * 398);
-    assert_ne!(
-        facts.public_key,
-        CertificateFacts::from_der(&first).unwrap().public_key
-    );
+    assert_ne!(facts.public_key, CertificateFacts::from_der(&first).unwrap().public_key);
 }
 
 #[test]
@@ -140,10 +117,7 @@ fn damaged_or_foreign_files_and_impossible_hosts_are_told_apart() {
     let key = &server[..server.find("-----BEGIN CERTIFICATE").unwrap()];
     fs::write(home.0.path().join("device-ca.pem"), format!("{key}{certificate}")).unwrap();
     let error = home.try_open(&[], NOW).unwrap_err();
-    assert!(
-        error.to_string().contains("its certificate is not for its key"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("its certificate is not for its key"), "{error}");
     fs::write(home.0.path().join("device-ca.pem"), "rubbish").unwrap();
     assert!(matches!(home.try_open(&[], NOW), Err(CaError::Damaged { .. })));
 }
@@ -167,33 +141,15 @@ async fn a_device_certificate_has_the_shape_of_those_that_aws_issues() {
 
     let certificate = Certificate::from_der(&facts.der).unwrap();
     let body = certificate.tbs_certificate();
-    let issuer: Vec<_> = body
-        .issuer()
-        .iter()
-        .map(|one| one.value.value().to_vec())
-        .collect();
-    assert_eq!(
-        issuer,
-        [b"Amazon Web Services O=Amazon.com Inc. L=Seattle ST=Washington C=US".to_vec()]
-    );
+    let issuer: Vec<_> = body.issuer().iter().map(|one| one.value.value().to_vec()).collect();
+    assert_eq!(issuer, [b"Amazon Web Services O=Amazon.com Inc. L=Seattle ST=Washington C=US".to_vec()]);
     assert_eq!(body.subject().to_string(), "CN=AWS IoT Certificate");
     assert_eq!(body.serial_number().as_bytes().len(), 20);
-    assert_eq!(
-        certificate.signature_algorithm().oid.to_string(),
-        "1.2.840.113549.1.1.11"
-    );
+    assert_eq!(certificate.signature_algorithm().oid.to_string(), "1.2.840.113549.1.1.11");
     let extensions: Vec<_> = body.extensions().unwrap().iter().collect();
-    let listed: Vec<_> = extensions
-        .iter()
-        .map(|one| (one.extn_id.to_string(), one.critical))
-        .collect();
+    let listed: Vec<_> = extensions.iter().map(|one| (one.extn_id.to_string(), one.critical)).collect();
     // AuthorityKeyIdentifier, SubjectKeyIdentifier, BasicConstraints, KeyUsage; no EKU, no SAN.
-    let expected = [
-        ("2.5.29.35", false),
-        ("2.5.29.14", false),
-        ("2.5.29.19", true),
-        ("2.5.29.15", true),
-    ];
+    let expected = [("2.5.29.35", false), ("2.5.29.14", false), ("2.5.29.19", true), ("2.5.29.15", true)];
     assert_eq!(listed, expected.map(|(oid, critical)| (oid.to_owned(), critical)));
     assert_eq!(extensions[3].extn_value.as_bytes(), [3, 2, 7, 0x80]);
     // SEQUENCE {} is CA:FALSE in DER.
@@ -236,10 +192,7 @@ async fn a_request_keeps_its_subject_and_key_and_twice_gives_two_certificates() 
 #[tokio::test]
 async fn a_shorter_validity_can_be_asked_for_trials() {
     let home = Home::new();
-    let config = CaConfig {
-        device_validity: Some(Duration::from_secs(60)),
-        ..CaConfig::default()
-    };
+    let config = CaConfig { device_validity: Some(Duration::from_secs(60)), ..CaConfig::default() };
     let devices = Authorities::open(home.0.path(), &config, NOW).unwrap().devices;
     let minted = devices.create_keys(NOW).await.unwrap();
     assert_eq!(minted.facts.not_after, NOW + Duration::from_secs(60));

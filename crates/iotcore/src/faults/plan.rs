@@ -36,13 +36,7 @@ pub(crate) struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self {
-            before: Vec::new(),
-            after: Vec::new(),
-            reject: None,
-            lost: false,
-            answers: 1,
-        }
+        Self { before: Vec::new(), after: Vec::new(), reject: None, lost: false, answers: 1 }
     }
 }
 

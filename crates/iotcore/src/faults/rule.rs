@@ -97,14 +97,7 @@ pub struct Rule {
 impl Rule {
     /// `effect` on every call of `operation`; delay, hold and cut strike after it took effect.
     pub const fn on(operation: Operation, effect: Effect) -> Self {
-        Self {
-            operation,
-            client: None,
-            thing: None,
-            calls: Calls::All,
-            point: Point::Answer,
-            effect,
-        }
+        Self { operation, client: None, thing: None, calls: Calls::All, point: Point::Answer, effect }
     }
 
     /// Only calls on connections with this client id.
@@ -145,10 +138,7 @@ impl Rule {
     pub(super) fn covers(&self, call: &Call<'_>) -> bool {
         self.operation.covers(call.kind)
             && self.client.as_ref().is_none_or(|client| client == call.client)
-            && self
-                .thing
-                .as_ref()
-                .is_none_or(|thing| call.thing.is_some_and(|name| name == thing))
+            && self.thing.as_ref().is_none_or(|thing| call.thing.is_some_and(|name| name == thing))
     }
 }
 

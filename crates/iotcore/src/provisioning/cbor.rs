@@ -202,9 +202,7 @@ mod tests {
     #[test]
     fn indefinite_lengths_are_read() {
         // RFC 8949 appendix A: {_ "Fun": true, "Amt": 2}, and (_ "strea", "ming")
-        let map = [
-            0xbf, 0x63, b'F', b'u', b'n', 0xf5, 0x63, b'A', b'm', b't', 0x02, 0xff,
-        ];
+        let map = [0xbf, 0x63, b'F', b'u', b'n', 0xf5, 0x63, b'A', b'm', b't', 0x02, 0xff];
         assert_eq!(decode(&map), Ok(json!({"Fun": true, "Amt": 2})));
         let text = b"\x7f\x65strea\x64ming\xff";
         assert_eq!(decode(text), Ok(json!("streaming")));
@@ -215,14 +213,8 @@ mod tests {
         assert_eq!(decode(&[]), Err(CborError::Short));
         assert_eq!(decode(&[0xf6, 0]), Err(CborError::Trailing));
         assert_eq!(decode(&[0x81; 100]), Err(CborError::Deep));
-        assert_eq!(
-            decode(&[0x7b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
-            Err(CborError::Short)
-        );
-        assert_eq!(
-            decode(&[0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
-            Err(CborError::Short)
-        );
+        assert_eq!(decode(&[0x7b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), Err(CborError::Short));
+        assert_eq!(decode(&[0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), Err(CborError::Short));
         assert_eq!(decode(&[0x41, 0x00]), Err(CborError::Malformed));
     }
 }

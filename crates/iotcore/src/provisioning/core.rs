@@ -78,10 +78,8 @@ pub fn register(
 ) -> Result<Plan<ThingRegistered>, Refusal> {
     let template = enabled_template(registry, &request.template)?;
     let certificate = owned_certificate(registry, request, now)?;
-    let resolved = template
-        .template
-        .resolve(&request.parameters, &certificate.id)
-        .map_err(Refusal::Template)?;
+    let resolved =
+        template.template.resolve(&request.parameters, &certificate.id).map_err(Refusal::Template)?;
     let thing = &resolved.thing.name;
     if let Some(hook) = &template.hook
         && !hook::allows(hook, registry, caller, thing, &request.parameters)
@@ -93,11 +91,7 @@ pub fn register(
         thing_name: Some(thing.clone()),
     };
     let draft = Draft::new(registry);
-    match certificate
-        .ownership
-        .as_ref()
-        .and_then(|own| own.registered_as.as_ref())
-    {
+    match certificate.ownership.as_ref().and_then(|own| own.registered_as.as_ref()) {
         None => Ok(provision(draft, certificate.id, &resolved, now)?.plan(answer)),
         Some(done) if done == thing && certificate.things.contains_key(thing) => Ok(draft.plan(answer)),
         Some(_) => Err(Refusal::InvalidToken),
@@ -124,9 +118,7 @@ pub(super) fn owned_certificate<'a>(
     if request.token.expose().is_empty() {
         return Err(Refusal::EmptyToken);
     }
-    registry
-        .owned_by(&request.token, now)
-        .ok_or(Refusal::InvalidToken)
+    registry.owned_by(&request.token, now).ok_or(Refusal::InvalidToken)
 }
 
 fn provision<'a>(
@@ -167,10 +159,7 @@ fn new_thing(wanted: &ResolvedThing, now: Timestamp) -> Thing {
 /// under the stricter one.
 fn changed_thing(existing: &Thing, wanted: &ResolvedThing) -> Result<Thing, Refusal> {
     let mut thing = existing.clone();
-    let conflict = |property: &'static str| Refusal::Conflict {
-        thing: existing.name.clone(),
-        property,
-    };
+    let conflict = |property: &'static str| Refusal::Conflict { thing: existing.name.clone(), property };
     match wanted.overrides.attributes {
         Override::DoNothing => {}
         Override::Merge => merge_attributes(&mut thing.attributes, &wanted.attributes),

@@ -71,11 +71,7 @@ fn read<T: DeserializeOwned>(payload: &[u8], format: Format) -> Result<T, Refusa
     let invalid = |reason: String| Refusal::InvalidPayload(reason);
     let value = match format {
         Format::Json => serde_json::from_slice(payload).map_err(|error| {
-            invalid(format!(
-                "no JSON at line {} column {}",
-                error.line(),
-                error.column()
-            ))
+            invalid(format!("no JSON at line {} column {}", error.line(), error.column()))
         })?,
         Format::Cbor => cbor::decode(payload).map_err(|error| invalid(error.to_string()))?,
     };

@@ -47,12 +47,7 @@ impl Bench {
 
     async fn accepted<T: serde::de::DeserializeOwned>(&self, topic: &str, payload: &Value) -> T {
         let answer = self.ask(topic, payload.to_string().as_bytes()).await;
-        assert_eq!(
-            answer.topic.to_string(),
-            format!("{topic}/accepted"),
-            "{:?}",
-            answer.payload
-        );
+        assert_eq!(answer.topic.to_string(), format!("{topic}/accepted"), "{:?}", answer.payload);
         serde_json::from_slice(&answer.payload).unwrap()
     }
 
@@ -63,8 +58,7 @@ impl Bench {
     }
 
     async fn issued(&self) -> CertificateIssued {
-        self.accepted(CSR_TOPIC, &json!({"certificateSigningRequest": CSR}))
-            .await
+        self.accepted(CSR_TOPIC, &json!({"certificateSigningRequest": CSR})).await
     }
 }
 
@@ -74,31 +68,17 @@ const REGISTER_TOPIC: &str = "$aws/provisioning-templates/claim/provision/json";
 const CSR: &str = include_str!("../../fixtures/csr/p256-sha256.pem");
 
 fn claim() -> Caller {
-    Caller {
-        principal: id(200),
-        client_id: ClientId::new("claim-1").unwrap(),
-    }
+    Caller { principal: id(200), client_id: ClientId::new("claim-1").unwrap() }
 }
 
 async fn set_up(store: &Store) {
     let template = TemplateName::new("claim").unwrap();
-    let hook = BuiltinHook::Serials {
-        allow: vec![SerialPattern("PM-*".into())],
-    };
+    let hook = BuiltinHook::Serials { allow: vec![SerialPattern("PM-*".into())] };
     let policy = PolicyName::new("device").unwrap();
     let group = GroupName::new("fleet").unwrap();
-    store
-        .commit(|registry| registry.plan_create_policy(&policy, POLICY, NOW))
-        .await
-        .unwrap();
-    store
-        .commit(|registry| registry.plan_create_group(&group, None, NOW))
-        .await
-        .unwrap();
-    store
-        .commit(|registry| registry.plan_register_certificate(new_certificate(200), NOW))
-        .await
-        .unwrap();
+    store.commit(|registry| registry.plan_create_policy(&policy, POLICY, NOW)).await.unwrap();
+    store.commit(|registry| registry.plan_create_group(&group, None, NOW)).await.unwrap();
+    store.commit(|registry| registry.plan_register_certificate(new_certificate(200), NOW)).await.unwrap();
     store
         .commit(|registry| registry.plan_create_template(&template, CLAIM_TEMPLATE, true, Some(hook), NOW))
         .await
@@ -132,10 +112,7 @@ async fn a_device_provisions_with_its_own_key() {
     let registered: ThingRegistered = bench.accepted(REGISTER_TOPIC, &request).await;
     let thing = ThingName::new("PM-1").unwrap();
     assert_eq!(registered.thing_name.as_ref(), Some(&thing));
-    assert_eq!(
-        registered.device_configuration,
-        BTreeMap::from([("root".into(), "device".into())])
-    );
+    assert_eq!(registered.device_configuration, BTreeMap::from([("root".into(), "device".into())]));
     let registry = bench.store.read();
     let record = registry.certificate(&issued.certificate_id).unwrap();
     assert_eq!(record.status, CertificateStatus::Active);
@@ -170,28 +147,16 @@ async fn cbor_is_spoken_where_the_topic_says_so() {
     let issued = cbor::decode(&answer.payload).unwrap();
     let token = OwnershipToken::new(issued["certificateOwnershipToken"].as_str().unwrap());
     let request = cbor::encode(&register(&token, "PM-1"));
-    let answer = bench
-        .ask("$aws/provisioning-templates/claim/provision/cbor", &request)
-        .await;
+    let answer = bench.ask("$aws/provisioning-templates/claim/provision/cbor", &request).await;
     assert_eq!(cbor::decode(&answer.payload).unwrap()["thingName"], "PM-1");
     let answer = bench.ask(topic, b"{}").await;
-    assert_eq!(
-        cbor::decode(&answer.payload).unwrap()["errorCode"],
-        "InvalidPayload"
-    );
+    assert_eq!(cbor::decode(&answer.payload).unwrap()["errorCode"], "InvalidPayload");
 }
 
 #[tokio::test]
 async fn payloads_that_cannot_be_read_are_refused_without_repeating_them() {
     let bench = Bench::new().await;
-    for payload in [
-        "",
-        "{",
-        "[]",
-        "{}",
-        r#"{"certificateSigningRequest": 1}"#,
-        "\u{fffd}",
-    ] {
+    for payload in ["", "{", "[]", "{}", r#"{"certificateSigningRequest": 1}"#, "\u{fffd}"] {
         let rejection = bench.rejected(CSR_TOPIC, payload).await;
         assert_eq!(
             (rejection.status_code, rejection.error_code.as_str()),
@@ -201,11 +166,7 @@ async fn payloads_that_cannot_be_read_are_refused_without_repeating_them() {
     }
     let secret = r#"{"certificateOwnershipToken": {"s3cret": 1}}"#;
     let rejection = bench.rejected(REGISTER_TOPIC, secret).await;
-    assert!(
-        !rejection.error_message.contains("s3cret"),
-        "{}",
-        rejection.error_message
-    );
+    assert!(!rejection.error_message.contains("s3cret"), "{}", rejection.error_message);
 }
 
 #[tokio::test]
@@ -216,11 +177,7 @@ async fn a_bad_signing_request_says_what_is_wrong_with_it() {
         let payload = json!({"certificateSigningRequest": csr}).to_string();
         let rejection = bench.rejected(CSR_TOPIC, payload).await;
         assert_eq!(rejection.status_code, 400);
-        assert!(
-            rejection.error_message.contains(word),
-            "{}",
-            rejection.error_message
-        );
+        assert!(rejection.error_message.contains(word), "{}", rejection.error_message);
     }
     assert_eq!(bench.store.read().certificates().count(), 1);
 }
@@ -235,14 +192,9 @@ async fn an_empty_an_absent_and_an_unknown_token_are_refused_in_aws_words() {
     ] {
         let rejection = bench.rejected(REGISTER_TOPIC, payload).await;
         assert_eq!(rejection.error_code, "InvalidCertificateOwnershipToken");
-        assert_eq!(
-            rejection.error_message,
-            "Certificate ownership token cannot be empty."
-        );
+        assert_eq!(rejection.error_message, "Certificate ownership token cannot be empty.");
     }
-    let rejection = bench
-        .rejected(REGISTER_TOPIC, r#"{"certificateOwnershipToken": "x"}"#)
-        .await;
+    let rejection = bench.rejected(REGISTER_TOPIC, r#"{"certificateOwnershipToken": "x"}"#).await;
     assert_eq!(rejection.error_message, "Certificate ownership token is invalid.");
 }
 
@@ -262,23 +214,13 @@ async fn an_unregistered_certificate_is_gone_after_an_hour() {
 
 #[tokio::test]
 async fn beyond_the_quota_a_request_is_throttled_and_may_be_repeated_later() {
-    let rates = Rates {
-        create_from_csr: 2,
-        ..Rates::AWS
-    };
-    let bench = Bench::with(ProvisioningConfig {
-        rates: Some(rates),
-        hook: None,
-    })
-    .await;
+    let rates = Rates { create_from_csr: 2, ..Rates::AWS };
+    let bench = Bench::with(ProvisioningConfig { rates: Some(rates), hook: None }).await;
     bench.issued().await;
     bench.issued().await;
     let payload = json!({"certificateSigningRequest": CSR}).to_string();
     let rejection = bench.rejected(CSR_TOPIC, &payload).await;
-    assert_eq!(
-        (rejection.status_code, rejection.error_code.as_str()),
-        (429, "Throttled")
-    );
+    assert_eq!((rejection.status_code, rejection.error_code.as_str()), (429, "Throttled"));
     bench.clock.advance(Duration::from_millis(500));
     bench.issued().await;
 }
@@ -288,10 +230,7 @@ async fn a_topic_that_takes_no_requests_is_answered_with_a_rejection() {
     let bench = Bench::new().await;
     let topic = ReservedTopic::CreateKeys(Format::Json, Leg::Accepted);
     let answer = bench.api.handle(claim(), &topic, b"").await;
-    assert_eq!(
-        answer.topic,
-        ReservedTopic::CreateKeys(Format::Json, Leg::Rejected)
-    );
+    assert_eq!(answer.topic, ReservedTopic::CreateKeys(Format::Json, Leg::Rejected));
 }
 
 #[tokio::test]
@@ -315,14 +254,8 @@ impl PreProvisioningHook for Recorder {
 }
 
 async fn with_hook(answer: fn() -> HookFuture) -> (Bench, Arc<Recorder>) {
-    let hook = Arc::new(Recorder {
-        events: Mutex::default(),
-        answer,
-    });
-    let config = ProvisioningConfig {
-        rates: None,
-        hook: Some(hook.clone()),
-    };
+    let hook = Arc::new(Recorder { events: Mutex::default(), answer });
+    let config = ProvisioningConfig { rates: None, hook: Some(hook.clone()) };
     (Bench::with(config).await, hook)
 }
 
@@ -344,10 +277,7 @@ async fn an_external_hook_is_told_all_and_overrides_parameters() {
     let events = hook.events.lock().unwrap();
     let event = serde_json::to_value(&events[0]).unwrap();
     assert_eq!(event["claimCertificateId"], claim().principal.to_string());
-    assert_eq!(
-        event["templateArn"],
-        "arn:aws:iot:us-east-1:123456789012:provisioningtemplate/claim"
-    );
+    assert_eq!(event["templateArn"], "arn:aws:iot:us-east-1:123456789012:provisioningtemplate/claim");
     assert_eq!(event["clientId"], "claim-1");
     assert_eq!(event["parameters"], json!({"SerialNumber": "anything"}));
 }
@@ -364,10 +294,7 @@ async fn a_hook_that_refuses_fails_or_sleeps_denies_access_and_leaves_nothing_be
         let issued = bench.issued().await;
         let request = register(&issued.certificate_ownership_token, "PM-1").to_string();
         let rejection = bench.rejected(REGISTER_TOPIC, &request).await;
-        assert_eq!(
-            (rejection.status_code, rejection.error_code.as_str()),
-            (403, "AccessDenied")
-        );
+        assert_eq!((rejection.status_code, rejection.error_code.as_str()), (403, "AccessDenied"));
         assert_eq!(bench.store.read().things().count(), 0);
     }
 }

@@ -19,11 +19,7 @@ pub struct Rates {
 
 impl Rates {
     /// AWS's defaults (AWS IoT Core endpoints and quotas).
-    pub const AWS: Self = Self {
-        create_keys: 10,
-        create_from_csr: 20,
-        register: 10,
-    };
+    pub const AWS: Self = Self { create_keys: 10, create_from_csr: 20, register: 10 };
 }
 
 /// One bucket an operation; a bucket holds one second's requests.
@@ -50,11 +46,7 @@ impl Throttle {
     }
 
     pub(super) fn create_from_csr(&self, now: Timestamp) -> Result<(), Refusal> {
-        take(
-            &self.create_from_csr,
-            self.rates.map(|rates| rates.create_from_csr),
-            now,
-        )
+        take(&self.create_from_csr, self.rates.map(|rates| rates.create_from_csr), now)
     }
 
     pub(super) fn register(&self, now: Timestamp) -> Result<(), Refusal> {
@@ -98,10 +90,7 @@ mod tests {
         let later = Timestamp::from_millis(100_250);
         let taken = (0..50).filter(|_| throttle.create_keys(later).is_ok()).count();
         assert_eq!(taken, 2);
-        assert_eq!(
-            (0..50).filter(|_| throttle.create_from_csr(now).is_ok()).count(),
-            20
-        );
+        assert_eq!((0..50).filter(|_| throttle.create_from_csr(now).is_ok()).count(), 20);
     }
 
     #[test]

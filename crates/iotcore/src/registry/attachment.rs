@@ -167,18 +167,10 @@ fn check_exclusiveness(
     kind: ThingPrincipalType,
 ) -> Result<(), RegistryError> {
     let refuse = |holder: &ThingName, how| {
-        Err(RegistryError::AttachedElsewhere {
-            id: record.id,
-            thing: holder.clone(),
-            how,
-        })
+        Err(RegistryError::AttachedElsewhere { id: record.id, thing: holder.clone(), how })
     };
     if let Some(owner) = record.exclusive_thing() {
-        let how = if owner == thing {
-            "non-exclusively"
-        } else {
-            "to another thing"
-        };
+        let how = if owner == thing { "non-exclusively" } else { "to another thing" };
         return refuse(owner, how);
     }
     match (kind, record.things.keys().next()) {

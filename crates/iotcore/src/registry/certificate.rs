@@ -126,11 +126,7 @@ impl Registry {
             return Err(RegistryError::TokenExists);
         }
         new.status = CertificateStatus::PendingActivation;
-        let ownership = Ownership {
-            token,
-            expires_at: now + OwnershipToken::LIFETIME,
-            registered_as: None,
-        };
+        let ownership = Ownership { token, expires_at: now + OwnershipToken::LIFETIME, registered_as: None };
         self.plan_new_certificate(new, Some(ownership), now)
     }
 
@@ -225,11 +221,7 @@ impl Draft<'_> {
             return Ok(());
         }
         if !record.status.may_become(status) {
-            return Err(RegistryError::StatusForbidden {
-                id: *id,
-                from: record.status,
-                to: status,
-            });
+            return Err(RegistryError::StatusForbidden { id: *id, from: record.status, to: status });
         }
         let mut record = record.clone();
         record.status = status;

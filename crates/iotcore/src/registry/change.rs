@@ -23,10 +23,7 @@ pub struct Plan<T> {
 impl<T> Plan<T> {
     /// The same changes with another answer.
     pub fn map<U>(self, answer: impl FnOnce(T) -> U) -> Plan<U> {
-        Plan {
-            changes: self.changes,
-            output: answer(self.output),
-        }
+        Plan { changes: self.changes, output: answer(self.output) }
     }
 }
 
@@ -140,16 +137,10 @@ impl Registry {
     fn put_certificate(&mut self, record: Arc<CertificateRecord>) {
         self.forget_certificate(&record.id);
         for thing in record.things.keys() {
-            self.principals
-                .entry(thing.clone())
-                .or_default()
-                .insert(record.id);
+            self.principals.entry(thing.clone()).or_default().insert(record.id);
         }
         for policy in &record.policies {
-            self.policy_principals
-                .entry(policy.clone())
-                .or_default()
-                .insert(record.id);
+            self.policy_principals.entry(policy.clone()).or_default().insert(record.id);
         }
         if let Some(ownership) = &record.ownership {
             self.tokens.insert(ownership.token, record.id);

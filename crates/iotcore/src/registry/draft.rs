@@ -20,18 +20,12 @@ pub(crate) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub(crate) fn new(base: &'a Registry) -> Self {
-        Self {
-            base,
-            changes: Vec::new(),
-        }
+        Self { base, changes: Vec::new() }
     }
 
     /// The changes so far, with the operation's answer.
     pub(crate) fn plan<T>(self, output: T) -> Plan<T> {
-        Plan {
-            changes: self.changes,
-            output,
-        }
+        Plan { changes: self.changes, output }
     }
 
     /// Writes a record, replacing what the draft wrote for the same record before.
@@ -46,9 +40,7 @@ impl<'a> Draft<'a> {
             Change::DeleteCertificate(gone) if gone == id => Some(None),
             _ => None,
         });
-        written
-            .unwrap_or_else(|| self.base.certificate(id))
-            .ok_or(RegistryError::NoSuchCertificate(*id))
+        written.unwrap_or_else(|| self.base.certificate(id)).ok_or(RegistryError::NoSuchCertificate(*id))
     }
 
     pub(crate) fn find_thing(&self, name: &ThingName) -> Option<&Thing> {
@@ -61,8 +53,7 @@ impl<'a> Draft<'a> {
     }
 
     pub(crate) fn thing(&self, name: &ThingName) -> Result<&Thing, RegistryError> {
-        self.find_thing(name)
-            .ok_or_else(|| RegistryError::NoSuchThing(name.clone()))
+        self.find_thing(name).ok_or_else(|| RegistryError::NoSuchThing(name.clone()))
     }
 
     pub(crate) fn find_policy(&self, name: &PolicyName) -> Option<&PolicyRecord> {
@@ -75,15 +66,12 @@ impl<'a> Draft<'a> {
     }
 
     pub(crate) fn policy(&self, name: &PolicyName) -> Result<&PolicyRecord, RegistryError> {
-        self.find_policy(name)
-            .ok_or_else(|| RegistryError::NoSuchPolicy(name.clone()))
+        self.find_policy(name).ok_or_else(|| RegistryError::NoSuchPolicy(name.clone()))
     }
 
     /// A thing group; no operation of several steps writes groups, so the registry's are the truth.
     pub(crate) fn group(&self, name: &GroupName) -> Result<&GroupRecord, RegistryError> {
-        self.base
-            .group(name)
-            .ok_or_else(|| RegistryError::NoSuchGroup(name.clone()))
+        self.base.group(name).ok_or_else(|| RegistryError::NoSuchGroup(name.clone()))
     }
 
     /// Likewise.

@@ -48,12 +48,7 @@ impl Registry {
                 return Err(RegistryError::TooDeep(name.clone()));
             }
         }
-        let group = GroupRecord {
-            name: name.clone(),
-            parent,
-            policies: BTreeSet::new(),
-            created_at: now,
-        };
+        let group = GroupRecord { name: name.clone(), parent, policies: BTreeSet::new(), created_at: now };
         draft.write(Change::PutGroup(group.into()));
         Ok(draft.plan(()))
     }

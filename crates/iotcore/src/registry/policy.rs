@@ -39,12 +39,7 @@ impl PolicyRecord {
         let document = PolicyDocument::parse(&text)
             .map_err(|error| RegistryError::MalformedPolicy(error.to_string()))?
             .into();
-        Ok(Self {
-            name,
-            text,
-            document,
-            created_at,
-        })
+        Ok(Self { name, text, document, created_at })
     }
 }
 
@@ -66,11 +61,7 @@ impl TryFrom<PolicyRow> for PolicyRecord {
 
 impl From<PolicyRecord> for PolicyRow {
     fn from(record: PolicyRecord) -> Self {
-        Self {
-            name: record.name,
-            text: record.text,
-            created_at: record.created_at,
-        }
+        Self { name: record.name, text: record.text, created_at: record.created_at }
     }
 }
 

@@ -134,9 +134,7 @@ impl Registry {
         now: Timestamp,
         edit: impl FnOnce(&mut TemplateRecord),
     ) -> Result<Plan<()>, RegistryError> {
-        let before = self
-            .template(name)
-            .ok_or_else(|| RegistryError::NoSuchTemplate(name.clone()))?;
+        let before = self.template(name).ok_or_else(|| RegistryError::NoSuchTemplate(name.clone()))?;
         let mut after = before.clone();
         edit(&mut after);
         after.name = name.clone();
@@ -164,7 +162,5 @@ impl Registry {
 }
 
 fn parse(body: &str) -> Result<Arc<Template>, RegistryError> {
-    Template::parse(body)
-        .map(Arc::new)
-        .map_err(|error| RegistryError::BadTemplate(error.to_string()))
+    Template::parse(body).map(Arc::new).map_err(|error| RegistryError::BadTemplate(error.to_string()))
 }

@@ -76,9 +76,7 @@ fn codes<T: std::fmt::Debug>(result: Result<T, RegistryError>) -> (&'static str,
 #[test]
 fn a_plan_changes_nothing_until_it_is_applied() {
     let registry = Registry::new().with_thing("a").with_certificate(1);
-    let plan = registry
-        .plan_attach_thing_principal(&thing("a"), &id(1), EXCLUSIVE)
-        .unwrap();
+    let plan = registry.plan_attach_thing_principal(&thing("a"), &id(1), EXCLUSIVE).unwrap();
     assert!(!registry.is_attached(&id(1), &thing("a")));
     assert_eq!(plan.changes.len(), 1);
 }
@@ -98,10 +96,7 @@ fn a_revoked_certificate_stays_revoked() {
 #[test]
 fn nobody_can_ask_for_a_pending_status() {
     let mut registry = Registry::new().with_certificate(1);
-    for status in [
-        CertificateStatus::PendingActivation,
-        CertificateStatus::PendingTransfer,
-    ] {
+    for status in [CertificateStatus::PendingActivation, CertificateStatus::PendingTransfer] {
         assert_eq!(codes(registry.set(1, status)), ("InvalidRequestException", 400));
     }
 }
@@ -119,10 +114,7 @@ fn only_an_active_certificate_within_its_validity_may_connect() {
 
 #[test]
 fn a_certificate_is_deleted_only_when_nothing_hangs_on_it() {
-    let mut registry = Registry::new()
-        .with_certificate(1)
-        .with_thing("a")
-        .with_policy("p");
+    let mut registry = Registry::new().with_certificate(1).with_thing("a").with_policy("p");
     registry.attach("a", 1, SHARED).unwrap();
     let plan = registry.plan_attach_policy(&policy("p"), &id(1));
     registry.run(plan).unwrap();
@@ -139,10 +131,7 @@ fn a_certificate_is_deleted_only_when_nothing_hangs_on_it() {
     assert!(registry.certificate(&id(1)).is_none());
     let plan = registry.plan_delete_policy(&policy("p"));
     registry.run(plan).unwrap();
-    assert_eq!(
-        codes(registry.plan_delete_certificate(&id(1), true)),
-        ("ResourceNotFoundException", 404)
-    );
+    assert_eq!(codes(registry.plan_delete_certificate(&id(1), true)), ("ResourceNotFoundException", 404));
 }
 
 #[test]
@@ -169,17 +158,11 @@ fn an_exclusive_certificate_belongs_to_one_thing_and_a_thing_may_have_two() {
     assert_eq!(registry.principals_of(&thing("a")).len(), 2);
     assert_eq!(registry.exclusive_thing(&id(1)), Some(&thing("a")));
     for (name, kind) in [("b", EXCLUSIVE), ("b", SHARED), ("a", SHARED)] {
-        assert_eq!(
-            codes(registry.attach(name, 1, kind)),
-            ("InvalidRequestException", 400)
-        );
+        assert_eq!(codes(registry.attach(name, 1, kind)), ("InvalidRequestException", 400));
     }
     registry.attach("a", 3, SHARED).unwrap();
     registry.attach("b", 3, SHARED).unwrap();
-    assert_eq!(
-        codes(registry.attach("b", 3, EXCLUSIVE)),
-        ("InvalidRequestException", 400)
-    );
+    assert_eq!(codes(registry.attach("b", 3, EXCLUSIVE)), ("InvalidRequestException", 400));
     assert_eq!(registry.exclusive_thing(&id(3)), None);
 
     let plan = registry.plan_detach_thing_principal(&thing("a"), &id(1));
@@ -191,18 +174,12 @@ fn an_exclusive_certificate_belongs_to_one_thing_and_a_thing_may_have_two() {
 fn a_thing_with_certificates_is_not_deleted() {
     let mut registry = Registry::new().with_thing("a").with_certificate(1);
     registry.attach("a", 1, EXCLUSIVE).unwrap();
-    assert_eq!(
-        codes(registry.plan_delete_thing(&thing("a"))),
-        ("InvalidRequestException", 400)
-    );
+    assert_eq!(codes(registry.plan_delete_thing(&thing("a"))), ("InvalidRequestException", 400));
     let plan = registry.plan_detach_thing_principal(&thing("a"), &id(1));
     registry.run(plan).unwrap();
     let plan = registry.plan_delete_thing(&thing("a"));
     registry.run(plan).unwrap();
-    assert_eq!(
-        codes(registry.attach("a", 1, SHARED)),
-        ("ResourceNotFoundException", 404)
-    );
+    assert_eq!(codes(registry.attach("a", 1, SHARED)), ("ResourceNotFoundException", 404));
 }
 
 #[test]
@@ -213,10 +190,7 @@ fn a_certificate_carries_ten_policies_and_a_group_two() {
         let plan = registry.plan_attach_policy(&policy(&format!("p{n}")), &id(1));
         match registry.run(plan) {
             Ok(()) => assert!(n < MAX_POLICIES),
-            refused => assert_eq!(
-                (n, codes(refused)),
-                (MAX_POLICIES, ("LimitExceededException", 410))
-            ),
+            refused => assert_eq!((n, codes(refused)), (MAX_POLICIES, ("LimitExceededException", 410))),
         }
     }
     let plan = registry.plan_attach_policy(&policy("p0"), &id(1));
@@ -225,10 +199,7 @@ fn a_certificate_carries_ten_policies_and_a_group_two() {
         let plan = registry.plan_attach_group_policy(&policy(&format!("p{n}")), &group("g"));
         assert_eq!(registry.run(plan).is_ok(), n < MAX_GROUP_POLICIES);
     }
-    assert_eq!(
-        codes(registry.plan_delete_policy(&policy("p1"))),
-        ("DeleteConflictException", 409)
-    );
+    assert_eq!(codes(registry.plan_delete_policy(&policy("p1"))), ("DeleteConflictException", 409));
 }
 
 #[test]
@@ -295,26 +266,15 @@ fn attributes_are_merged_and_an_empty_value_removes_one() {
 
 #[test]
 fn creating_the_same_again_is_fine_and_creating_another_is_not() {
-    let registry = Registry::new()
-        .with_thing("a")
-        .with_group("g", None)
-        .with_policy("p");
-    let same = registry
-        .plan_create_thing(&thing("a"), None, BTreeMap::new(), NOW)
-        .unwrap();
+    let registry = Registry::new().with_thing("a").with_group("g", None).with_policy("p");
+    let same = registry.plan_create_thing(&thing("a"), None, BTreeMap::new(), NOW).unwrap();
     assert!(same.changes.is_empty());
     let other = [("x".to_owned(), "y".to_owned())].into();
     assert_eq!(
         codes(registry.plan_create_thing(&thing("a"), None, other, NOW)),
         ("ResourceAlreadyExistsException", 409)
     );
-    assert!(
-        registry
-            .plan_create_group(&group("g"), None, NOW)
-            .unwrap()
-            .changes
-            .is_empty()
-    );
+    assert!(registry.plan_create_group(&group("g"), None, NOW).unwrap().changes.is_empty());
     assert_eq!(
         codes(registry.plan_create_policy(&policy("p"), POLICY, NOW)),
         ("ResourceAlreadyExistsException", 409)
@@ -356,11 +316,7 @@ fn a_pending_certificate_is_deleted_with_its_token_and_a_registered_one_only_los
         let plan = registry.plan_pending_certificate(new_certificate(n), token, NOW);
         registry.run(plan).unwrap();
     }
-    assert!(
-        registry
-            .plan_pending_certificate(new_certificate(3), &first, NOW)
-            .is_err()
-    );
+    assert!(registry.plan_pending_certificate(new_certificate(3), &first, NOW).is_err());
     registry.set(2, CertificateStatus::Active).unwrap();
     let end = NOW + OwnershipToken::LIFETIME;
     assert_eq!(registry.next_expiry(), Some(end));
@@ -384,10 +340,7 @@ fn a_token_is_kept_as_a_hash_only() {
     let record = registry.certificate(&id(1)).unwrap();
     let stored = serde_json::to_string(record).unwrap();
     assert!(!stored.contains("s3cret-token") && !format!("{registry:?}").contains("s3cret"));
-    assert_eq!(
-        &serde_json::from_str::<CertificateRecord>(&stored).unwrap(),
-        record
-    );
+    assert_eq!(&serde_json::from_str::<CertificateRecord>(&stored).unwrap(), record);
 }
 
 #[test]
@@ -398,10 +351,7 @@ fn groups_nest_seven_deep_and_a_parent_is_not_deleted() {
     }
     let deeper = registry.plan_create_group(&group("g8"), Some(group("g7")), NOW);
     assert_eq!(codes(deeper), ("LimitExceededException", 410));
-    assert_eq!(
-        codes(registry.plan_delete_group(&group("g6"))),
-        ("InvalidRequestException", 400)
-    );
+    assert_eq!(codes(registry.plan_delete_group(&group("g6"))), ("InvalidRequestException", 400));
     let mut registry = registry.with_thing("a");
     let plan = registry.plan_add_to_group(&thing("a"), &group("g7"));
     registry.run(plan).unwrap();

@@ -61,11 +61,7 @@ impl Registry {
         match draft.find_thing(name) {
             Some(thing) if thing.type_name == type_name && thing.attributes == attributes => {}
             Some(_) => return Err(RegistryError::ThingExists(name.clone())),
-            None => draft.save_thing(Thing {
-                type_name,
-                attributes,
-                ..Thing::new(name.clone(), now)
-            })?,
+            None => draft.save_thing(Thing { type_name, attributes, ..Thing::new(name.clone(), now) })?,
         }
         Ok(draft.plan(()))
     }
@@ -169,10 +165,7 @@ impl Draft<'_> {
                 max: MAX_GROUPS,
             });
         }
-        thing
-            .groups
-            .iter()
-            .try_for_each(|group| self.group(group).map(drop))
+        thing.groups.iter().try_for_each(|group| self.group(group).map(drop))
     }
 }
 
@@ -211,6 +204,5 @@ fn check_attributes(thing: &Thing) -> Result<(), RegistryError> {
 
 /// The characters of attribute names and values (API Reference, AttributePayload).
 fn is_plain(text: &str) -> bool {
-    text.chars()
-        .all(|c| c.is_ascii_alphanumeric() || "_.,@/:#=[]-".contains(c))
+    text.chars().all(|c| c.is_ascii_alphanumeric() || "_.,@/:#=[]-".contains(c))
 }

@@ -101,17 +101,14 @@ async fn come_in(
     tcp: TcpStream,
     address: SocketAddr,
 ) -> Option<Admitted<TlsStream<TcpStream>>> {
-    let Peer {
-        stream,
-        certificate,
-        server_name,
-    } = match stopped.run_until_cancelled(tls.accept(tcp, kind)).await? {
-        Ok(peer) => peer,
-        Err(error) => {
-            tracing::info!(%address, %error, "connection closed");
-            return None;
-        }
-    };
+    let Peer { stream, certificate, server_name } =
+        match stopped.run_until_cancelled(tls.accept(tcp, kind)).await? {
+            Ok(peer) => peer,
+            Err(error) => {
+                tracing::info!(%address, %error, "connection closed");
+                return None;
+            }
+        };
     let guest = Guest {
         certificate,
         // An IPv4 client of an IPv6 socket is written as policies write it.

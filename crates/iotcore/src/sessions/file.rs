@@ -83,24 +83,14 @@ pub(crate) struct Stored {
 /// # Errors
 /// When the file cannot be opened, is no database, or is open elsewhere.
 pub(crate) fn open(path: &Path) -> Result<Database, SessionsError> {
-    let open = |source| SessionsError::Open {
-        path: path.to_owned(),
-        source,
-    };
+    let open = |source| SessionsError::Open { path: path.to_owned(), source };
     let file = private_file(path).map_err(open)?;
     if let Some(parent) = path.parent() {
         File::open(parent).and_then(|dir| dir.sync_all()).map_err(open)?;
     }
     FileBackend::new(file)
-        .and_then(|backend| {
-            Database::builder()
-                .set_cache_size(CACHE_BYTES)
-                .create_with_backend(backend)
-        })
-        .map_err(|error| SessionsError::Database {
-            path: path.to_owned(),
-            source: Box::new(error.into()),
-        })
+        .and_then(|backend| Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend))
+        .map_err(|error| SessionsError::Database { path: path.to_owned(), source: Box::new(error.into()) })
 }
 
 fn private_file(path: &Path) -> io::Result<File> {
@@ -118,11 +108,7 @@ pub(super) fn load(database: &Database) -> Result<Loaded, SessionsError> {
     let write = database.begin_write()?;
     check_version(&write)?;
     // Tables are made here once, so that reading never meets a missing one.
-    drop((
-        write.open_table(SESSIONS)?,
-        write.open_table(MESSAGES)?,
-        write.open_table(RETAINED)?,
-    ));
+    drop((write.open_table(SESSIONS)?, write.open_table(MESSAGES)?, write.open_table(RETAINED)?));
     write.commit()?;
     let read = database.begin_read()?;
     let mut loaded = Loaded::default();
@@ -131,9 +117,7 @@ pub(super) fn load(database: &Database) -> Result<Loaded, SessionsError> {
         match serde_json::from_slice(record.value()) {
             Ok(record) => {
                 let messages = Vec::new();
-                loaded
-                    .sessions
-                    .insert(client.value().to_owned(), Stored { record, messages });
+                loaded.sessions.insert(client.value().to_owned(), Stored { record, messages });
             }
             Err(error) => tracing::warn!(client = client.value(), %error, "unreadable session dropped"),
         }
@@ -142,16 +126,12 @@ pub(super) fn load(database: &Database) -> Result<Loaded, SessionsError> {
         let (key, message) = row?;
         let (client, number) = key.value();
         if let Some(session) = loaded.sessions.get_mut(client) {
-            session
-                .messages
-                .push((number, Bytes::copy_from_slice(message.value())));
+            session.messages.push((number, Bytes::copy_from_slice(message.value())));
         }
     }
     for row in read.open_table(RETAINED)?.iter()? {
         let (topic, message) = row?;
-        loaded
-            .retained
-            .insert(topic.value().to_owned(), Bytes::copy_from_slice(message.value()));
+        loaded.retained.insert(topic.value().to_owned(), Bytes::copy_from_slice(message.value()));
     }
     Ok(loaded)
 }
@@ -160,10 +140,7 @@ fn check_version(write: &redb::WriteTransaction) -> Result<(), SessionsError> {
     let mut meta = write.open_table(META)?;
     let found = meta.get("version")?.map_or(VERSION, |version| version.value());
     if found > VERSION {
-        return Err(SessionsError::Newer {
-            found,
-            known: VERSION,
-        });
+        return Err(SessionsError::Newer { found, known: VERSION });
     }
     meta.insert("version", VERSION)?;
     Ok(())

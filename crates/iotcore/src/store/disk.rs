@@ -32,20 +32,15 @@ pub(super) struct Disk {
 impl Disk {
     /// Opens or makes the file; a new one is durable in its directory before it is used.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::File {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| OpenError::File { path: path.to_owned(), source };
         let file = open_file(path).map_err(failed)?;
         let backend = FileBackend::new(file).map_err(open_error)?;
         Self::with_backend(backend)
     }
 
     pub(super) fn with_backend(backend: impl StorageBackend) -> Result<Self, OpenError> {
-        let database = Builder::new()
-            .set_cache_size(CACHE_BYTES)
-            .create_with_backend(backend)
-            .map_err(open_error)?;
+        let database =
+            Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend).map_err(open_error)?;
         let disk = Self { database };
         disk.check_format()?;
         Ok(disk)
@@ -57,24 +52,17 @@ impl Disk {
         let transaction = self.begin()?;
         {
             let mut meta = transaction.open_table(META).map_err(StorageError::new)?;
-            let found = meta
-                .get(FORMAT_KEY)
-                .map_err(StorageError::new)?
-                .map(|row| row.value().to_owned());
+            let found = meta.get(FORMAT_KEY).map_err(StorageError::new)?.map(|row| row.value().to_owned());
             match found {
                 Some(text) if text.parse() == Ok(FORMAT) => return Ok(()),
                 Some(found) => {
                     return Err(OpenError::TooNew { found, known: FORMAT });
                 }
-                None => meta
-                    .insert(FORMAT_KEY, FORMAT.to_string().as_str())
-                    .map_err(StorageError::new)?,
+                None => meta.insert(FORMAT_KEY, FORMAT.to_string().as_str()).map_err(StorageError::new)?,
             };
         }
         for table in Table::ALL {
-            transaction
-                .open_table(definition(table))
-                .map_err(StorageError::new)?;
+            transaction.open_table(definition(table)).map_err(StorageError::new)?;
         }
         transaction.commit().map_err(StorageError::new)?;
         Ok(())
@@ -84,9 +72,7 @@ impl Disk {
     pub(super) fn load(&self, mut apply: impl FnMut(Change)) -> Result<(), OpenError> {
         let transaction = self.database.begin_read().map_err(StorageError::new)?;
         for table in Table::ALL {
-            let rows = transaction
-                .open_table(definition(table))
-                .map_err(StorageError::new)?;
+            let rows = transaction.open_table(definition(table)).map_err(StorageError::new)?;
             for row in rows.iter().map_err(StorageError::new)? {
                 let (key, json) = row.map_err(StorageError::new)?;
                 apply(table.read(json.value()).map_err(|error| OpenError::Damaged {
@@ -110,17 +96,13 @@ impl Disk {
 
     fn begin(&self) -> Result<WriteTransaction, StorageError> {
         let mut transaction = self.database.begin_write().map_err(StorageError::new)?;
-        transaction
-            .set_durability(Durability::Immediate)
-            .map_err(StorageError::new)?;
+        transaction.set_durability(Durability::Immediate).map_err(StorageError::new)?;
         Ok(transaction)
     }
 }
 
 fn write_row(transaction: &WriteTransaction, row: &Row) -> Result<(), StorageError> {
-    let mut table = transaction
-        .open_table(definition(row.table))
-        .map_err(StorageError::new)?;
+    let mut table = transaction.open_table(definition(row.table)).map_err(StorageError::new)?;
     let key = row.key.as_str();
     match &row.json {
         Some(json) => table.insert(key, json.as_slice()).map(drop),

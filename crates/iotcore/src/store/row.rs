@@ -20,14 +20,8 @@ pub(super) enum Table {
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 6] = [
-        Self::Certificates,
-        Self::Things,
-        Self::ThingTypes,
-        Self::Groups,
-        Self::Policies,
-        Self::Templates,
-    ];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Certificates, Self::Things, Self::ThingTypes, Self::Groups, Self::Policies, Self::Templates];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -86,17 +80,9 @@ impl Row {
 fn put(table: Table, key: &impl ToString, record: &impl Serialize) -> Result<Row, StorageError> {
     let json = serde_json::to_vec(record)
         .map_err(|error| StorageError::because(format!("a record cannot be written as JSON: {error}")))?;
-    Ok(Row {
-        table,
-        key: key.to_string(),
-        json: Some(json),
-    })
+    Ok(Row { table, key: key.to_string(), json: Some(json) })
 }
 
 fn delete(table: Table, key: &impl ToString) -> Row {
-    Row {
-        table,
-        key: key.to_string(),
-        json: None,
-    }
+    Row { table, key: key.to_string(), json: None }
 }

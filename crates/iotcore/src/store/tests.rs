@@ -134,10 +134,7 @@ async fn commits_take_turns_so_that_each_plan_sees_the_last() {
     for task in tasks {
         match task.await.unwrap() {
             Ok(()) => made += 1,
-            Err(error) => assert_eq!(
-                error,
-                CommitError::Refused(RegistryError::ThingExists(thing("one")))
-            ),
+            Err(error) => assert_eq!(error, CommitError::Refused(RegistryError::ThingExists(thing("one")))),
         }
     }
     assert_eq!((made, store.epoch()), (1, 1));
@@ -163,19 +160,13 @@ async fn a_file_holds_every_kind_of_record_and_only_its_owner_reads_it() {
     let policy = PolicyName::new("p").unwrap();
     let group = fleetkey_model::name::GroupName::new("g").unwrap();
     let template = TemplateName::new("t").unwrap();
-    let hook = BuiltinHook::Serials {
-        allow: vec![SerialPattern("A*".into())],
-    };
+    let hook = BuiltinHook::Serials { allow: vec![SerialPattern("A*".into())] };
     let plans: [Planner<'_>; 5] = [
         &|registry| registry.plan_create_policy(&policy, POLICY, NOW),
         &|registry| registry.plan_create_group(&group, None, NOW),
         &|registry| Ok(registry.plan_create_thing_type(&group)),
         &|registry| registry.plan_create_template(&template, CLAIM_TEMPLATE, true, Some(hook.clone()), NOW),
-        &|registry| {
-            Ok(registry
-                .plan_register_certificate(new_certificate(1), NOW)?
-                .map(drop))
-        },
+        &|registry| Ok(registry.plan_register_certificate(new_certificate(1), NOW)?.map(drop)),
     ];
     for plan in plans {
         store.commit(plan).await.unwrap();
@@ -184,10 +175,7 @@ async fn a_file_holds_every_kind_of_record_and_only_its_owner_reads_it() {
     drop(store);
     let store = Store::open(&path).unwrap();
     assert_eq!(format!("{:?}", store.read()), before);
-    store
-        .commit(|registry| registry.plan_delete_policy(&policy))
-        .await
-        .unwrap();
+    store.commit(|registry| registry.plan_delete_policy(&policy)).await.unwrap();
     drop(store);
     assert!(Store::open(&path).unwrap().read().policy(&policy).is_none());
 }
@@ -228,27 +216,16 @@ fn tampered(edit: impl FnOnce(&redb::WriteTransaction)) -> OpenError {
 fn a_newer_format_is_refused_with_both_versions_named() {
     let error = tampered(|transaction| {
         let meta: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
-        transaction
-            .open_table(meta)
-            .unwrap()
-            .insert("format", "7")
-            .unwrap();
+        transaction.open_table(meta).unwrap().insert("format", "7").unwrap();
     });
-    assert!(
-        matches!(&error, OpenError::TooNew { found, known: 1 } if found == "7"),
-        "{error:?}"
-    );
+    assert!(matches!(&error, OpenError::TooNew { found, known: 1 } if found == "7"), "{error:?}");
 }
 
 #[test]
 fn a_damaged_row_is_named() {
     let error = tampered(|transaction| {
         let things: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("things");
-        transaction
-            .open_table(things)
-            .unwrap()
-            .insert("x", b"{".as_slice())
-            .unwrap();
+        transaction.open_table(things).unwrap().insert("x", b"{".as_slice()).unwrap();
     });
     assert!(error.to_string().contains("things/x"), "{error}");
 }

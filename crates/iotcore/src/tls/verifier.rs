@@ -54,10 +54,7 @@ impl ClientCertVerifier for PossessionOnly {
         let certificate = read(certificate)?;
         let key = certificate.tbs_certificate().subject_public_key_info();
         let algorithm = inner_der(&key.algorithm).ok_or(CertificateError::BadEncoding)?;
-        let key = key
-            .subject_public_key
-            .as_bytes()
-            .ok_or(CertificateError::BadEncoding)?;
+        let key = key.subject_public_key.as_bytes().ok_or(CertificateError::BadEncoding)?;
         // One TLS 1.2 scheme stands for several curves: the key's own algorithm decides which applies.
         self.algorithms
             .mapping
@@ -65,11 +62,7 @@ impl ClientCertVerifier for PossessionOnly {
             .filter(|(scheme, _)| *scheme == signed.scheme)
             .flat_map(|(_, candidates)| candidates.iter())
             .filter(|candidate| candidate.public_key_alg_id().as_ref() == algorithm)
-            .find(|candidate| {
-                candidate
-                    .verify_signature(key, message, signed.signature())
-                    .is_ok()
-            })
+            .find(|candidate| candidate.verify_signature(key, message, signed.signature()).is_ok())
             .map(|_| HandshakeSignatureValid::assertion())
             .ok_or_else(|| CertificateError::BadSignature.into())
     }

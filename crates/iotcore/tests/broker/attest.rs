@@ -12,14 +12,8 @@ async fn a_request_is_republished_with_the_connections_certificate_and_client_id
     let pump = world.device("pump").await;
     let mut client = world.client(&pump, v5("pump")).await;
     let forged = r#"{"op":"retire","id":"r1","clientid":"fan","thing":"fan"}"#;
-    assert_eq!(
-        client.publish("fleetkey/things/pump/requests", "no JSON").await,
-        Ok(ReasonCode::SUCCESS)
-    );
-    assert_eq!(
-        client.publish("fleetkey/things/pump/requests", forged).await,
-        Ok(ReasonCode::SUCCESS)
-    );
+    assert_eq!(client.publish("fleetkey/things/pump/requests", "no JSON").await, Ok(ReasonCode::SUCCESS));
+    assert_eq!(client.publish("fleetkey/things/pump/requests", forged).await, Ok(ReasonCode::SUCCESS));
     let message = controller.message().await;
     assert_eq!(message.topic, "fleetkey/attested/pump/requests");
     assert_eq!(message.qos, QoS::AtLeastOnce);

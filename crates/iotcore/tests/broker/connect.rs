@@ -12,10 +12,7 @@ async fn a_registered_active_certificate_connects_in_both_versions_of_both_proto
     for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
         for connect in [v311("a"), v5("a")] {
             let port = world.handle().ports().mqtt;
-            let stream = world
-                .tls_to(port, Some(&identity), &[], &[version])
-                .await
-                .unwrap();
+            let stream = world.tls_to(port, Some(&identity), &[], &[version]).await.unwrap();
             let (mut client, connack) = crate::support::Client::start(stream, connect).await.unwrap();
             assert_eq!(connack.reason, ReasonCode::SUCCESS);
             client.ping().await;
@@ -29,10 +26,7 @@ async fn a_client_without_certificate_never_gets_as_far_as_connect() {
     let world = World::start().await;
     // Under TLS 1.3 the client finishes first: the alert shows when it reads.
     if let Ok(stream) = world.tls(None).await {
-        assert_eq!(
-            crate::support::Client::start(stream, v5("a")).await.err(),
-            Some(Closed)
-        );
+        assert_eq!(crate::support::Client::start(stream, v5("a")).await.err(), Some(Closed));
     }
     world.stop().await;
 }
@@ -45,10 +39,7 @@ async fn an_inactive_certificate_is_refused_and_the_refusal_is_an_event() {
     let account = world.handle().account();
     for status in [CertificateStatus::Inactive, CertificateStatus::Revoked] {
         account.update_certificate(&identity.id, status).await.unwrap();
-        assert!(matches!(
-            world.try_client(&identity, v311("a")).await,
-            Err(Closed)
-        ));
+        assert!(matches!(world.try_client(&identity, v311("a")).await, Err(Closed)));
         let (_, connack) = world.try_client(&identity, v5("b")).await.unwrap();
         assert_eq!(connack.reason, ReasonCode::NOT_AUTHORIZED);
         for name in ["a", "b"] {
@@ -101,27 +92,15 @@ async fn the_alpn_listener_speaks_mqtt_only_where_alpn_says_so() {
     let identity = world.identity(ALL).await;
     let port = world.handle().ports().alpn;
     let versions: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
-    let stream = world
-        .tls_to(port, Some(&identity), &["x-amzn-mqtt-ca"], versions)
-        .await
-        .unwrap();
+    let stream = world.tls_to(port, Some(&identity), &["x-amzn-mqtt-ca"], versions).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"x-amzn-mqtt-ca"[..]));
     crate::support::Client::start(stream, v5("a")).await.unwrap();
     for other in [&["x-amzn-http-ca"][..], &["h2"], &[]] {
-        assert!(
-            world
-                .tls_to(port, Some(&identity), other, versions)
-                .await
-                .is_err(),
-            "{other:?}"
-        );
+        assert!(world.tls_to(port, Some(&identity), other, versions).await.is_err(), "{other:?}");
     }
     // AWS's 8883 knows no ALPN; a client that offers it all the same is served.
     let port = world.handle().ports().mqtt;
-    let stream = world
-        .tls_to(port, Some(&identity), &["x-amzn-mqtt-ca"], versions)
-        .await
-        .unwrap();
+    let stream = world.tls_to(port, Some(&identity), &["x-amzn-mqtt-ca"], versions).await.unwrap();
     crate::support::Client::start(stream, v5("a")).await.unwrap();
     world.stop().await;
 }
@@ -132,9 +111,7 @@ async fn a_version_5_client_is_told_the_limits() {
     let identity = world.identity(ALL).await;
     let mut connect = v5("");
     connect.keep_alive = 1;
-    connect
-        .properties
-        .push(Property::SessionExpiryInterval(1_000_000));
+    connect.properties.push(Property::SessionExpiryInterval(1_000_000));
     let (_client, connack) = world.try_client(&identity, connect).await.unwrap();
     let properties = &connack.properties;
     assert!(properties.assigned_client_id().unwrap().starts_with("$GEN/"));
@@ -176,10 +153,7 @@ async fn a_bad_client_id_or_will_is_refused() {
     let table = [
         (v5(&"x".repeat(129)), ReasonCode::CLIENT_IDENTIFIER_NOT_VALID),
         (will("a/#", QoS::AtMostOnce), ReasonCode::TOPIC_NAME_INVALID),
-        (
-            will("$aws/events/presence/connected/x", QoS::AtMostOnce),
-            ReasonCode::TOPIC_NAME_INVALID,
-        ),
+        (will("$aws/events/presence/connected/x", QoS::AtMostOnce), ReasonCode::TOPIC_NAME_INVALID),
         (will("a", QoS::ExactlyOnce), ReasonCode::QOS_NOT_SUPPORTED),
     ];
     for (connect, reason) in table {
@@ -201,11 +175,7 @@ async fn presence_tells_which_certificate_a_client_uses() {
     assert_eq!(connected["principalIdentifier"], identity.id.to_string());
     assert_eq!(connected["thingName"], "pump");
     assert_eq!(connected["ipAddress"], "127.0.0.1");
-    let info = world
-        .handle()
-        .connections()
-        .into_iter()
-        .find(|info| info.client_id.as_str() == "pump");
+    let info = world.handle().connections().into_iter().find(|info| info.client_id.as_str() == "pump");
     assert_eq!(connected["sessionIdentifier"], info.unwrap().session_identifier);
     client.leave().await;
     let (_, gone) = observer.event().await;
@@ -213,9 +183,6 @@ async fn presence_tells_which_certificate_a_client_uses() {
     assert_eq!(gone["clientInitiatedDisconnect"], true);
     assert_eq!(gone["sessionIdentifier"], connected["sessionIdentifier"]);
     assert_eq!(gone["versionNumber"], connected["versionNumber"]);
-    until("the table to be empty", || {
-        world.handle().connections().len() == 1
-    })
-    .await;
+    until("the table to be empty", || world.handle().connections().len() == 1).await;
     world.stop().await;
 }

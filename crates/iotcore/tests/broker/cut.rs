@@ -15,12 +15,7 @@ async fn leaving_active_cuts_every_connection_of_the_certificate_and_no_other() 
         let mut one = world.client(&revoked, v5("one")).await;
         let mut two = world.client(&revoked, v311("two")).await;
         let mut bystander = world.client(&other, v5("bystander")).await;
-        world
-            .handle()
-            .account()
-            .update_certificate(&revoked.id, status)
-            .await
-            .unwrap();
+        world.handle().account().update_certificate(&revoked.id, status).await.unwrap();
         assert_eq!(one.closed().await, Some(ReasonCode::NOT_AUTHORIZED));
         assert_eq!(two.closed().await, None);
         for _ in 0..2 {
@@ -61,10 +56,7 @@ async fn attaching_more_leaves_the_live_connection_alone() {
     let mut client = world.client(&pump, v5("pump")).await;
     client.subscribe("device/pump/x", QoS::AtLeastOnce).await;
     let record = account.describe_certificate(&spare.id).unwrap();
-    account
-        .attach_policy(record.policies.first().unwrap(), &pump.id)
-        .await
-        .unwrap();
+    account.attach_policy(record.policies.first().unwrap(), &pump.id).await.unwrap();
     client.ping().await;
     world.stop().await;
 }

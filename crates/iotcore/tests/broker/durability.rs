@@ -78,8 +78,7 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.seen
-            .send_modify(|seen| seen.unsynced.extend_from_slice(data));
+        self.seen.send_modify(|seen| seen.unsynced.extend_from_slice(data));
         self.data.write(offset, data)
     }
 }
@@ -95,10 +94,7 @@ async fn world_with_sleeper(disk: &Disk) -> (World, Client) {
     let mut connect = v5("sleeper");
     connect.properties.push(Property::SessionExpiryInterval(600));
     let mut sleeper = world.client(&identity, connect).await;
-    assert_eq!(
-        sleeper.subscribe("t", QoS::AtLeastOnce).await,
-        ReasonCode::GRANTED_QOS_1
-    );
+    assert_eq!(sleeper.subscribe("t", QoS::AtLeastOnce).await, ReasonCode::GRANTED_QOS_1);
     sleeper.vanish().await;
     let publisher = world.client(&identity, v5("publisher")).await;
     (world, publisher)
@@ -127,10 +123,7 @@ async fn a_puback_comes_after_the_fsync_that_comes_after_the_write() {
         panic!("no PUBACK");
     };
     assert_eq!((ack.packet_id, ack.reason), (id, ReasonCode::SUCCESS));
-    assert!(
-        matches!(publisher.answer().await, Some(Packet::PubAck(_))),
-        "in the order of the messages"
-    );
+    assert!(matches!(publisher.answer().await, Some(Packet::PubAck(_))), "in the order of the messages");
     world.stop().await;
 }
 

@@ -10,11 +10,7 @@ use crate::provisioning::{CREATE, create, factory};
 use crate::support::{ALL, Closed, World, soon, until, v5, v311};
 
 fn rejection(status_code: u16) -> Rejection {
-    Rejection {
-        status_code,
-        error_code: "Injected".into(),
-        error_message: "by a fault rule".into(),
-    }
+    Rejection { status_code, error_code: "Injected".into(), error_message: "by a fault rule".into() }
 }
 
 #[tokio::test]
@@ -50,10 +46,7 @@ async fn a_rejected_call_has_no_effect() {
     let count = || world.handle().account().list_certificates(None, 100).len();
     let before = count();
     let effect = Effect::Reject(rejection(503));
-    world
-        .handle()
-        .faults()
-        .add(Rule::on(Operation::CreateKeys, effect));
+    world.handle().faults().add(Rule::on(Operation::CreateKeys, effect));
     client.publish(CREATE, "").await.unwrap();
     let message = client.message().await;
     assert_eq!(message.topic, "$aws/certificates/create/json/rejected");
@@ -78,10 +71,7 @@ async fn a_held_call_has_taken_effect_and_answers_when_released() {
     client.ping().await;
     assert!(client.no_message());
     faults.release(hold);
-    assert_eq!(
-        client.message().await.topic,
-        "$aws/certificates/create/json/accepted"
-    );
+    assert_eq!(client.message().await.topic, "$aws/certificates/create/json/accepted");
     world.stop().await;
 }
 

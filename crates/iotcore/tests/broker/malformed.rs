@@ -14,14 +14,8 @@ async fn bytes_that_are_no_packet_close_the_connection_with_the_reason() {
     let table: [(&[u8], ReasonCode); 6] = [
         (&[0x00, 0x00], ReasonCode::MALFORMED_PACKET),
         (&[0xC1, 0x00], ReasonCode::MALFORMED_PACKET),
-        (
-            &[0xC0, 0xFF, 0xFF, 0xFF, 0xFF, 0x01],
-            ReasonCode::MALFORMED_PACKET,
-        ),
-        (
-            &[0x30, 0x05, 0x00, 0x02, 0xC3, 0x28, 0x00],
-            ReasonCode::MALFORMED_PACKET,
-        ),
+        (&[0xC0, 0xFF, 0xFF, 0xFF, 0xFF, 0x01], ReasonCode::MALFORMED_PACKET),
+        (&[0x30, 0x05, 0x00, 0x02, 0xC3, 0x28, 0x00], ReasonCode::MALFORMED_PACKET),
         (&[0x82, 0x03, 0x00, 0x01, 0x00], ReasonCode::PROTOCOL_ERROR),
         (&[0x30, 0xFF, 0xFF, 0xFF, 0x7F], ReasonCode::PACKET_TOO_LARGE),
     ];
@@ -47,11 +41,7 @@ async fn a_second_connect_and_packets_of_the_server_are_violations() {
     for packet in table {
         let mut client = world.client(&identity, v5("a")).await;
         client.send(&packet).await;
-        assert_eq!(
-            client.closed().await,
-            Some(ReasonCode::PROTOCOL_ERROR),
-            "{packet:?}"
-        );
+        assert_eq!(client.closed().await, Some(ReasonCode::PROTOCOL_ERROR), "{packet:?}");
     }
     world.stop().await;
 }
@@ -77,10 +67,7 @@ async fn an_unknown_protocol_version_is_told_so() {
     stream.write_all(connect).await.unwrap();
     let mut answer = Vec::new();
     let _ = soon("the end", stream.read_to_end(&mut answer)).await;
-    assert!(
-        answer.is_empty() || answer == [0x20, 0x02, 0x00, 0x01],
-        "{answer:02x?}"
-    );
+    assert!(answer.is_empty() || answer == [0x20, 0x02, 0x00, 0x01], "{answer:02x?}");
     world.stop().await;
 }
 
@@ -90,10 +77,7 @@ async fn plain_tcp_and_silence_do_not_hold_up_the_others() {
     let identity = world.identity(ALL).await;
     let port = world.handle().ports().mqtt;
     let mut plain = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    plain
-        .write_all(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a")
-        .await
-        .unwrap();
+    plain.write_all(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a").await.unwrap();
     let mut silent = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let mut half = world.tls(Some(&identity)).await.unwrap();
     for stream in [&mut plain, &mut silent] {

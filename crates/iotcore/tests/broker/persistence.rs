@@ -55,9 +55,7 @@ async fn what_was_acknowledged_does_not_come_back_and_what_was_not_does() {
         client.publish("t", payload).await.unwrap();
     }
     let first = client.message().await;
-    client
-        .send(&Packet::PubAck(PubAck::new(first.packet_id.unwrap())))
-        .await;
+    client.send(&Packet::PubAck(PubAck::new(first.packet_id.unwrap()))).await;
     client.ping().await;
     world.restart().await;
     let mut client = world.client(&identity, kept(v5("a"))).await;
@@ -89,18 +87,12 @@ async fn a_session_expires_by_the_clock() {
     let world = World::start().await;
     let identity = world.identity(ALL).await;
     world.client(&identity, kept(v5("a"))).await.vanish().await;
-    until("the connection to end", || {
-        world.handle().connections().is_empty()
-    })
-    .await;
+    until("the connection to end", || world.handle().connections().is_empty()).await;
     world.clock.advance(Duration::from_secs(599));
     let (client, connack) = world.try_client(&identity, kept(v5("a"))).await.unwrap();
     assert!(connack.session_present);
     client.vanish().await;
-    until("the connection to end", || {
-        world.handle().connections().is_empty()
-    })
-    .await;
+    until("the connection to end", || world.handle().connections().is_empty()).await;
     world.clock.advance(Duration::from_secs(600));
     until("the session to be swept", || world.handle().session_count() == 0).await;
     let (_client, connack) = world.try_client(&identity, kept(v5("a"))).await.unwrap();
@@ -115,10 +107,7 @@ async fn a_session_of_a_deleted_certificate_is_dropped_at_start() {
     world.client(&stays, kept(v5("stays"))).await.vanish().await;
     world.client(&goes, kept(v5("goes"))).await.vanish().await;
     let account = world.handle().account();
-    account
-        .update_certificate(&goes.id, CertificateStatus::Inactive)
-        .await
-        .unwrap();
+    account.update_certificate(&goes.id, CertificateStatus::Inactive).await.unwrap();
     account.delete_certificate(&goes.id, true).await.unwrap();
     world.restart().await;
     assert_eq!(world.handle().session_count(), 1);
@@ -139,11 +128,7 @@ async fn a_version_5_disconnect_may_shorten_the_session_and_not_invent_one() {
     assert_eq!(client.closed().await, None);
     until("the session to be over", || world.handle().session_count() == 0).await;
     world.restart().await;
-    assert_eq!(
-        world.handle().session_count(),
-        0,
-        "nor does it come back from the disk"
-    );
+    assert_eq!(world.handle().session_count(), 0, "nor does it come back from the disk");
     let mut client = world.client(&identity, v5("a")).await;
     client.send(&goodbye(10)).await;
     assert_eq!(client.closed().await, Some(ReasonCode::PROTOCOL_ERROR));

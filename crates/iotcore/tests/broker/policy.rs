@@ -13,27 +13,11 @@ async fn a_device_reaches_its_own_topics_and_nobody_elses() {
     let pump = world.device("pump").await;
     world.device("fan").await;
     let mut client = world.client(&pump, v5("pump")).await;
-    assert_eq!(
-        client.subscribe("device/pump/#", QoS::AtLeastOnce).await,
-        ReasonCode::GRANTED_QOS_1
-    );
-    for filter in [
-        "device/fan/#",
-        "device/+/x",
-        "#",
-        "fleetkey/attested/+/requests",
-        "$aws/events/#",
-    ] {
-        assert_eq!(
-            client.subscribe(filter, QoS::AtLeastOnce).await,
-            ReasonCode::NOT_AUTHORIZED,
-            "{filter}"
-        );
+    assert_eq!(client.subscribe("device/pump/#", QoS::AtLeastOnce).await, ReasonCode::GRANTED_QOS_1);
+    for filter in ["device/fan/#", "device/+/x", "#", "fleetkey/attested/+/requests", "$aws/events/#"] {
+        assert_eq!(client.subscribe(filter, QoS::AtLeastOnce).await, ReasonCode::NOT_AUTHORIZED, "{filter}");
     }
-    assert_eq!(
-        client.publish("device/pump/x", "mine").await,
-        Ok(ReasonCode::SUCCESS)
-    );
+    assert_eq!(client.publish("device/pump/x", "mine").await, Ok(ReasonCode::SUCCESS));
     for topic in [
         "device/fan/x",
         "fleetkey/attested/pump/requests",
@@ -42,11 +26,7 @@ async fn a_device_reaches_its_own_topics_and_nobody_elses() {
         "fleetkey/things/fan/requests",
         "$aws/certificates/create/json",
     ] {
-        assert_eq!(
-            client.publish(topic, "x").await,
-            Ok(ReasonCode::NOT_AUTHORIZED),
-            "{topic}"
-        );
+        assert_eq!(client.publish(topic, "x").await, Ok(ReasonCode::NOT_AUTHORIZED), "{topic}");
     }
     assert_eq!(&client.message().await.payload[..], b"mine");
     world.stop().await;
@@ -73,8 +53,7 @@ async fn a_refused_publish_closes_where_the_version_has_no_words() {
     assert_eq!(old.publish("device/fan/x", "x").await, Err(Closed));
     assert_eq!(observer.event().await.1["disconnectReason"], "AUTH_ERROR");
     let mut new = world.client(&pump, v5("pump")).await;
-    new.send(&Packet::Publish(Publish::new("device/fan/x", "QoS 0")))
-        .await;
+    new.send(&Packet::Publish(Publish::new("device/fan/x", "QoS 0"))).await;
     assert_eq!(new.closed().await, Some(ReasonCode::NOT_AUTHORIZED));
     assert_eq!(observer.event().await.1["disconnectReason"], "AUTH_ERROR");
     world.stop().await;
@@ -95,10 +74,7 @@ async fn a_refused_subscription_of_3_1_1_is_answered_or_closed_by_a_switch() {
             client.send(&packet).await;
             assert_eq!(client.closed().await, None);
         } else {
-            assert_eq!(
-                client.subscribe("#", QoS::AtMostOnce).await,
-                ReasonCode::UNSPECIFIED_ERROR
-            );
+            assert_eq!(client.subscribe("#", QoS::AtMostOnce).await, ReasonCode::UNSPECIFIED_ERROR);
             client.ping().await;
         }
         world.stop().await;
@@ -115,10 +91,7 @@ async fn receive_is_asked_at_every_delivery() {
     let publisher = world.identity(ALL).await;
     let deaf = world.identity(DEAF).await;
     let mut client = world.client(&deaf, v5("deaf")).await;
-    assert_eq!(
-        client.subscribe("#", QoS::AtLeastOnce).await,
-        ReasonCode::GRANTED_QOS_1
-    );
+    assert_eq!(client.subscribe("#", QoS::AtLeastOnce).await, ReasonCode::GRANTED_QOS_1);
     let mut publisher = world.client(&publisher, v5("publisher")).await;
     publisher.publish("secret/x", "unheard").await.unwrap();
     publisher.publish("public/x", "heard").await.unwrap();

@@ -34,14 +34,9 @@ pub(crate) async fn factory() -> (World, Identity) {
     let account = world.handle().account();
     let policy = fleetkey_model::name::PolicyName::new("fleet").unwrap();
     account.create_policy(&policy, ALL).await.unwrap();
-    let hook = BuiltinHook::Serials {
-        allow: vec![fleetkey_iotcore::hook::SerialPattern("good-*".into())],
-    };
+    let hook = BuiltinHook::Serials { allow: vec![fleetkey_iotcore::hook::SerialPattern("good-*".into())] };
     let template = TemplateName::new("Claim").unwrap();
-    account
-        .create_template(&template, TEMPLATE, true, Some(hook))
-        .await
-        .unwrap();
+    account.create_template(&template, TEMPLATE, true, Some(hook)).await.unwrap();
     let claim = world.identity(CLAIM).await;
     (world, claim)
 }
@@ -88,19 +83,12 @@ async fn an_answer_reaches_its_asker_alone_subscribed_or_not() {
     let mut spy = world.observer("$aws/certificates/#").await;
     let mut asker = world.client(&claim, v5("claim-1")).await;
     let mut twin = world.client(&claim, v5("claim-2")).await;
-    twin.subscribe("$aws/certificates/create/#", QoS::AtLeastOnce)
-        .await;
+    twin.subscribe("$aws/certificates/create/#", QoS::AtLeastOnce).await;
     create(&mut asker).await;
-    asker
-        .subscribe("$aws/certificates/create/+/accepted", QoS::AtLeastOnce)
-        .await;
+    asker.subscribe("$aws/certificates/create/+/accepted", QoS::AtLeastOnce).await;
     asker.publish(CREATE, "").await.unwrap();
     let message = asker.message().await;
-    assert_eq!(
-        message.qos,
-        QoS::AtLeastOnce,
-        "at the quality of the subscription"
-    );
+    assert_eq!(message.qos, QoS::AtLeastOnce, "at the quality of the subscription");
     // Everything that was going to reach the others has reached them by now.
     for other in [&mut spy, &mut twin] {
         other.ping().await;
@@ -114,19 +102,13 @@ async fn a_rejection_comes_back_with_its_code() {
     let (world, claim) = factory().await;
     let mut client = world.client(&claim, v5("claim-1")).await;
     let issued = create(&mut client).await;
-    client
-        .publish(REGISTER, register(&issued, "bad-1"))
-        .await
-        .unwrap();
+    client.publish(REGISTER, register(&issued, "bad-1")).await.unwrap();
     let topic = "$aws/provisioning-templates/Claim/provision/json/rejected";
     let rejection: Rejection = read(&client.message().await, topic);
     assert_eq!(rejection.status_code, 403);
     client.publish(REGISTER, "no JSON").await.unwrap();
     let rejection: Rejection = read(&client.message().await, topic);
-    assert_eq!(
-        (rejection.status_code, rejection.error_code.as_str()),
-        (400, "InvalidPayload")
-    );
+    assert_eq!((rejection.status_code, rejection.error_code.as_str()), (400, "InvalidPayload"));
     world.stop().await;
 }
 
@@ -136,29 +118,14 @@ async fn a_claim_reaches_nothing_but_provisioning() {
     let (_, connack) = world.try_client(&claim, v5("good-1")).await.unwrap();
     assert_eq!(connack.reason, ReasonCode::NOT_AUTHORIZED);
     let mut client = world.client(&claim, v5("claim-1")).await;
-    for topic in [
-        "device/x/y",
-        "$aws/certificates/create-from-csr/json",
-        "fleetkey/things/x/requests",
-    ] {
-        assert_eq!(
-            client.publish(topic, "x").await,
-            Ok(ReasonCode::NOT_AUTHORIZED),
-            "{topic}"
-        );
+    for topic in ["device/x/y", "$aws/certificates/create-from-csr/json", "fleetkey/things/x/requests"] {
+        assert_eq!(client.publish(topic, "x").await, Ok(ReasonCode::NOT_AUTHORIZED), "{topic}");
     }
     for filter in ["#", "device/#", "fleetkey/#"] {
-        assert_eq!(
-            client.subscribe(filter, QoS::AtLeastOnce).await,
-            ReasonCode::NOT_AUTHORIZED,
-            "{filter}"
-        );
+        assert_eq!(client.subscribe(filter, QoS::AtLeastOnce).await, ReasonCode::NOT_AUTHORIZED, "{filter}");
     }
     let forged = "$aws/certificates/create/json/accepted";
-    assert_eq!(
-        client.publish(forged, "x").await,
-        Ok(ReasonCode::TOPIC_NAME_INVALID)
-    );
+    assert_eq!(client.publish(forged, "x").await, Ok(ReasonCode::TOPIC_NAME_INVALID));
     world.stop().await;
 }
 

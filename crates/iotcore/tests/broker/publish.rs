@@ -10,14 +10,8 @@ async fn a_message_reaches_its_subscribers_across_versions() {
     let identity = world.identity(ALL).await;
     let mut old = world.client(&identity, v311("old")).await;
     let mut new = world.client(&identity, v5("new")).await;
-    assert_eq!(
-        old.subscribe("a/+", QoS::AtLeastOnce).await,
-        ReasonCode::GRANTED_QOS_1
-    );
-    assert_eq!(
-        new.subscribe("a/#", QoS::AtMostOnce).await,
-        ReasonCode::GRANTED_QOS_0
-    );
+    assert_eq!(old.subscribe("a/+", QoS::AtLeastOnce).await, ReasonCode::GRANTED_QOS_1);
+    assert_eq!(new.subscribe("a/#", QoS::AtMostOnce).await, ReasonCode::GRANTED_QOS_0);
     assert_eq!(new.publish("a/b", "one").await, Ok(ReasonCode::SUCCESS));
     let (at_old, at_new) = (old.message().await, new.message().await);
     assert_eq!((&at_old.payload[..], at_old.qos), (&b"one"[..], QoS::AtLeastOnce));
@@ -61,9 +55,7 @@ async fn properties_travel_and_aliases_do_not() {
     for topic in ["t", ""] {
         let mut publish = Publish::new(topic, "x");
         publish.properties.push(Property::TopicAlias(8));
-        publish
-            .properties
-            .push(Property::UserProperty("k".into(), "v".into()));
+        publish.properties.push(Property::UserProperty("k".into(), "v".into()));
         publish.properties.push(Property::MessageExpiryInterval(0));
         client.send(&Packet::Publish(publish)).await;
         let received = client.message().await;
@@ -112,24 +104,12 @@ async fn limits_of_size_and_shape_end_the_connection_and_only_that() {
     let world = World::start().await;
     let identity = world.identity(ALL).await;
     let table = [
-        (
-            Publish::new("a", vec![0; 128 * 1024 + 1]),
-            ReasonCode::QUOTA_EXCEEDED,
-        ),
-        (
-            Publish::new("a", vec![0; 200 * 1024]),
-            ReasonCode::PACKET_TOO_LARGE,
-        ),
+        (Publish::new("a", vec![0; 128 * 1024 + 1]), ReasonCode::QUOTA_EXCEEDED),
+        (Publish::new("a", vec![0; 200 * 1024]), ReasonCode::PACKET_TOO_LARGE),
         (Publish::new("x".repeat(257), "x"), ReasonCode::TOPIC_NAME_INVALID),
-        (
-            Publish::new("a/b/c/d/e/f/g/h/i", "x"),
-            ReasonCode::TOPIC_NAME_INVALID,
-        ),
+        (Publish::new("a/b/c/d/e/f/g/h/i", "x"), ReasonCode::TOPIC_NAME_INVALID),
         (Publish::new("a/#", "x"), ReasonCode::TOPIC_NAME_INVALID),
-        (
-            Publish::new("$aws/events/presence/connected/a", "x"),
-            ReasonCode::TOPIC_NAME_INVALID,
-        ),
+        (Publish::new("$aws/events/presence/connected/a", "x"), ReasonCode::TOPIC_NAME_INVALID),
     ];
     let mut witness = world.client(&identity, v5("witness")).await;
     for (publish, reason) in table {
@@ -137,10 +117,7 @@ async fn limits_of_size_and_shape_end_the_connection_and_only_that() {
         client.send(&Packet::Publish(publish)).await;
         assert_eq!(client.closed().await, Some(reason));
     }
-    assert_eq!(
-        witness.publish("a", vec![0; 128 * 1024]).await,
-        Ok(ReasonCode::SUCCESS)
-    );
+    assert_eq!(witness.publish("a", vec![0; 128 * 1024]).await, Ok(ReasonCode::SUCCESS));
     world.stop().await;
 }
 
@@ -173,9 +150,7 @@ async fn subscriptions_are_refused_one_by_one() {
     let filters = ["ok", "bad#", "$share/g/t", "ok2", "ok3"];
     let packet = Packet::Subscribe(Subscribe {
         packet_id: client.id(),
-        filters: filters
-            .map(|filter| SubscribeFilter::new(filter, QoS::ExactlyOnce))
-            .to_vec(),
+        filters: filters.map(|filter| SubscribeFilter::new(filter, QoS::ExactlyOnce)).to_vec(),
         properties: Default::default(),
     });
     client.send(&packet).await;
@@ -199,11 +174,7 @@ async fn subscriptions_are_refused_one_by_one() {
     let Some(Packet::SubAck(ack)) = client.answer().await else {
         panic!("no SUBACK");
     };
-    assert!(
-        ack.reasons
-            .iter()
-            .all(|reason| *reason == ReasonCode::QUOTA_EXCEEDED)
-    );
+    assert!(ack.reasons.iter().all(|reason| *reason == ReasonCode::QUOTA_EXCEEDED));
     world.stop().await;
 }
 
@@ -258,10 +229,7 @@ async fn a_slow_consumer_of_qos_1_is_disconnected_and_its_neighbours_are_served(
     slow.subscribe("t", QoS::AtLeastOnce).await;
     let mut publisher = world.client(&identity, v5("publisher")).await;
     for _ in 0..300 {
-        assert_eq!(
-            publisher.publish("t", vec![0; 1024]).await,
-            Ok(ReasonCode::SUCCESS)
-        );
+        assert_eq!(publisher.publish("t", vec![0; 1024]).await, Ok(ReasonCode::SUCCESS));
     }
     assert_eq!(slow.closed().await, Some(ReasonCode::QUOTA_EXCEEDED));
     publisher.ping().await;

@@ -20,15 +20,8 @@ async fn a_data_directory_serves_one_server_at_a_time() {
     let world = World::start().await;
     let config = world.config().clone();
     let refused = try_start(config.clone()).await.unwrap_err();
-    assert!(
-        refused.to_string().contains("in use by another process"),
-        "{refused}"
-    );
-    world
-        .client(&world.identity(ALL).await, v5("a"))
-        .await
-        .ping()
-        .await;
+    assert!(refused.to_string().contains("in use by another process"), "{refused}");
+    world.client(&world.identity(ALL).await, v5("a")).await.ping().await;
     let _dir = world.stop().await;
     try_start(config).await.unwrap();
 }
@@ -59,10 +52,7 @@ async fn nothing_secret_can_be_read_by_others() {
     use std::os::unix::fs::PermissionsExt;
     let world = World::start().await;
     let data = &world.config().data_dir;
-    assert_eq!(
-        std::fs::metadata(data).unwrap().permissions().mode() & 0o777,
-        0o700
-    );
+    assert_eq!(std::fs::metadata(data).unwrap().permissions().mode() & 0o777, 0o700);
     for entry in std::fs::read_dir(data).unwrap() {
         let entry = entry.unwrap();
         if entry.path() != world.handle().root_ca_path() {

@@ -49,9 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for `future`; a test that would wait for ever fails instead.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .unwrap_or_else(|_| panic!("timed out waiting for {what}"))
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("timed out waiting for {what}"))
 }
 
 /// Waits until `condition` holds.
@@ -82,9 +80,8 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn read(certificate: &str, key: &str) -> Self {
-        let certificate: Vec<_> = CertificateDer::pem_slice_iter(certificate.as_bytes())
-            .map(Result::unwrap)
-            .collect();
+        let certificate: Vec<_> =
+            CertificateDer::pem_slice_iter(certificate.as_bytes()).map(Result::unwrap).collect();
         Self {
             id: CertificateId::of_der(&certificate[0]),
             certificate,
@@ -111,12 +108,7 @@ impl World {
         adjust(&mut config);
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(1_800_000_000)));
         let handle = launch(&config, &clock, storage).await;
-        Self {
-            handle: Some(handle),
-            config,
-            clock,
-            dir,
-        }
+        Self { handle: Some(handle), config, clock, dir }
     }
 
     /// Stops the server as it should be stopped, and starts another on the same files.
@@ -240,10 +232,7 @@ impl World {
     pub(crate) async fn observer(&self, filter: &str) -> Client {
         let identity = self.identity(ALL).await;
         let mut client = self.client(&identity, v5("observer")).await;
-        assert_eq!(
-            client.subscribe(filter, QoS::AtLeastOnce).await,
-            ReasonCode::GRANTED_QOS_1
-        );
+        assert_eq!(client.subscribe(filter, QoS::AtLeastOnce).await, ReasonCode::GRANTED_QOS_1);
         client
     }
 }
@@ -252,10 +241,7 @@ impl World {
 impl rustls::client::ResolvesClientCert for Identity {
     fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
         let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&self.key).unwrap();
-        Some(Arc::new(rustls::sign::CertifiedKey::new(
-            self.certificate.clone(),
-            key,
-        )))
+        Some(Arc::new(rustls::sign::CertifiedKey::new(self.certificate.clone(), key)))
     }
 
     fn has_certs(&self) -> bool {
@@ -286,7 +272,5 @@ pub(crate) async fn tls_with(
 
 async fn launch(config: &Config, clock: &Arc<ManualClock>, storage: Storage) -> Handle {
     let listeners = Listeners::loopback().await.unwrap();
-    start_on(config.clone(), listeners, clock.clone(), storage)
-        .await
-        .unwrap()
+    start_on(config.clone(), listeners, clock.clone(), storage).await.unwrap()
 }

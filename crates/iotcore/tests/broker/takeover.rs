@@ -16,23 +16,15 @@ async fn the_newer_connection_takes_the_client_id_and_the_older_is_told_so() {
     new.ping().await;
     // AWS promises no order between the two events.
     let events = [observer.event().await.1, observer.event().await.1];
-    let gone = events
-        .iter()
-        .find(|event| event["eventType"] == "disconnected")
-        .unwrap();
-    let came = events
-        .iter()
-        .find(|event| event["eventType"] == "connected")
-        .unwrap();
+    let gone = events.iter().find(|event| event["eventType"] == "disconnected").unwrap();
+    let came = events.iter().find(|event| event["eventType"] == "connected").unwrap();
     assert_eq!(gone["disconnectReason"], "DUPLICATE_CLIENTID");
     assert_eq!(gone["sessionIdentifier"], first["sessionIdentifier"]);
     assert_ne!(came["sessionIdentifier"], first["sessionIdentifier"]);
     assert!(came["versionNumber"].as_u64() > first["versionNumber"].as_u64());
     let mine = |info: &fleetkey_iotcore::ConnectionInfo| info.client_id.as_str() == "a";
-    until("one connection of the id", || {
-        world.handle().connections().into_iter().filter(mine).count() == 1
-    })
-    .await;
+    until("one connection of the id", || world.handle().connections().into_iter().filter(mine).count() == 1)
+        .await;
     world.stop().await;
 }
 

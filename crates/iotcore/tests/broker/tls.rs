@@ -22,10 +22,7 @@ async fn connect(
     version: &'static SupportedProtocolVersion,
 ) -> Result<(), Closed> {
     let port = world.handle().ports().mqtt;
-    let stream = world
-        .tls_to(port, Some(identity), &[], &[version])
-        .await
-        .map_err(|_| Closed)?;
+    let stream = world.tls_to(port, Some(identity), &[], &[version]).await.map_err(|_| Closed)?;
     let (mut client, connack) = Client::start(stream, v5("a")).await?;
     assert_eq!(connack.reason, ReasonCode::SUCCESS);
     client.ping().await;
@@ -37,17 +34,11 @@ async fn a_registered_version_1_certificate_connects() {
     let world = World::start().await;
     let (pem, identity) = version_1();
     let account = world.handle().account();
-    let id = account
-        .register_certificate(pem, CertificateStatus::Active)
-        .await
-        .unwrap();
+    let id = account.register_certificate(pem, CertificateStatus::Active).await.unwrap();
     assert_eq!(id, identity.id);
     let other = world.identity(ALL).await;
     let record = account.describe_certificate(&other.id).unwrap();
-    account
-        .attach_policy(record.policies.first().unwrap(), &id)
-        .await
-        .unwrap();
+    account.attach_policy(record.policies.first().unwrap(), &id).await.unwrap();
     for version in VERSIONS {
         assert_eq!(connect(&world, &identity, version).await, Ok(()), "{version:?}");
     }
@@ -61,15 +52,8 @@ async fn a_certificate_without_its_key_proves_nothing() {
     let elsewhere = World::start().await.identity(ALL).await;
     for version in VERSIONS {
         for key in [&p256.key, &elsewhere.key] {
-            let stolen = Identity {
-                key: key.clone(),
-                ..rsa.clone()
-            };
-            assert_eq!(
-                connect(&world, &stolen, version).await,
-                Err(Closed),
-                "{version:?}"
-            );
+            let stolen = Identity { key: key.clone(), ..rsa.clone() };
+            assert_eq!(connect(&world, &stolen, version).await, Err(Closed), "{version:?}");
         }
         assert_eq!(connect(&world, &rsa, version).await, Ok(()), "{version:?}");
     }
@@ -85,10 +69,7 @@ async fn no_session_is_ever_resumed() {
         let config = world.tls_config(Some(&identity), &[version]);
         for _ in 0..2 {
             let stream = tls_with(port, config.clone()).await.unwrap();
-            assert_eq!(
-                stream.get_ref().1.handshake_kind(),
-                Some(rustls::HandshakeKind::Full)
-            );
+            assert_eq!(stream.get_ref().1.handshake_kind(), Some(rustls::HandshakeKind::Full));
             let (mut client, _) = Client::start(stream, v5("a")).await.unwrap();
             client.ping().await;
             assert_eq!(client.tickets(), 0);

@@ -50,9 +50,7 @@ async fn a_protocol_violation_sends_the_will() {
     let world = World::start().await;
     let mut observer = world.observer("wills/#").await;
     let identity = world.identity(ALL).await;
-    let mut client = world
-        .client(&identity, with_will(v5("a"), "wills/violation"))
-        .await;
+    let mut client = world.client(&identity, with_will(v5("a"), "wills/violation")).await;
     client.send(&Packet::PingResp).await;
     assert_eq!(client.closed().await, Some(ReasonCode::PROTOCOL_ERROR));
     assert_eq!(observer.message().await.topic, "wills/violation");
@@ -64,18 +62,11 @@ async fn a_will_that_may_not_be_published_refuses_the_connect() {
     let world = World::start().await;
     let mut observer = world.observer("$aws/events/presence/connect_failed/+").await;
     let device = world.device("pump").await;
-    world
-        .client(&device, with_will(v5("pump"), "device/pump/will"))
-        .await;
-    let (_, connack) = world
-        .try_client(&device, with_will(v5("pump"), "device/other/will"))
-        .await
-        .unwrap();
+    world.client(&device, with_will(v5("pump"), "device/pump/will")).await;
+    let (_, connack) = world.try_client(&device, with_will(v5("pump"), "device/other/will")).await.unwrap();
     assert_eq!(connack.reason, ReasonCode::NOT_AUTHORIZED);
     assert_eq!(observer.event().await.1["clientId"], "pump");
-    let refused = world
-        .try_client(&device, with_will(v311("pump"), "wills/x"))
-        .await;
+    let refused = world.try_client(&device, with_will(v311("pump"), "wills/x")).await;
     assert!(matches!(refused, Err(Closed)));
     world.stop().await;
 }
@@ -93,17 +84,9 @@ async fn a_delayed_will_is_not_sent_when_the_client_is_back_in_time() {
         will.properties.push(Property::WillDelayInterval(seconds));
         connect
     };
-    world
-        .client(&identity, delayed("wills/late", 300))
-        .await
-        .vanish()
-        .await;
+    world.client(&identity, delayed("wills/late", 300)).await.vanish().await;
     // Back, and lost again with a will that does not wait: the first one must not have been sent before it.
-    world
-        .client(&identity, delayed("wills/now", 0))
-        .await
-        .vanish()
-        .await;
+    world.client(&identity, delayed("wills/now", 0)).await.vanish().await;
     assert_eq!(observer.message().await.topic, "wills/now");
     world.stop().await;
 }

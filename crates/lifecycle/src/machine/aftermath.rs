@@ -68,9 +68,7 @@ impl Machine {
             RetireStatus::Retired => self.on_retired(answer),
             RetireStatus::Pending => self.wait_retire(1),
             RetireStatus::Frozen => {
-                let why = answer
-                    .message
-                    .unwrap_or_else(|| "held by the controller".to_string());
+                let why = answer.message.unwrap_or_else(|| "held by the controller".to_string());
                 self.notices.push_back(Notice::Frozen { id: answer.id, why });
                 self.wait_retire(10);
             }
@@ -78,10 +76,7 @@ impl Machine {
     }
 
     fn on_retired(&mut self, answer: ControllerAnswer) {
-        let notice = Notice::Retired {
-            id: answer.id,
-            certificates: answer.retired,
-        };
+        let notice = Notice::Retired { id: answer.id, certificates: answer.retired };
         self.stage(vec![notice], |record| {
             if let Some(aftermath) = &mut record.aftermath {
                 aftermath.stage = Stage::Retired;
@@ -93,10 +88,7 @@ impl Machine {
     pub(super) fn wait_retire(&mut self, times: u32) {
         let longest = self.config.retire_retry.saturating_mul(times);
         let wait = self.jitter.wait(longest, longest, 0);
-        self.retire = Wait {
-            until: Some(self.now + wait),
-            failures: self.retire.failures.saturating_add(1),
-        };
+        self.retire = Wait { until: Some(self.now + wait), failures: self.retire.failures.saturating_add(1) };
     }
 
     pub(super) fn destroy_doomed(&mut self) -> Option<Step> {

@@ -30,17 +30,8 @@ impl Machine {
             Phase::Requested if self.can_ask(authority) => {
                 Some((Action::RequestCertificate { slot, authority }, Awaiting::Request))
             }
-            Phase::CertStored {
-                certificate,
-                token_until,
-            } => {
-                self.set_phase(
-                    Phase::Registering {
-                        certificate,
-                        token_until,
-                    },
-                    None,
-                );
+            Phase::CertStored { certificate, token_until } => {
+                self.set_phase(Phase::Registering { certificate, token_until }, None);
                 None
             }
             Phase::Registering { token_until, .. } => self.advance_registration(slot, authority, token_until),
@@ -66,10 +57,7 @@ impl Machine {
     }
 
     pub(super) fn on_key_made(&mut self, slot: SlotId, public_key: Vec<u8>) {
-        let facts = SlotFacts {
-            public_key: Some(public_key),
-            ..SlotFacts::empty(slot)
-        };
+        let facts = SlotFacts { public_key: Some(public_key), ..SlotFacts::empty(slot) };
         self.slots.insert(slot, facts);
         self.set_phase(Phase::Requested, None);
     }
@@ -114,18 +102,12 @@ impl Machine {
         };
         self.slots.insert(slot, facts);
         let rotation = self.durable.rotation.as_ref().map(|rotation| rotation.id.clone());
-        let notice = rotation.map(|rotation| Notice::CertificateStored {
-            id: rotation,
-            certificate: id,
-        });
+        let notice = rotation.map(|rotation| Notice::CertificateStored { id: rotation, certificate: id });
         self.stage(notice.into_iter().collect(), |record| {
             // NotBefore came over a validated link: time was at least that.
             record.time_floor = record.time_floor.max(not_before);
             if let Some(rotation) = &mut record.rotation {
-                rotation.phase = Phase::CertStored {
-                    certificate: id,
-                    token_until,
-                };
+                rotation.phase = Phase::CertStored { certificate: id, token_until };
             }
         });
     }
@@ -137,8 +119,5 @@ pub(super) fn is_passing(rejection: &Rejection) -> bool {
 }
 
 pub(super) fn describe(rejection: &Rejection) -> String {
-    format!(
-        "{} {}: {}",
-        rejection.status_code, rejection.error_code, rejection.error_message
-    )
+    format!("{} {}: {}", rejection.status_code, rejection.error_code, rejection.error_message)
 }

@@ -37,14 +37,9 @@ impl Machine {
 
     fn wait_golive(&mut self, why: String) {
         let policy = self.config.backoff;
-        let wait = self
-            .jitter
-            .wait(policy.base, policy.step_cap, self.golive.failures);
+        let wait = self.jitter.wait(policy.base, policy.step_cap, self.golive.failures);
         let until = self.now + wait;
-        self.golive = Wait {
-            until: Some(until),
-            failures: self.golive.failures.saturating_add(1),
-        };
+        self.golive = Wait { until: Some(until), failures: self.golive.failures.saturating_add(1) };
         self.notices.push_back(Notice::Waiting { why, until });
     }
 

@@ -21,10 +21,7 @@ pub(super) fn record(
     record.time_floor = record.time_floor.max(time_floor);
     let mut mended = record.clone();
     mend_rotation(&mut mended, slots);
-    let unused = slots
-        .keys()
-        .next_back()
-        .map_or(1, |last| last.0.saturating_add(1));
+    let unused = slots.keys().next_back().map_or(1, |last| last.0.saturating_add(1));
     mended.next_slot = mended.next_slot.max(unused);
     let staged = (mended != record).then_some(mended);
     (record, staged)
@@ -35,21 +32,12 @@ pub(super) fn record(
 fn without_record(slots: &BTreeMap<SlotId, SlotFacts>, time_floor: Timestamp) -> (Record, Option<Record>) {
     let fresh = Record::fresh(time_floor);
     let mut rebuilt = fresh.clone();
-    let mut complete = slots
-        .values()
-        .rev()
-        .filter(|slot| slot.is_complete() && !slot.has_token);
+    let mut complete = slots.values().rev().filter(|slot| slot.is_complete() && !slot.has_token);
     if let Some(newest) = complete.next() {
         rebuilt.current = Some(newest.id);
-        rebuilt.current_since = newest
-            .certificate
-            .as_ref()
-            .map_or(time_floor, |facts| facts.not_before);
+        rebuilt.current_since = newest.certificate.as_ref().map_or(time_floor, |facts| facts.not_before);
     }
-    rebuilt.next_slot = slots
-        .keys()
-        .next_back()
-        .map_or(1, |last| last.0.saturating_add(1));
+    rebuilt.next_slot = slots.keys().next_back().map_or(1, |last| last.0.saturating_add(1));
     let staged = (rebuilt != fresh).then_some(rebuilt);
     (fresh, staged)
 }

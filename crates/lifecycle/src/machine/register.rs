@@ -82,13 +82,7 @@ impl Machine {
         let Phase::Registering { certificate, .. } = rotation.phase else {
             return;
         };
-        self.set_phase(
-            Phase::Verifying {
-                certificate,
-                since: self.now,
-            },
-            None,
-        );
+        self.set_phase(Phase::Verifying { certificate, since: self.now }, None);
     }
 
     fn on_register_rejected(&mut self, rejection: &Rejection) {

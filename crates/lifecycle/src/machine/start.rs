@@ -58,10 +58,7 @@ impl Machine {
     /// wrong clock; the certificate's own start, which the cloud wrote, stands in for it.
     pub(super) fn due(&self) -> Option<(Timestamp, Reason)> {
         let current = self.durable.current?;
-        let certificate = self
-            .slots
-            .get(&current)
-            .and_then(|slot| slot.certificate.as_ref());
+        let certificate = self.slots.get(&current).and_then(|slot| slot.certificate.as_ref());
         let since = match certificate {
             Some(certificate) if self.durable.current_since > self.now => certificate.not_before,
             _ => self.durable.current_since,
@@ -108,11 +105,7 @@ impl Machine {
     /// One id a rotation, without randomness: serial, slot and moment make it unique.
     fn rotation_id(&self, slot: SlotId) -> String {
         let seed = format!("{}/{slot}/{}", self.config.serial, self.now.as_millis());
-        Sha256::digest(seed.as_bytes())
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        Sha256::digest(seed.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Gives the rotation up: the committed identity serves on, the candidate is doomed, and the next try waits.
@@ -122,14 +115,9 @@ impl Machine {
         };
         let failures = self.durable.failures.saturating_add(1);
         let policy = self.config.backoff;
-        let wait = self
-            .jitter
-            .wait(policy.base.saturating_mul(60), policy.rotation_cap, failures);
+        let wait = self.jitter.wait(policy.base.saturating_mul(60), policy.rotation_cap, failures);
         let until = self.now + wait;
-        let notice = Notice::Abandoned {
-            id: rotation.id.clone(),
-            why: why.clone(),
-        };
+        let notice = Notice::Abandoned { id: rotation.id.clone(), why: why.clone() };
         self.stage(alloc::vec![notice], |record: &mut Record| {
             record.rotation = None;
             record.failures = failures;

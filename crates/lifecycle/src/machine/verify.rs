@@ -50,17 +50,10 @@ impl Machine {
     pub(super) fn advance_verification(&mut self, candidate: SlotId) -> Option<Step> {
         let thing = self.config.thing();
         match self.durable.current {
-            Some(current) if self.verdict.control_is_due => Some((
-                Action::Verify { slot: current, thing },
-                Awaiting::Verify(Purpose::Control),
-            )),
-            _ => Some((
-                Action::Verify {
-                    slot: candidate,
-                    thing,
-                },
-                Awaiting::Verify(Purpose::Candidate),
-            )),
+            Some(current) if self.verdict.control_is_due => {
+                Some((Action::Verify { slot: current, thing }, Awaiting::Verify(Purpose::Control)))
+            }
+            _ => Some((Action::Verify { slot: candidate, thing }, Awaiting::Verify(Purpose::Candidate))),
         }
     }
 
@@ -99,10 +92,7 @@ impl Machine {
 
     fn on_refusal(&mut self) {
         if self.verdict.is_final(self.now, self.config.verdict) {
-            self.abandon(format!(
-                "the broker refused the new certificate {} times",
-                self.verdict.refusals
-            ));
+            self.abandon(format!("the broker refused the new certificate {} times", self.verdict.refusals));
         } else {
             self.wait_step(format!("refused {} times so far", self.verdict.refusals));
         }
@@ -120,15 +110,8 @@ impl Machine {
         let (now, soak) = (self.now, self.config.soak);
         let Rotation { id, reason, .. } = rotation.clone();
         let notices = alloc::vec![
-            Notice::Verified {
-                id: id.clone(),
-                certificate
-            },
-            Notice::Committed {
-                id,
-                reason,
-                certificate
-            },
+            Notice::Verified { id: id.clone(), certificate },
+            Notice::Committed { id, reason, certificate },
         ];
         self.stage(notices, |record| commit_to(record, rotation, now, now + soak));
     }
@@ -142,8 +125,6 @@ fn commit_to(record: &mut Record, rotation: Rotation, now: Timestamp, soak_until
     record.rotation = None;
     record.failures = 0;
     record.not_before = None;
-    record.aftermath = record.previous.map(|_| Aftermath {
-        id: rotation.id,
-        stage: Stage::Soak { until: soak_until },
-    });
+    record.aftermath =
+        record.previous.map(|_| Aftermath { id: rotation.id, stage: Stage::Soak { until: soak_until } });
 }

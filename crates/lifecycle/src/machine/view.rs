@@ -20,34 +20,23 @@ impl Machine {
             _ => None,
         };
         let due = if record.rotation.is_none() && record.aftermath.is_none() && !self.held {
-            self.due()
-                .map(|(due, _)| due.max(record.not_before.unwrap_or_default()))
+            self.due().map(|(due, _)| due.max(record.not_before.unwrap_or_default()))
         } else {
             None
         };
         let retry = record.current.is_none().then_some(record.not_before).flatten();
-        [
-            self.step.until,
-            self.golive.until,
-            self.retire.until,
-            self.upkeep.until,
-            soak,
-            due,
-            retry,
-        ]
-        .into_iter()
-        .flatten()
-        .filter(|&at| at > self.now)
-        .min()
+        [self.step.until, self.golive.until, self.retire.until, self.upkeep.until, soak, due, retry]
+            .into_iter()
+            .flatten()
+            .filter(|&at| at > self.now)
+            .min()
     }
 
     /// A snapshot for people.
     pub fn status(&self) -> Status {
         let record = &self.durable;
-        let certificate = record
-            .current
-            .and_then(|slot| self.slots.get(&slot))
-            .and_then(|slot| slot.certificate.as_ref());
+        let certificate =
+            record.current.and_then(|slot| self.slots.get(&slot)).and_then(|slot| slot.certificate.as_ref());
         let rotation = record.rotation.as_ref().map(|rotation| &rotation.id);
         let retiring = record.aftermath.as_ref().map(|aftermath| &aftermath.id);
         Status {

@@ -39,12 +39,7 @@ fn rotate_with_crash_after(k: Option<usize>) -> usize {
     world.settle();
     let record = world.record.as_ref().unwrap();
     assert!(record.current >= Some(SlotId(2)), "k={k:?}: {:?}", world.trace);
-    assert_eq!(
-        world.machine.status().state,
-        StateName::Idle,
-        "k={k:?}: {:?}",
-        world.trace
-    );
+    assert_eq!(world.machine.status().state, StateName::Idle, "k={k:?}: {:?}", world.trace);
     assert!(world.accepts(record.current.unwrap()), "k={k:?}");
     actions
 }
@@ -67,12 +62,7 @@ fn a_crash_at_any_point_of_the_first_provisioning_ends_provisioned() {
         }
         world.crash();
         world.pass(DAY / 12);
-        assert_eq!(
-            world.machine.status().state,
-            StateName::Idle,
-            "k={k:?}: {:?}",
-            world.trace
-        );
+        assert_eq!(world.machine.status().state, StateName::Idle, "k={k:?}: {:?}", world.trace);
         assert!(world.count("RegisterThing") <= 2, "k={k}");
     }
 }
@@ -89,11 +79,7 @@ fn a_write_that_fails_anywhere_only_delays() {
             world.pass(DAY);
             let current = world.record.as_ref().unwrap().current;
             assert_eq!(current, Some(SlotId(2)), "{action} {ordinal}: {:?}", world.trace);
-            assert_eq!(
-                world.machine.status().state,
-                StateName::Idle,
-                "{action} {ordinal}"
-            );
+            assert_eq!(world.machine.status().state, StateName::Idle, "{action} {ordinal}");
         }
     }
 }
@@ -106,19 +92,9 @@ fn nothing_is_asked_of_the_cloud_while_the_disk_takes_no_writes() {
     }
     world.give(Event::Command(DeviceCommand::Rotate { id: String::new() }));
     world.pass(DAY / 24);
-    assert_eq!(
-        world.count("RequestCertificate") + world.count("RegisterThing"),
-        0
-    );
+    assert_eq!(world.count("RequestCertificate") + world.count("RegisterThing"), 0);
     assert!(world.accepts(SlotId(1)));
-    assert!(
-        world
-            .machine
-            .status()
-            .blocked
-            .unwrap()
-            .contains("cannot be written")
-    );
+    assert!(world.machine.status().blocked.unwrap().contains("cannot be written"));
 }
 
 #[test]

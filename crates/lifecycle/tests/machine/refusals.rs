@@ -16,10 +16,7 @@ fn rotate(world: &mut World) {
 }
 
 fn abandoned(world: &World) -> bool {
-    world
-        .notices
-        .iter()
-        .any(|notice| matches!(notice, Notice::Abandoned { .. }))
+    world.notices.iter().any(|notice| matches!(notice, Notice::Abandoned { .. }))
 }
 
 #[test]
@@ -45,10 +42,7 @@ fn a_candidate_that_is_refused_while_the_old_one_passes_is_rolled_back() {
     world.settle();
     assert_eq!(world.record.as_ref().unwrap().current, Some(SlotId(1)));
     assert_eq!(world.count("GoLive"), 0, "the live session was never touched");
-    assert!(
-        !world.slots.contains_key(&SlotId(2)),
-        "the candidate is destroyed"
-    );
+    assert!(!world.slots.contains_key(&SlotId(2)), "the candidate is destroyed");
 }
 
 #[test]
@@ -94,11 +88,7 @@ fn a_request_that_is_wrong_for_good_is_given_up_and_tried_anew_later() {
     assert!(world.accepts(SlotId(1)));
     assert_eq!(world.record.as_ref().unwrap().failures, 1);
     rotate(&mut world);
-    assert_eq!(
-        world.record.as_ref().unwrap().current,
-        Some(SlotId(3)),
-        "a number is never used twice"
-    );
+    assert_eq!(world.record.as_ref().unwrap().current, Some(SlotId(3)), "a number is never used twice");
 }
 
 #[test]
@@ -140,10 +130,7 @@ fn a_certificate_for_another_key_is_no_answer() {
 fn an_outcome_that_nothing_awaits_changes_nothing() {
     let mut world = World::provisioned();
     let before = world.machine.status();
-    world.give(Event::Issued {
-        slot: SlotId(9),
-        issued: issue(SlotId(9)),
-    });
+    world.give(Event::Issued { slot: SlotId(9), issued: issue(SlotId(9)) });
     world.give(Event::Persisted);
     world.give(Event::Verified { slot: SlotId(9) });
     assert_eq!(world.machine.status(), before);

@@ -65,12 +65,7 @@ fn the_live_session_moves_only_after_the_commit() {
     rotate(&mut world);
     let position = |name: &str| world.trace.iter().rposition(|action| action == name).unwrap();
     assert_eq!(world.count("GoLive"), 1);
-    assert_eq!(
-        world.trace[position("GoLive") - 1],
-        "Persist",
-        "the commit: {:?}",
-        world.trace
-    );
+    assert_eq!(world.trace[position("GoLive") - 1], "Persist", "the commit: {:?}", world.trace);
     assert!(position("Verify") < position("GoLive"));
 }
 
@@ -79,10 +74,7 @@ fn the_old_identity_is_retired_after_the_soak_and_its_key_destroyed() {
     let mut world = World::provisioned();
     rotate(&mut world);
     assert_eq!(world.machine.status().state, StateName::Soak);
-    assert!(
-        world.accepts(SlotId(1)),
-        "the old identity is in reserve during the soak"
-    );
+    assert!(world.accepts(SlotId(1)), "the old identity is in reserve during the soak");
     assert_eq!(world.count("RequestRetire"), 0);
     world.pass(Duration::from_secs(61));
     assert_eq!(world.count("RequestRetire"), 1);
@@ -97,12 +89,7 @@ fn a_pending_retirement_is_asked_for_again_and_a_frozen_one_is_told() {
     rotate(&mut world);
     world.pass(Duration::from_secs(3600));
     assert_eq!(world.count("RequestRetire"), 3);
-    assert!(
-        world
-            .notices
-            .iter()
-            .any(|notice| matches!(notice, Notice::Frozen { .. }))
-    );
+    assert!(world.notices.iter().any(|notice| matches!(notice, Notice::Frozen { .. })));
     assert_eq!(world.machine.status().state, StateName::Idle);
 }
 
@@ -137,20 +124,13 @@ fn a_clock_that_was_in_2099_for_a_moment_stops_nothing() {
     world.now = Timestamp::from_secs(4_070_908_800);
     world.give(Event::Tick);
     world.settle();
-    assert_eq!(
-        world.record.as_ref().unwrap().current,
-        Some(SlotId(2)),
-        "it looks due: rotating is harmless"
-    );
+    assert_eq!(world.record.as_ref().unwrap().current, Some(SlotId(2)), "it looks due: rotating is harmless");
     world.now = right;
     world.give(Event::Tick);
     world.pass(Duration::from_secs(120));
     assert_eq!(world.machine.status().state, StateName::Idle, "{:?}", world.trace);
     world.pass(MONTH);
-    assert!(
-        world.record.as_ref().unwrap().current >= Some(SlotId(3)),
-        "and the age trigger still fires"
-    );
+    assert!(world.record.as_ref().unwrap().current >= Some(SlotId(3)), "and the age trigger still fires");
 }
 
 #[test]
@@ -170,11 +150,7 @@ fn a_hold_stops_what_only_time_asks_for() {
     world.pass(MONTH);
     assert!(world.trace.is_empty(), "{:?}", world.trace);
     rotate(&mut world);
-    assert_eq!(
-        world.record.as_ref().unwrap().current,
-        Some(SlotId(2)),
-        "a command is obeyed"
-    );
+    assert_eq!(world.record.as_ref().unwrap().current, Some(SlotId(2)), "a command is obeyed");
     world.give(Event::Hold(false));
     world.pass(MONTH);
     assert!(world.record.as_ref().unwrap().current >= Some(SlotId(3)));

@@ -144,10 +144,7 @@ impl World {
 
     /// The process dies and starts again on what the disk holds; the link is down until the machine asks.
     pub(crate) fn crash(&mut self) {
-        let found = Found {
-            record: self.record.clone(),
-            slots: self.slots.values().cloned().collect(),
-        };
+        let found = Found { record: self.record.clone(), slots: self.slots.values().cloned().collect() };
         self.machine = Machine::new(self.config.clone(), found, self.now);
     }
 
@@ -156,11 +153,7 @@ impl World {
     }
 
     pub(crate) fn certificate_of(&self, slot: SlotId) -> Option<CertificateId> {
-        self.slots
-            .get(&slot)?
-            .certificate
-            .as_ref()
-            .map(|certificate| certificate.id)
+        self.slots.get(&slot)?.certificate.as_ref().map(|certificate| certificate.id)
     }
 
     pub(crate) fn accepts(&self, slot: SlotId) -> bool {
@@ -178,21 +171,13 @@ impl World {
         let Some(current) = self.record.as_ref().and_then(|record| record.current) else {
             return;
         };
-        assert!(
-            self.accepts(current),
-            "slot {current} is lost after {:?}",
-            self.trace
-        );
+        assert!(self.accepts(current), "slot {current} is lost after {:?}", self.trace);
     }
 
     fn run(&mut self, action: Action) -> Event {
         let name = name_of(&action);
         self.trace.push(name.to_string());
-        let fault = self
-            .faults
-            .get_mut(name)
-            .filter(|queue| !queue.is_empty())
-            .map(|queue| queue.remove(0));
+        let fault = self.faults.get_mut(name).filter(|queue| !queue.is_empty()).map(|queue| queue.remove(0));
         match fault {
             Some(Fault::AnswerLost) => {
                 self.perform(action);
@@ -204,12 +189,7 @@ impl World {
     }
 
     fn fail(&mut self, action: &Action, fault: Fault) -> Event {
-        let verify = |slot, kind| Event::VerifyFailed {
-            slot,
-            tier: Tier::Connack,
-            kind,
-            why: "test".into(),
-        };
+        let verify = |slot, kind| Event::VerifyFailed { slot, tier: Tier::Connack, kind, why: "test".into() };
         match (fault, action) {
             (Fault::Storage(fault), _) => Event::StorageFailed(fault),
             (Fault::Rejected(status_code, error_code), _) => Event::Rejected(Rejection {
@@ -219,15 +199,12 @@ impl World {
             }),
             (Fault::Refused, Action::Verify { slot, .. }) => verify(*slot, FailureKind::Refused),
             (Fault::Unreachable, Action::Verify { slot, .. }) => verify(*slot, FailureKind::Unreachable),
-            (Fault::Unreachable, Action::GoLive { slot }) => Event::LiveFailed {
-                slot: *slot,
-                kind: FailureKind::Unreachable,
-                why: "test".into(),
-            },
-            (Fault::ForeignCertificate, Action::RequestCertificate { slot, .. }) => Event::Issued {
-                slot: *slot,
-                issued: issue(SlotId(slot.0 + 1000)),
-            },
+            (Fault::Unreachable, Action::GoLive { slot }) => {
+                Event::LiveFailed { slot: *slot, kind: FailureKind::Unreachable, why: "test".into() }
+            }
+            (Fault::ForeignCertificate, Action::RequestCertificate { slot, .. }) => {
+                Event::Issued { slot: *slot, issued: issue(SlotId(slot.0 + 1000)) }
+            }
             (Fault::NoAnswer, _) => Event::NoAnswer { why: "test".into() },
             (fault, action) => panic!("{fault:?} does not fit {action:?}"),
         }
@@ -241,17 +218,11 @@ impl World {
             }
             Action::MakeKey { slot } => {
                 let public_key = facts_of(slot).public_key;
-                let facts = SlotFacts {
-                    public_key: Some(public_key.clone()),
-                    ..SlotFacts::empty(slot)
-                };
+                let facts = SlotFacts { public_key: Some(public_key.clone()), ..SlotFacts::empty(slot) };
                 self.slots.insert(slot, facts);
                 Event::KeyMade { slot, public_key }
             }
-            Action::RequestCertificate { slot, .. } => Event::Issued {
-                slot,
-                issued: issue(slot),
-            },
+            Action::RequestCertificate { slot, .. } => Event::Issued { slot, issued: issue(slot) },
             Action::StoreCertificate { slot, issued } => {
                 let facts = CertificateFacts::from_pem(&issued.certificate_pem).unwrap();
                 let certificate = SlotCertificate::from(&facts);
@@ -262,10 +233,7 @@ impl World {
             }
             Action::RegisterThing { slot, .. } => {
                 self.registered.insert(self.certificate_of(slot).unwrap());
-                Event::Registered {
-                    slot,
-                    thing: Some(self.config.thing()),
-                }
+                Event::Registered { slot, thing: Some(self.config.thing()) }
             }
             Action::Verify { slot, .. } if self.accepts(slot) => Event::Verified { slot },
             Action::Verify { slot, .. } => Event::VerifyFailed {
@@ -296,8 +264,7 @@ impl World {
         if status == RetireStatus::Retired {
             let current = self.record.as_ref().and_then(|record| record.current).unwrap();
             let keep = self.certificate_of(current).unwrap();
-            self.retired
-                .extend(self.registered.iter().copied().filter(|&id| id != keep));
+            self.retired.extend(self.registered.iter().copied().filter(|&id| id != keep));
         }
         Event::RetireAnswered(ControllerAnswer {
             op: RequestOp::Retire,
@@ -323,11 +290,7 @@ pub(crate) fn issue(slot: SlotId) -> CertificateIssued {
 
 fn facts_of(slot: SlotId) -> CertificateFacts {
     let mut der = CertificateFacts::from_pem(CERTIFICATE).unwrap().der;
-    let point = der
-        .windows(3)
-        .position(|window| window == [0x00, 0x04, 0x74])
-        .unwrap()
-        + 2;
+    let point = der.windows(3).position(|window| window == [0x00, 0x04, 0x74]).unwrap() + 2;
     der[point..point + 8].copy_from_slice(&slot.0.to_be_bytes());
     CertificateFacts::from_der(&der).unwrap()
 }

@@ -54,9 +54,8 @@ impl Node {
                 Ok(Self::Array(nodes.collect::<Result<_, _>>()?))
             }
             Value::Object(members) => {
-                let nodes = members
-                    .iter()
-                    .map(|(key, value)| Ok((key.clone(), Self::parse(value, path, scope)?)));
+                let nodes =
+                    members.iter().map(|(key, value)| Ok((key.clone(), Self::parse(value, path, scope)?)));
                 Ok(Self::Object(nodes.collect::<Result<_, _>>()?))
             }
             scalar => Ok(Self::Scalar(scalar.clone())),
@@ -72,10 +71,8 @@ impl Node {
                 Ok(Value::Array(items.collect::<Result<_, _>>()?))
             }
             Self::Object(nodes) => {
-                let members: Result<Map<_, _>, ResolveError> = nodes
-                    .iter()
-                    .map(|(key, node)| Ok((key.clone(), node.resolve(values)?)))
-                    .collect();
+                let members: Result<Map<_, _>, ResolveError> =
+                    nodes.iter().map(|(key, node)| Ok((key.clone(), node.resolve(values)?))).collect();
                 Ok(Value::Object(members?))
             }
         }

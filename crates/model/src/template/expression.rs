@@ -55,34 +55,21 @@ pub(super) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     pub(super) fn new(declared: &'a dyn Fn(&str) -> bool) -> Self {
-        Self {
-            declared,
-            join_allowed: true,
-            depth: 0,
-        }
+        Self { declared, join_allowed: true, depth: 0 }
     }
 
     /// `Fn::Join` is "not supported for Policy resources".
     pub(super) fn without_join(self) -> Self {
-        Self {
-            join_allowed: false,
-            ..self
-        }
+        Self { join_allowed: false, ..self }
     }
 
     fn deeper(self) -> Self {
-        Self {
-            depth: self.depth + 1,
-            ..self
-        }
+        Self { depth: self.depth + 1, ..self }
     }
 }
 
 pub(super) fn at(path: &str, problem: Problem) -> TemplateError {
-    TemplateError::At {
-        path: path.to_string(),
-        problem,
-    }
+    TemplateError::At { path: path.to_string(), problem }
 }
 
 /// The function that `value` calls, and its arguments: an object of one key that is `Ref` or begins with `Fn::`.
@@ -139,11 +126,7 @@ impl Expression {
             "Fn::FindInMap" => {
                 let [map, first, second] = exactly(arguments, path, "[map, key, key]")?;
                 let parse = |value| Self::parse(value, path, scope);
-                Ok(Self::FindInMap(Box::new([
-                    parse(map)?,
-                    parse(first)?,
-                    parse(second)?,
-                ])))
+                Ok(Self::FindInMap(Box::new([parse(map)?, parse(first)?, parse(second)?])))
             }
             other => Err(at(path, Problem::Function(other.to_string()))),
         }
@@ -162,10 +145,7 @@ impl Expression {
                 let index = index.resolve(values)?;
                 let items = list.resolve(values)?;
                 let chosen = index.parse::<usize>().ok().and_then(|index| items.get(index));
-                chosen.cloned().ok_or_else(|| ResolveError::Select {
-                    index: index.clone(),
-                    len: items.len(),
-                })
+                chosen.cloned().ok_or_else(|| ResolveError::Select { index: index.clone(), len: items.len() })
             }
             Self::Sub(pieces) => pieces
                 .iter()
@@ -176,11 +156,7 @@ impl Expression {
                 .collect(),
             Self::FindInMap(keys) => {
                 let [map, first, second] = keys.as_ref();
-                values.mapping(
-                    &map.resolve(values)?,
-                    &first.resolve(values)?,
-                    &second.resolve(values)?,
-                )
+                values.mapping(&map.resolve(values)?, &first.resolve(values)?, &second.resolve(values)?)
             }
         }
     }
@@ -230,16 +206,12 @@ pub(super) struct Values<'a> {
 impl Values<'_> {
     fn parameter(&self, name: &str) -> Result<String, ResolveError> {
         let value = self.parameters.get(name);
-        value
-            .map(ToString::to_string)
-            .ok_or_else(|| ResolveError::MissingParameter(name.to_string()))
+        value.map(ToString::to_string).ok_or_else(|| ResolveError::MissingParameter(name.to_string()))
     }
 
     fn mapping(&self, map: &str, first: &str, second: &str) -> Result<String, ResolveError> {
         let found = self.mappings.get(map).and_then(|map| map.get(first)?.get(second));
-        found
-            .cloned()
-            .ok_or_else(|| ResolveError::NoMapping(format!("{map}.{first}.{second}")))
+        found.cloned().ok_or_else(|| ResolveError::NoMapping(format!("{map}.{first}.{second}")))
     }
 }
 
@@ -278,17 +250,14 @@ fn parse_sub(arguments: &Value, path: &str, scope: Scope<'_>) -> Result<Vec<Piec
     let mut pieces = Vec::new();
     let mut rest = text.as_str();
     while let Some((before, after)) = rest.split_once("${") {
-        let (name, tail) = after
-            .split_once('}')
-            .ok_or_else(|| at(path, Problem::Expected("'}' after \"${\"")))?;
+        let (name, tail) =
+            after.split_once('}').ok_or_else(|| at(path, Problem::Expected("'}' after \"${\"")))?;
         pieces.push(Piece::Text(before.to_string()));
-        pieces.push(
-            match (name.strip_prefix('!'), variables.and_then(|map| map.get(name))) {
-                (Some(literal), _) => Piece::Text(format!("${{{literal}}}")),
-                (None, Some(value)) => Piece::Variable(Expression::parse(value, path, scope)?),
-                (None, None) => Piece::Variable(reference(name, path, scope)?),
-            },
-        );
+        pieces.push(match (name.strip_prefix('!'), variables.and_then(|map| map.get(name))) {
+            (Some(literal), _) => Piece::Text(format!("${{{literal}}}")),
+            (None, Some(value)) => Piece::Variable(Expression::parse(value, path, scope)?),
+            (None, None) => Piece::Variable(reference(name, path, scope)?),
+        });
         rest = tail;
     }
     pieces.push(Piece::Text(rest.to_string()));

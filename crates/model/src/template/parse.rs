@@ -43,9 +43,7 @@ pub(super) fn template(body: &str) -> Result<Template, TemplateError> {
             .certificate
             .ok_or_else(|| at("Resources", Problem::ExactlyOne("AWS::IoT::Certificate")))?,
         policies: resources.policies,
-        thing: resources
-            .thing
-            .ok_or_else(|| at("Resources", Problem::ExactlyOne("AWS::IoT::Thing")))?,
+        thing: resources.thing.ok_or_else(|| at("Resources", Problem::ExactlyOne("AWS::IoT::Thing")))?,
         device_configuration,
         parameters,
     })
@@ -87,11 +85,7 @@ fn mappings(value: Option<&Value>) -> Result<Mappings, TemplateError> {
                 let text = value
                     .as_str()
                     .ok_or_else(|| at(&format!("{path}.{second}"), Problem::Expected("a string")))?;
-                let level = mappings
-                    .entry(map.clone())
-                    .or_default()
-                    .entry(first.clone())
-                    .or_default();
+                let level = mappings.entry(map.clone()).or_default().entry(first.clone()).or_default();
                 level.insert(second.clone(), text.to_string());
             }
         }
@@ -173,12 +167,7 @@ impl Resource<'_> {
     ) -> Result<(), TemplateError> {
         let empty = Object::new();
         let path = format!("{}.Properties", self.path);
-        known_keys(
-            self.properties.unwrap_or(&empty),
-            &path,
-            properties.0,
-            properties.1,
-        )?;
+        known_keys(self.properties.unwrap_or(&empty), &path, properties.0, properties.1)?;
         let path = format!("{}.OverrideSettings", self.path);
         known_keys(self.overrides.unwrap_or(&empty), &path, overrides.0, overrides.1)
     }
@@ -226,16 +215,9 @@ fn certificate(resource: &Resource<'_>, scope: Scope<'_>) -> Result<CertificateT
     if let Some(Expression::Literal(text)) = &status
         && super::resolve::status(text).is_none()
     {
-        return Err(at(
-            &resource.path_of("Status"),
-            Problem::NotOneOf("ACTIVE, INACTIVE"),
-        ));
+        return Err(at(&resource.path_of("Status"), Problem::NotOneOf("ACTIVE, INACTIVE")));
     }
-    Ok(CertificateTemplate {
-        status,
-        on_status: resource.setting("Status", false)?,
-        principal_type,
-    })
+    Ok(CertificateTemplate { status, on_status: resource.setting("Status", false)?, principal_type })
 }
 
 fn policy(resource: &Resource<'_>, scope: Scope<'_>) -> Result<PolicyTemplate, TemplateError> {
@@ -244,10 +226,7 @@ fn policy(resource: &Resource<'_>, scope: Scope<'_>) -> Result<PolicyTemplate, T
         (&[], "none: policies have no override settings"),
     )?;
     let scope = scope.without_join();
-    match (
-        resource.property("PolicyName"),
-        resource.property("PolicyDocument"),
-    ) {
+    match (resource.property("PolicyName"), resource.property("PolicyDocument")) {
         (Some(name), None) => {
             let name = Expression::parse(name, &resource.path_of("PolicyName"), scope)?;
             Ok(PolicyTemplate::Named(name))
@@ -268,10 +247,7 @@ fn thing(resource: &Resource<'_>, scope: Scope<'_>) -> Result<ThingTemplate, Tem
     let properties = ["ThingName", "AttributePayload", "ThingTypeName", "ThingGroups"];
     let overrides = ["AttributePayload", "ThingTypeName", "ThingGroups"];
     resource.check_keys(
-        (
-            &properties,
-            "ThingName, AttributePayload, ThingTypeName, ThingGroups",
-        ),
+        (&properties, "ThingName, AttributePayload, ThingTypeName, ThingGroups"),
         (&overrides, "AttributePayload, ThingTypeName, ThingGroups"),
     )?;
     let attributes = resource.property("AttributePayload");
@@ -311,16 +287,11 @@ fn strings(
 }
 
 fn section<'a>(resource: &'a Object, name: &str, path: &str) -> Result<Option<&'a Object>, TemplateError> {
-    resource
-        .get(name)
-        .map(|value| object(value, &format!("{path}.{name}")))
-        .transpose()
+    resource.get(name).map(|value| object(value, &format!("{path}.{name}"))).transpose()
 }
 
 fn object<'a>(value: &'a Value, path: &str) -> Result<&'a Object, TemplateError> {
-    value
-        .as_object()
-        .ok_or_else(|| at(path, Problem::Expected("an object")))
+    value.as_object().ok_or_else(|| at(path, Problem::Expected("an object")))
 }
 
 fn known_keys(

@@ -34,11 +34,7 @@ pub(super) fn template(
             on_status: template.certificate.on_status,
             principal_type: template.certificate.principal_type,
         },
-        policies: template
-            .policies
-            .iter()
-            .map(|one| policy(one, &values))
-            .collect::<Result<_, _>>()?,
+        policies: template.policies.iter().map(|one| policy(one, &values)).collect::<Result<_, _>>()?,
         thing: thing(&template.thing, &values)?,
         device_configuration: strings(&template.device_configuration, &values)?,
     })
@@ -49,8 +45,7 @@ pub(super) fn status(text: &str) -> Option<CertificateStatus> {
     if text.eq_ignore_ascii_case("ACTIVE") {
         return Some(CertificateStatus::Active);
     }
-    text.eq_ignore_ascii_case("INACTIVE")
-        .then_some(CertificateStatus::Inactive)
+    text.eq_ignore_ascii_case("INACTIVE").then_some(CertificateStatus::Inactive)
 }
 
 /// The device's value, else the default; the service's own parameter cannot be overridden.
@@ -68,10 +63,7 @@ fn values<'a>(
         let value = value.ok_or_else(|| ResolveError::MissingParameter(name.clone()))?;
         known.insert(name, value);
     }
-    Ok(Values {
-        parameters: known,
-        mappings: &template.mappings,
-    })
+    Ok(Values { parameters: known, mappings: &template.mappings })
 }
 
 fn policy(template: &PolicyTemplate, values: &Values<'_>) -> Result<ResolvedPolicy, ResolveError> {
@@ -81,10 +73,7 @@ fn policy(template: &PolicyTemplate, values: &Values<'_>) -> Result<ResolvedPoli
             let text = document.resolve(values)?;
             let digest = Sha256::digest(text.as_bytes());
             let name: String = digest.iter().take(20).map(|byte| format!("{byte:02X}")).collect();
-            Ok(ResolvedPolicy::Document {
-                name: PolicyName::new(name)?,
-                text,
-            })
+            Ok(ResolvedPolicy::Document { name: PolicyName::new(name)?, text })
         }
     }
 }
@@ -112,8 +101,5 @@ fn strings(
     templates: &BTreeMap<String, Expression>,
     values: &Values<'_>,
 ) -> Result<BTreeMap<String, String>, ResolveError> {
-    templates
-        .iter()
-        .map(|(name, value)| Ok((name.clone(), value.resolve(values)?)))
-        .collect()
+    templates.iter().map(|(name, value)| Ok((name.clone(), value.resolve(values)?))).collect()
 }

@@ -55,10 +55,7 @@ fn the_fleet_template_of_the_documentation_resolves() {
         "DeviceConfiguration":{"Url":"https://example"}}"#,
     )
     .unwrap();
-    assert_eq!(
-        template.required_parameters().collect::<Vec<_>>(),
-        ["SerialNumber"]
-    );
+    assert_eq!(template.required_parameters().collect::<Vec<_>>(), ["SerialNumber"]);
     let parameters = BTreeMap::from([("SerialNumber".to_string(), "A1".to_string())]);
     let resolved = template.resolve(&parameters, &ID).unwrap();
     assert_eq!(
@@ -69,10 +66,7 @@ fn the_fleet_template_of_the_documentation_resolves() {
             principal_type: ThingPrincipalType::ExclusiveThing,
         }
     );
-    assert_eq!(
-        resolved.policies,
-        [ResolvedPolicy::Named(PolicyName::new("DevicePolicy").unwrap())]
-    );
+    assert_eq!(resolved.policies, [ResolvedPolicy::Named(PolicyName::new("DevicePolicy").unwrap())]);
     assert_eq!(resolved.thing.name.as_str(), "A1");
     assert_eq!(resolved.thing.groups.unwrap().len(), 2);
     assert_eq!(
@@ -83,10 +77,7 @@ fn the_fleet_template_of_the_documentation_resolves() {
             groups: Override::DoNothing,
         }
     );
-    assert_eq!(
-        resolved.device_configuration.get("Url").unwrap(),
-        "https://example"
-    );
+    assert_eq!(resolved.device_configuration.get("Url").unwrap(), "https://example");
 }
 
 #[test]
@@ -98,19 +89,10 @@ fn every_function_gives_what_it_promises() {
         (r#"{"Fn::Join": ["-", ["pump", {"Ref": "Serial"}]]}"#, "pump-A1"),
         (r#"{"Fn::Join": ["", []]}"#, ""),
         (r#"{"Fn::Select": [1, ["a", "b"]]}"#, "b"),
-        (
-            r#"{"Fn::Select": ["0", {"Fn::Split": ["-", {"Ref": "Line"}]}]}"#,
-            "west",
-        ),
+        (r#"{"Fn::Select": ["0", {"Fn::Split": ["-", {"Ref": "Line"}]}]}"#, "west"),
         (r#"{"Fn::Join": ["/", {"Fn::Split": ["-", "a-b-c"]}]}"#, "a/b/c"),
-        (
-            r#"{"Fn::Sub": "x-${Serial}-${Line}-${!Kept}"}"#,
-            "x-A1-west-2-a-${Kept}",
-        ),
-        (
-            r#"{"Fn::Sub": ["${A}${Serial}", {"A": {"Ref": "Line"}}]}"#,
-            "west-2-aA1",
-        ),
+        (r#"{"Fn::Sub": "x-${Serial}-${Line}-${!Kept}"}"#, "x-A1-west-2-a-${Kept}"),
+        (r#"{"Fn::Sub": ["${A}${Serial}", {"A": {"Ref": "Line"}}]}"#, "west-2-aA1"),
         (
             r#"{"Fn::FindInMap": ["Region", {"Fn::Select": [0, {"Fn::Split": ["-", {"Ref": "Line"}]}]}, "url"]}"#,
             "w.example",
@@ -126,13 +108,7 @@ fn every_function_gives_what_it_promises() {
 #[test]
 fn what_cannot_be_filled_says_why() {
     let select = attribute(r#"{"Fn::Select": [2, ["a", "b"]]}"#);
-    assert_eq!(
-        select,
-        Err(ResolveError::Select {
-            index: "2".into(),
-            len: 2
-        })
-    );
+    assert_eq!(select, Err(ResolveError::Select { index: "2".into(), len: 2 }));
     let mapping = attribute(r#"{"Fn::FindInMap": ["Region", "north", "url"]}"#);
     assert_eq!(mapping, Err(ResolveError::NoMapping("Region.north.url".into())));
     let template = parse(r#"{"ThingName": {"Ref": "Serial"}}"#).unwrap();
@@ -140,10 +116,7 @@ fn what_cannot_be_filled_says_why() {
     assert_eq!(missing, Err(ResolveError::MissingParameter("Serial".into())));
     assert!(missing.unwrap_err().is_parameter());
     for serial in ["../x", "", &"s".repeat(129)] {
-        assert!(
-            matches!(resolve(&template, serial), Err(ResolveError::Name(_))),
-            "{serial}"
-        );
+        assert!(matches!(resolve(&template, serial), Err(ResolveError::Name(_))), "{serial}");
     }
 }
 
@@ -163,43 +136,22 @@ fn a_device_cannot_choose_the_certificate_id() {
 #[test]
 fn mistakes_are_named_with_their_place() {
     let properties = "Resources.thing.Properties";
-    assert_eq!(
-        problem("{}"),
-        (format!("{properties}.ThingName"), Problem::Missing)
-    );
+    assert_eq!(problem("{}"), (format!("{properties}.ThingName"), Problem::Missing));
     assert_eq!(
         problem(r#"{"ThingName": {"Ref": "Other"}}"#),
-        (
-            format!("{properties}.ThingName.Ref"),
-            Problem::Undeclared("Other".into())
-        )
+        (format!("{properties}.ThingName.Ref"), Problem::Undeclared("Other".into()))
     );
     assert_eq!(
         problem(r#"{"ThingName": {"Fn::Base64": "x"}}"#),
-        (
-            format!("{properties}.ThingName.Fn::Base64"),
-            Problem::Function("Fn::Base64".into())
-        )
+        (format!("{properties}.ThingName.Fn::Base64"), Problem::Function("Fn::Base64".into()))
     );
     assert_eq!(
         problem(r#"{"ThingName": {"Fn::Sub": "${Unknown}"}}"#),
-        (
-            format!("{properties}.ThingName.Fn::Sub"),
-            Problem::Undeclared("Unknown".into())
-        )
+        (format!("{properties}.ThingName.Fn::Sub"), Problem::Undeclared("Unknown".into()))
     );
-    assert_eq!(
-        problem(r#"{"ThingName": 1}"#).0,
-        format!("{properties}.ThingName")
-    );
-    assert_eq!(
-        problem(r#"{"ThingName": "x", "Billing": "y"}"#).0,
-        format!("{properties}.Billing")
-    );
-    assert_eq!(
-        problem(r#"{"ThingName": "x", "ThingGroups": "g"}"#).0,
-        format!("{properties}.ThingGroups")
-    );
+    assert_eq!(problem(r#"{"ThingName": 1}"#).0, format!("{properties}.ThingName"));
+    assert_eq!(problem(r#"{"ThingName": "x", "Billing": "y"}"#).0, format!("{properties}.Billing"));
+    assert_eq!(problem(r#"{"ThingName": "x", "ThingGroups": "g"}"#).0, format!("{properties}.ThingGroups"));
 }
 
 #[test]
@@ -214,16 +166,11 @@ fn there_is_exactly_one_thing_and_one_certificate_known_by_its_id() {
         refused(&format!(r#"{{"Resources": {{{thing}}}}}"#)).contains("exactly one AWS::IoT::Certificate")
     );
     let twice = certificate.replace(r#""c""#, r#""d""#);
-    let two = refused(&format!(
-        r#"{{"Resources": {{{certificate}, {twice}, {thing}}}}}"#
-    ));
+    let two = refused(&format!(r#"{{"Resources": {{{certificate}, {twice}, {thing}}}}}"#));
     assert!(two.contains("Resources.d: a template has exactly one"), "{two}");
     let literal = certificate.replace(r#"{"Ref": "AWS::IoT::Certificate::Id"}"#, r#""abc""#);
     let refusal = refused(&format!(r#"{{"Resources": {{{literal}, {thing}}}}}"#));
-    assert!(
-        refusal.contains("Resources.c.Properties.CertificateId"),
-        "{refusal}"
-    );
+    assert!(refusal.contains("Resources.c.Properties.CertificateId"), "{refusal}");
     let pem = certificate.replace("CertificateId\"", "CertificatePem\"");
     assert!(refused(&format!(r#"{{"Resources": {{{pem}, {thing}}}}}"#)).contains("CertificatePem: unknown"));
 }
@@ -231,10 +178,7 @@ fn there_is_exactly_one_thing_and_one_certificate_known_by_its_id() {
 #[test]
 fn bodies_that_are_no_templates_are_refused() {
     assert!(matches!(Template::parse("{"), Err(TemplateError::Json(_))));
-    assert_eq!(
-        Template::parse(&" ".repeat(10_241)),
-        Err(TemplateError::TooLong(10_241))
-    );
+    assert_eq!(Template::parse(&" ".repeat(10_241)), Err(TemplateError::TooLong(10_241)));
     for bad in [
         "[]",
         "{}",
@@ -242,10 +186,7 @@ fn bodies_that_are_no_templates_are_refused() {
         r#"{"Conditions": {}}"#,
         r#"{"Parameters": {"A": {"Type": "Number"}}}"#,
     ] {
-        assert!(
-            matches!(Template::parse(bad), Err(TemplateError::At { .. })),
-            "{bad}"
-        );
+        assert!(matches!(Template::parse(bad), Err(TemplateError::At { .. })), "{bad}");
     }
     let deep = format!("{}\"x\"{}", r#"{"Fn::Select": ["#.repeat(60), ", []]}".repeat(60));
     let body = body("{}", &format!(r#"{{"ThingName": {deep}}}"#), "}");
@@ -269,20 +210,14 @@ fn a_policy_has_a_name_or_a_document_as_text_or_inline() {
     let Ok(ResolvedPolicy::Document { name, text }) = inline else {
         panic!("{inline:?}");
     };
-    assert_eq!(
-        text,
-        r#"{"Statement":[{"Resource":"x/A1"}],"Version":"2012-10-17"}"#
-    );
+    assert_eq!(text, r#"{"Statement":[{"Resource":"x/A1"}],"Version":"2012-10-17"}"#);
     assert!(name.as_str().len() == 40 && !name.as_str().contains(|c: char| c.is_lowercase()));
     let escaped = policy(r#"{"PolicyDocument": "{\"Resource\": \"${iot:ClientId}\"}"}"#);
     assert!(matches!(escaped, Ok(ResolvedPolicy::Document { text, .. }) if text.contains("${iot:ClientId}")));
     assert!(policy(r#"{"PolicyName": "a", "PolicyDocument": "b"}"#).is_err());
     assert!(policy("{}").is_err());
     let joined = policy(r#"{"PolicyName": {"Fn::Join": ["", ["a"]]}}"#).unwrap_err();
-    assert!(
-        joined.contains("Fn::Join is unknown or not allowed here"),
-        "{joined}"
-    );
+    assert!(joined.contains("Fn::Join is unknown or not allowed here"), "{joined}");
 }
 
 #[test]
@@ -292,11 +227,7 @@ fn settings_that_do_not_exist_are_refused() {
         Template::parse(&body("{}", &thing, "}"))
     };
     assert!(template(r#""ThingGroups": "MERGE""#).is_ok());
-    for bad in [
-        r#""ThingTypeName": "MERGE""#,
-        r#""ThingGroups": "merge""#,
-        r#""ThingName": "FAIL""#,
-    ] {
+    for bad in [r#""ThingTypeName": "MERGE""#, r#""ThingGroups": "merge""#, r#""ThingName": "FAIL""#] {
         assert!(template(bad).is_err(), "{bad}");
     }
 }

@@ -74,12 +74,7 @@ pub enum ReservedTopic {
 
 /// Where other services of AWS IoT take messages: Basic Ingest, shadows and jobs, commands, device location
 /// (Developer Guide, reserved-topics).
-const SERVICES: [&str; 4] = [
-    "$aws/rules/",
-    "$aws/things/",
-    "$aws/commands/",
-    "$aws/device_location/",
-];
+const SERVICES: [&str; 4] = ["$aws/rules/", "$aws/things/", "$aws/commands/", "$aws/device_location/"];
 
 impl ReservedTopic {
     /// Whether a topic belongs to a service that clients publish to and that is not told apart any further here.
@@ -109,11 +104,7 @@ impl ReservedTopic {
             "provisioning-templates" => {
                 let (template, rest) = rest.split_once('/')?;
                 let (format, leg) = parse_tail(rest.strip_prefix("provision/")?)?;
-                Some(Self::RegisterThing(
-                    TemplateName::new(template).ok()?,
-                    format,
-                    leg,
-                ))
+                Some(Self::RegisterThing(TemplateName::new(template).ok()?, format, leg))
             }
             "events" => parse_event(rest),
             _ => None,
@@ -146,10 +137,9 @@ fn parse_event(rest: &str) -> Option<ReservedTopic> {
         ("subscriptions", "subscribed") => {
             Some(ReservedTopic::Subscription(SubscriptionKind::Subscribed, client))
         }
-        ("subscriptions", "unsubscribed") => Some(ReservedTopic::Subscription(
-            SubscriptionKind::Unsubscribed,
-            client,
-        )),
+        ("subscriptions", "unsubscribed") => {
+            Some(ReservedTopic::Subscription(SubscriptionKind::Unsubscribed, client))
+        }
         _ => None,
     }
 }
@@ -173,11 +163,7 @@ impl fmt::Display for ReservedTopic {
                 write!(f, "$aws/certificates/create-from-csr/{format}{}", leg.suffix())
             }
             Self::RegisterThing(template, format, leg) => {
-                write!(
-                    f,
-                    "$aws/provisioning-templates/{template}/provision/{format}{}",
-                    leg.suffix()
-                )
+                write!(f, "$aws/provisioning-templates/{template}/provision/{format}{}", leg.suffix())
             }
             Self::Presence(kind, client) => {
                 let kind = match kind {
@@ -228,17 +214,12 @@ mod tests {
 
     #[test]
     fn what_is_not_reserved_for_us_is_none() {
-        for other in [
-            "a",
-            "$aws/things/x/shadow/get",
-            "$aws/certificates/create/xml",
-            "$aws/certificates/create",
-        ] {
+        for other in
+            ["a", "$aws/things/x/shadow/get", "$aws/certificates/create/xml", "$aws/certificates/create"]
+        {
             assert_eq!(ReservedTopic::parse(other), None, "{other}");
         }
         assert!(ReservedTopic::is_other_service("$aws/things/x/shadow/get"));
-        assert!(!ReservedTopic::is_other_service(
-            "$aws/events/presence/connected/x"
-        ));
+        assert!(!ReservedTopic::is_other_service("$aws/events/presence/connected/x"));
     }
 }

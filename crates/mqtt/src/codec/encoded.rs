@@ -44,12 +44,7 @@ impl EncodedPublish {
         let mut bytes = bytes.freeze();
         let head = bytes.split_to(head);
         let first = (PacketKind::Publish as u8) << 4 | (publish.flags() & !DUP);
-        Ok(Self {
-            first,
-            head,
-            tail: bytes,
-            qos: publish.qos,
-        })
+        Ok(Self { first, head, tail: bytes, qos: publish.qos })
     }
 
     /// Whether a copy needs a packet identifier: its QoS is not 0.

@@ -62,16 +62,11 @@ impl DecodeError {
         match self {
             Self::UnknownType(_) | Self::Malformed { .. } => ReasonCode::MALFORMED_PACKET,
             Self::Protocol { .. } => ReasonCode::PROTOCOL_ERROR,
-            Self::Property {
-                fault: PropertyFault::Unknown | PropertyFault::Misplaced,
-                ..
-            } => ReasonCode::MALFORMED_PACKET,
+            Self::Property { fault: PropertyFault::Unknown | PropertyFault::Misplaced, .. } => {
+                ReasonCode::MALFORMED_PACKET
+            }
             // A topic alias of 0 has a reason of its own (MQTT 5 §3.3.2.3.4).
-            Self::Property {
-                id: 0x23,
-                fault: PropertyFault::Value,
-                ..
-            } => ReasonCode::TOPIC_ALIAS_INVALID,
+            Self::Property { id: 0x23, fault: PropertyFault::Value, .. } => ReasonCode::TOPIC_ALIAS_INVALID,
             Self::Property { .. } => ReasonCode::PROTOCOL_ERROR,
             Self::TooManyProperties(_) => ReasonCode::QUOTA_EXCEEDED,
             Self::UnsupportedVersion { .. } => ReasonCode::UNSUPPORTED_PROTOCOL_VERSION,

@@ -68,14 +68,7 @@ impl Client {
         let (message_queue, incoming) = mpsc::channel(MESSAGES);
         let (acks, ack_queue) = mpsc::channel(MESSAGES);
         let (end_sender, end) = watch::channel(None);
-        let driver = Driver::new(
-            session,
-            stopped,
-            command_queue,
-            ack_queue,
-            message_queue,
-            end_sender,
-        );
+        let driver = Driver::new(session, stopped, command_queue, ack_queue, message_queue, end_sender);
         tokio::spawn(driver.run(link));
         Ok((Self { stop, commands, end }, Messages { incoming, acks }))
     }
@@ -110,10 +103,7 @@ impl Client {
     /// # Errors
     /// When the connection ends before the answer. A refused filter is no error here: see the reasons.
     pub async fn subscribe(&self, filters: &[(&str, QoS)]) -> Result<Vec<ReasonCode>, LinkError> {
-        let filters = filters
-            .iter()
-            .map(|(filter, qos)| SubscribeFilter::new(*filter, *qos))
-            .collect();
+        let filters = filters.iter().map(|(filter, qos)| SubscribeFilter::new(*filter, *qos)).collect();
         self.ask(|answer| Command::Subscribe(filters, answer)).await
     }
 

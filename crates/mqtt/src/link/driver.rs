@@ -158,14 +158,10 @@ impl Driver {
                 Err(error) => reply(answer, Err(error.into())),
             },
             Command::Subscribe(filters, answer) => {
-                self.asked
-                    .subscribes
-                    .insert(self.session.subscribe(filters), answer);
+                self.asked.subscribes.insert(self.session.subscribe(filters), answer);
             }
             Command::Unsubscribe(filters, answer) => {
-                self.asked
-                    .unsubscribes
-                    .insert(self.session.unsubscribe(filters), answer);
+                self.asked.unsubscribes.insert(self.session.unsubscribe(filters), answer);
             }
         }
     }
@@ -212,10 +208,7 @@ impl Driver {
         while let Ok(ack) = self.acks.try_recv() {
             self.session.acknowledge(ack);
         }
-        match link
-            .disconnect(&mut self.session, ReasonCode::NORMAL_DISCONNECTION)
-            .await
-        {
+        match link.disconnect(&mut self.session, ReasonCode::NORMAL_DISCONNECTION).await {
             Ok(()) => LinkError::Ended,
             Err(error) => error,
         }

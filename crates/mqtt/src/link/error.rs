@@ -89,10 +89,7 @@ impl From<&io::Error> for ConnectError {
         if is_close(error.kind()) {
             return Self::Closed;
         }
-        Self::Io {
-            kind: error.kind(),
-            message: error.to_string(),
-        }
+        Self::Io { kind: error.kind(), message: error.to_string() }
     }
 }
 
@@ -101,10 +98,7 @@ impl From<&io::Error> for LinkError {
         if is_close(error.kind()) {
             return Self::Closed;
         }
-        Self::Io {
-            kind: error.kind(),
-            message: error.to_string(),
-        }
+        Self::Io { kind: error.kind(), message: error.to_string() }
     }
 }
 

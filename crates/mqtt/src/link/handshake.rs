@@ -104,9 +104,7 @@ impl Connected {
             session_present: ack.session_present,
             server_keep_alive: properties.server_keep_alive(),
             receive_max: properties.receive_maximum().unwrap_or(u16::MAX),
-            max_packet: properties
-                .maximum_packet_size()
-                .and_then(|bytes| usize::try_from(bytes).ok()),
+            max_packet: properties.maximum_packet_size().and_then(|bytes| usize::try_from(bytes).ok()),
             session_expiry: properties.session_expiry(),
             assigned_client_id: properties.assigned_client_id().map(|id| id.detach()),
         }
@@ -141,21 +139,14 @@ async fn read<S: AsyncRead + Unpin>(
     input: &mut BytesMut,
     options: &ConnectOptions,
 ) -> Result<ConnAck, ConnectError> {
-    let limits = Limits {
-        max_packet: options.max_packet,
-    };
+    let limits = Limits { max_packet: options.max_packet };
     loop {
         match decode(input, options.version, &limits)? {
             Some(Packet::ConnAck(ack)) => return Ok(ack),
             Some(other) => return Err(ConnectError::Unexpected(other.kind())),
             None => {}
         }
-        if stream
-            .read_buf(input)
-            .await
-            .map_err(|error| ConnectError::from(&error))?
-            == 0
-        {
+        if stream.read_buf(input).await.map_err(|error| ConnectError::from(&error))? == 0 {
             return Err(ConnectError::Closed);
         }
     }

@@ -30,13 +30,7 @@ impl KeepAlive {
     /// `seconds` as CONNECT or the server has it: 0 is never.
     pub(super) fn new(seconds: u16, timeout: Duration, now: Instant) -> Self {
         let interval = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
-        Self {
-            interval,
-            timeout,
-            last_sent: now,
-            last_heard: now,
-            pinged: None,
-        }
+        Self { interval, timeout, last_sent: now, last_heard: now, pinged: None }
     }
 
     pub(super) fn sent(&mut self, now: Instant) {
@@ -62,10 +56,7 @@ impl KeepAlive {
             return Due::Never;
         };
         let ping = self.next_ping(interval);
-        let death = self
-            .pinged
-            .filter(|_| reading)
-            .map(|pinged| pinged.max(self.last_heard) + self.timeout);
+        let death = self.pinged.filter(|_| reading).map(|pinged| pinged.max(self.last_heard) + self.timeout);
         match death {
             Some(death) if death <= now => Due::Dead,
             _ if ping <= now => Due::Ping,
@@ -77,11 +68,7 @@ impl KeepAlive {
     /// The broker must hear something every interval. And it must be heard: a client that only sends learns in
     /// no other way that its peer is gone.
     fn next_ping(&self, interval: Duration) -> Instant {
-        let quiet = if self.pinged.is_some() {
-            self.last_sent
-        } else {
-            self.last_sent.min(self.last_heard)
-        };
+        let quiet = if self.pinged.is_some() { self.last_sent } else { self.last_sent.min(self.last_heard) };
         quiet + interval
     }
 }
@@ -133,9 +120,6 @@ mod tests {
     #[test]
     fn without_a_keep_alive_nothing_is_ever_due() {
         let now = Instant::now();
-        assert_eq!(
-            KeepAlive::new(0, SECOND, now).due(now + 3600 * SECOND, true),
-            Due::Never
-        );
+        assert_eq!(KeepAlive::new(0, SECOND, now).due(now + 3600 * SECOND, true), Due::Never);
     }
 }

@@ -26,21 +26,13 @@ impl PubAck {
 
     /// An answer without properties.
     pub const fn with_reason(packet_id: PacketId, reason: ReasonCode) -> Self {
-        Self {
-            packet_id,
-            reason,
-            properties: Properties::new(),
-        }
+        Self { packet_id, reason, properties: Properties::new() }
     }
 
     pub(crate) fn read(kind: PacketKind, reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
         let packet_id = reader.packet_id()?;
         let (reason, properties) = read_reason(kind, reader, version)?;
-        Ok(Self {
-            packet_id,
-            reason,
-            properties,
-        })
+        Ok(Self { packet_id, reason, properties })
     }
 
     pub(crate) fn write<S: Sink>(
@@ -88,9 +80,5 @@ pub(super) fn write_reason<S: Sink>(
         return Ok(());
     }
     sink.byte(reason.0);
-    if properties.is_empty() {
-        Ok(())
-    } else {
-        properties.write(sink, version, Place::Packet(kind))
-    }
+    if properties.is_empty() { Ok(()) } else { properties.write(sink, version, Place::Packet(kind)) }
 }

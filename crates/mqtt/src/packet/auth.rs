@@ -29,10 +29,7 @@ impl Auth {
 
     pub(crate) fn write<S: Sink>(&self, sink: &mut S, version: Version) -> Result<(), EncodeError> {
         if self.lacks_method() {
-            return Err(EncodeError::Rule {
-                packet: PacketKind::Auth,
-                what: "no authentication method",
-            });
+            return Err(EncodeError::Rule { packet: PacketKind::Auth, what: "no authentication method" });
         }
         write_reason(PacketKind::Auth, self.reason, &self.properties, sink, version)
     }

@@ -22,11 +22,7 @@ pub struct ConnAck {
 impl ConnAck {
     /// A refusal.
     pub const fn refused(reason: ReasonCode) -> Self {
-        Self {
-            session_present: false,
-            reason,
-            properties: Properties::new(),
-        }
+        Self { session_present: false, reason, properties: Properties::new() }
     }
 
     pub(crate) fn read(reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
@@ -44,26 +40,16 @@ impl ConnAck {
             return Err(reader.protocol("an error with a session (MQTT-3.2.2-6)"));
         }
         let properties = Properties::read(reader, version, Place::Packet(PacketKind::ConnAck))?;
-        Ok(Self {
-            session_present: flags == 1,
-            reason,
-            properties,
-        })
+        Ok(Self { session_present: flags == 1, reason, properties })
     }
 
     pub(crate) fn write<S: Sink>(&self, sink: &mut S, version: Version) -> Result<(), EncodeError> {
         let packet = PacketKind::ConnAck;
         if self.session_present && self.reason.is_error() {
-            return Err(EncodeError::Rule {
-                packet,
-                what: "an error with a session",
-            });
+            return Err(EncodeError::Rule { packet, what: "an error with a session" });
         }
         if !self.reason.is_for(packet) {
-            return Err(EncodeError::Reason {
-                packet,
-                reason: self.reason,
-            });
+            return Err(EncodeError::Reason { packet, reason: self.reason });
         }
         sink.byte(self.session_present.into());
         sink.byte(match version {

@@ -108,21 +108,9 @@ impl Connect {
             keep_alive,
             properties,
             client_id: reader.text()?,
-            will: if flags & WILL == 0 {
-                None
-            } else {
-                Some(Will::read(flags, reader, version)?)
-            },
-            username: if flags & USERNAME == 0 {
-                None
-            } else {
-                Some(reader.text()?)
-            },
-            password: if flags & PASSWORD == 0 {
-                None
-            } else {
-                Some(reader.binary()?)
-            },
+            will: if flags & WILL == 0 { None } else { Some(Will::read(flags, reader, version)?) },
+            username: if flags & USERNAME == 0 { None } else { Some(reader.text()?) },
+            password: if flags & PASSWORD == 0 { None } else { Some(reader.binary()?) },
         })
     }
 
@@ -137,8 +125,7 @@ impl Connect {
         sink.byte(self.version.level());
         sink.byte(self.connect_flags());
         sink.u16(self.keep_alive);
-        self.properties
-            .write(sink, self.version, Place::Packet(PacketKind::Connect))?;
+        self.properties.write(sink, self.version, Place::Packet(PacketKind::Connect))?;
         sink.text("the client id", &self.client_id)?;
         if let Some(will) = &self.will {
             will.write(sink, self.version)?;

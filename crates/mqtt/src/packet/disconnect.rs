@@ -20,10 +20,7 @@ pub struct Disconnect {
 impl Disconnect {
     /// A DISCONNECT without properties.
     pub const fn new(reason: ReasonCode) -> Self {
-        Self {
-            reason,
-            properties: Properties::new(),
-        }
+        Self { reason, properties: Properties::new() }
     }
 
     pub(crate) fn read(reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
@@ -32,12 +29,6 @@ impl Disconnect {
     }
 
     pub(crate) fn write<S: Sink>(&self, sink: &mut S, version: Version) -> Result<(), EncodeError> {
-        write_reason(
-            PacketKind::Disconnect,
-            self.reason,
-            &self.properties,
-            sink,
-            version,
-        )
+        write_reason(PacketKind::Disconnect, self.reason, &self.properties, sink, version)
     }
 }

@@ -87,15 +87,7 @@ impl Publish {
             return Err(reader.protocol("no topic and no topic alias"));
         }
         let retain = flags & RETAIN != 0;
-        Ok(Self {
-            dup,
-            qos,
-            retain,
-            topic,
-            packet_id,
-            properties,
-            payload: reader.rest(),
-        })
+        Ok(Self { dup, qos, retain, topic, packet_id, properties, payload: reader.rest() })
     }
 
     pub(crate) fn write<S: Sink>(&self, sink: &mut S, version: Version) -> Result<(), EncodeError> {
@@ -117,10 +109,7 @@ impl Publish {
             (QoS::AtMostOnce, None) if self.dup => "DUP with QoS 0",
             _ => return Ok(()),
         };
-        Err(EncodeError::Rule {
-            packet: PacketKind::Publish,
-            what,
-        })
+        Err(EncodeError::Rule { packet: PacketKind::Publish, what })
     }
 
     /// Whether the topic is there, or stands for itself by an alias.
@@ -141,9 +130,7 @@ pub(crate) struct Tail<'a>(pub(crate) &'a Publish);
 
 impl Tail<'_> {
     pub(crate) fn write<S: Sink>(&self, sink: &mut S, version: Version) -> Result<(), EncodeError> {
-        self.0
-            .properties
-            .write(sink, version, Place::Packet(PacketKind::Publish))?;
+        self.0.properties.write(sink, version, Place::Packet(PacketKind::Publish))?;
         sink.slice(&self.0.payload);
         Ok(())
     }

@@ -33,29 +33,19 @@ impl SubAck {
         if reasons.is_empty() {
             return Err(reader.protocol("it has no reason code"));
         }
-        Ok(Self {
-            packet_id,
-            reasons,
-            properties,
-        })
+        Ok(Self { packet_id, reasons, properties })
     }
 
     pub(crate) fn write<S: Sink>(&self, sink: &mut S, version: Version) -> Result<(), EncodeError> {
         let packet = PacketKind::SubAck;
         if self.reasons.is_empty() {
-            return Err(EncodeError::Rule {
-                packet,
-                what: "no reason code",
-            });
+            return Err(EncodeError::Rule { packet, what: "no reason code" });
         }
         sink.u16(self.packet_id.get());
         self.properties.write(sink, version, Place::Packet(packet))?;
         for reason in &self.reasons {
             if !reason.is_for(packet) {
-                return Err(EncodeError::Reason {
-                    packet,
-                    reason: *reason,
-                });
+                return Err(EncodeError::Reason { packet, reason: *reason });
             }
             sink.byte(match version {
                 Version::V311 if reason.is_error() => ReasonCode::UNSPECIFIED_ERROR.0,

@@ -36,13 +36,7 @@ pub struct SubscribeFilter {
 impl SubscribeFilter {
     /// A subscription as MQTT 3.1.1 has it.
     pub fn new(filter: impl Into<Text>, qos: QoS) -> Self {
-        Self {
-            filter: filter.into(),
-            qos,
-            no_local: false,
-            retain_as_published: false,
-            retain_handling: 0,
-        }
+        Self { filter: filter.into(), qos, no_local: false, retain_as_published: false, retain_handling: 0 }
     }
 
     fn read(reader: &mut Reader, version: Version) -> Result<Self, DecodeError> {
@@ -71,16 +65,10 @@ impl SubscribeFilter {
     fn write<S: Sink>(&self, sink: &mut S, version: Version) -> Result<(), EncodeError> {
         let packet = PacketKind::Subscribe;
         if self.filter.bytes().is_empty() {
-            return Err(EncodeError::Rule {
-                packet,
-                what: "a filter is empty",
-            });
+            return Err(EncodeError::Rule { packet, what: "a filter is empty" });
         }
         if self.retain_handling > 2 {
-            return Err(EncodeError::Rule {
-                packet,
-                what: "the retain handling is above 2",
-            });
+            return Err(EncodeError::Rule { packet, what: "the retain handling is above 2" });
         }
         sink.text("a filter", &self.filter)?;
         let options = u8::from(self.no_local) << 2
@@ -105,25 +93,16 @@ impl Subscribe {
         if filters.is_empty() {
             return Err(reader.protocol("it has no filter (MQTT-3.8.3-2)"));
         }
-        Ok(Self {
-            packet_id,
-            filters,
-            properties,
-        })
+        Ok(Self { packet_id, filters, properties })
     }
 
     pub(crate) fn write<S: Sink>(&self, sink: &mut S, version: Version) -> Result<(), EncodeError> {
         let packet = PacketKind::Subscribe;
         if self.filters.is_empty() {
-            return Err(EncodeError::Rule {
-                packet,
-                what: "no filter",
-            });
+            return Err(EncodeError::Rule { packet, what: "no filter" });
         }
         sink.u16(self.packet_id.get());
         self.properties.write(sink, version, Place::Packet(packet))?;
-        self.filters
-            .iter()
-            .try_for_each(|filter| filter.write(sink, version))
+        self.filters.iter().try_for_each(|filter| filter.write(sink, version))
     }
 }

@@ -33,11 +33,7 @@ impl UnsubAck {
         if version == Version::V5 && reasons.is_empty() {
             return Err(reader.protocol("it has no reason code"));
         }
-        Ok(Self {
-            packet_id,
-            reasons,
-            properties,
-        })
+        Ok(Self { packet_id, reasons, properties })
     }
 
     pub(crate) fn write<S: Sink>(&self, sink: &mut S, version: Version) -> Result<(), EncodeError> {
@@ -47,18 +43,12 @@ impl UnsubAck {
             return Ok(());
         }
         if self.reasons.is_empty() {
-            return Err(EncodeError::Rule {
-                packet,
-                what: "no reason code",
-            });
+            return Err(EncodeError::Rule { packet, what: "no reason code" });
         }
         self.properties.write(sink, version, Place::Packet(packet))?;
         for reason in &self.reasons {
             if !reason.is_for(packet) {
-                return Err(EncodeError::Reason {
-                    packet,
-                    reason: *reason,
-                });
+                return Err(EncodeError::Reason { packet, reason: *reason });
             }
             sink.byte(reason.0);
         }

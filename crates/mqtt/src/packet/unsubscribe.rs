@@ -29,25 +29,16 @@ impl Unsubscribe {
         if filters.is_empty() {
             return Err(reader.protocol("it has no filter (MQTT-3.10.3-2)"));
         }
-        Ok(Self {
-            packet_id,
-            filters,
-            properties,
-        })
+        Ok(Self { packet_id, filters, properties })
     }
 
     pub(crate) fn write<S: Sink>(&self, sink: &mut S, version: Version) -> Result<(), EncodeError> {
         let packet = PacketKind::Unsubscribe;
         if self.filters.is_empty() || self.filters.iter().any(|filter| filter.bytes().is_empty()) {
-            return Err(EncodeError::Rule {
-                packet,
-                what: "no filter, or an empty one",
-            });
+            return Err(EncodeError::Rule { packet, what: "no filter, or an empty one" });
         }
         sink.u16(self.packet_id.get());
         self.properties.write(sink, version, Place::Packet(packet))?;
-        self.filters
-            .iter()
-            .try_for_each(|filter| sink.text("a filter", filter))
+        self.filters.iter().try_for_each(|filter| sink.text("a filter", filter))
     }
 }

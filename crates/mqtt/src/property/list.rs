@@ -128,25 +128,19 @@ impl Properties {
         let mut seen = 0;
         while !section.is_empty() {
             let property = Property::read(&mut section, place)?;
-            property
-                .check(place)
-                .and_then(|()| note(&mut seen, &property, place))
-                .map_err(|fault| DecodeError::Property {
-                    packet: place.packet(),
-                    id: u32::from(property.id()),
-                    fault,
-                })?;
+            property.check(place).and_then(|()| note(&mut seen, &property, place)).map_err(|fault| {
+                DecodeError::Property { packet: place.packet(), id: u32::from(property.id()), fault }
+            })?;
             if list.0.len() == MAX_PROPERTIES {
                 return Err(DecodeError::TooManyProperties(place.packet()));
             }
             list.0.push(property);
         }
-        list.check_authentication()
-            .map_err(|(id, fault)| DecodeError::Property {
-                packet: place.packet(),
-                id: u32::from(id),
-                fault,
-            })?;
+        list.check_authentication().map_err(|(id, fault)| DecodeError::Property {
+            packet: place.packet(),
+            id: u32::from(id),
+            fault,
+        })?;
         Ok(list)
     }
 
@@ -179,11 +173,7 @@ impl Properties {
     }
 
     fn check(&self, place: Place) -> Result<(), EncodeError> {
-        let error = |id, fault| EncodeError::Property {
-            packet: place.packet(),
-            id,
-            fault,
-        };
+        let error = |id, fault| EncodeError::Property { packet: place.packet(), id, fault };
         let mut seen = 0;
         for property in &self.0 {
             property
@@ -191,15 +181,11 @@ impl Properties {
                 .and_then(|()| note(&mut seen, property, place))
                 .map_err(|fault| error(property.id(), fault))?;
         }
-        self.check_authentication()
-            .map_err(|(id, fault)| error(id, fault))
+        self.check_authentication().map_err(|(id, fault)| error(id, fault))
     }
 
     fn check_authentication(&self) -> Result<(), (u8, PropertyFault)> {
-        let data = self
-            .0
-            .iter()
-            .find(|property| matches!(property, Property::AuthenticationData(_)));
+        let data = self.0.iter().find(|property| matches!(property, Property::AuthenticationData(_)));
         match data {
             Some(data) if self.authentication_method().is_none() => Err((data.id(), PropertyFault::NoMethod)),
             _ => Ok(()),

@@ -12,10 +12,7 @@ pub(super) struct PacketIds {
 
 impl Default for PacketIds {
     fn default() -> Self {
-        Self {
-            next: PacketId::FIRST,
-            used: BTreeSet::new(),
-        }
+        Self { next: PacketId::FIRST, used: BTreeSet::new() }
     }
 }
 

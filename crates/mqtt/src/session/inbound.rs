@@ -35,9 +35,7 @@ impl Inbound {
 
     pub(super) fn disconnected(&mut self) {
         self.acks.clear();
-        self.messages
-            .values_mut()
-            .for_each(|message| message.here = false);
+        self.messages.values_mut().for_each(|message| message.here = false);
     }
 
     /// A message came. The right to acknowledge it, or `None` when the consumer was given it already.
@@ -55,14 +53,7 @@ impl Inbound {
             return None;
         }
         let connection = self.connection;
-        self.messages.insert(
-            id,
-            Message {
-                connection,
-                here: true,
-                consumed: false,
-            },
-        );
+        self.messages.insert(id, Message { connection, here: true, consumed: false });
         Some(Ack { id, connection })
     }
 

@@ -88,10 +88,7 @@ impl Outbox {
         match first.message.qos {
             QoS::AtMostOnce => {
                 let held = self.waiting.pop_front()?;
-                Some(Next::SendOnce(
-                    self.release(&held),
-                    held.message.packet(None, false),
-                ))
+                Some(Next::SendOnce(self.release(&held), held.message.packet(None, false)))
             }
             QoS::AtLeastOnce | QoS::ExactlyOnce => self.first_time(window, ids),
         }

@@ -34,8 +34,7 @@ struct Granted {
 
 impl Requests {
     pub(super) fn subscribe(&mut self, token: Token, filters: Vec<SubscribeFilter>) {
-        self.queue
-            .push_back(Request::Subscribe(Granted { token, filters }));
+        self.queue.push_back(Request::Subscribe(Granted { token, filters }));
     }
 
     pub(super) fn unsubscribe(&mut self, token: Token, filters: Vec<Text>) {
@@ -78,18 +77,12 @@ impl Requests {
         };
         let (expected, got) = (granted.filters.len(), ack.reasons.len());
         if expected != got {
-            return Err(ProtocolError::Reasons {
-                packet: PacketKind::SubAck,
-                expected,
-                got,
-            });
+            return Err(ProtocolError::Reasons { packet: PacketKind::SubAck, expected, got });
         }
         let token = granted.token;
         let pairs = granted.filters.into_iter().zip(&ack.reasons);
-        let filters: Vec<_> = pairs
-            .filter(|(_, reason)| !reason.is_error())
-            .map(|(filter, _)| filter)
-            .collect();
+        let filters: Vec<_> =
+            pairs.filter(|(_, reason)| !reason.is_error()).map(|(filter, _)| filter).collect();
         self.forget(|filter| filters.iter().any(|new| new.filter == *filter));
         if !filters.is_empty() {
             self.granted.push(Granted { token, filters });
@@ -110,18 +103,12 @@ impl Requests {
         };
         let (expected, got) = (filters.len(), ack.reasons.len());
         if version == Version::V5 && expected != got {
-            return Err(ProtocolError::Reasons {
-                packet: PacketKind::UnsubAck,
-                expected,
-                got,
-            });
+            return Err(ProtocolError::Reasons { packet: PacketKind::UnsubAck, expected, got });
         }
         // MQTT 3.1.1 gives no reasons: all have ended.
         let mut reasons = ack.reasons.iter();
-        let ended: Vec<_> = filters
-            .into_iter()
-            .filter(|_| !reasons.next().is_some_and(|reason| reason.is_error()))
-            .collect();
+        let ended: Vec<_> =
+            filters.into_iter().filter(|_| !reasons.next().is_some_and(|reason| reason.is_error())).collect();
         self.forget(|filter| ended.contains(filter));
         Ok(Some(Event::Unsubscribed(token)))
     }
@@ -151,36 +138,26 @@ impl Request {
     fn packet(&self, packet_id: PacketId) -> Packet {
         let properties = Properties::new();
         match self {
-            Self::Subscribe(Granted { filters, .. }) => Packet::Subscribe(Subscribe {
-                packet_id,
-                filters: filters.clone(),
-                properties,
-            }),
-            Self::Unsubscribe(_, filters) => Packet::Unsubscribe(Unsubscribe {
-                packet_id,
-                filters: filters.clone(),
-                properties,
-            }),
+            Self::Subscribe(Granted { filters, .. }) => {
+                Packet::Subscribe(Subscribe { packet_id, filters: filters.clone(), properties })
+            }
+            Self::Unsubscribe(_, filters) => {
+                Packet::Unsubscribe(Unsubscribe { packet_id, filters: filters.clone(), properties })
+            }
         }
     }
 }
 
 /// Whether the filters can be written at all.
 pub(super) fn can_subscribe(filters: &[SubscribeFilter]) -> bool {
-    let packet = Subscribe {
-        packet_id: PacketId::FIRST,
-        filters: filters.to_vec(),
-        properties: Properties::new(),
-    };
+    let packet =
+        Subscribe { packet_id: PacketId::FIRST, filters: filters.to_vec(), properties: Properties::new() };
     encoded_len(&Packet::Subscribe(packet), Version::V5).is_ok()
 }
 
 /// Whether the filters can be written at all.
 pub(super) fn can_unsubscribe(filters: &[Text]) -> bool {
-    let packet = Unsubscribe {
-        packet_id: PacketId::FIRST,
-        filters: filters.to_vec(),
-        properties: Properties::new(),
-    };
+    let packet =
+        Unsubscribe { packet_id: PacketId::FIRST, filters: filters.to_vec(), properties: Properties::new() };
     encoded_len(&Packet::Unsubscribe(packet), Version::V5).is_ok()
 }

@@ -28,10 +28,7 @@ proptest! {
 
 #[test]
 fn a_message_that_needs_a_packet_identifier_is_not_written_without() {
-    let publish = Publish {
-        qos: QoS::AtLeastOnce,
-        ..Publish::new("t", "p")
-    };
+    let publish = Publish { qos: QoS::AtLeastOnce, ..Publish::new("t", "p") };
     let once = EncodedPublish::new(&publish, Version::V5).expect("a right message");
     let mut out = BytesMut::new();
     assert!(matches!(once.write(&mut out), Err(EncodeError::Rule { .. })));

@@ -32,11 +32,7 @@ fn read_theirs(bytes: &BytesMut, version: Version) -> Theirs {
     let header = FixedHeader::decode(&mut rest).expect("a fixed header");
     let packet =
         Theirs::decode_from_body_with_version(header.packet_type, &header, &mut rest, version.level());
-    assert!(
-        !rest.has_remaining() || packet.is_err(),
-        "{} bytes are left",
-        rest.remaining()
-    );
+    assert!(!rest.has_remaining() || packet.is_err(), "{} bytes are left", rest.remaining());
     packet.unwrap_or_else(|error| panic!("the oracle refuses {bytes:?}: {error}"))
 }
 
@@ -135,10 +131,7 @@ fn same(ours: &Packet, theirs: &Theirs) {
 
 fn same_connect(ours: &Connect, theirs: &mqtt5_protocol::packet::connect::ConnectPacket) {
     assert_eq!(ours.version.level(), theirs.protocol_version);
-    assert_eq!(
-        (ours.clean_start, ours.keep_alive),
-        (theirs.clean_start, theirs.keep_alive)
-    );
+    assert_eq!((ours.clean_start, ours.keep_alive), (theirs.clean_start, theirs.keep_alive));
     assert_eq!(ours.client_id, theirs.client_id.as_str());
     assert_eq!(ours.username.as_deref(), theirs.username.as_deref());
     assert_eq!(ours.password.as_deref(), theirs.password.as_deref());
@@ -192,14 +185,8 @@ fn same_unsuback(ours: &UnsubAck, theirs: &mqtt5_protocol::packet::unsuback::Uns
 
 /// The oracle keeps properties in a map: the order of different ones is lost.
 fn same_properties(ours: &Properties, theirs: &TheirProperties) {
-    let mut ours: Vec<_> = ours
-        .iter()
-        .map(|property| (property.id(), value(property)))
-        .collect();
-    let mut theirs: Vec<_> = theirs
-        .iter()
-        .map(|(id, value)| (id as u8, value.clone()))
-        .collect();
+    let mut ours: Vec<_> = ours.iter().map(|property| (property.id(), value(property))).collect();
+    let mut theirs: Vec<_> = theirs.iter().map(|(id, value)| (id as u8, value.clone())).collect();
     ours.sort_by_key(|(id, _)| *id);
     theirs.sort_by_key(|(id, _)| *id);
     assert_eq!(ours, theirs);

@@ -38,9 +38,7 @@ pub(crate) fn reasons_of(kind: PacketKind) -> &'static [u8] {
         ],
         PacketKind::PubAck | PacketKind::PubRec => &[0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99],
         PacketKind::PubRel | PacketKind::PubComp => &[0x00, 0x92],
-        PacketKind::SubAck => &[
-            0x00, 0x01, 0x02, 0x80, 0x83, 0x87, 0x8F, 0x91, 0x97, 0x9E, 0xA1, 0xA2,
-        ],
+        PacketKind::SubAck => &[0x00, 0x01, 0x02, 0x80, 0x83, 0x87, 0x8F, 0x91, 0x97, 0x9E, 0xA1, 0xA2],
         PacketKind::UnsubAck => &[0x00, 0x11, 0x80, 0x83, 0x87, 0x8F, 0x91],
         PacketKind::Disconnect => &[
             0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x87, 0x89, 0x8B, 0x8C, 0x8D, 0x8E, 0x8F, 0x90, 0x93, 0x94,
@@ -131,10 +129,7 @@ pub(crate) fn packet_with(kind: PacketKind, properties: &[u8]) -> Vec<u8> {
         PacketKind::SubAck | PacketKind::UnsubAck => body.put_u8(0),
         _ => {}
     }
-    let flags = matches!(
-        kind,
-        PacketKind::PubRel | PacketKind::Subscribe | PacketKind::Unsubscribe
-    );
+    let flags = matches!(kind, PacketKind::PubRel | PacketKind::Subscribe | PacketKind::Unsubscribe);
     let mut packet = vec![(kind as u8) << 4 | u8::from(flags) << 1];
     packet.push(body.len().try_into().expect("a short packet"));
     packet.extend_from_slice(&body);
@@ -173,22 +168,11 @@ fn a_property_may_stand_in_exactly_the_packets_of_table_2_4() {
             }
             let decoded = decode_one(&packet_with(kind, &properties), Version::V5);
             if properties_of(kind).contains(&id) {
-                assert!(
-                    matches!(decoded, Ok(Some(_))),
-                    "{kind} with 0x{id:02X}: {decoded:?}"
-                );
+                assert!(matches!(decoded, Ok(Some(_))), "{kind} with 0x{id:02X}: {decoded:?}");
             } else {
                 let fault = PropertyFault::Misplaced;
                 let id = u32::from(id);
-                assert_eq!(
-                    decoded,
-                    Err(DecodeError::Property {
-                        packet: kind,
-                        id,
-                        fault
-                    }),
-                    "{kind}"
-                );
+                assert_eq!(decoded, Err(DecodeError::Property { packet: kind, id, fault }), "{kind}");
             }
         }
     }
@@ -206,11 +190,7 @@ fn a_property_stands_there_once_unless_it_is_one_that_repeats() {
             }
             let decoded = decode_one(&packet_with(kind, &twice), Version::V5);
             let repeats = *id == 0x26 || *id == 0x0B && kind == PacketKind::Publish;
-            assert_eq!(
-                decoded.is_ok(),
-                repeats,
-                "{kind} with 0x{id:02X} twice: {decoded:?}"
-            );
+            assert_eq!(decoded.is_ok(), repeats, "{kind} with 0x{id:02X} twice: {decoded:?}");
         }
     }
 }
@@ -224,29 +204,15 @@ fn the_will_has_a_table_of_its_own() {
         packet.extend(properties);
         packet.extend(b"\0\x01t\0\0");
         packet[1] = (packet.len() - 2).try_into().expect("a short packet");
-        assert_eq!(
-            decode_one(&packet, Version::V5).is_ok(),
-            WILL.contains(&id),
-            "0x{id:02X}"
-        );
+        assert_eq!(decode_one(&packet, Version::V5).is_ok(), WILL.contains(&id), "0x{id:02X}");
     }
 }
 
 #[test]
 fn a_reason_may_stand_in_exactly_the_packets_of_its_table() {
-    for kind in WITH_PROPERTIES
-        .into_iter()
-        .filter(|kind| !reasons_of(*kind).is_empty())
-    {
+    for kind in WITH_PROPERTIES.into_iter().filter(|kind| !reasons_of(*kind).is_empty()) {
         for reason in 0..=u8::MAX {
-            let mut packet = packet_with(
-                kind,
-                if kind == PacketKind::Auth {
-                    b"\x15\0\x01t"
-                } else {
-                    b""
-                },
-            );
+            let mut packet = packet_with(kind, if kind == PacketKind::Auth { b"\x15\0\x01t" } else { b"" });
             let place = match kind {
                 PacketKind::ConnAck => 3,
                 PacketKind::Disconnect | PacketKind::Auth => 2,

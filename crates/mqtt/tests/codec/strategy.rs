@@ -24,11 +24,7 @@ fn binary() -> impl Strategy<Value = Bytes> {
 }
 
 fn qos() -> impl Strategy<Value = QoS> {
-    prop_oneof![
-        Just(QoS::AtMostOnce),
-        Just(QoS::AtLeastOnce),
-        Just(QoS::ExactlyOnce)
-    ]
+    prop_oneof![Just(QoS::AtMostOnce), Just(QoS::AtLeastOnce), Just(QoS::ExactlyOnce)]
 }
 
 fn packet_id() -> impl Strategy<Value = PacketId> {
@@ -43,9 +39,7 @@ fn property(id: u8) -> BoxedStrategy<Property> {
         0x03 => text().prop_map(Property::ContentType).boxed(),
         0x08 => topic().prop_map(Property::ResponseTopic).boxed(),
         0x09 => binary().prop_map(Property::CorrelationData).boxed(),
-        0x0B => (1..=268_435_455_u32)
-            .prop_map(Property::SubscriptionIdentifier)
-            .boxed(),
+        0x0B => (1..=268_435_455_u32).prop_map(Property::SubscriptionIdentifier).boxed(),
         0x11 => any::<u32>().prop_map(Property::SessionExpiryInterval).boxed(),
         0x12 => text().prop_map(Property::AssignedClientIdentifier).boxed(),
         0x13 => any::<u16>().prop_map(Property::ServerKeepAlive).boxed(),
@@ -62,9 +56,7 @@ fn property(id: u8) -> BoxedStrategy<Property> {
         0x23 => (1..=u16::MAX).prop_map(Property::TopicAlias).boxed(),
         0x24 => flag.prop_map(Property::MaximumQoS).boxed(),
         0x25 => flag.prop_map(Property::RetainAvailable).boxed(),
-        0x26 => (text(), text())
-            .prop_map(|(name, value)| Property::UserProperty(name, value))
-            .boxed(),
+        0x26 => (text(), text()).prop_map(|(name, value)| Property::UserProperty(name, value)).boxed(),
         0x27 => (1..=u32::MAX).prop_map(Property::MaximumPacketSize).boxed(),
         0x28 => flag.prop_map(Property::WildcardSubscriptionAvailable).boxed(),
         0x29 => flag.prop_map(Property::SubscriptionIdentifierAvailable).boxed(),
@@ -83,9 +75,7 @@ fn properties(version: Version, ids: &'static [u8]) -> BoxedStrategy<Properties>
         ids
     });
     let list = some.prop_flat_map(|ids| ids.into_iter().map(property).collect::<Vec<_>>());
-    (list, vec(property(0x26), 0..2))
-        .prop_map(|(list, more)| list.into_iter().chain(more).collect())
-        .boxed()
+    (list, vec(property(0x26), 0..2)).prop_map(|(list, more)| list.into_iter().chain(more).collect()).boxed()
 }
 
 fn properties_in(version: Version, kind: PacketKind) -> BoxedStrategy<Properties> {
@@ -98,13 +88,7 @@ fn reason(kind: PacketKind) -> impl Strategy<Value = ReasonCode> {
 
 fn will(version: Version) -> impl Strategy<Value = Will> {
     (topic(), binary(), qos(), any::<bool>(), properties(version, WILL)).prop_map(
-        |(topic, payload, qos, retain, properties)| Will {
-            topic,
-            payload,
-            qos,
-            retain,
-            properties,
-        },
+        |(topic, payload, qos, retain, properties)| Will { topic, payload, qos, retain, properties },
     )
 }
 
@@ -114,16 +98,8 @@ fn connect(version: Version) -> impl Strategy<Value = Packet> {
     (rest, account, properties_in(version, PacketKind::Connect)).prop_map(
         move |((clean_start, keep_alive, client_id, will), (username, password), properties)| {
             let password = password.filter(|_| version == Version::V5 || username.is_some());
-            let connect = Connect {
-                version,
-                clean_start,
-                keep_alive,
-                client_id,
-                will,
-                username,
-                password,
-                properties,
-            };
+            let connect =
+                Connect { version, clean_start, keep_alive, client_id, will, username, password, properties };
             Packet::Connect(Box::new(connect))
         },
     )
@@ -152,15 +128,7 @@ fn publish(version: Version) -> impl Strategy<Value = Packet> {
             let acknowledged = qos != QoS::AtMostOnce;
             let packet_id = acknowledged.then_some(id);
             let dup = dup && acknowledged;
-            Packet::Publish(Publish {
-                dup,
-                qos,
-                retain,
-                topic,
-                packet_id,
-                payload,
-                properties,
-            })
+            Packet::Publish(Publish { dup, qos, retain, topic, packet_id, payload, properties })
         },
     )
 }
@@ -168,16 +136,8 @@ fn publish(version: Version) -> impl Strategy<Value = Packet> {
 fn ack(version: Version, kind: PacketKind, wrap: fn(PubAck) -> Packet) -> impl Strategy<Value = Packet> {
     (packet_id(), reason(kind), properties_in(version, kind)).prop_map(
         move |(packet_id, reason, properties)| {
-            let reason = if version == Version::V311 {
-                ReasonCode::SUCCESS
-            } else {
-                reason
-            };
-            wrap(PubAck {
-                packet_id,
-                reason,
-                properties,
-            })
+            let reason = if version == Version::V311 { ReasonCode::SUCCESS } else { reason };
+            wrap(PubAck { packet_id, reason, properties })
         },
     )
 }
@@ -186,66 +146,33 @@ fn filter(version: Version) -> impl Strategy<Value = SubscribeFilter> {
     (topic(), qos(), any::<bool>(), any::<bool>(), 0..=2_u8).prop_map(
         move |(filter, qos, no_local, retain_as_published, retain_handling)| match version {
             Version::V311 => SubscribeFilter::new(filter, qos),
-            Version::V5 => SubscribeFilter {
-                filter,
-                qos,
-                no_local,
-                retain_as_published,
-                retain_handling,
-            },
+            Version::V5 => SubscribeFilter { filter, qos, no_local, retain_as_published, retain_handling },
         },
     )
 }
 
 fn subscribe(version: Version) -> impl Strategy<Value = Packet> {
-    (
-        packet_id(),
-        vec(filter(version), 1..4),
-        properties_in(version, PacketKind::Subscribe),
+    (packet_id(), vec(filter(version), 1..4), properties_in(version, PacketKind::Subscribe)).prop_map(
+        |(packet_id, filters, properties)| Packet::Subscribe(Subscribe { packet_id, filters, properties }),
     )
-        .prop_map(|(packet_id, filters, properties)| {
-            Packet::Subscribe(Subscribe {
-                packet_id,
-                filters,
-                properties,
-            })
-        })
 }
 
 fn suback(version: Version) -> impl Strategy<Value = Packet> {
     let reason = match version {
-        Version::V311 => proptest::sample::select(vec![0, 1, 2, 0x80])
-            .prop_map(ReasonCode)
-            .boxed(),
+        Version::V311 => proptest::sample::select(vec![0, 1, 2, 0x80]).prop_map(ReasonCode).boxed(),
         Version::V5 => reason(PacketKind::SubAck).boxed(),
     };
-    (
-        packet_id(),
-        vec(reason, 1..4),
-        properties_in(version, PacketKind::SubAck),
+    (packet_id(), vec(reason, 1..4), properties_in(version, PacketKind::SubAck)).prop_map(
+        |(packet_id, reasons, properties)| Packet::SubAck(SubAck { packet_id, reasons, properties }),
     )
-        .prop_map(|(packet_id, reasons, properties)| {
-            Packet::SubAck(SubAck {
-                packet_id,
-                reasons,
-                properties,
-            })
-        })
 }
 
 fn unsubscribe(version: Version) -> impl Strategy<Value = Packet> {
-    (
-        packet_id(),
-        vec(topic(), 1..4),
-        properties_in(version, PacketKind::Unsubscribe),
+    (packet_id(), vec(topic(), 1..4), properties_in(version, PacketKind::Unsubscribe)).prop_map(
+        |(packet_id, filters, properties)| {
+            Packet::Unsubscribe(Unsubscribe { packet_id, filters, properties })
+        },
     )
-        .prop_map(|(packet_id, filters, properties)| {
-            Packet::Unsubscribe(Unsubscribe {
-                packet_id,
-                filters,
-                properties,
-            })
-        })
 }
 
 fn unsuback(version: Version) -> impl Strategy<Value = Packet> {
@@ -254,38 +181,23 @@ fn unsuback(version: Version) -> impl Strategy<Value = Packet> {
         Version::V5 => vec(reason(PacketKind::UnsubAck), 1..4).boxed(),
     };
     (packet_id(), reasons, properties_in(version, PacketKind::UnsubAck)).prop_map(
-        |(packet_id, reasons, properties)| {
-            Packet::UnsubAck(UnsubAck {
-                packet_id,
-                reasons,
-                properties,
-            })
-        },
+        |(packet_id, reasons, properties)| Packet::UnsubAck(UnsubAck { packet_id, reasons, properties }),
     )
 }
 
 fn disconnect(version: Version) -> impl Strategy<Value = Packet> {
-    (
-        reason(PacketKind::Disconnect),
-        properties_in(version, PacketKind::Disconnect),
-    )
-        .prop_map(move |(reason, properties)| {
-            let reason = if version == Version::V311 {
-                ReasonCode::SUCCESS
-            } else {
-                reason
-            };
+    (reason(PacketKind::Disconnect), properties_in(version, PacketKind::Disconnect)).prop_map(
+        move |(reason, properties)| {
+            let reason = if version == Version::V311 { ReasonCode::SUCCESS } else { reason };
             Packet::Disconnect(Disconnect { reason, properties })
-        })
+        },
+    )
 }
 
 fn auth() -> impl Strategy<Value = Packet> {
     (reason(PacketKind::Auth), text(), binary()).prop_map(|(reason, method, data)| {
         let properties = Properties::new().with(Property::AuthenticationMethod(method));
-        Packet::Auth(Auth {
-            reason,
-            properties: properties.with(Property::AuthenticationData(data)),
-        })
+        Packet::Auth(Auth { reason, properties: properties.with(Property::AuthenticationData(data)) })
     })
 }
 

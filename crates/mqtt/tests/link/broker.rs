@@ -15,11 +15,7 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) fn new(stream: DuplexStream, version: Version) -> Self {
-        Self {
-            stream,
-            input: BytesMut::new(),
-            version,
-        }
+        Self { stream, input: BytesMut::new(), version }
     }
 
     /// The next packet; `None` when the client closed.
@@ -29,13 +25,7 @@ impl Broker {
             if packet.is_some() {
                 return packet;
             }
-            if self
-                .stream
-                .read_buf(&mut self.input)
-                .await
-                .expect("a stream in memory")
-                == 0
-            {
+            if self.stream.read_buf(&mut self.input).await.expect("a stream in memory") == 0 {
                 return None;
             }
         }
@@ -62,16 +52,8 @@ impl Broker {
     /// Sends a message, QoS 1 with an identifier.
     pub(crate) async fn publish(&mut self, payload: &str, id: Option<u16>) {
         let packet_id = id.and_then(PacketId::new);
-        let qos = if packet_id.is_some() {
-            QoS::AtLeastOnce
-        } else {
-            QoS::AtMostOnce
-        };
-        let publish = Publish {
-            qos,
-            packet_id,
-            ..Publish::new("t", payload.to_owned())
-        };
+        let qos = if packet_id.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+        let publish = Publish { qos, packet_id, ..Publish::new("t", payload.to_owned()) };
         self.send(Packet::Publish(publish)).await;
     }
 
@@ -90,12 +72,7 @@ impl Broker {
     pub(crate) async fn accept(&mut self, properties: Properties) -> Connect {
         let connect = self.recv_connect().await;
         let reason = ReasonCode::SUCCESS;
-        self.send(Packet::ConnAck(ConnAck {
-            session_present: false,
-            reason,
-            properties,
-        }))
-        .await;
+        self.send(Packet::ConnAck(ConnAck { session_present: false, reason, properties })).await;
         connect
     }
 }

@@ -11,10 +11,8 @@ use super::{Broker, SECOND, options};
 async fn start(config: SessionConfig) -> (Client, Messages, Broker) {
     let (near, far) = duplex(4096);
     let mut broker = Broker::new(far, Version::V5);
-    let (started, _) = tokio::join!(
-        Client::start(near, options(Version::V5), config),
-        broker.accept(Properties::new())
-    );
+    let (started, _) =
+        tokio::join!(Client::start(near, options(Version::V5), config), broker.accept(Properties::new()));
     let (client, messages) = started.expect("accepted");
     (client, messages, broker)
 }
@@ -28,16 +26,10 @@ async fn publishing_returns_with_the_brokers_answer() {
     let (client, _messages, mut broker) = start(SessionConfig::default()).await;
     for (reason, expected) in [
         (ReasonCode::SUCCESS, Ok(())),
-        (
-            ReasonCode::NOT_AUTHORIZED,
-            Err(PublishError::Refused(ReasonCode::NOT_AUTHORIZED)),
-        ),
+        (ReasonCode::NOT_AUTHORIZED, Err(PublishError::Refused(ReasonCode::NOT_AUTHORIZED))),
     ] {
         let mut publish = std::pin::pin!(client.publish("t", "p", QoS::AtLeastOnce));
-        assert!(
-            timeout(SECOND, publish.as_mut()).await.is_err(),
-            "not before the answer"
-        );
+        assert!(timeout(SECOND, publish.as_mut()).await.is_err(), "not before the answer");
         let received = broker.recv_publish().await;
         broker.acknowledge(&received, reason).await;
         assert_eq!(publish.await, expected);
@@ -77,15 +69,9 @@ async fn who_waits_learns_of_the_end() {
 async fn a_message_is_acknowledged_when_it_was_received_and_not_before() {
     let (client, mut messages, mut broker) = start(SessionConfig::default()).await;
     let grant = async {
-        let Some(Packet::Subscribe(subscribe)) = broker.recv().await else {
-            panic!("SUBSCRIBE")
-        };
+        let Some(Packet::Subscribe(subscribe)) = broker.recv().await else { panic!("SUBSCRIBE") };
         let reasons = vec![ReasonCode::GRANTED_QOS_1];
-        let suback = SubAck {
-            packet_id: subscribe.packet_id,
-            reasons,
-            properties: Properties::new(),
-        };
+        let suback = SubAck { packet_id: subscribe.packet_id, reasons, properties: Properties::new() };
         broker.send(Packet::SubAck(suback)).await;
         broker.publish("a", Some(3)).await;
         assert!(timeout(SECOND, broker.recv()).await.is_err(), "nobody has it yet");
@@ -107,16 +93,10 @@ async fn a_slow_consumer_slows_the_broker_down_and_gets_everything() {
         broker
     };
     let mut flood = std::pin::pin!(flood);
-    assert!(
-        timeout(3600 * SECOND, flood.as_mut()).await.is_err(),
-        "the broker has to wait"
-    );
+    assert!(timeout(3600 * SECOND, flood.as_mut()).await.is_err(), "the broker has to wait");
     let consume = async {
         for number in 0..3000_u32 {
-            assert_eq!(
-                messages.recv().await.expect("a message").payload,
-                number.to_string()
-            );
+            assert_eq!(messages.recv().await.expect("a message").payload, number.to_string());
         }
     };
     let (_broker, ()) = tokio::join!(flood, consume);
@@ -150,25 +130,16 @@ async fn disconnecting_is_said_and_ends_all() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_outbox_makes_publishers_wait_but_not_disconnect() {
-    let (client, _messages, mut broker) = start(SessionConfig {
-        outbox_limit: 1,
-        ..SessionConfig::default()
-    })
-    .await;
+    let (client, _messages, mut broker) =
+        start(SessionConfig { outbox_limit: 1, ..SessionConfig::default() }).await;
     let publish = || client.publish("t", "p", QoS::AtLeastOnce);
     let stop = async {
         broker.recv_publish().await;
-        assert!(
-            timeout(SECOND, broker.recv_publish()).await.is_err(),
-            "one at a time"
-        );
+        assert!(timeout(SECOND, broker.recv_publish()).await.is_err(), "one at a time");
         client.disconnect().await;
     };
     let (first, second, ()) = tokio::join!(publish(), publish(), stop);
-    assert_eq!(
-        [first, second],
-        [const { Err(PublishError::Closed(LinkError::Ended)) }; 2]
-    );
+    assert_eq!([first, second], [const { Err(PublishError::Closed(LinkError::Ended)) }; 2]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,10 +147,7 @@ async fn the_last_handle_takes_the_connection_with_it() {
     let (client, _messages, mut broker) = start(SessionConfig::default()).await;
     let other = client.clone();
     drop(client);
-    assert!(
-        timeout(SECOND, broker.recv()).await.is_err(),
-        "there is another handle"
-    );
+    assert!(timeout(SECOND, broker.recv()).await.is_err(), "there is another handle");
     drop(other);
     assert!(matches!(broker.recv().await, Some(Packet::Disconnect(_))));
 }

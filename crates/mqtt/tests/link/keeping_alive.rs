@@ -41,27 +41,17 @@ async fn a_broker_that_does_not_answer_a_ping_is_dead() {
     let start = Instant::now();
     assert_eq!(link.step(&mut session).await, Err(LinkError::Dead));
     assert_eq!(start.elapsed(), 35 * SECOND);
-    assert_eq!(
-        link.step(&mut session).await,
-        Err(LinkError::Dead),
-        "and stays so"
-    );
+    assert_eq!(link.step(&mut session).await, Err(LinkError::Dead), "and stays so");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_broker_that_takes_no_bytes_is_dead_and_memory_is_bounded() {
     let (mut link, mut session, _broker) = connected(Version::V5, 16).await;
     for _ in 0..100 {
-        session
-            .publish(super::message(&"x".repeat(10_000)))
-            .expect("room");
+        session.publish(super::message(&"x".repeat(10_000))).expect("room");
     }
     assert_eq!(link.step(&mut session).await, Err(LinkError::Dead));
-    assert!(
-        session.in_flight() < 10,
-        "{} messages were taken out of the session",
-        session.in_flight()
-    );
+    assert!(session.in_flight() < 10, "{} messages were taken out of the session", session.in_flight());
     assert_eq!(session.unacknowledged(), 100);
 }
 

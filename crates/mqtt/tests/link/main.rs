@@ -22,11 +22,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Keep alive 30 s, PINGRESP within 5 s.
 fn options(version: Version) -> ConnectOptions {
-    ConnectOptions {
-        version,
-        ping_timeout: 5 * SECOND,
-        ..ConnectOptions::new("device")
-    }
+    ConnectOptions { version, ping_timeout: 5 * SECOND, ..ConnectOptions::new("device") }
 }
 
 /// A connected link, its session and its broker, with so many bytes between them.

@@ -31,26 +31,18 @@ async fn a_message_is_delivered_when_the_broker_says_so() {
         broker.acknowledge(&publish, ReasonCode::SUCCESS).await;
     };
     let (result, ()) = tokio::join!(link.step(&mut session), answer);
-    assert_eq!(
-        (result, happened(&mut session)),
-        (Ok(()), vec![Event::Delivered(token)])
-    );
+    assert_eq!((result, happened(&mut session)), (Ok(()), vec![Event::Delivered(token)]));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_together_with_connack_is_not_lost() {
     let (near, far) = duplex(4096);
     let mut broker = Broker::new(far, Version::V5);
-    let connack = ConnAck {
-        session_present: true,
-        reason: ReasonCode::SUCCESS,
-        properties: Properties::new(),
-    };
+    let connack =
+        ConnAck { session_present: true, reason: ReasonCode::SUCCESS, properties: Properties::new() };
     broker.send(Packet::ConnAck(connack)).await;
     broker.publish("early", Some(1)).await;
-    let (mut link, connected) = Link::connect(near, &options(Version::V5), SECOND)
-        .await
-        .expect("accepted");
+    let (mut link, connected) = Link::connect(near, &options(Version::V5), SECOND).await.expect("accepted");
     let mut session = Session::new(SessionConfig::default());
     connected.begin(&mut session);
     link.step(&mut session).await.expect("alive");
@@ -121,22 +113,12 @@ async fn a_message_before_the_end_is_heard() {
 #[tokio::test(start_paused = true)]
 async fn the_brokers_reason_is_the_links_end_even_if_the_stream_breaks() {
     let (mut link, mut session, mut broker) = connected(Version::V5, 4096).await;
-    broker
-        .send(Packet::Disconnect(Disconnect::new(
-            ReasonCode::SESSION_TAKEN_OVER,
-        )))
-        .await;
+    broker.send(Packet::Disconnect(Disconnect::new(ReasonCode::SESSION_TAKEN_OVER))).await;
     drop(broker);
     session.publish(message("never read")).expect("room");
     assert_eq!(link.step(&mut session).await, Ok(()));
-    assert_eq!(
-        happened(&mut session),
-        [Event::Disconnected(ReasonCode::SESSION_TAKEN_OVER)]
-    );
-    assert_eq!(
-        link.step(&mut session).await,
-        Err(LinkError::Disconnected(ReasonCode::SESSION_TAKEN_OVER))
-    );
+    assert_eq!(happened(&mut session), [Event::Disconnected(ReasonCode::SESSION_TAKEN_OVER)]);
+    assert_eq!(link.step(&mut session).await, Err(LinkError::Disconnected(ReasonCode::SESSION_TAKEN_OVER)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,29 +127,18 @@ async fn a_broker_that_breaks_the_protocol_is_told_and_left() {
     broker.send(Packet::PingReq).await;
     let error = LinkError::Protocol(ProtocolError::Unexpected(PacketKind::PingReq));
     assert_eq!(link.step(&mut session).await, Err(error));
-    assert_eq!(
-        broker.recv().await,
-        Some(Packet::Disconnect(Disconnect::new(ReasonCode::PROTOCOL_ERROR)))
-    );
+    assert_eq!(broker.recv().await, Some(Packet::Disconnect(Disconnect::new(ReasonCode::PROTOCOL_ERROR))));
 
     let (mut link, mut session, mut broker) = connected(Version::V5, 4096).await;
     broker.send_bytes(&[0x00, 0x00]).await;
-    assert!(matches!(
-        link.step(&mut session).await,
-        Err(LinkError::Malformed(_))
-    ));
-    assert_eq!(
-        broker.recv().await,
-        Some(Packet::Disconnect(Disconnect::new(ReasonCode::MALFORMED_PACKET)))
-    );
+    assert!(matches!(link.step(&mut session).await, Err(LinkError::Malformed(_))));
+    assert_eq!(broker.recv().await, Some(Packet::Disconnect(Disconnect::new(ReasonCode::MALFORMED_PACKET))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_moves_to_another_link_and_loses_nothing() {
     let (mut old, mut session, mut old_broker) = connected(Version::V5, 4096).await;
-    let tokens: Vec<_> = ["a", "b"]
-        .map(|text| session.publish(message(text)).expect("room"))
-        .into();
+    let tokens: Vec<_> = ["a", "b"].map(|text| session.publish(message(text)).expect("room")).into();
     let cut = async {
         old_broker.recv_publish().await;
         drop(old_broker);
@@ -178,10 +149,7 @@ async fn a_session_moves_to_another_link_and_loses_nothing() {
     let (near, far) = duplex(4096);
     let mut broker = Broker::new(far, Version::V5);
     let options = options(Version::V5);
-    let (link, _) = tokio::join!(
-        Link::connect(near, &options, SECOND),
-        broker.accept(Properties::new())
-    );
+    let (link, _) = tokio::join!(Link::connect(near, &options, SECOND), broker.accept(Properties::new()));
     let (mut link, connected) = link.expect("accepted");
     connected.begin(&mut session);
     let answer = async {
@@ -208,15 +176,11 @@ async fn the_last_words_are_acknowledgements_and_disconnect() {
     broker.publish("a", Some(9)).await;
     link.step(&mut session).await.expect("alive");
     for event in happened(&mut session) {
-        let Event::Message(incoming) = event else {
-            panic!("{event:?}")
-        };
+        let Event::Message(incoming) = event else { panic!("{event:?}") };
         session.acknowledge(incoming.ack.expect("QoS 1"));
     }
     session.publish(message("for the next connection")).expect("room");
-    link.disconnect(&mut session, ReasonCode::DISCONNECT_WITH_WILL)
-        .await
-        .expect("written");
+    link.disconnect(&mut session, ReasonCode::DISCONNECT_WITH_WILL).await.expect("written");
     let id = fleetkey_mqtt::PacketId::new(9).expect("not 0");
     assert_eq!(broker.recv().await, Some(Packet::PubAck(PubAck::new(id))));
     let disconnect = Packet::Disconnect(Disconnect::new(ReasonCode::DISCONNECT_WITH_WILL));
@@ -267,9 +231,6 @@ async fn what_is_there_is_written_at_once() {
         session.publish(message(&number.to_string())).expect("room");
     }
     writes.store(0, Ordering::Relaxed);
-    assert!(
-        timeout(SECOND, link.step(&mut session)).await.is_err(),
-        "nothing happens"
-    );
+    assert!(timeout(SECOND, link.step(&mut session)).await.is_err(), "nothing happens");
     assert_eq!(writes.load(Ordering::Relaxed), 1);
 }

@@ -100,12 +100,9 @@ impl World {
         };
         self.session.handle(Packet::Publish(publish)).expect("a message");
         while let Some(event) = self.session.poll_event() {
-            let Event::Message(incoming) = event else {
-                panic!("{event:?}")
-            };
+            let Event::Message(incoming) = event else { panic!("{event:?}") };
             assert_eq!(incoming.publish.payload, number.to_string());
-            self.given
-                .push((number, incoming.ack.expect("QoS 1 is acknowledged")));
+            self.given.push((number, incoming.ack.expect("QoS 1 is acknowledged")));
             self.ever_given.insert(number);
         }
     }
@@ -122,31 +119,20 @@ impl World {
         let Some(packet) = self.session.poll_transmit() else {
             return;
         };
-        let Packet::PubAck(ack) = packet else {
-            panic!("{packet:?}")
-        };
-        let number = self
-            .unacknowledged
-            .remove(&ack.packet_id)
-            .expect("the broker waits for it");
-        assert!(
-            self.consumed.contains(&number),
-            "{number} is acknowledged before its consumer has it"
-        );
+        let Packet::PubAck(ack) = packet else { panic!("{packet:?}") };
+        let number = self.unacknowledged.remove(&ack.packet_id).expect("the broker waits for it");
+        assert!(self.consumed.contains(&number), "{number} is acknowledged before its consumer has it");
     }
 
     fn connect(&mut self, fate: Fate) {
         self.session.disconnected();
-        self.session
-            .connected(Version::V311, !matches!(fate, Fate::Lost), 100);
+        self.session.connected(Version::V311, !matches!(fate, Fate::Lost), 100);
         let before = std::mem::take(&mut self.unacknowledged);
         match fate {
             Fate::Lost => self.lost.extend(before.into_values()),
             Fate::Kept => {
                 self.unacknowledged = before.clone();
-                before
-                    .into_iter()
-                    .for_each(|(id, number)| self.deliver(id, number, true));
+                before.into_iter().for_each(|(id, number)| self.deliver(id, number, true));
             }
             Fate::Renumbered => {
                 for (id, number) in (1..).zip(before.into_values()) {
@@ -164,14 +150,8 @@ impl World {
             self.step(Op::Consume(0));
         }
         (0..self.sent).for_each(|_| self.step(Op::Ack));
-        assert!(
-            self.unacknowledged.is_empty(),
-            "the broker waits for {:?}",
-            self.unacknowledged
-        );
-        let missed: Vec<_> = (0..self.sent)
-            .filter(|number| !self.ever_given.contains(number))
-            .collect();
+        assert!(self.unacknowledged.is_empty(), "the broker waits for {:?}", self.unacknowledged);
+        let missed: Vec<_> = (0..self.sent).filter(|number| !self.ever_given.contains(number)).collect();
         assert!(missed.is_empty(), "the consumer never got {missed:?}");
     }
 }

@@ -65,11 +65,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let config = SessionConfig {
-            max_in_flight: MAX_IN_FLIGHT,
-            outbox_limit: 1000,
-            ..SessionConfig::default()
-        };
+        let config =
+            SessionConfig { max_in_flight: MAX_IN_FLIGHT, outbox_limit: 1000, ..SessionConfig::default() };
         Self {
             session: Session::new(config),
             connected: false,
@@ -88,10 +85,7 @@ impl World {
         match op {
             Op::Publish(qos) => {
                 let number = self.accepted.len() as u64;
-                let token = self
-                    .session
-                    .publish(message(&number.to_string(), qos))
-                    .expect("room");
+                let token = self.session.publish(message(&number.to_string(), qos)).expect("room");
                 self.accepted.insert(token, (number, qos));
             }
             Op::Send => self.send(),
@@ -134,23 +128,14 @@ impl World {
         let number = number(&publish);
         if let Some(id) = publish.packet_id {
             if let Some(before) = self.cut_off.remove(&id) {
-                assert_eq!(
-                    before, number,
-                    "an identifier names one message as long as the session is kept"
-                );
+                assert_eq!(before, number, "an identifier names one message as long as the session is kept");
                 assert!(publish.dup, "what was sent before says so");
             }
             self.unanswered.push((id, number));
-            assert!(
-                self.unanswered.len() <= self.window.min(MAX_IN_FLIGHT),
-                "the window is kept"
-            );
+            assert!(self.unanswered.len() <= self.window.min(MAX_IN_FLIGHT), "the window is kept");
         }
         if !self.first_seen.contains(&number) {
-            assert!(
-                self.first_seen.last().is_none_or(|last| *last < number),
-                "order is kept"
-            );
+            assert!(self.first_seen.last().is_none_or(|last| *last < number), "order is kept");
             self.first_seen.push(number);
         }
     }
@@ -160,11 +145,7 @@ impl World {
             return;
         }
         let (id, number) = self.unanswered.remove(which);
-        let reason = if refuses(number) {
-            ReasonCode::NOT_AUTHORIZED
-        } else {
-            ReasonCode::SUCCESS
-        };
+        let reason = if refuses(number) { ReasonCode::NOT_AUTHORIZED } else { ReasonCode::SUCCESS };
         self.down.push_back(PubAck::with_reason(id, reason));
     }
 
@@ -188,10 +169,7 @@ impl World {
 
     /// Lets everything finish and checks that each message had one end.
     fn finish(mut self, keep_session: bool) {
-        self.step(Op::Connect {
-            keep_session,
-            window: 2,
-        });
+        self.step(Op::Connect { keep_session, window: 2 });
         self.step(Op::Resume);
         for _ in 0..4 * (self.accepted.len() + 1) {
             for op in [Op::Send, Op::Arrive, Op::Answer(0), Op::Hear] {
@@ -206,20 +184,14 @@ impl World {
             let (number, qos) = self.accepted[token];
             if qos == QoS::AtLeastOnce {
                 assert_eq!(*delivered, !refuses(number));
-                assert!(
-                    self.first_seen.contains(&number),
-                    "the broker has what was answered"
-                );
+                assert!(self.first_seen.contains(&number), "the broker has what was answered");
             }
         }
     }
 }
 
 fn number(publish: &Publish) -> u64 {
-    std::str::from_utf8(&publish.payload)
-        .expect("a number")
-        .parse()
-        .expect("a number")
+    std::str::from_utf8(&publish.payload).expect("a number").parse().expect("a number")
 }
 
 fn refuses(number: u64) -> bool {

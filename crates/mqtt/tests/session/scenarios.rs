@@ -19,17 +19,13 @@ fn publishes(packets: &[Packet]) -> Vec<(&str, u16, bool)> {
 }
 
 fn publish(packet: &Packet) -> (&str, u16, bool) {
-    let Packet::Publish(publish) = packet else {
-        panic!("{packet:?}")
-    };
+    let Packet::Publish(publish) = packet else { panic!("{packet:?}") };
     let payload = std::str::from_utf8(&publish.payload).unwrap();
     (payload, publish.packet_id.map_or(0, PacketId::get), publish.dup)
 }
 
 fn answer(session: &mut Session, id: u16) {
-    session
-        .handle(Packet::PubAck(PubAck::new(PacketId::new(id).unwrap())))
-        .unwrap();
+    session.handle(Packet::PubAck(PubAck::new(PacketId::new(id).unwrap()))).unwrap();
 }
 
 #[test]
@@ -38,15 +34,9 @@ fn with_its_session_present_a_message_goes_out_again_with_dup_under_its_identifi
     for payload in ["a", "b"] {
         session.publish(message(payload, QoS::AtLeastOnce)).unwrap();
     }
-    assert_eq!(
-        publishes(&transmitted(&mut session)),
-        [("a", 1, false), ("b", 2, false)]
-    );
+    assert_eq!(publishes(&transmitted(&mut session)), [("a", 1, false), ("b", 2, false)]);
     session.connected(Version::V5, true, 65535);
-    assert_eq!(
-        publishes(&transmitted(&mut session)),
-        [("a", 1, true), ("b", 2, true)]
-    );
+    assert_eq!(publishes(&transmitted(&mut session)), [("a", 1, true), ("b", 2, true)]);
 }
 
 #[test]
@@ -59,22 +49,14 @@ fn without_its_session_a_message_goes_out_as_new_under_another_identifier() {
     answer(&mut session, 1);
     session.publish(message("c", QoS::AtLeastOnce)).unwrap();
     session.connected(Version::V5, false, 65535);
-    assert_eq!(
-        publishes(&transmitted(&mut session)),
-        [("b", 3, false), ("c", 4, false)]
-    );
+    assert_eq!(publishes(&transmitted(&mut session)), [("b", 3, false), ("c", 4, false)]);
 }
 
 #[test]
 fn in_flight_stays_within_the_smaller_of_both_windows() {
-    let mut session = Session::new(SessionConfig {
-        max_in_flight: 3,
-        ..SessionConfig::default()
-    });
+    let mut session = Session::new(SessionConfig { max_in_flight: 3, ..SessionConfig::default() });
     for number in 0..5 {
-        session
-            .publish(message(&number.to_string(), QoS::AtLeastOnce))
-            .unwrap();
+        session.publish(message(&number.to_string(), QoS::AtLeastOnce)).unwrap();
     }
     session.connected(Version::V5, false, 65535);
     assert_eq!(transmitted(&mut session).len(), 3);
@@ -92,10 +74,7 @@ fn a_refused_message_is_told_and_not_sent_again() {
     transmitted(&mut session);
     let ack = PubAck::with_reason(PacketId::FIRST, ReasonCode::NOT_AUTHORIZED);
     session.handle(Packet::PubAck(ack)).unwrap();
-    assert_eq!(
-        happened(&mut session),
-        [Event::Refused(token, ReasonCode::NOT_AUTHORIZED)]
-    );
+    assert_eq!(happened(&mut session), [Event::Refused(token, ReasonCode::NOT_AUTHORIZED)]);
     session.connected(Version::V5, false, 65535);
     assert_eq!(transmitted(&mut session), []);
 }
@@ -112,43 +91,25 @@ fn no_matching_subscribers_is_a_delivery() {
 
 #[test]
 fn a_full_outbox_takes_nothing_and_loses_nothing() {
-    let mut session = Session::new(SessionConfig {
-        outbox_limit: 1,
-        ..SessionConfig::default()
-    });
+    let mut session = Session::new(SessionConfig { outbox_limit: 1, ..SessionConfig::default() });
     session.publish(message("a", QoS::AtLeastOnce)).unwrap();
-    assert_eq!(
-        session.publish(message("b", QoS::AtLeastOnce)),
-        Err(OutboxError::Full)
-    );
+    assert_eq!(session.publish(message("b", QoS::AtLeastOnce)), Err(OutboxError::Full));
     session.connected(Version::V5, false, 65535);
     assert_eq!(transmitted(&mut session).len(), 1);
-    assert_eq!(
-        session.publish(message("b", QoS::AtLeastOnce)),
-        Err(OutboxError::Full)
-    );
+    assert_eq!(session.publish(message("b", QoS::AtLeastOnce)), Err(OutboxError::Full));
     answer(&mut session, 1);
     assert!(session.publish(message("b", QoS::AtLeastOnce)).is_ok());
 }
 
 #[test]
 fn the_outbox_is_bounded_in_bytes_too() {
-    let config = SessionConfig {
-        outbox_bytes: 100,
-        ..SessionConfig::default()
-    };
+    let config = SessionConfig { outbox_bytes: 100, ..SessionConfig::default() };
     let mut session = Session::new(config);
     let of = |bytes| message(&"x".repeat(bytes), QoS::AtLeastOnce);
     assert!(session.publish(of(60)).is_ok());
     assert_eq!(session.publish(of(60)), Err(OutboxError::Full));
     assert!(session.publish(of(20)).is_ok());
-    assert_eq!(
-        session.publish(of(100)),
-        Err(OutboxError::TooLarge {
-            size: 108,
-            limit: 100
-        })
-    );
+    assert_eq!(session.publish(of(100)), Err(OutboxError::TooLarge { size: 108, limit: 100 }));
 }
 
 #[test]
@@ -162,13 +123,7 @@ fn a_message_that_no_broker_could_take_is_refused_at_once() {
         (Outgoing::new("a/#", "", qos), "'#'"),
         (Outgoing::new("a\0", "", qos), "U+0000"),
         (Outgoing::new("", "", qos), "no topic"),
-        (
-            Outgoing {
-                properties: alias,
-                ..Outgoing::new("t", "", qos)
-            },
-            "topic alias",
-        ),
+        (Outgoing { properties: alias, ..Outgoing::new("t", "", qos) }, "topic alias"),
         (Outgoing::new("t", large, qos), "204810 bytes"),
     ];
     for (outgoing, why) in refused {
@@ -182,15 +137,10 @@ fn a_message_that_no_broker_could_take_is_refused_at_once() {
 fn a_message_larger_than_the_broker_takes_comes_back() {
     let mut session = connected();
     session.limit_packet_size(20);
-    let long = session
-        .publish(message(&"x".repeat(30), QoS::AtLeastOnce))
-        .unwrap();
+    let long = session.publish(message(&"x".repeat(30), QoS::AtLeastOnce)).unwrap();
     session.publish(message("y", QoS::AtLeastOnce)).unwrap();
     assert_eq!(publishes(&transmitted(&mut session)), [("y", 1, false)]);
-    assert_eq!(
-        happened(&mut session),
-        [Event::Refused(long, ReasonCode::PACKET_TOO_LARGE)]
-    );
+    assert_eq!(happened(&mut session), [Event::Refused(long, ReasonCode::PACKET_TOO_LARGE)]);
 }
 
 #[test]
@@ -207,17 +157,11 @@ fn paused_it_drains_what_is_in_flight_and_starts_nothing() {
     answer(&mut session, 1);
     assert_eq!((session.in_flight(), session.unacknowledged()), (0, 2));
     session.resume();
-    assert_eq!(
-        publishes(&transmitted(&mut session)),
-        [("b", 2, false), ("c", 0, false)]
-    );
+    assert_eq!(publishes(&transmitted(&mut session)), [("b", 2, false), ("c", 0, false)]);
 }
 
 fn filters(filters: &[&str]) -> Vec<SubscribeFilter> {
-    filters
-        .iter()
-        .map(|filter| SubscribeFilter::new(*filter, QoS::AtLeastOnce))
-        .collect()
+    filters.iter().map(|filter| SubscribeFilter::new(*filter, QoS::AtLeastOnce)).collect()
 }
 
 fn suback(session: &mut Session, id: u16, reasons: &[ReasonCode]) -> Result<(), ProtocolError> {
@@ -231,11 +175,9 @@ fn suback(session: &mut Session, id: u16, reasons: &[ReasonCode]) -> Result<(), 
 
 fn subscribed_filters(packets: &[Packet]) -> Vec<String> {
     let of = |packet: &Packet| match packet {
-        Packet::Subscribe(subscribe) => subscribe
-            .filters
-            .iter()
-            .map(|f| f.filter.to_string())
-            .collect::<Vec<_>>(),
+        Packet::Subscribe(subscribe) => {
+            subscribe.filters.iter().map(|f| f.filter.to_string()).collect::<Vec<_>>()
+        }
         _ => Vec::new(),
     };
     packets.iter().flat_map(of).collect()
@@ -254,11 +196,7 @@ fn granted_subscriptions_are_made_again_when_the_broker_lost_them() {
     session.unsubscribe(vec!["c".into()]);
     transmitted(&mut session);
     let packet_id = PacketId::new(2).unwrap();
-    let ack = UnsubAck {
-        packet_id,
-        reasons: vec![ReasonCode::SUCCESS],
-        properties: Properties::new(),
-    };
+    let ack = UnsubAck { packet_id, reasons: vec![ReasonCode::SUCCESS], properties: Properties::new() };
     session.handle(Packet::UnsubAck(ack)).unwrap();
 
     session.connected(Version::V5, true, 65535);
@@ -266,11 +204,7 @@ fn granted_subscriptions_are_made_again_when_the_broker_lost_them() {
     session.publish(message("m", QoS::AtLeastOnce)).unwrap();
     session.connected(Version::V5, false, 65535);
     let sent = transmitted(&mut session);
-    assert_eq!(
-        subscribed_filters(&sent[..1]),
-        ["a"],
-        "before the messages: an echo is not missed"
-    );
+    assert_eq!(subscribed_filters(&sent[..1]), ["a"], "before the messages: an echo is not missed");
     assert_eq!(publishes(&sent[1..]).len(), 1);
 }
 
@@ -282,11 +216,7 @@ fn an_unanswered_request_is_sent_again_on_the_next_connection() {
     session.connected(Version::V5, true, 65535);
     assert_eq!(subscribed_filters(&transmitted(&mut session)), ["a"]);
     session.connected(Version::V5, false, 65535);
-    assert_eq!(
-        subscribed_filters(&transmitted(&mut session)),
-        ["a"],
-        "once, not twice"
-    );
+    assert_eq!(subscribed_filters(&transmitted(&mut session)), ["a"], "once, not twice");
 }
 
 #[test]
@@ -305,10 +235,7 @@ fn a_filter_subscribed_to_twice_is_made_again_once() {
 fn filters_that_cannot_be_sent_are_answered_without_the_broker() {
     let mut session = connected();
     let token = session.subscribe(filters(&["a\0"]));
-    assert_eq!(
-        happened(&mut session),
-        [Event::Subscribed(token, vec![ReasonCode::TOPIC_FILTER_INVALID])]
-    );
+    assert_eq!(happened(&mut session), [Event::Subscribed(token, vec![ReasonCode::TOPIC_FILTER_INVALID])]);
     let token = session.unsubscribe(vec![Text::empty()]);
     assert_eq!(happened(&mut session), [Event::Unsubscribed(token)]);
     assert_eq!(transmitted(&mut session), []);
@@ -320,11 +247,7 @@ fn an_unsubscription_of_3_1_1_has_no_reasons() {
     session.connected(Version::V311, false, 65535);
     let token = session.unsubscribe(vec!["a".into()]);
     transmitted(&mut session);
-    let ack = UnsubAck {
-        packet_id: PacketId::FIRST,
-        reasons: Vec::new(),
-        properties: Properties::new(),
-    };
+    let ack = UnsubAck { packet_id: PacketId::FIRST, reasons: Vec::new(), properties: Properties::new() };
     session.handle(Packet::UnsubAck(ack)).unwrap();
     assert_eq!(happened(&mut session), [Event::Unsubscribed(token)]);
 }
@@ -343,12 +266,7 @@ fn a_message_of_qos_0_is_delivered_with_its_sending_and_needs_no_acknowledgement
 
 fn came(session: &mut Session, id: u16, dup: bool) -> Option<Ack> {
     let packet_id = PacketId::new(id);
-    let publish = Publish {
-        dup,
-        qos: QoS::AtLeastOnce,
-        packet_id,
-        ..Publish::new("t", "in")
-    };
+    let publish = Publish { dup, qos: QoS::AtLeastOnce, packet_id, ..Publish::new("t", "in") };
     session.handle(Packet::Publish(publish)).unwrap();
     match session.poll_event() {
         Some(Event::Message(incoming)) => incoming.ack,
@@ -367,15 +285,8 @@ fn a_message_that_comes_again_is_not_given_twice_and_answered_when_its_consumer_
     session.disconnected();
     session.acknowledge(early);
     session.connected(Version::V5, true, 65535);
-    assert_eq!(
-        transmitted(&mut session),
-        [],
-        "not before the broker sends it again"
-    );
-    assert_eq!(
-        (came(&mut session, 1, true), came(&mut session, 2, true)),
-        (None, None)
-    );
+    assert_eq!(transmitted(&mut session), [], "not before the broker sends it again");
+    assert_eq!((came(&mut session, 1, true), came(&mut session, 2, true)), (None, None));
     assert_eq!(transmitted(&mut session), [puback(1)]);
     session.acknowledge(late);
     session.acknowledge(late);
@@ -395,41 +306,22 @@ fn an_acknowledgement_of_a_lost_session_does_not_meet_a_new_message() {
 #[test]
 fn the_brokers_word_at_the_end_is_told() {
     let mut session = connected();
-    session
-        .handle(Packet::Disconnect(Disconnect::new(
-            ReasonCode::SESSION_TAKEN_OVER,
-        )))
-        .unwrap();
-    assert_eq!(
-        happened(&mut session),
-        [Event::Disconnected(ReasonCode::SESSION_TAKEN_OVER)]
-    );
+    session.handle(Packet::Disconnect(Disconnect::new(ReasonCode::SESSION_TAKEN_OVER))).unwrap();
+    assert_eq!(happened(&mut session), [Event::Disconnected(ReasonCode::SESSION_TAKEN_OVER)]);
 }
 
 #[test]
 fn what_a_broker_may_not_send_is_an_error() {
-    let exactly_once = Publish {
-        qos: QoS::ExactlyOnce,
-        packet_id: Some(PacketId::FIRST),
-        ..Publish::new("t", "")
-    };
+    let exactly_once =
+        Publish { qos: QoS::ExactlyOnce, packet_id: Some(PacketId::FIRST), ..Publish::new("t", "") };
     let alias = Properties::new().with(Property::TopicAlias(1));
     let connect = Packet::Connect(Box::new(Connect::new(Version::V5, "c")));
     let cases = [
         (Packet::Publish(exactly_once), ProtocolError::ExactlyOnce),
         (Packet::Publish(Publish::new("a/+", "")), ProtocolError::Wildcard),
-        (
-            Packet::Publish(Publish {
-                properties: alias,
-                ..Publish::new("", "")
-            }),
-            ProtocolError::TopicAlias,
-        ),
+        (Packet::Publish(Publish { properties: alias, ..Publish::new("", "") }), ProtocolError::TopicAlias),
         (connect, ProtocolError::Unexpected(PacketKind::Connect)),
-        (
-            Packet::PubRec(PubAck::new(PacketId::FIRST)),
-            ProtocolError::Unexpected(PacketKind::PubRec),
-        ),
+        (Packet::PubRec(PubAck::new(PacketId::FIRST)), ProtocolError::Unexpected(PacketKind::PubRec)),
         (Packet::PingReq, ProtocolError::Unexpected(PacketKind::PingReq)),
     ];
     for (packet, error) in cases {
@@ -438,11 +330,7 @@ fn what_a_broker_may_not_send_is_an_error() {
     let mut session = connected();
     session.subscribe(filters(&["a", "b"]));
     transmitted(&mut session);
-    let error = ProtocolError::Reasons {
-        packet: PacketKind::SubAck,
-        expected: 2,
-        got: 1,
-    };
+    let error = ProtocolError::Reasons { packet: PacketKind::SubAck, expected: 2, got: 1 };
     assert_eq!(suback(&mut session, 1, &[ReasonCode::SUCCESS]), Err(error));
     session.disconnected();
     assert_eq!(session.handle(Packet::PingResp), Err(ProtocolError::NotConnected));

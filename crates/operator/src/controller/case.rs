@@ -49,10 +49,7 @@ pub(super) struct Case {
 impl Case {
     pub(super) fn new(thing: ThingName, record: Option<Record>) -> Self {
         Self {
-            seen: record
-                .as_ref()
-                .map(|record| record.seen.clone())
-                .unwrap_or_default(),
+            seen: record.as_ref().map(|record| record.seen.clone()).unwrap_or_default(),
             answered: record.as_ref().map(Record::status),
             thing,
             record,
@@ -109,11 +106,7 @@ impl Case {
         let principal = event.principal_identifier;
         let calm = record.older.values().all(|older| older.returned.is_none());
         if !(principal == record.witness.certificate && calm) && self.sightings.len() < WAITING {
-            self.sightings.push(Sighting {
-                role,
-                principal,
-                at: event.timestamp,
-            });
+            self.sightings.push(Sighting { role, principal, at: event.timestamp });
             self.plan.clear();
         }
         self.remember_seen(role);
@@ -184,18 +177,13 @@ impl Case {
         };
         if record.frozen.is_none() {
             record.reconcile(now, config, listing);
-            let open = self
-                .seen
-                .open()
-                .filter(|(_, open)| open.principal != record.witness.certificate);
+            let open = self.seen.open().filter(|(_, open)| open.principal != record.witness.certificate);
             sightings.extend(open.map(|(role, open)| Sighting {
                 role,
                 principal: open.principal,
                 at: open.since,
             }));
-            sightings
-                .iter()
-                .for_each(|sighting| record.sight(now, sighting, listing));
+            sightings.iter().for_each(|sighting| record.sight(now, sighting, listing));
             record.expire(now, config, listing, &self.seen);
         }
         record.seen = self.seen.clone();
@@ -222,18 +210,8 @@ impl Case {
         if let Some(older) = record.older.get_mut(&certificate) {
             let returns = older.returns;
             match change {
-                Change::Deactivate => {
-                    *older = Older {
-                        returns,
-                        ..Older::new(Stage::Inactive, now)
-                    }
-                }
-                Change::Revoke => {
-                    *older = Older {
-                        returns,
-                        ..Older::new(Stage::Revoked, now)
-                    }
-                }
+                Change::Deactivate => *older = Older { returns, ..Older::new(Stage::Inactive, now) },
+                Change::Revoke => *older = Older { returns, ..Older::new(Stage::Revoked, now) },
                 Change::Delete => drop(record.older.remove(&certificate)),
             }
         }
@@ -276,10 +254,7 @@ impl Case {
         let frozen = record.frozen;
         if before.map(|before| before.witness) != Some(record.witness) {
             let certificate = record.witness.certificate;
-            self.report(Report::Witnessed {
-                thing: thing.clone(),
-                certificate,
-            });
+            self.report(Report::Witnessed { thing: thing.clone(), certificate });
         }
         if let (Some(Freeze { reason, .. }), None) = (frozen, before.and_then(|before| before.frozen)) {
             self.report(Report::Frozen { thing, reason });
@@ -299,10 +274,7 @@ impl Case {
             retired: record.retired(),
             message: record.frozen.map(|freeze| freeze.reason.to_string()),
         };
-        self.told.push_back(Action::Answer {
-            thing: self.thing.clone(),
-            answer,
-        });
+        self.told.push_back(Action::Answer { thing: self.thing.clone(), answer });
     }
 
     /// The next step that the gates let through.
@@ -320,11 +292,7 @@ impl Case {
             return None;
         }
         let (certificate, change) = self.plan.pop_front()?;
-        Some(Action::Change {
-            thing: self.thing.clone(),
-            certificate,
-            change,
-        })
+        Some(Action::Change { thing: self.thing.clone(), certificate, change })
     }
 
     /// Whether [`Self::next`] has something once its gate is open.

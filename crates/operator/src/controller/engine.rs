@@ -45,12 +45,7 @@ pub struct Engine<C> {
 impl<C: ControlPlane> Engine<C> {
     /// An engine over a ledger that was made of the journal's records.
     pub fn new(ledger: Ledger, journal: Journal, control: Arc<C>, clock: Clock) -> Self {
-        Self {
-            ledger,
-            journal,
-            control,
-            clock,
-        }
+        Self { ledger, journal, control, clock }
     }
 
     /// What is known, for status pages.
@@ -101,18 +96,9 @@ impl<C: ControlPlane> Engine<C> {
                     let answer = timed(self.control.thing_certificates(&thing)).await;
                     Event::Listed { thing, answer }
                 }
-                Action::Change {
-                    thing,
-                    certificate,
-                    change,
-                } => {
+                Action::Change { thing, certificate, change } => {
                     let answer = timed(self.change(&thing, &certificate, change)).await;
-                    Event::Changed {
-                        thing,
-                        certificate,
-                        change,
-                        answer,
-                    }
+                    Event::Changed { thing, certificate, change, answer }
                 }
             };
             self.ledger.handle((self.clock)(), outcome);
@@ -128,15 +114,9 @@ impl<C: ControlPlane> Engine<C> {
     async fn change(&self, thing: &ThingName, certificate: &CertificateId, change: Change) -> Done {
         match change {
             Change::Deactivate => {
-                self.control
-                    .update_certificate(certificate, CertificateStatus::Inactive)
-                    .await
+                self.control.update_certificate(certificate, CertificateStatus::Inactive).await
             }
-            Change::Revoke => {
-                self.control
-                    .update_certificate(certificate, CertificateStatus::Revoked)
-                    .await
-            }
+            Change::Revoke => self.control.update_certificate(certificate, CertificateStatus::Revoked).await,
             Change::Delete => self.delete(thing, certificate).await,
         }
     }
@@ -165,9 +145,7 @@ fn gone(answer: Done) -> Done {
 
 async fn timed<T>(call: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
     let unanswered = || ApiError::Unavailable(format!("no answer within {} s", CALL_TIMEOUT.as_secs()));
-    tokio::time::timeout(CALL_TIMEOUT, call)
-        .await
-        .unwrap_or_else(|_| Err(unanswered()))
+    tokio::time::timeout(CALL_TIMEOUT, call).await.unwrap_or_else(|_| Err(unanswered()))
 }
 
 fn persisted(thing: ThingName, outcome: Result<(), super::JournalError>) -> Event {
@@ -182,30 +160,18 @@ fn persisted(thing: ThingName, outcome: Result<(), super::JournalError>) -> Even
 
 fn publication(thing: ThingName, answer: &ControllerAnswer) -> Option<Publication> {
     let payload = serde_json::to_vec(answer).ok()?;
-    Some(Publication {
-        topic: FleetTopic::Answers(thing),
-        payload: payload.into(),
-    })
+    Some(Publication { topic: FleetTopic::Answers(thing), payload: payload.into() })
 }
 
 fn tell(report: &Report) {
     match report {
-        Report::Ignored {
-            thing,
-            client,
-            principal,
-            why,
-        } => {
+        Report::Ignored { thing, client, principal, why } => {
             warn!(%thing, %client, principal = principal.short(), ?why, "a request counts for nothing");
         }
         Report::Witnessed { thing, certificate } => {
             info!(%thing, certificate = certificate.short(), "attested in use");
         }
-        Report::Changed {
-            thing,
-            certificate,
-            change,
-        } => {
+        Report::Changed { thing, certificate, change } => {
             info!(%thing, certificate = certificate.short(), ?change, "an old certificate was changed");
         }
         Report::Frozen { thing, reason } => error!(%thing, %reason, "frozen until an operator decides"),

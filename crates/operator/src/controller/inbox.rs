@@ -57,15 +57,9 @@ mod tests {
 
     #[test]
     fn what_is_malformed_is_an_error_and_other_principals_are_nothing() {
-        assert!(matches!(
-            read("fleetkey/attested/a/requests", b"{}"),
-            Err(Unreadable::Body(_))
-        ));
+        assert!(matches!(read("fleetkey/attested/a/requests", b"{}"), Err(Unreadable::Body(_))));
         assert_eq!(read("fleetkey/things/a/requests", b"{}"), Err(Unreadable::Topic));
-        assert!(matches!(
-            read("$aws/events/presence/connected/a", b"x"),
-            Err(Unreadable::Body(_))
-        ));
+        assert!(matches!(read("$aws/events/presence/connected/a", b"x"), Err(Unreadable::Body(_))));
         let cognito = br#"{"timestamp":5,"principalIdentifier":"us-east-1:1"}"#;
         assert_eq!(read("$aws/events/presence/connected/a", cognito), Ok(None));
     }

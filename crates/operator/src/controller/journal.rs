@@ -82,13 +82,7 @@ impl Journal {
                 _ => {}
             }
         }
-        Ok((
-            Self {
-                directory: directory.to_owned(),
-                _lock: lock,
-            },
-            records,
-        ))
+        Ok((Self { directory: directory.to_owned(), _lock: lock }, records))
     }
 
     /// Makes a record durable.
@@ -98,10 +92,7 @@ impl Journal {
     pub async fn persist(&self, record: Record) -> Result<(), JournalError> {
         let path = self.path(&record.thing);
         off_thread(move || {
-            let text = serde_json::to_vec(&Written {
-                format: FORMAT,
-                record: &record,
-            });
+            let text = serde_json::to_vec(&Written { format: FORMAT, record: &record });
             let text = text.map_err(|error| damaged(&path, &error))?;
             Ok(files::write(&path, &text, PRIVATE)?)
         })
@@ -126,9 +117,7 @@ impl Journal {
 async fn off_thread(
     work: impl FnOnce() -> Result<(), JournalError> + Send + 'static,
 ) -> Result<(), JournalError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or(Err(JournalError::Interrupted))
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(JournalError::Interrupted))
 }
 
 fn read(path: &Path) -> Result<Option<Record>, JournalError> {
@@ -137,20 +126,14 @@ fn read(path: &Path) -> Result<Option<Record>, JournalError> {
     };
     let head: Head = serde_json::from_slice(&content).map_err(|error| damaged(path, &error))?;
     if head.format > FORMAT {
-        return Err(JournalError::Newer {
-            path: path.to_owned(),
-            format: head.format,
-        });
+        return Err(JournalError::Newer { path: path.to_owned(), format: head.format });
     }
     let read: Read = serde_json::from_slice(&content).map_err(|error| damaged(path, &error))?;
     Ok(Some(read.record))
 }
 
 fn damaged(path: &Path, reason: &serde_json::Error) -> JournalError {
-    JournalError::Damaged {
-        path: path.to_owned(),
-        reason: reason.to_string(),
-    }
+    JournalError::Damaged { path: path.to_owned(), reason: reason.to_string() }
 }
 
 #[cfg(test)]
@@ -168,14 +151,7 @@ mod tests {
         );
         let attested: Attested = serde_json::from_str(&text).unwrap();
         let created_at = Timestamp::from_secs(1);
-        Record::first(
-            &attested,
-            &CertificateSummary {
-                id,
-                status: CertificateStatus::Active,
-                created_at,
-            },
-        )
+        Record::first(&attested, &CertificateSummary { id, status: CertificateStatus::Active, created_at })
     }
 
     #[tokio::test]
@@ -208,9 +184,6 @@ mod tests {
     fn two_processes_cannot_share_a_journal() {
         let directory = tempfile::tempdir().unwrap();
         let _first = Journal::open(directory.path()).unwrap();
-        assert!(matches!(
-            Journal::open(directory.path()),
-            Err(JournalError::File(_))
-        ));
+        assert!(matches!(Journal::open(directory.path()), Err(JournalError::File(_))));
     }
 }

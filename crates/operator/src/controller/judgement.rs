@@ -75,18 +75,12 @@ impl Record {
         for older in self.older.values_mut() {
             older.returned = None;
         }
-        self.newcomer = self
-            .newcomer
-            .filter(|newcomer| newcomer.created_at > principal.created_at);
+        self.newcomer = self.newcomer.filter(|newcomer| newcomer.created_at > principal.created_at);
     }
 
     /// The witness is in use at `at`: if an older one had come back before, they take turns.
     fn witness_lives(&mut self, now: Timestamp, at: Timestamp) {
-        if self
-            .older
-            .values()
-            .any(|older| older.returned.is_some_and(|returned| returned < at))
-        {
+        if self.older.values().any(|older| older.returned.is_some_and(|returned| returned < at)) {
             self.freeze(FreezeReason::TakingTurns, now);
         }
     }
@@ -94,17 +88,13 @@ impl Record {
     /// Brings the certificates on their way out into line with the account.
     pub(super) fn reconcile(&mut self, now: Timestamp, config: &Config, listing: &Listing) {
         // One that is detached but not yet deleted is no longer listed.
-        self.older
-            .retain(|id, older| listing.contains_key(id) || older.stage == Stage::Revoked);
+        self.older.retain(|id, older| listing.contains_key(id) || older.stage == Stage::Revoked);
         let before = |found: &&CertificateSummary| found.created_at < self.witness.created_at;
         for found in listing.values().filter(before) {
             let Some(stage) = stage_of(found.status) else {
                 continue;
             };
-            let older = self
-                .older
-                .entry(found.id)
-                .or_insert_with(|| Older::new(stage, now));
+            let older = self.older.entry(found.id).or_insert_with(|| Older::new(stage, now));
             let undone = older.stage != Stage::Soaking && stage == Stage::Soaking;
             if older.stage == stage {
                 continue;
@@ -112,10 +102,7 @@ impl Record {
             if !undone {
                 (older.stage, older.since) = (stage, now);
             } else if now >= older.since + config.grace.min(SETTLE) {
-                self.frozen.get_or_insert(super::Freeze {
-                    reason: FreezeReason::Reactivated,
-                    at: now,
-                });
+                self.frozen.get_or_insert(super::Freeze { reason: FreezeReason::Reactivated, at: now });
             }
         }
         let witness = listing.get(&self.witness.certificate);
@@ -135,11 +122,7 @@ impl Record {
                 self.witness_lives(now, sighting.at);
             }
         } else if found.created_at > self.witness.created_at {
-            let newcomer = Newcomer {
-                certificate: found.id,
-                created_at: found.created_at,
-                since: now,
-            };
+            let newcomer = Newcomer { certificate: found.id, created_at: found.created_at, since: now };
             self.newcomer.get_or_insert(newcomer);
         } else if sighting.role == Role::Live && sighting.at > self.witness.at {
             self.older_returns(now, sighting);
@@ -166,15 +149,10 @@ impl Record {
     /// Freezes what has gone on for too long.
     pub(super) fn expire(&mut self, now: Timestamp, config: &Config, listing: &Listing, seen: &Seen) {
         let active = |newcomer: &Newcomer| {
-            listing
-                .get(&newcomer.certificate)
-                .is_some_and(|found| found.status == CertificateStatus::Active)
+            listing.get(&newcomer.certificate).is_some_and(|found| found.status == CertificateStatus::Active)
         };
         self.newcomer = self.newcomer.filter(active);
-        if self
-            .newcomer
-            .is_some_and(|newcomer| now >= newcomer.since + config.outlast)
-        {
+        if self.newcomer.is_some_and(|newcomer| now >= newcomer.since + config.outlast) {
             self.freeze(FreezeReason::NewcomerSilent, now);
         }
         let outlasted = |(id, older): (&CertificateId, &Older)| {
@@ -190,11 +168,7 @@ impl Record {
 
 impl Witness {
     const fn of(attested: &Attested, principal: &CertificateSummary) -> Self {
-        Self {
-            certificate: principal.id,
-            created_at: principal.created_at,
-            at: attested.at,
-        }
+        Self { certificate: principal.id, created_at: principal.created_at, at: attested.at }
     }
 }
 

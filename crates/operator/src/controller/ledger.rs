@@ -52,9 +52,7 @@ impl Ledger {
         };
         for record in records {
             let thing = record.thing.clone();
-            ledger
-                .cases
-                .insert(thing.clone(), Case::new(thing.clone(), Some(record)));
+            ledger.cases.insert(thing.clone(), Case::new(thing.clone(), Some(record)));
             ledger.settle(&thing);
         }
         ledger
@@ -81,12 +79,7 @@ impl Ledger {
             }
             Event::StorageFailed(_) => self.storage.close(now, &self.config),
             Event::Listed { thing, answer } => self.listed(now, &thing, answer),
-            Event::Changed {
-                thing,
-                certificate,
-                change,
-                answer,
-            } => {
+            Event::Changed { thing, certificate, change, answer } => {
                 self.changed(now, &thing, certificate, change, answer);
             }
             Event::Release(thing) => self.with(&thing, Case::release),
@@ -95,10 +88,7 @@ impl Ledger {
 
     /// The next thing to do at `now`; call until there is none.
     pub fn poll(&mut self, now: Timestamp) -> Option<Action> {
-        let gates = Gates {
-            storage: self.storage.is_open(now),
-            control: self.control.is_open(now),
-        };
+        let gates = Gates { storage: self.storage.is_open(now), control: self.control.is_open(now) };
         let found = self.ready.iter().find_map(|thing| {
             let action = self.cases.get_mut(thing)?.next(gates)?;
             Some((thing.clone(), action))
@@ -121,14 +111,8 @@ impl Ledger {
 
     /// When to poll again if nothing happens before.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let agenda = self
-            .agenda
-            .first()
-            .map(|(at, _)| (*at).max(self.control.closed_until));
-        let blocked = self
-            .ready
-            .first()
-            .map(|_| self.storage.closed_until.max(self.control.closed_until));
+        let agenda = self.agenda.first().map(|(at, _)| (*at).max(self.control.closed_until));
+        let blocked = self.ready.first().map(|_| self.storage.closed_until.max(self.control.closed_until));
         agenda.into_iter().chain(blocked).min()
     }
 
@@ -199,20 +183,14 @@ impl Ledger {
         self.with(thing, |case| {
             case.failed(now, &config);
             if !error.retryable() {
-                case.report(Report::Failing {
-                    thing: thing.clone(),
-                    error,
-                });
+                case.report(Report::Failing { thing: thing.clone(), error });
             }
         });
     }
 
     /// Lets a case, made if need be, take something in, and brings the agenda up to date.
     fn with(&mut self, thing: &ThingName, act: impl FnOnce(&mut Case)) {
-        let case = self
-            .cases
-            .entry(thing.clone())
-            .or_insert_with(|| Case::new(thing.clone(), None));
+        let case = self.cases.entry(thing.clone()).or_insert_with(|| Case::new(thing.clone(), None));
         act(case);
         self.settle(thing);
     }

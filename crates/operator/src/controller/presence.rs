@@ -105,21 +105,14 @@ impl Seen {
     pub(super) fn attested(&mut self, principal: CertificateId, at: Timestamp) {
         let known = self.live.as_ref();
         if known.is_none_or(|known| known.since < at && known.principal != principal) {
-            self.live = Some(Connection {
-                principal,
-                since: at,
-                session: None,
-                open: true,
-            });
+            self.live = Some(Connection { principal, since: at, session: None, open: true });
         }
     }
 
     /// Whether a certificate is connected as the thing right now.
     pub(super) fn uses(&self, certificate: &CertificateId) -> bool {
         let connections = self.live.iter().chain(&self.agent);
-        connections
-            .filter(|connection| connection.open)
-            .any(|found| found.principal == *certificate)
+        connections.filter(|connection| connection.open).any(|found| found.principal == *certificate)
     }
 
     /// The connections that are open, with their part.
@@ -180,10 +173,7 @@ mod tests {
         assert!(!seen.connected(Role::Live, &event(5, b"new", "s2")));
         assert!(!seen.connected(Role::Live, &event(1, b"old", "s1")));
         assert!(seen.disconnected(Role::Live, &event(6, b"new", "s2")));
-        assert!(
-            !seen.connected(Role::Live, &event(5, b"new", "s2")),
-            "its end is known"
-        );
+        assert!(!seen.connected(Role::Live, &event(5, b"new", "s2")), "its end is known");
         assert!(!uses(&seen, b"new"));
     }
 
@@ -201,10 +191,7 @@ mod tests {
         seen.connected(Role::Live, &event(1, b"old", "s1"));
         seen.attested(CertificateId::of_der(b"new"), Timestamp::from_millis(3));
         assert!(uses(&seen, b"new") && !uses(&seen, b"old"));
-        assert!(
-            seen.connected(Role::Live, &event(4, b"old", "s3")),
-            "and a later one replaces it"
-        );
+        assert!(seen.connected(Role::Live, &event(4, b"old", "s3")), "and a later one replaces it");
         seen.attested(CertificateId::of_der(b"new"), Timestamp::from_millis(3));
         assert!(uses(&seen, b"old"));
     }

@@ -121,10 +121,7 @@ impl Record {
 
     /// The certificates that can no longer connect.
     pub fn retired(&self) -> Vec<CertificateId> {
-        let retired = self
-            .older
-            .iter()
-            .filter(|(_, older)| older.stage != Stage::Soaking);
+        let retired = self.older.iter().filter(|(_, older)| older.stage != Stage::Soaking);
         retired.map(|(id, _)| *id).collect()
     }
 
@@ -136,11 +133,6 @@ impl Record {
 
 impl Older {
     pub(super) const fn new(stage: Stage, since: Timestamp) -> Self {
-        Self {
-            stage,
-            since,
-            returned: None,
-            returns: 0,
-        }
+        Self { stage, since, returned: None, returns: 0 }
     }
 }

@@ -38,13 +38,10 @@ impl Record {
         if self.frozen.is_some() {
             return None;
         }
-        let older = self
-            .older
-            .iter()
-            .map(|(id, older)| match older.is_held(id, seen) {
-                true => older.since + config.soak + config.outlast,
-                false => older.next(config).0,
-            });
+        let older = self.older.iter().map(|(id, older)| match older.is_held(id, seen) {
+            true => older.since + config.soak + config.outlast,
+            false => older.next(config).0,
+        });
         let newcomer = self.newcomer.map(|newcomer| newcomer.since + config.outlast);
         older.chain(newcomer).min()
     }
@@ -59,21 +56,9 @@ impl Older {
     /// The next step: when, from which status, which.
     fn next(&self, config: &Config) -> (Timestamp, CertificateStatus, Change) {
         match self.stage {
-            Stage::Soaking => (
-                self.since + config.soak,
-                CertificateStatus::Active,
-                Change::Deactivate,
-            ),
-            Stage::Inactive => (
-                self.since + config.grace,
-                CertificateStatus::Inactive,
-                Change::Revoke,
-            ),
-            Stage::Revoked => (
-                self.since + config.delete_after,
-                CertificateStatus::Revoked,
-                Change::Delete,
-            ),
+            Stage::Soaking => (self.since + config.soak, CertificateStatus::Active, Change::Deactivate),
+            Stage::Inactive => (self.since + config.grace, CertificateStatus::Inactive, Change::Revoke),
+            Stage::Revoked => (self.since + config.delete_after, CertificateStatus::Revoked, Change::Delete),
         }
     }
 }

@@ -99,12 +99,7 @@ impl Controller {
             tokio::spawn(worker::run(engine, input_queue, outputs, stop.clone())),
             tokio::spawn(wire.run(stop.clone())),
         ];
-        Self {
-            inputs,
-            connected,
-            stop,
-            tasks,
-        }
+        Self { inputs, connected, stop, tasks }
     }
 
     /// Waits until the controller hears requests and presence. `false` when it was stopped before.

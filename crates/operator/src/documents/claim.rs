@@ -15,10 +15,7 @@ pub(super) fn policy(fleet: &Fleet) -> Value {
     policy_of(&[
         allow(&["iot:Connect"], &[client(scope, &format!("{prefix}*"))]),
         // A thing may be called `claim`: its extra client ids begin like a claim's.
-        deny(
-            &["iot:Connect"],
-            &["verify", "agent"].map(|role| client(scope, &format!("{prefix}{role}"))),
-        ),
+        deny(&["iot:Connect"], &["verify", "agent"].map(|role| client(scope, &format!("{prefix}{role}")))),
         allow(&["iot:Publish"], &provisioning::requests(fleet, template)),
         allow(&["iot:Receive"], &provisioning::answers(fleet, template)),
         allow(&["iot:Subscribe"], &provisioning::answer_filters(fleet, template)),

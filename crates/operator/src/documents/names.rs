@@ -65,10 +65,7 @@ mod tests {
     fn a_prefix_goes_before_every_resource() {
         let names = Names::new("acme-").unwrap();
         assert_eq!(names.device_policy.as_str(), "acme-DevicePolicy");
-        assert_eq!(
-            names.recovery_template.as_str(),
-            "acme-CertRotationTemplate-recover"
-        );
+        assert_eq!(names.recovery_template.as_str(), "acme-CertRotationTemplate-recover");
         assert_eq!(names.controller_client.as_str(), "~controller");
     }
 

@@ -17,46 +17,27 @@ pub(super) fn requests(fleet: &Fleet, template: &TemplateName) -> Vec<String> {
         ReservedTopic::RegisterThing(template.clone(), Format::Json, Leg::Request),
     ];
     let patterns = operations.map(|topic| format!("{}????", stem(&topic)));
-    patterns
-        .iter()
-        .map(|pattern| fleet.scope.topic(pattern))
-        .collect()
+    patterns.iter().map(|pattern| fleet.scope.topic(pattern)).collect()
 }
 
 /// The topics of the answers, for `iot:Receive`.
 pub(super) fn answers(fleet: &Fleet, template: &TemplateName) -> Vec<String> {
-    answer_patterns(template)
-        .iter()
-        .map(|pattern| fleet.scope.topic(pattern))
-        .collect()
+    answer_patterns(template).iter().map(|pattern| fleet.scope.topic(pattern)).collect()
 }
 
 /// The filters of the answers, for `iot:Subscribe`.
 pub(super) fn answer_filters(fleet: &Fleet, template: &TemplateName) -> Vec<String> {
-    answer_patterns(template)
-        .iter()
-        .map(|pattern| fleet.scope.topic_filter(pattern))
-        .collect()
+    answer_patterns(template).iter().map(|pattern| fleet.scope.topic_filter(pattern)).collect()
 }
 
 /// `…/create*`, which covers `create/` and `create-from-csr/`, and everything of the template.
 fn answer_patterns(template: &TemplateName) -> [String; 2] {
     let create = stem(&ReservedTopic::CreateKeys(Format::Json, Leg::Request));
-    let register = stem(&ReservedTopic::RegisterThing(
-        template.clone(),
-        Format::Json,
-        Leg::Request,
-    ));
-    [
-        format!("{}*", create.trim_end_matches('/')),
-        format!("{register}*"),
-    ]
+    let register = stem(&ReservedTopic::RegisterThing(template.clone(), Format::Json, Leg::Request));
+    [format!("{}*", create.trim_end_matches('/')), format!("{register}*")]
 }
 
 /// A request topic up to its format.
 fn stem(topic: &ReservedTopic) -> String {
-    topic
-        .to_string()
-        .trim_end_matches(&Format::Json.to_string())
-        .to_owned()
+    topic.to_string().trim_end_matches(&Format::Json.to_string()).to_owned()
 }

@@ -34,10 +34,8 @@ fn keep() -> Value {
 
 fn template(names: &Names, attributes: &[&str], overrides: &Value) -> Value {
     let id = json!({ "Ref": CERTIFICATE_ID });
-    let attributes: serde_json::Map<String, Value> = attributes
-        .iter()
-        .map(|&name| (name.to_owned(), id.clone()))
-        .collect();
+    let attributes: serde_json::Map<String, Value> =
+        attributes.iter().map(|&name| (name.to_owned(), id.clone())).collect();
     json!({
         "Parameters": {
             SERIAL_PARAMETER: { "Type": "String" },

@@ -104,23 +104,14 @@ impl<C: ControlPlane> Keep<'_, C> {
             None => return Err(CredentialError::Unknown { role, id, path }.into()),
             Some(CertificateStatus::Active) => {}
             Some(status) => {
-                return Err(CredentialError::NotActive {
-                    role,
-                    id,
-                    status,
-                    path,
-                }
-                .into());
+                return Err(CredentialError::NotActive { role, id, status, path }.into());
             }
         }
         let attached = self.retry.call(|| self.control.attached_policies(&id)).await;
         if attached.map_err(failed(&role))?.contains(policy) {
             return Ok(Outcome::Kept);
         }
-        self.retry
-            .call(|| self.control.attach_policy(policy, &id))
-            .await
-            .map_err(failed(&role))?;
+        self.retry.call(|| self.control.attach_policy(policy, &id)).await.map_err(failed(&role))?;
         Ok(Outcome::Changed)
     }
 
@@ -130,21 +121,11 @@ impl<C: ControlPlane> Keep<'_, C> {
             Some(id) => id,
             None => self.draft(role, &draft).await?,
         };
-        self.retry
-            .call(|| self.control.attach_policy(policy, &id))
-            .await
-            .map_err(failed(role))?;
+        self.retry.call(|| self.control.attach_policy(policy, &id)).await.map_err(failed(role))?;
         let active = CertificateStatus::Active;
-        self.retry
-            .call(|| self.control.update_certificate(&id, active))
-            .await
-            .map_err(failed(role))?;
+        self.retry.call(|| self.control.update_certificate(&id, active)).await.map_err(failed(role))?;
         files::rename(&draft, home)?;
-        Ok(Credential {
-            id,
-            certificate: certificate_in(home),
-            key: key_in(home),
-        })
+        Ok(Credential { id, certificate: certificate_in(home), key: key_in(home) })
     }
 
     /// The certificate of a draft that an earlier run left, if it is whole and can still be activated.
@@ -162,17 +143,10 @@ impl<C: ControlPlane> Keep<'_, C> {
     }
 
     async fn draft(&self, role: &str, draft: &Path) -> Result<CertificateId, SetupError> {
-        let made = self
-            .retry
-            .call(|| self.control.create_keys_and_certificate(false))
-            .await;
+        let made = self.retry.call(|| self.control.create_keys_and_certificate(false)).await;
         let made = made.map_err(failed(role))?;
         files::make_directory(draft)?;
-        files::write(
-            &key_in(draft),
-            made.private_key.expose().as_bytes(),
-            files::PRIVATE,
-        )?;
+        files::write(&key_in(draft), made.private_key.expose().as_bytes(), files::PRIVATE)?;
         files::write(&certificate_in(draft), made.pem.as_bytes(), files::PUBLIC)?;
         Ok(made.id)
     }
@@ -198,17 +172,10 @@ fn load(home: &Path) -> Result<Option<Credential>, SetupError> {
     };
     let pem = String::from_utf8(pem).map_err(|error| unreadable(&error))?;
     let facts = CertificateFacts::from_pem(&pem).map_err(|error| unreadable(&error))?;
-    if !key
-        .try_exists()
-        .map_err(|error| FileError::new("read", &key, error))?
-    {
+    if !key.try_exists().map_err(|error| FileError::new("read", &key, error))? {
         return Err(CredentialError::KeyMissing { path: key }.into());
     }
-    Ok(Some(Credential {
-        id: facts.id,
-        certificate,
-        key,
-    }))
+    Ok(Some(Credential { id: facts.id, certificate, key }))
 }
 
 /// Removes what a run left that was cut short before its certificate was on disk.

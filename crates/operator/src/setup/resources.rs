@@ -28,10 +28,7 @@ pub(super) async fn policy<C: ControlPlane>(
 ) -> Result<Step, SetupError> {
     let outcome = match retry.call(|| control.policy(name)).await {
         Ok(found) if same_json(&found, document) => Ok(Outcome::Kept),
-        Ok(_) => retry
-            .call(|| control.replace_policy(name, document))
-            .await
-            .map(|()| Outcome::Changed),
+        Ok(_) => retry.call(|| control.replace_policy(name, document)).await.map(|()| Outcome::Changed),
         Err(ApiError::NotFound(_)) => created(retry.call(|| control.create_policy(name, document)).await),
         Err(error) => Err(error),
     };
@@ -45,10 +42,7 @@ pub(super) async fn template<C: ControlPlane>(
 ) -> Result<Step, SetupError> {
     let outcome = match retry.call(|| control.template(&wanted.name)).await {
         Ok(found) if same_template(&found, wanted) => Ok(Outcome::Kept),
-        Ok(_) => retry
-            .call(|| control.replace_template(wanted))
-            .await
-            .map(|()| Outcome::Changed),
+        Ok(_) => retry.call(|| control.replace_template(wanted)).await.map(|()| Outcome::Changed),
         Err(ApiError::NotFound(_)) => created(retry.call(|| control.create_template(wanted)).await),
         Err(error) => Err(error),
     };
@@ -66,24 +60,9 @@ pub(super) fn templates(settings: &Settings) -> [TemplateSpec; 3] {
         hook,
     };
     [
-        spec(
-            &names.claim_template,
-            fleet.claim_template(),
-            true,
-            settings.claim_hook.clone(),
-        ),
-        spec(
-            &names.rotation_template,
-            fleet.rotation_template(),
-            true,
-            settings.rotation_hook.clone(),
-        ),
-        spec(
-            &names.recovery_template,
-            fleet.recovery_template(),
-            false,
-            settings.claim_hook.clone(),
-        ),
+        spec(&names.claim_template, fleet.claim_template(), true, settings.claim_hook.clone()),
+        spec(&names.rotation_template, fleet.rotation_template(), true, settings.rotation_hook.clone()),
+        spec(&names.recovery_template, fleet.recovery_template(), false, settings.claim_hook.clone()),
     ]
 }
 

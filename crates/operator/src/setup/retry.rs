@@ -16,10 +16,7 @@ pub(super) struct Retry {
 impl Default for Retry {
     /// Eight attempts over half a minute: AWS's control plane takes ten calls a second.
     fn default() -> Self {
-        Self {
-            attempts: 8,
-            first_pause: Duration::from_millis(250),
-        }
+        Self { attempts: 8, first_pause: Duration::from_millis(250) }
     }
 }
 

@@ -54,11 +54,7 @@ impl Account {
     /// Registers an ACTIVE certificate for a thing.
     pub fn provision(&self, thing: &ThingName, id: CertificateId, created_at: Timestamp) {
         let mut state = self.state();
-        let summary = CertificateSummary {
-            id,
-            status: CertificateStatus::Active,
-            created_at,
-        };
+        let summary = CertificateSummary { id, status: CertificateStatus::Active, created_at };
         state.certificates.insert(id, summary);
         state.things.entry(thing.clone()).or_default().insert(id);
     }
@@ -76,10 +72,7 @@ impl Account {
         let mut state = self.state();
         let index = state.calls.len();
         state.calls.push(name);
-        let failure = state
-            .fail
-            .clone()
-            .filter(|fail| (fail.at..fail.at + fail.times).contains(&index));
+        let failure = state.fail.clone().filter(|fail| (fail.at..fail.at + fail.times).contains(&index));
         match failure {
             Some(fail) if !fail.after_effect => Err(fail.error),
             Some(fail) => effect(&mut state).and(Err(fail.error)),
@@ -143,12 +136,11 @@ impl ControlPlane for Account {
     }
 
     async fn create_template(&self, template: &TemplateSpec) -> Done {
-        self.call(format!("create_template {}", template.name), |state| match state
-            .templates
-            .insert(template.name.clone(), template.clone())
-        {
-            Some(_) => Err(ApiError::AlreadyExists(template.name.to_string())),
-            None => Ok(()),
+        self.call(format!("create_template {}", template.name), |state| {
+            match state.templates.insert(template.name.clone(), template.clone()) {
+                Some(_) => Err(ApiError::AlreadyExists(template.name.to_string())),
+                None => Ok(()),
+            }
         })
     }
 
@@ -164,25 +156,10 @@ impl ControlPlane for Account {
             let pem = pem(state.made);
             state.made += 1;
             let id = CertificateFacts::from_pem(&pem).unwrap().id;
-            let status = if set_active {
-                CertificateStatus::Active
-            } else {
-                CertificateStatus::Inactive
-            };
+            let status = if set_active { CertificateStatus::Active } else { CertificateStatus::Inactive };
             let created_at = Timestamp::from_secs(state.made as u64);
-            state.certificates.insert(
-                id,
-                CertificateSummary {
-                    id,
-                    status,
-                    created_at,
-                },
-            );
-            Ok(CreatedCertificate {
-                id,
-                pem,
-                private_key: PrivateKeyPem::new("the key"),
-            })
+            state.certificates.insert(id, CertificateSummary { id, status, created_at });
+            Ok(CreatedCertificate { id, pem, private_key: PrivateKeyPem::new("the key") })
         })
     }
 
@@ -215,62 +192,38 @@ impl ControlPlane for Account {
         certificate: &CertificateId,
     ) -> Result<CertificateSummary, ApiError> {
         self.call("describe_certificate".into(), |state| {
-            state
-                .certificates
-                .get(certificate)
-                .copied()
-                .ok_or_else(|| missing(certificate))
+            state.certificates.get(certificate).copied().ok_or_else(|| missing(certificate))
         })
     }
 
     async fn thing_certificates(&self, thing: &ThingName) -> Result<Vec<CertificateSummary>, ApiError> {
         self.call(format!("thing_certificates {thing}"), |state| {
             let ids = state.things.get(thing).ok_or_else(|| missing(thing))?;
-            Ok(ids
-                .iter()
-                .filter_map(|id| state.certificates.get(id))
-                .copied()
-                .collect())
+            Ok(ids.iter().filter_map(|id| state.certificates.get(id)).copied().collect())
         })
     }
 
     async fn update_certificate(&self, certificate: &CertificateId, status: CertificateStatus) -> Done {
-        self.call(
-            format!("update_certificate {} {status}", certificate.short()),
-            |state| {
-                let found = state
-                    .certificates
-                    .get_mut(certificate)
-                    .ok_or_else(|| missing(certificate))?;
-                if !found.status.may_become(status) {
-                    return Err(ApiError::Other(format!(
-                        "{} cannot become {status}",
-                        found.status
-                    )));
-                }
-                found.status = status;
-                Ok(())
-            },
-        )
+        self.call(format!("update_certificate {} {status}", certificate.short()), |state| {
+            let found = state.certificates.get_mut(certificate).ok_or_else(|| missing(certificate))?;
+            if !found.status.may_become(status) {
+                return Err(ApiError::Other(format!("{} cannot become {status}", found.status)));
+            }
+            found.status = status;
+            Ok(())
+        })
     }
 
     async fn detach_thing_principal(&self, thing: &ThingName, certificate: &CertificateId) -> Done {
         self.call(format!("detach_thing_principal {thing}"), |state| {
-            state
-                .things
-                .get_mut(thing)
-                .ok_or_else(|| missing(thing))?
-                .remove(certificate);
+            state.things.get_mut(thing).ok_or_else(|| missing(thing))?.remove(certificate);
             Ok(())
         })
     }
 
     async fn delete_certificate(&self, certificate: &CertificateId) -> Done {
         self.call(format!("delete_certificate {}", certificate.short()), |state| {
-            let found = state
-                .certificates
-                .get(certificate)
-                .ok_or_else(|| missing(certificate))?;
+            let found = state.certificates.get(certificate).ok_or_else(|| missing(certificate))?;
             let attached = state.attached.iter().any(|(id, _)| id == certificate)
                 || state.things.values().any(|ids| ids.contains(certificate));
             if found.status == CertificateStatus::Active || attached {

@@ -48,39 +48,15 @@ impl Broker {
 
     async fn shake(stream: DuplexStream, grant: bool) -> Option<Self> {
         let (input, backlog) = (BytesMut::new(), VecDeque::new());
-        let mut broker = Self {
-            stream,
-            input,
-            backlog,
-            next_id: 0,
-            client_id: String::new(),
-        };
-        let Packet::Connect(connect) = broker.try_read().await? else {
-            panic!("no CONNECT")
-        };
+        let mut broker = Self { stream, input, backlog, next_id: 0, client_id: String::new() };
+        let Packet::Connect(connect) = broker.try_read().await? else { panic!("no CONNECT") };
         broker.client_id = connect.client_id.to_string();
         let (reason, properties) = (ReasonCode::SUCCESS, Properties::new());
-        broker
-            .try_write(&Packet::ConnAck(ConnAck {
-                session_present: false,
-                reason,
-                properties,
-            }))
-            .await?;
-        let Packet::Subscribe(subscribe) = broker.try_read().await? else {
-            panic!("no SUBSCRIBE")
-        };
-        let code = if grant {
-            ReasonCode::GRANTED_QOS_1
-        } else {
-            ReasonCode::NOT_AUTHORIZED
-        };
+        broker.try_write(&Packet::ConnAck(ConnAck { session_present: false, reason, properties })).await?;
+        let Packet::Subscribe(subscribe) = broker.try_read().await? else { panic!("no SUBSCRIBE") };
+        let code = if grant { ReasonCode::GRANTED_QOS_1 } else { ReasonCode::NOT_AUTHORIZED };
         let reasons = vec![code; subscribe.filters.len()];
-        let answer = SubAck {
-            packet_id: subscribe.packet_id,
-            reasons,
-            properties: Properties::new(),
-        };
+        let answer = SubAck { packet_id: subscribe.packet_id, reasons, properties: Properties::new() };
         broker.try_write(&Packet::SubAck(answer)).await?;
         Some(broker)
     }
@@ -121,16 +97,9 @@ impl Broker {
             };
             if let Packet::Publish(publish) = packet {
                 let packet_id = publish.packet_id.unwrap();
-                let ack = PubAck {
-                    packet_id,
-                    reason: ReasonCode::SUCCESS,
-                    properties: Properties::new(),
-                };
+                let ack = PubAck { packet_id, reason: ReasonCode::SUCCESS, properties: Properties::new() };
                 self.write(&Packet::PubAck(ack)).await;
-                return (
-                    publish.topic.to_string(),
-                    String::from_utf8(publish.payload.to_vec()).unwrap(),
-                );
+                return (publish.topic.to_string(), String::from_utf8(publish.payload.to_vec()).unwrap());
             }
         }
     }

@@ -72,11 +72,7 @@ impl World {
 
     pub fn issue(&mut self, n: u8) {
         let (id, created_at) = (generation(n), Timestamp::from_secs(n.into()));
-        let summary = CertificateSummary {
-            id,
-            status: CertificateStatus::Active,
-            created_at,
-        };
+        let summary = CertificateSummary { id, status: CertificateStatus::Active, created_at };
         self.certificates.insert(id, summary);
     }
 
@@ -91,26 +87,13 @@ impl World {
     /// A request that the broker attests now.
     pub fn request(&mut self, n: u8, client: &str) {
         let attested = self.attested(n, client);
-        self.event(Event::Attested {
-            topic: thing(),
-            attested,
-        });
+        self.event(Event::Attested { topic: thing(), attested });
     }
 
     pub fn attested(&self, n: u8, client: &str) -> Attested {
-        let request = DeviceRequest {
-            op: RequestOp::Retire,
-            id: format!("r{n}"),
-            audit: None,
-        };
+        let request = DeviceRequest { op: RequestOp::Retire, id: format!("r{n}"), audit: None };
         let (principal, clientid, at) = (generation(n), ClientId::new(client).unwrap(), self.time());
-        Attested {
-            request,
-            principal,
-            clientid,
-            thing: thing(),
-            at,
-        }
+        Attested { request, principal, clientid, thing: thing(), at }
     }
 
     /// A connection that begins now; its session is returned.
@@ -130,11 +113,7 @@ impl World {
             principal_identifier: generation(n),
             session_identifier: Some(session.to_string()),
         };
-        self.event(Event::Presence {
-            kind,
-            client: ClientId::new(client).unwrap(),
-            event,
-        });
+        self.event(Event::Presence { kind, client: ClientId::new(client).unwrap(), event });
     }
 
     /// The live session moves to generation `n`, and the device asks for the older ones to be retired.
@@ -182,10 +161,7 @@ impl World {
         for _ in 0..1000 {
             let Some(action) = self.ledger.poll(self.time()) else {
                 let next = self.ledger.next_deadline();
-                assert!(
-                    next.is_none_or(|at| at > self.time()),
-                    "due and not done: {next:?}"
-                );
+                assert!(next.is_none_or(|at| at > self.time()), "due and not done: {next:?}");
                 return;
             };
             if let Some(outcome) = self.execute(action) {
@@ -215,18 +191,9 @@ impl World {
                 };
                 Some(Event::Listed { thing, answer })
             }
-            Action::Change {
-                thing,
-                certificate,
-                change,
-            } => {
+            Action::Change { thing, certificate, change } => {
                 let answer = self.change(&certificate, change);
-                Some(Event::Changed {
-                    thing,
-                    certificate,
-                    change,
-                    answer,
-                })
+                Some(Event::Changed { thing, certificate, change, answer })
             }
             Action::Answer { answer, .. } => {
                 self.answers.push(answer);

@@ -16,13 +16,8 @@ pub(crate) struct ArnPattern {
 impl ArnPattern {
     /// `Ok(None)` when `text` has fewer than six parts.
     pub(crate) fn parse(text: &str, variables: bool) -> Result<Option<Self>, PatternError> {
-        let syntax = Syntax {
-            wildcards: true,
-            variables,
-        };
-        let parts = split(text, variables)
-            .into_iter()
-            .map(|part| Pattern::parse(part, syntax));
+        let syntax = Syntax { wildcards: true, variables };
+        let parts = split(text, variables).into_iter().map(|part| Pattern::parse(part, syntax));
         let parts = parts.collect::<Result<Vec<_>, _>>()?;
         Ok((parts.len() == PARTS).then_some(Self { parts }))
     }
@@ -76,28 +71,19 @@ mod tests {
     fn matches(pattern: &str, arn: &str) -> bool {
         let mut context = Context::new();
         context.set("iot:ClientId", "a:b");
-        ArnPattern::parse(pattern, true)
-            .unwrap()
-            .unwrap()
-            .matches(arn, &context)
+        ArnPattern::parse(pattern, true).unwrap().unwrap().matches(arn, &context)
     }
 
     #[test]
     fn a_wildcard_stays_in_its_part() {
-        assert!(matches(
-            "arn:aws:iot:*:1:topic/a/*",
-            "arn:aws:iot:eu:1:topic/a/b:c"
-        ));
+        assert!(matches("arn:aws:iot:*:1:topic/a/*", "arn:aws:iot:eu:1:topic/a/b:c"));
         assert!(!matches("arn:aws:*:1:1:x", "arn:aws:iot:eu:1:1:x"));
         assert!(!matches("arn:aws:iot:*:1:x", "no arn"));
     }
 
     #[test]
     fn a_variables_name_and_value_may_contain_colons() {
-        assert!(matches(
-            "arn:aws:iot:eu:1:topic/${iot:ClientId}",
-            "arn:aws:iot:eu:1:topic/a:b"
-        ));
+        assert!(matches("arn:aws:iot:eu:1:topic/${iot:ClientId}", "arn:aws:iot:eu:1:topic/a:b"));
     }
 
     #[test]

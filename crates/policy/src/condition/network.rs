@@ -28,11 +28,7 @@ impl Network {
 
     /// Whether `address` is in the block; an IPv4 address written as IPv6 counts as IPv4.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        let address = if self.base.is_ipv4() {
-            address.to_canonical()
-        } else {
-            address
-        };
+        let address = if self.base.is_ipv4() { address.to_canonical() } else { address };
         if address.is_ipv4() != self.base.is_ipv4() {
             return false;
         }
@@ -76,26 +72,13 @@ mod tests {
             ("192.0.2.0/24", "::ffff:192.0.2.1", true),
         ] {
             let block = Network::parse(block).unwrap();
-            assert_eq!(
-                block.contains(address.parse().unwrap()),
-                expected,
-                "{block:?} {address}"
-            );
+            assert_eq!(block.contains(address.parse().unwrap()), expected, "{block:?} {address}");
         }
     }
 
     #[test]
     fn rubbish_is_no_block() {
-        for bad in [
-            "",
-            "1.2.3",
-            "1.2.3.4/33",
-            "::/129",
-            "1.2.3.4/",
-            "1.2.3.4/+8",
-            "a/8",
-            "1.2.3.4/8/8",
-        ] {
+        for bad in ["", "1.2.3", "1.2.3.4/33", "::/129", "1.2.3.4/", "1.2.3.4/+8", "a/8", "1.2.3.4/8/8"] {
             assert_eq!(Network::parse(bad), None, "{bad}");
         }
     }

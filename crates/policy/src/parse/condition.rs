@@ -19,9 +19,7 @@ pub(super) fn block(node: Node, place: &Place, variables: bool) -> Result<Vec<Co
         for (key, node) in Fields::of(keys, place.clone())?.into_entries() {
             let place = place.field(&key);
             let texts = values(node, &place)?;
-            let test = operator
-                .test(&texts, variables)
-                .map_err(|problem| problem.at(&place))?;
+            let test = operator.test(&texts, variables).map_err(|problem| problem.at(&place))?;
             conditions.push(Condition {
                 quantifier: operator.quantifier,
                 if_exists: operator.if_exists,
@@ -66,43 +64,22 @@ impl Operator {
         if base == Base::Null && (if_exists || quantifier.is_some()) {
             return Err(Problem::UnknownOperator(written.into()));
         }
-        Ok(Self {
-            quantifier,
-            if_exists,
-            base,
-        })
+        Ok(Self { quantifier, if_exists, base })
     }
 
     fn test(&self, texts: &[String], variables: bool) -> Result<Test, Problem> {
         match self.base {
-            Base::String { negated, like } => Ok(Test::Text {
-                negated,
-                patterns: patterns(
-                    texts,
-                    Syntax {
-                        wildcards: like,
-                        variables,
-                    },
-                )?,
-            }),
-            Base::StringIgnoreCase { negated } => {
-                let syntax = Syntax {
-                    wildcards: false,
-                    variables,
-                };
-                Ok(Test::TextIgnoreCase {
-                    negated,
-                    patterns: patterns(texts, syntax)?,
-                })
+            Base::String { negated, like } => {
+                Ok(Test::Text { negated, patterns: patterns(texts, Syntax { wildcards: like, variables })? })
             }
-            Base::Arn { negated } => Ok(Test::Arn {
-                negated,
-                patterns: each(texts, |text| arn(text, variables))?,
-            }),
-            Base::Ip { negated } => Ok(Test::Ip {
-                negated,
-                networks: each(texts, network)?,
-            }),
+            Base::StringIgnoreCase { negated } => {
+                let syntax = Syntax { wildcards: false, variables };
+                Ok(Test::TextIgnoreCase { negated, patterns: patterns(texts, syntax)? })
+            }
+            Base::Arn { negated } => {
+                Ok(Test::Arn { negated, patterns: each(texts, |text| arn(text, variables))? })
+            }
+            Base::Ip { negated } => Ok(Test::Ip { negated, networks: each(texts, network)? }),
             Base::Bool => Ok(Test::Bool(each(texts, boolean)?)),
             Base::Null => Ok(Test::Null(each(texts, boolean)?)),
         }
@@ -111,22 +88,10 @@ impl Operator {
 
 fn base(name: &str) -> Option<Base> {
     Some(match name {
-        "StringEquals" => Base::String {
-            negated: false,
-            like: false,
-        },
-        "StringNotEquals" => Base::String {
-            negated: true,
-            like: false,
-        },
-        "StringLike" => Base::String {
-            negated: false,
-            like: true,
-        },
-        "StringNotLike" => Base::String {
-            negated: true,
-            like: true,
-        },
+        "StringEquals" => Base::String { negated: false, like: false },
+        "StringNotEquals" => Base::String { negated: true, like: false },
+        "StringLike" => Base::String { negated: false, like: true },
+        "StringNotLike" => Base::String { negated: true, like: true },
         "StringEqualsIgnoreCase" => Base::StringIgnoreCase { negated: false },
         "StringNotEqualsIgnoreCase" => Base::StringIgnoreCase { negated: true },
         // IAM: ArnEquals and ArnLike behave identically.
@@ -142,9 +107,7 @@ fn base(name: &str) -> Option<Base> {
 
 /// The error for an operator that [`base`] does not know: real but unsupported, or no operator at all.
 fn unknown(written: &str, name: &str) -> Problem {
-    let compared = ["Numeric", "Date"]
-        .iter()
-        .find_map(|family| name.strip_prefix(family));
+    let compared = ["Numeric", "Date"].iter().find_map(|family| name.strip_prefix(family));
     let real = matches!(
         compared,
         Some("Equals" | "NotEquals" | "LessThan" | "LessThanEquals" | "GreaterThan" | "GreaterThanEquals")

@@ -32,24 +32,19 @@ impl Fields {
     }
 
     pub(super) fn required(&mut self, name: &str) -> Result<Node, ParseError> {
-        self.take(name)
-            .ok_or_else(|| Problem::Missing.at(&self.place(name)))
+        self.take(name).ok_or_else(|| Problem::Missing.at(&self.place(name)))
     }
 
     pub(super) fn string(&mut self, name: &str) -> Result<Option<String>, ParseError> {
         match self.take(name) {
             None => Ok(None),
-            Some(Node::Scalar {
-                text,
-                is_string: true,
-            }) => Ok(Some(text)),
+            Some(Node::Scalar { text, is_string: true }) => Ok(Some(text)),
             Some(_) => Err(Problem::Expected("a string").at(&self.place(name))),
         }
     }
 
     pub(super) fn required_string(&mut self, name: &str) -> Result<String, ParseError> {
-        self.string(name)?
-            .ok_or_else(|| Problem::Missing.at(&self.place(name)))
+        self.string(name)?.ok_or_else(|| Problem::Missing.at(&self.place(name)))
     }
 
     /// Refuses fields that nobody took; `known` is for the message.
@@ -72,12 +67,7 @@ pub(super) fn strings(node: Node, place: &Place) -> Result<Vec<String>, ParseErr
 
 /// One string, number or boolean, or a list of at least one, each as text.
 pub(super) fn values(node: Node, place: &Place) -> Result<Vec<String>, ParseError> {
-    texts(
-        node,
-        place,
-        "a string, a number, a boolean or a list of them",
-        false,
-    )
+    texts(node, place, "a string, a number, a boolean or a list of them", false)
 }
 
 fn texts(

@@ -22,19 +22,14 @@ pub(crate) async fn ask(
     payload: &Value,
 ) -> Result<Value, Value> {
     let (accepted, rejected) = (topic(Leg::Accepted).to_string(), topic(Leg::Rejected).to_string());
-    let filters = [
-        (accepted.as_str(), QoS::AtLeastOnce),
-        (rejected.as_str(), QoS::AtLeastOnce),
-    ];
+    let filters = [(accepted.as_str(), QoS::AtLeastOnce), (rejected.as_str(), QoS::AtLeastOnce)];
     let granted = within("SUBACK", client.subscribe(&filters)).await.unwrap();
     assert!(granted.iter().all(|reason| !reason.is_error()), "{granted:?}");
     let request = topic(Leg::Request).to_string();
     let sent = client.publish(request, payload.to_string().into_bytes(), QoS::AtLeastOnce);
     within("PUBACK", sent).await.unwrap();
     loop {
-        let message = within("an answer", messages.recv())
-            .await
-            .expect("the connection holds");
+        let message = within("an answer", messages.recv()).await.expect("the connection holds");
         let answer = serde_json::from_slice(&message.payload).unwrap();
         match &*message.topic {
             topic if topic == accepted => return Ok(answer),
@@ -46,9 +41,7 @@ pub(crate) async fn ask(
 
 /// CreateKeysAndCertificate: the answer.
 pub(crate) async fn create(client: &Client, messages: &mut Messages) -> Value {
-    ask(client, messages, create_keys as Topic, &json!({}))
-        .await
-        .unwrap()
+    ask(client, messages, create_keys as Topic, &json!({})).await.unwrap()
 }
 
 /// RegisterThing of a fresh certificate for `serial`.

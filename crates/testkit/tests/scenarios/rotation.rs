@@ -39,20 +39,12 @@ async fn committed(events: &mut Receiver<AgentEvent>) -> CertificateId {
 /// The broker's session on a client id: it stays the same as long as the connection does.
 fn session(bench: &Bench, client: &str) -> String {
     let connections = bench.core.connections();
-    let live = connections
-        .iter()
-        .find(|connection| connection.client_id.as_str() == client)
-        .unwrap();
+    let live = connections.iter().find(|connection| connection.client_id.as_str() == client).unwrap();
     format!("{} {}", live.session_identifier, live.certificate)
 }
 
 async fn serves(agent: &AgentHandle) {
-    within(
-        "PUBACK",
-        agent.publish("device/device-1/telemetry", b"still here".to_vec()),
-    )
-    .await
-    .unwrap();
+    within("PUBACK", agent.publish("device/device-1/telemetry", b"still here".to_vec())).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,35 +62,21 @@ async fn no_session_is_disconnected_before_its_devices_commit() {
 
     agent.rotate().await;
     within("RegisterThing", faults.held(registering)).await;
-    assert_eq!(
-        session(&bench, "device-1"),
-        before,
-        "while the certificate is registered"
-    );
+    assert_eq!(session(&bench, "device-1"), before, "while the certificate is registered");
     serves(&agent).await;
     faults.release(registering);
     within("the verification", faults.held(verifying)).await;
-    assert_eq!(
-        session(&bench, "device-1"),
-        before,
-        "while the candidate proves itself"
-    );
+    assert_eq!(session(&bench, "device-1"), before, "while the candidate proves itself");
     serves(&agent).await;
     faults.release(verifying);
     let certificate = committed(&mut events).await;
 
     // Presence tells of one takeover and nothing else, in either order, as AWS's events do.
-    let mut told = [
-        presence.next_of("device-1").await,
-        presence.next_of("device-1").await,
-    ];
+    let mut told = [presence.next_of("device-1").await, presence.next_of("device-1").await];
     told.sort_by(|one, other| one.event.cmp(&other.event));
     let [back, gone] = told;
     assert_eq!((back.event.as_str(), back.principal), ("connected", certificate));
-    assert_eq!(
-        (gone.event.as_str(), gone.reason.as_deref()),
-        ("disconnected", Some("DUPLICATE_CLIENTID"))
-    );
+    assert_eq!((gone.event.as_str(), gone.reason.as_deref()), ("disconnected", Some("DUPLICATE_CLIENTID")));
     assert_eq!(Some(gone.principal), old);
     serves(&agent).await;
     agent.stop().await;
@@ -109,19 +87,9 @@ async fn no_session_is_disconnected_before_its_devices_commit() {
 async fn a_refused_candidate_leaves_the_live_connection_untouched() {
     let bench = Bench::start().await;
     let mut config = bench.device("device-1");
-    config.rotation.verdict = Verdict {
-        refusals: 2,
-        over: Duration::from_millis(100),
-    };
-    let agent = Agent::start(config, Arc::new(fleetkey_agent::SystemClock))
-        .await
-        .unwrap();
-    within(
-        "provisioning",
-        agent.until(|status| status.connected && status.exported),
-    )
-    .await
-    .unwrap();
+    config.rotation.verdict = Verdict { refusals: 2, over: Duration::from_millis(100) };
+    let agent = Agent::start(config, Arc::new(fleetkey_agent::SystemClock)).await.unwrap();
+    within("provisioning", agent.until(|status| status.connected && status.exported)).await.unwrap();
     let (before, old) = (session(&bench, "device-1"), agent.status().certificate);
     let mut events = agent.events();
     let verify = ClientId::verify(&agent.status().thing);
@@ -135,23 +103,12 @@ async fn a_refused_candidate_leaves_the_live_connection_untouched() {
         _ => None,
     })
     .await;
-    bench
-        .core
-        .account()
-        .update_certificate(&candidate, CertificateStatus::Inactive)
-        .await
-        .unwrap();
+    bench.core.account().update_certificate(&candidate, CertificateStatus::Inactive).await.unwrap();
     faults.release(verifying);
-    event(&mut events, "the roll-back", |event| {
-        matches!(event, AgentEvent::RolledBack { .. }).then_some(())
-    })
-    .await;
+    event(&mut events, "the roll-back", |event| matches!(event, AgentEvent::RolledBack { .. }).then_some(()))
+        .await;
 
-    assert_eq!(
-        session(&bench, "device-1"),
-        before,
-        "the connection is the same one"
-    );
+    assert_eq!(session(&bench, "device-1"), before, "the connection is the same one");
     serves(&agent).await;
     let status = agent.status();
     assert_eq!((status.certificate, status.current), (old, Some(SlotId(1))));
@@ -164,17 +121,10 @@ async fn a_lost_answer_of_the_registration_costs_no_second_certificate() {
     let bench = Bench::start().await;
     let agent = bench.provisioned("device-1").await;
     let mut events = agent.events();
-    bench
-        .core
-        .faults()
-        .add(Rule::on(Operation::RegisterThing, Effect::DropAnswer).only(1));
+    bench.core.faults().add(Rule::on(Operation::RegisterThing, Effect::DropAnswer).only(1));
     agent.rotate().await;
     committed(&mut events).await;
-    let principals = bench
-        .core
-        .account()
-        .list_thing_principals(&agent.status().thing)
-        .unwrap();
+    let principals = bench.core.account().list_thing_principals(&agent.status().thing).unwrap();
     assert_eq!(principals.len(), 2, "the old and the new one");
     agent.stop().await;
     bench.core.shutdown().await;
@@ -203,9 +153,7 @@ async fn a_new_root_is_trusted_while_the_old_one_is_still_there() {
     std::fs::write(&roots, &old).unwrap();
     config.roots = vec![roots.clone()];
     config.session.reconnect_cap = Duration::from_millis(500);
-    let agent = Agent::start(config, Arc::new(fleetkey_agent::SystemClock))
-        .await
-        .unwrap();
+    let agent = Agent::start(config, Arc::new(fleetkey_agent::SystemClock)).await.unwrap();
     let mut events = agent.events();
     event(&mut events, "the stranger's root to be of no use", |event| {
         matches!(event, AgentEvent::Waiting { .. }).then_some(())
@@ -213,9 +161,7 @@ async fn a_new_root_is_trusted_while_the_old_one_is_still_there() {
     .await;
     let both = [old, std::fs::read(bench.core.root_ca_path()).unwrap()].concat();
     std::fs::write(&roots, both).unwrap();
-    within("provisioning", agent.until(|status| status.connected))
-        .await
-        .unwrap();
+    within("provisioning", agent.until(|status| status.connected)).await.unwrap();
     agent.stop().await;
     stranger.core.shutdown().await;
     bench.core.shutdown().await;

@@ -24,9 +24,7 @@ const CONNECT_ATTEMPTS: usize = 5;
 /// Publishes one message at QoS 1 and returns after its PUBACK.
 pub(super) async fn publish(args: &DeviceArgs, topic: &str, payload: String) -> Result<()> {
     let (client, _messages) = connect(args).await?;
-    let outcome = client
-        .publish(topic, payload.into_bytes(), QoS::AtLeastOnce)
-        .await;
+    let outcome = client.publish(topic, payload.into_bytes(), QoS::AtLeastOnce).await;
     client.disconnect().await;
     outcome.with_context(|| format!("{topic} was not published; may this device's policy publish it?"))
 }
@@ -61,17 +59,11 @@ async fn connect(args: &DeviceArgs) -> Result<(Client, Messages)> {
     let files = device.data.device(&args.serial).join(EXPORT_LINK);
     let identity = ClientIdentity::from_files(&files.join(CERTIFICATE_FILE), &files.join(KEY_FILE))
         .with_context(|| {
-            format!(
-                "{0} has no identity; `fleetkey device provision --serial {0}` gets one",
-                args.serial
-            )
+            format!("{0} has no identity; `fleetkey device provision --serial {0}` gets one", args.serial)
         })?;
     let dialer = dialer(&device.fleet);
     for _ in 0..CONNECT_ATTEMPTS {
-        let stream = dialer
-            .dial(&identity)
-            .await
-            .context("the local IoT Core cannot be reached")?;
+        let stream = dialer.dial(&identity).await.context("the local IoT Core cannot be reached")?;
         let options = ConnectOptions {
             version: Version::V5,
             ..ConnectOptions::new(ClientId::agent(&args.serial.thing()).as_str())

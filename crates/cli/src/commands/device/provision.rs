@@ -28,11 +28,7 @@ pub(super) async fn run(args: &DeviceArgs, service_key: bool, timeout: Duration)
     agent.stop().await;
     match outcome {
         Ok(Ok(certificate)) => {
-            output::line(&format!(
-                "{} has certificate {certificate}\n{}",
-                args.serial,
-                files.display()
-            ));
+            output::line(&format!("{} has certificate {certificate}\n{}", args.serial, files.display()));
             Ok(())
         }
         Ok(Err(error)) => Err(error),

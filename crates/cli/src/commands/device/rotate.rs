@@ -55,14 +55,8 @@ async fn rotate_here(device: Device, args: &DeviceArgs, timeout: Duration) -> Re
     }
     agent.stop().await;
     let certificate = outcome.map_err(|_| {
-        let blocked = status
-            .blocked
-            .as_deref()
-            .unwrap_or("the local IoT Core does not answer");
-        anyhow!(
-            "no rotation after {}: {blocked}",
-            humantime::format_duration(timeout)
-        )
+        let blocked = status.blocked.as_deref().unwrap_or("the local IoT Core does not answer");
+        anyhow!("no rotation after {}: {blocked}", humantime::format_duration(timeout))
     })??;
     output::line(&format!("{} has certificate {certificate}", args.serial));
     Ok(())

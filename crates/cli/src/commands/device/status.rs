@@ -39,25 +39,14 @@ fn shown(state: &DeviceState) -> Value {
 fn words(args: &DeviceArgs, state: &DeviceState) -> String {
     match state {
         DeviceState::Running(status) => {
-            let certificate = status
-                .certificate
-                .map_or_else(|| "none".to_owned(), |id| id.to_string());
-            let due = status
-                .due
-                .map_or(String::new(), |due| format!(", next rotation {due}"));
-            let blocked = status
-                .blocked
-                .as_ref()
-                .map_or(String::new(), |why| format!("\nwaiting: {why}"));
+            let certificate = status.certificate.map_or_else(|| "none".to_owned(), |id| id.to_string());
+            let due = status.due.map_or(String::new(), |due| format!(", next rotation {due}"));
+            let blocked = status.blocked.as_ref().map_or(String::new(), |why| format!("\nwaiting: {why}"));
             format!(
                 "{}: agent running, {:?}, {}\ncertificate {certificate}{due}{blocked}",
                 args.serial,
                 status.state,
-                if status.connected {
-                    "connected"
-                } else {
-                    "not connected"
-                },
+                if status.connected { "connected" } else { "not connected" },
             )
         }
         DeviceState::Stopped { certificate, .. } => match certificate {
@@ -68,10 +57,7 @@ fn words(args: &DeviceArgs, state: &DeviceState) -> String {
             None => format!("{}: no agent runs, and there is no identity yet", args.serial),
         },
         DeviceState::Empty => {
-            format!(
-                "{0}: nothing there; `fleetkey device provision --serial {0}` begins",
-                args.serial
-            )
+            format!("{0}: nothing there; `fleetkey device provision --serial {0}` begins", args.serial)
         }
     }
 }

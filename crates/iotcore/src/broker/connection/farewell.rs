@@ -23,10 +23,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn announce_arrival(&mut self, guest: &Guest) {
         tracing::info!(client = %self.info.client_id, certificate = %self.info.certificate.short(),
             version = %self.version, "connected");
-        let event = Event::Connected {
-            ip: guest.source,
-            version: self.version_number,
-        };
+        let event = Event::Connected { ip: guest.source, version: self.version_number };
         self.announce(event);
     }
 
@@ -48,15 +45,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) async fn say_goodbye(&mut self, close: Close) {
         tracing::info!(client = %self.info.client_id, reason = close.reason.as_str(), "disconnected");
         self.broker.leave(&self.link);
-        self.broker
-            .close_session(&self.session, &self.link, self.final_expiry);
+        self.broker.close_session(&self.session, &self.link, self.final_expiry);
         if let Some(will) = self.will.take().filter(|_| close.will) {
             send_will(&self.broker, &self.session, will);
         }
-        let event = Event::Disconnected {
-            reason: close.reason,
-            version: self.version_number,
-        };
+        let event = Event::Disconnected { reason: close.reason, version: self.version_number };
         self.announce(event);
         if let (Some(code), Version::V5) = (close.code, self.version) {
             self.send(&Packet::Disconnect(Disconnect::new(code)));

@@ -11,9 +11,7 @@ use crate::broker::{Broker, Close};
 impl Broker {
     /// What the decoder takes.
     pub(super) fn packet_limits(&self) -> Limits {
-        Limits {
-            max_packet: self.limits.packet_bytes,
-        }
+        Limits { max_packet: self.limits.packet_bytes }
     }
 }
 

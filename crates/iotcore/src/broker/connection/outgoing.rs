@@ -18,11 +18,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let progress = *self.durable.borrow_and_update();
         while let Some(answer) = self.answers.front() {
             if answer.after.is_some_and(|batch| batch > progress.durable) {
-                return if progress.failed {
-                    Err(Close::STORAGE_FAILED)
-                } else {
-                    Ok(())
-                };
+                return if progress.failed { Err(Close::STORAGE_FAILED) } else { Ok(()) };
             }
             for _ in 0..answer.copies {
                 encode_own(&answer.packet, self.version, &mut self.wire.outbox);
@@ -40,11 +36,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let Some((id, waiting)) = next else { return };
             let now = self.broker.now();
             let sent = !waiting.message.is_expired(now) && self.may_receive(&waiting) && {
-                let form = Form {
-                    version: self.version,
-                    qos: waiting.qos,
-                    retain: waiting.retain,
-                };
+                let form = Form { version: self.version, qos: waiting.qos, retain: waiting.retain };
                 let message = &waiting.message;
                 let written = message.write(form, id, now, self.max_packet, &mut self.wire.outbox);
                 written.is_some()

@@ -23,9 +23,7 @@ impl<S> Connection<S> {
             after: self.answers.iter().filter_map(|answer| answer.after).max(),
         };
         let limit = broker.limits.provisioning_in_flight;
-        let places = self
-            .provisioning
-            .get_or_insert_with(|| Arc::new(Semaphore::new(limit)));
+        let places = self.provisioning.get_or_insert_with(|| Arc::new(Semaphore::new(limit)));
         let Ok(place) = places.clone().try_acquire_owned() else {
             return broker.reject_excess(&request);
         };

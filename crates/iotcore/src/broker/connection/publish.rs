@@ -177,9 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let id = publish.packet_id;
         let message = self.message(publish);
-        let after = self
-            .broker
-            .accept(message, &self.info.certificate, &self.info.client_id);
+        let after = self.broker.accept(message, &self.info.certificate, &self.info.client_id);
         self.acknowledge(id, after);
     }
 
@@ -210,21 +208,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             match id {
                 _ if reason.is_error() && version == Version::V311 => link.close(Close::violation(reason)),
-                Some(id) => link.answer(Answer {
-                    packet: puback(id, reason),
-                    after,
-                    copies: plan.answers,
-                }),
+                Some(id) => link.answer(Answer { packet: puback(id, reason), after, copies: plan.answers }),
                 None => {}
             }
         });
     }
 
     fn message(&self, publish: Publish) -> Message {
-        let expires_at = publish
-            .properties
-            .message_expiry()
-            .map(|seconds| self.broker.expiry_from_now(seconds));
+        let expires_at =
+            publish.properties.message_expiry().map(|seconds| self.broker.expiry_from_now(seconds));
         Message::new(publish, expires_at)
     }
 }

@@ -24,9 +24,7 @@ struct Granted {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn on_subscribe(&mut self, subscribe: &Subscribe) -> Result<(), Close> {
         if subscribe.properties.subscription_identifier().is_some() {
-            return Err(Close::violation(
-                ReasonCode::SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED,
-            ));
+            return Err(Close::violation(ReasonCode::SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED));
         }
         let asks_qos_2 = |filter: &SubscribeFilter| filter.qos == QoS::ExactlyOnce;
         if self.version == Version::V311 && subscribe.filters.iter().any(asks_qos_2) {
@@ -38,11 +36,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut granted = Vec::new();
         let too_many = subscribe.filters.len() > self.broker.limits.filters_per_subscribe;
         for wish in &subscribe.filters {
-            let decision = if too_many {
-                Err(ReasonCode::QUOTA_EXCEEDED)
-            } else {
-                self.grant(wish)
-            };
+            let decision = if too_many { Err(ReasonCode::QUOTA_EXCEEDED) } else { self.grant(wish) };
             let reason = match decision {
                 Ok(grant) => {
                     let reason = ReasonCode(grant.qos.bits());
@@ -81,35 +75,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if !self.rights.allow(Action::Subscribe, filter.as_str()) {
             return Err(ReasonCode::NOT_AUTHORIZED);
         }
-        let options = Options {
-            qos: wish.qos.min(QoS::AtLeastOnce),
-            retain_as_published: wish.retain_as_published,
-        };
+        let options =
+            Options { qos: wish.qos.min(QoS::AtLeastOnce), retain_as_published: wish.retain_as_published };
         let max = self.broker.limits.subscriptions;
         let mut state = self.session.lock();
         if !state.belongs_to(&self.link) {
             return Err(ReasonCode::UNSPECIFIED_ERROR);
         }
-        let new = state
-            .subscribe(filter.as_str(), options, max)
-            .ok_or(ReasonCode::QUOTA_EXCEEDED)?;
+        let new = state.subscribe(filter.as_str(), options, max).ok_or(ReasonCode::QUOTA_EXCEEDED)?;
         self.broker.plant(&self.session, filter.as_str(), options);
         let retained = wish.retain_handling == 0 || (wish.retain_handling == 1 && new);
-        Ok(Granted {
-            filter: filter.as_str().to_owned(),
-            qos: options.qos,
-            retained,
-        })
+        Ok(Granted { filter: filter.as_str().to_owned(), qos: options.qos, retained })
     }
 
     /// Writes the session's new shape; the batch to wait for, if the session is persistent.
     fn remember(&self, changed: bool) -> Option<u64> {
         let state = self.session.lock();
-        (changed && state.is_persistent() && state.belongs_to(&self.link)).then(|| {
-            self.broker
-                .sessions
-                .put_session(&self.session.key, state.record())
-        })
+        (changed && state.is_persistent() && state.belongs_to(&self.link))
+            .then(|| self.broker.sessions.put_session(&self.session.key, state.record()))
     }
 
     fn after_subscribing(&mut self, granted: &[Granted]) {

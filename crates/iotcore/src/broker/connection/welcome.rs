@@ -35,11 +35,8 @@ where
         return None;
     }
     if let Some(rejection) = &plan.reject {
-        let refusal = Refusal {
-            code: super::publish::reason_of(rejection),
-            why: "a fault rule",
-            announce: None,
-        };
+        let refusal =
+            Refusal { code: super::publish::reason_of(rejection), why: "a fault rule", announce: None };
         refuse(&broker, wire, guest, admitted.version, refusal).await;
         return None;
     }
@@ -105,11 +102,7 @@ where
 
 fn plan(broker: &Broker, admitted: &mut Admitted) -> Option<Plan> {
     let client = admitted.rights.identity.client.clone();
-    let call = Call {
-        kind: CallKind::Connect,
-        client: &client,
-        thing: admitted.rights.thing(),
-    };
+    let call = Call { kind: CallKind::Connect, client: &client, thing: admitted.rights.thing() };
     broker.faults.plan(&call)
 }
 
@@ -178,9 +171,7 @@ fn connack(broker: &Broker, admitted: &Admitted, session_present: bool) -> Packe
         properties.push(Property::ReceiveMaximum(limits.in_flight_in.max(1)));
         properties.push(Property::MaximumQoS(1));
         properties.push(Property::RetainAvailable(1));
-        properties.push(Property::MaximumPacketSize(
-            u32::try_from(limits.packet_bytes).unwrap_or(u32::MAX),
-        ));
+        properties.push(Property::MaximumPacketSize(u32::try_from(limits.packet_bytes).unwrap_or(u32::MAX)));
         if admitted.assigned {
             let client = admitted.rights.identity.client.as_str();
             properties.push(Property::AssignedClientIdentifier(client.into()));
@@ -192,9 +183,5 @@ fn connack(broker: &Broker, admitted: &Admitted, session_present: bool) -> Packe
         let keep_alive = u16::try_from(admitted.keep_alive.as_secs()).unwrap_or(u16::MAX);
         properties.push(Property::ServerKeepAlive(keep_alive));
     }
-    Packet::ConnAck(ConnAck {
-        session_present,
-        reason: ReasonCode::SUCCESS,
-        properties,
-    })
+    Packet::ConnAck(ConnAck { session_present, reason: ReasonCode::SUCCESS, properties })
 }

@@ -16,12 +16,8 @@ struct Fleet {
 
 impl Fleet {
     fn new() -> Self {
-        let mut fleet = Self {
-            registry: Registry::new(),
-        };
-        let serials = BuiltinHook::Serials {
-            allow: vec![SerialPattern("PM-*".into())],
-        };
+        let mut fleet = Self { registry: Registry::new() };
+        let serials = BuiltinHook::Serials { allow: vec![SerialPattern("PM-*".into())] };
         fleet.apply(|r| r.plan_create_policy(&PolicyName::new("device").unwrap(), POLICY, NOW));
         fleet.apply(|r| r.plan_create_group(&GroupName::new("fleet").unwrap(), None, NOW));
         fleet.apply(|r| r.plan_register_certificate(new_certificate(200), NOW));
@@ -84,10 +80,7 @@ fn thing(name: &str) -> ThingName {
 }
 
 fn caller(principal: CertificateId, client_id: &str) -> Caller {
-    Caller {
-        principal,
-        client_id: ClientId::new(client_id).unwrap(),
-    }
+    Caller { principal, client_id: ClientId::new(client_id).unwrap() }
 }
 
 fn claim() -> Caller {
@@ -95,10 +88,7 @@ fn claim() -> Caller {
 }
 
 fn conflict() -> Refusal {
-    Refusal::Conflict {
-        thing: thing("PM-1"),
-        property: "AttributePayload",
-    }
+    Refusal::Conflict { thing: thing("PM-1"), property: "AttributePayload" }
 }
 
 #[test]
@@ -123,15 +113,8 @@ fn a_claim_does_not_take_a_thing_that_the_operator_made() {
 fn a_serial_that_is_not_on_the_list_is_refused_and_so_is_none() {
     let mut fleet = Fleet::new();
     let token = fleet.issue(1);
-    assert_eq!(
-        fleet.register(&claim(), "claim", &token, "XX-1"),
-        Err(Refusal::AccessDenied)
-    );
-    let request = Register {
-        template: TemplateName::new("claim").unwrap(),
-        token,
-        parameters: [].into(),
-    };
+    assert_eq!(fleet.register(&claim(), "claim", &token, "XX-1"), Err(Refusal::AccessDenied));
+    let request = Register { template: TemplateName::new("claim").unwrap(), token, parameters: [].into() };
     let refusal = register(&fleet.registry, &claim(), &request, NOW).unwrap_err();
     assert_eq!(refusal.rejection().error_code, "InvalidParameters");
     assert!(!refusal.retryable());
@@ -157,19 +140,14 @@ fn a_repetition_does_not_bring_back_what_was_detached() {
     let token = fleet.issue(1);
     fleet.register(&claim(), "claim", &token, "PM-1").unwrap();
     fleet.apply(|r| r.plan_detach_thing_principal(&thing("PM-1"), &id(1)));
-    assert_eq!(
-        fleet.register(&claim(), "claim", &token, "PM-1"),
-        Err(Refusal::InvalidToken)
-    );
+    assert_eq!(fleet.register(&claim(), "claim", &token, "PM-1"), Err(Refusal::InvalidToken));
 }
 
 #[test]
 fn a_token_works_on_any_connection() {
     let mut fleet = Fleet::new();
     let token = fleet.issue(1);
-    fleet
-        .register(&caller(id(201), "claim-2"), "claim", &token, "PM-1")
-        .unwrap();
+    fleet.register(&caller(id(201), "claim-2"), "claim", &token, "PM-1").unwrap();
 }
 
 #[test]
@@ -177,9 +155,7 @@ fn a_device_rotates_onto_its_own_thing_and_keeps_its_old_certificate() {
     for client in ["PM-1", "PM-1~agent"] {
         let mut fleet = Fleet::with_device();
         let token = fleet.issue(2);
-        fleet
-            .register(&caller(id(1), client), "rotation", &token, "PM-1")
-            .unwrap();
+        fleet.register(&caller(id(1), client), "rotation", &token, "PM-1").unwrap();
         assert_eq!(
             (fleet.status(1), fleet.status(2)),
             (CertificateStatus::Active, CertificateStatus::Active)
@@ -206,11 +182,7 @@ fn nobody_rotates_onto_a_thing_that_is_not_theirs() {
         (id(1), "PM-1", "PM-9"),
     ] {
         let refused = fleet.register(&caller(principal, client), "rotation", &token, serial);
-        assert_eq!(
-            refused,
-            Err(Refusal::AccessDenied),
-            "{principal:?} {client} {serial}"
-        );
+        assert_eq!(refused, Err(Refusal::AccessDenied), "{principal:?} {client} {serial}");
     }
     assert!(fleet.registry.thing(&thing("PM-9")).is_none());
 }
@@ -230,10 +202,7 @@ fn a_closed_template_is_as_good_as_none() {
     let token = fleet.issue(2);
     for name in ["recovery", "nowhere"] {
         let refusal = fleet.register(&claim(), name, &token, "PM-1").unwrap_err();
-        assert_eq!(
-            (refusal.status(), refusal.rejection().error_code.as_str()),
-            (404, "InvalidTemplate")
-        );
+        assert_eq!((refusal.status(), refusal.rejection().error_code.as_str()), (404, "InvalidTemplate"));
     }
     let recovery = TemplateName::new("recovery").unwrap();
     fleet.apply(|r| r.plan_update_template(&recovery, NOW, |template| template.enabled = true));
@@ -249,22 +218,13 @@ fn a_step_that_fails_leaves_nothing_of_the_others() {
     let token = fleet.issue(1);
     let refusal = fleet.register(&claim(), "claim", &token, "PM-1").unwrap_err();
     let rejection = refusal.rejection();
-    assert_eq!(
-        (rejection.status_code, rejection.error_code.as_str()),
-        (400, "ProvisioningFailed")
-    );
+    assert_eq!((rejection.status_code, rejection.error_code.as_str()), (400, "ProvisioningFailed"));
     assert!(
-        rejection
-            .error_message
-            .contains("ResourceRegistrationFailureException"),
+        rejection.error_message.contains("ResourceRegistrationFailureException"),
         "{}",
         rejection.error_message
     );
-    assert!(
-        rejection.error_message.contains("missing does not exist"),
-        "{}",
-        rejection.error_message
-    );
+    assert!(rejection.error_message.contains("missing does not exist"), "{}", rejection.error_message);
     assert_eq!(fleet.registry.things().count(), 0);
     assert_eq!(fleet.status(1), CertificateStatus::PendingActivation);
 }
@@ -273,22 +233,14 @@ fn a_step_that_fails_leaves_nothing_of_the_others() {
 fn a_policy_document_makes_one_policy_for_the_whole_fleet() {
     let mut fleet = Fleet::new();
     let name = TemplateName::new("claim").unwrap();
-    let body = CLAIM_TEMPLATE.replace(
-        r#""PolicyName": "device""#,
-        &format!(r#""PolicyDocument": {POLICY}"#),
-    );
+    let body = CLAIM_TEMPLATE.replace(r#""PolicyName": "device""#, &format!(r#""PolicyDocument": {POLICY}"#));
     fleet.apply(|r| r.plan_update_template(&name, NOW, |template| template.body = body));
     for n in [1, 2] {
         let token = fleet.issue(n);
-        fleet
-            .register(&claim(), "claim", &token, &format!("PM-{n}"))
-            .unwrap();
+        fleet.register(&claim(), "claim", &token, &format!("PM-{n}")).unwrap();
     }
     assert_eq!(fleet.registry.policies().count(), 2);
-    let (first, second) = (
-        fleet.registry.certificate(&id(1)),
-        fleet.registry.certificate(&id(2)),
-    );
+    let (first, second) = (fleet.registry.certificate(&id(1)), fleet.registry.certificate(&id(2)));
     assert_eq!(first.unwrap().policies, second.unwrap().policies);
 }
 
@@ -306,42 +258,23 @@ fn template_with(attribute: &str, setting: &str) -> String {
 fn override_settings_decide_what_becomes_of_a_thing_that_exists() {
     let table = [
         ("", "new", Ok(&[("a", "old"), ("b", "old")][..])),
-        (
-            r#""AttributePayload": "DO_NOTHING""#,
-            "new",
-            Ok(&[("a", "old"), ("b", "old")]),
-        ),
-        (
-            r#""AttributePayload": "MERGE""#,
-            "new",
-            Ok(&[("a", "new"), ("b", "old")]),
-        ),
+        (r#""AttributePayload": "DO_NOTHING""#, "new", Ok(&[("a", "old"), ("b", "old")])),
+        (r#""AttributePayload": "MERGE""#, "new", Ok(&[("a", "new"), ("b", "old")])),
         (r#""AttributePayload": "REPLACE""#, "new", Ok(&[("a", "new")])),
         (r#""AttributePayload": "FAIL""#, "new", Err(conflict())),
-        (
-            r#""AttributePayload": "FAIL""#,
-            "old",
-            Ok(&[("a", "old"), ("b", "old")]),
-        ),
+        (r#""AttributePayload": "FAIL""#, "old", Ok(&[("a", "old"), ("b", "old")])),
     ];
     for (setting, attribute, expected) in table {
         let mut fleet = Fleet::new();
-        let before = [
-            ("a".to_owned(), "old".to_owned()),
-            ("b".to_owned(), "old".to_owned()),
-        ];
+        let before = [("a".to_owned(), "old".to_owned()), ("b".to_owned(), "old".to_owned())];
         fleet.apply(|r| r.plan_create_thing(&thing("PM-1"), None, before.into(), NOW));
         let name = TemplateName::new("plain").unwrap();
         fleet.apply(|r| r.plan_create_template(&name, &template_with(attribute, setting), true, None, NOW));
         let token = fleet.issue(1);
         let result = fleet.register(&claim(), "plain", &token, "PM-1");
         let after = result.map(|_| fleet.registry.thing(&thing("PM-1")).unwrap().attributes.clone());
-        let expected = expected.map(|pairs| {
-            pairs
-                .iter()
-                .map(|(k, v)| (k.to_string(), v.to_string()))
-                .collect()
-        });
+        let expected =
+            expected.map(|pairs| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect());
         assert_eq!(after, expected, "{setting} {attribute}");
     }
 }
@@ -356,12 +289,7 @@ fn an_exclusive_certificate_of_another_thing_is_not_taken_along() {
     });
     let refusal = fleet.register(&claim(), "claim", &token, "PM-1").unwrap_err();
     assert!(
-        matches!(
-            refusal,
-            Refusal::Failed {
-                source: RegistryError::AttachedElsewhere { .. }
-            }
-        ),
+        matches!(refusal, Refusal::Failed { source: RegistryError::AttachedElsewhere { .. } }),
         "{refusal:?}"
     );
 }

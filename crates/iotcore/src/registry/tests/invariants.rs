@@ -70,14 +70,10 @@ fn plan(registry: &Registry, operation: &Operation) -> Result<Vec<Change>, Regis
     match *operation {
         Op::CreateThing(n) => registry.plan_create_thing(&t(n), None, BTreeMap::new(), NOW),
         Op::DeleteThing(n) => registry.plan_delete_thing(&t(n)),
-        Op::Register(n) => Ok(registry
-            .plan_register_certificate(new_certificate(n), NOW)?
-            .map(drop)),
+        Op::Register(n) => Ok(registry.plan_register_certificate(new_certificate(n), NOW)?.map(drop)),
         Op::Pending(n) => {
             let token = OwnershipToken::new(format!("token {n}"));
-            Ok(registry
-                .plan_pending_certificate(new_certificate(n), &token, NOW)?
-                .map(drop))
+            Ok(registry.plan_pending_certificate(new_certificate(n), &token, NOW)?.map(drop))
         }
         Op::Delete(n, force) => registry.plan_delete_certificate(&id(n), force),
         Op::Status(n, status) => registry.plan_update_certificate(&id(n), status, NOW),
@@ -90,9 +86,7 @@ fn plan(registry: &Registry, operation: &Operation) -> Result<Vec<Change>, Regis
         Op::CreateGroup(n, parent) => registry.plan_create_group(&g(n), parent.map(g), NOW),
         Op::DeleteGroup(n) => registry.plan_delete_group(&g(n)),
         Op::Join(n, to) => registry.plan_add_to_group(&t(n), &g(to)),
-        Op::Expire(after) => Ok(registry
-            .plan_expire(NOW + Duration::from_secs(after.into()))
-            .map(drop)),
+        Op::Expire(after) => Ok(registry.plan_expire(NOW + Duration::from_secs(after.into())).map(drop)),
     }
     .map(|plan| plan.changes)
 }
@@ -122,18 +116,12 @@ fn both_sides_of_an_attachment_agree(registry: &Registry) {
         assert!(principals.iter().all(|id| registry.is_attached(id, &one.name)));
     }
     let forth: usize = registry.certificates().map(|record| record.things.len()).sum();
-    let back: usize = registry
-        .things()
-        .map(|one| registry.principals_of(&one.name).len())
-        .sum();
+    let back: usize = registry.things().map(|one| registry.principals_of(&one.name).len()).sum();
     assert_eq!(forth, back);
 }
 
 fn only_pending_or_registered_certificates_have_tokens(registry: &Registry) {
-    let owned = registry
-        .certificates()
-        .filter(|record| record.ownership.is_some())
-        .count();
+    let owned = registry.certificates().filter(|record| record.ownership.is_some()).count();
     assert_eq!((owned, owned), (registry.tokens.len(), registry.expiries.len()));
     for record in registry.certificates() {
         assert!(record.status != CertificateStatus::PendingActivation || record.ownership.is_some());
@@ -141,10 +129,7 @@ fn only_pending_or_registered_certificates_have_tokens(registry: &Registry) {
 }
 
 fn a_revoked_certificate_was_not_revived(before: &Registry, after: &Registry) {
-    for record in before
-        .certificates()
-        .filter(|one| one.status == CertificateStatus::Revoked)
-    {
+    for record in before.certificates().filter(|one| one.status == CertificateStatus::Revoked) {
         let now = after.certificate(&record.id);
         assert!(now.is_none_or(|now| now.status == CertificateStatus::Revoked));
     }
@@ -176,12 +161,8 @@ proptest! {
 
 /// The whole registry as the changes that make it: what a restart reads from disk.
 fn everything(registry: &Registry) -> Vec<Change> {
-    let mut changes: Vec<Change> = registry
-        .certificates
-        .values()
-        .cloned()
-        .map(Change::PutCertificate)
-        .collect();
+    let mut changes: Vec<Change> =
+        registry.certificates.values().cloned().map(Change::PutCertificate).collect();
     changes.extend(registry.things.values().cloned().map(Change::PutThing));
     changes.extend(registry.groups.values().cloned().map(Change::PutGroup));
     changes.extend(registry.policies.values().cloned().map(Change::PutPolicy));

@@ -55,9 +55,7 @@ impl TestDisk {
         let disk = self.clone();
         let wait = move || {
             let state = disk.state.lock().unwrap();
-            let waited = disk
-                .changed
-                .wait_timeout_while(state, PATIENCE, |state| state.waiting == 0);
+            let waited = disk.changed.wait_timeout_while(state, PATIENCE, |state| state.waiting == 0);
             assert!(!waited.unwrap().1.timed_out(), "nobody asked the disk to sync");
         };
         tokio::task::spawn_blocking(wait).await.unwrap();

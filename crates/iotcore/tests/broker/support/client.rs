@@ -214,9 +214,6 @@ impl Client {
     /// The next message as JSON, with its topic.
     pub(crate) async fn event(&mut self) -> (String, serde_json::Value) {
         let message = self.message().await;
-        (
-            message.topic.to_string(),
-            serde_json::from_slice(&message.payload).unwrap(),
-        )
+        (message.topic.to_string(), serde_json::from_slice(&message.payload).unwrap())
     }
 }

@@ -46,15 +46,7 @@ impl<N: Connector> Wire<N> {
         connected: watch::Sender<bool>,
     ) -> Self {
         let session = Session::new(config);
-        Self {
-            connector,
-            connection,
-            session,
-            waiting: VecDeque::new(),
-            engine,
-            outputs,
-            connected,
-        }
+        Self { connector, connection, session, waiting: VecDeque::new(), engine, outputs, connected }
     }
 
     pub(super) async fn run(mut self, stop: CancellationToken) {
@@ -84,22 +76,15 @@ impl<N: Connector> Wire<N> {
     async fn open(&mut self, stop: &CancellationToken) -> Result<Link<N::Stream>, End> {
         let options = self.options();
         let attempt = async {
-            let stream = self
-                .connector
-                .connect()
-                .await
-                .map_err(|error| error.to_string())?;
-            Link::connect(stream, &options, CONNECT_TIMEOUT)
-                .await
-                .map_err(|error| error.to_string())
+            let stream = self.connector.connect().await.map_err(|error| error.to_string())?;
+            Link::connect(stream, &options, CONNECT_TIMEOUT).await.map_err(|error| error.to_string())
         };
         let opened = tokio::select! {
             () = stop.cancelled() => return Err(End::Stopped),
             opened = tokio::time::timeout(CONNECT_TIMEOUT, attempt) => opened,
         };
-        let (link, connected) = opened
-            .unwrap_or(Err("the broker does not answer".into()))
-            .map_err(End::Lost)?;
+        let (link, connected) =
+            opened.unwrap_or(Err("the broker does not answer".into())).map_err(End::Lost)?;
         connected.begin(&mut self.session);
         self.session.subscribe(filters());
         Ok(link)
@@ -205,11 +190,7 @@ fn apply(session: &mut Session, output: Output) {
 }
 
 fn filters() -> Vec<SubscribeFilter> {
-    [
-        FleetTopic::ALL_ATTESTED,
-        ReservedTopic::ALL_CONNECTED,
-        ReservedTopic::ALL_DISCONNECTED,
-    ]
-    .map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce))
-    .into()
+    [FleetTopic::ALL_ATTESTED, ReservedTopic::ALL_CONNECTED, ReservedTopic::ALL_DISCONNECTED]
+        .map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce))
+        .into()
 }

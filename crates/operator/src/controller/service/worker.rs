@@ -19,11 +19,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) enum Input {
     /// A message of the broker's.
-    Message {
-        topic: Text,
-        payload: Bytes,
-        ack: Option<Ack>,
-    },
+    Message { topic: Text, payload: Bytes, ack: Option<Ack> },
     /// An event from elsewhere.
     Event(Event),
     /// Somebody wants to know.
@@ -65,20 +61,13 @@ pub(super) async fn run<C: ControlPlane>(
 
 async fn take<C: ControlPlane>(engine: &mut Engine<C>, input: Input) -> Output {
     match input {
-        Input::Message { topic, payload, ack } => Output {
-            publications: engine.message(&topic, &payload).await,
-            ack,
-        },
-        Input::Event(event) => Output {
-            publications: engine.handle(event).await,
-            ack: None,
-        },
+        Input::Message { topic, payload, ack } => {
+            Output { publications: engine.message(&topic, &payload).await, ack }
+        }
+        Input::Event(event) => Output { publications: engine.handle(event).await, ack: None },
         Input::Records(answer) => {
             let _gone = answer.send(engine.ledger().records().cloned().collect());
-            Output {
-                publications: Vec::new(),
-                ack: None,
-            }
+            Output { publications: Vec::new(), ack: None }
         }
     }
 }
