@@ -84,7 +84,9 @@ fn a_device_without_a_fleet_is_told_how_to_get_one() {
 
 #[test]
 fn a_log_level_that_is_none_is_refused() {
-    refusal(&["--log-level", "a=b=c", "device", "status", "--serial", "a"], &["--log-level"]);
+    for level in ["a=b=c", "loud"] {
+        refusal(&["--log-level", level, "device", "status", "--serial", "a"], &["--log-level", "try error"]);
+    }
 }
 
 #[test]
