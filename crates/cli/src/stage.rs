@@ -9,7 +9,6 @@ use fleetkey_agent::clock::SystemClock;
 use fleetkey_agent::tls::{ClientIdentity, Dialer, Endpoint, Roots};
 use fleetkey_iotcore::clock::Clock;
 use fleetkey_iotcore::server::Handle;
-use fleetkey_model::certificate::CertificateStatus;
 use fleetkey_model::name::ClientId;
 use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::TopicRoot;
@@ -94,21 +93,6 @@ impl Stage {
 
     pub(crate) fn now(&self) -> Timestamp {
         fleetkey_iotcore::clock::SystemClock.now()
-    }
-
-    /// Waits until each of `devices` has one certificate that is ACTIVE and none that is INACTIVE.
-    pub(crate) async fn only_current_certificates_connect(&self, core: &Handle, devices: usize) {
-        let mut changes = core.account().store().subscribe();
-        loop {
-            let counts = crate::up::device_certificates(core);
-            let count = |status| counts.get(&status).copied().unwrap_or(0);
-            if count(CertificateStatus::Active) <= devices && count(CertificateStatus::Inactive) == 0 {
-                return;
-            }
-            if let Err(tokio::sync::broadcast::error::RecvError::Closed) = changes.recv().await {
-                return;
-            }
-        }
     }
 
     /// Stops the controller.

@@ -17,6 +17,9 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use fleetkey_iotcore::limits::Limits;
 use fleetkey_iotcore::server::Handle;
+use fleetkey_model::certificate::CertificateStatus;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
 
 use crate::args::UpArgs;
 use crate::core;
@@ -29,9 +32,7 @@ use counter::Counter;
 use fleet::Fleet;
 use load::Load;
 use report::Reporter;
-use summary::Summary;
-
-pub(crate) use summary::device_certificates;
+use summary::{Summary, certificates_of};
 
 /// How long each step of the end may take: the rotations under way, their retirements, the last messages.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -80,10 +81,18 @@ async fn trial(
         () = reporter.progress(&fleet, &load, &counter) => {}
     }
     reporter.winding_down();
-    let patience = async {
-        interrupt.asked().await;
+    let hurry = CancellationToken::new();
+    let summary = {
+        let end = wind_down(core, &stage, &fleet, load, counter, &hurry);
+        tokio::pin!(end);
+        tokio::select! {
+            summary = &mut end => summary,
+            () = interrupt.asked() => {
+                hurry.cancel();
+                end.await
+            }
+        }
     };
-    let summary = wind_down(core, &stage, &fleet, load, counter, patience).await;
     fleet.stop().await;
     stage.end().await;
     Ok(summary)
@@ -94,25 +103,45 @@ async fn wind_down(
     core: &Handle,
     stage: &Stage,
     fleet: &Fleet,
-    load: Load,
+    mut load: Load,
     mut counter: Counter,
-    hurry: impl Future<Output = ()>,
+    hurry: &CancellationToken,
 ) -> Summary {
-    tokio::pin!(hurry);
     fleet.hold().await;
     let settle = async {
         fleet.settled().await;
-        stage.only_current_certificates_connect(core, fleet.size()).await;
+        only_current_certificates_connect(core, fleet).await;
     };
-    tokio::select! {
-        _ = tokio::time::timeout(PATIENCE, settle) => {}
-        () = &mut hurry => {}
-    }
-    let sent = load.stop(PATIENCE).await;
-    counter.wait_for(sent, PATIENCE).await;
+    within(hurry, settle).await;
+    load.stop();
+    counter.close();
+    within(hurry, load.acknowledged()).await;
+    let sent = load.sent();
+    within(hurry, counter.wait_for(sent)).await;
     let summary = Summary::new(core, fleet, sent, &counter, stage.grace());
     counter.stop().await;
     summary
+}
+
+/// Waits until each device of this run has one certificate that is ACTIVE and none that is INACTIVE. Other devices of
+/// the directory are not waited for: nobody serves them.
+async fn only_current_certificates_connect(core: &Handle, fleet: &Fleet) {
+    let mut changes = core.account().store().subscribe();
+    loop {
+        let counts = certificates_of(core, fleet.things());
+        let count = |status| counts.get(&status).copied().unwrap_or(0);
+        if count(CertificateStatus::Active) <= fleet.size() && count(CertificateStatus::Inactive) == 0 {
+            return;
+        }
+        if let Err(RecvError::Closed) = changes.recv().await {
+            return;
+        }
+    }
+}
+
+/// Waits for `step`, but no longer than is reasonable, or than the user will.
+async fn within(hurry: &CancellationToken, step: impl Future<Output = ()>) {
+    let _ = tokio::time::timeout(PATIENCE, hurry.run_until_cancelled(step)).await;
 }
 
 async fn over(run_for: Option<Duration>) {

@@ -66,6 +66,38 @@ fn a_fleet_of_twenty_rotates_for_a_minute_and_loses_nothing_and_is_there_again()
     );
 }
 
+/// The rest of the fleet is neither waited for nor counted while nobody serves it.
+#[test]
+fn a_part_of_the_fleet_runs_by_itself_and_a_larger_one_is_provisioned_up_to_its_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    finish(up(data, &["--devices", "3", "--rotate-every", "60s", "--for", "1s"]));
+    let (lines, summary) = finish(up(data, &["--devices", "1", "--rotate-every", "60s", "--for", "1s"]));
+    assert_eq!(count(&lines, "provisioned"), 0);
+    assert_eq!(summary["certificates"]["ACTIVE"], 1, "{summary}");
+    assert!(summary["sent"].as_u64().unwrap() < 400, "it ends without waiting: {summary}");
+    let (lines, summary) = finish(up(data, &["--devices", "5", "--rotate-every", "60s", "--for", "1s"]));
+    assert_eq!(count(&lines, "provisioned"), 2);
+    assert_eq!((&summary["certificates"]["ACTIVE"], &summary["lost"]), (&5.into(), &0.into()), "{summary}");
+}
+
+/// A process that was killed cost no device: the next start goes on with each of them.
+#[test]
+fn after_a_kill_the_next_start_has_the_same_fleet_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let mut process = up(data, &["--devices", "4", "--rotate-every", "2s"]);
+    for _ in 0..6 {
+        process.event("rotated");
+    }
+    process.signal("KILL");
+    drop(process);
+    let (lines, summary) = finish(up(data, &["--devices", "4", "--rotate-every", "2s", "--for", "5s"]));
+    assert_eq!((count(&lines, "provisioned"), count(&lines, "frozen")), (0, 0), "{summary}");
+    assert_eq!((&summary["certificates"]["ACTIVE"], &summary["lost"]), (&4.into(), &0.into()), "{summary}");
+    assert!(summary["certificates"]["INACTIVE"].is_null(), "{summary}");
+}
+
 #[test]
 fn an_interrupt_ends_it_cleanly_with_a_summary() {
     let dir = tempfile::tempdir().unwrap();

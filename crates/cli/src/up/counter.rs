@@ -1,7 +1,6 @@
 //! The counter: an mTLS client of its own, with a policy of its own, that checks that every message arrives.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fleetkey_model::topic::TopicRoot;
@@ -20,6 +19,7 @@ use crate::stage::Stage;
 pub(crate) struct Counter {
     tally: Arc<Mutex<Tally>>,
     news: watch::Receiver<u64>,
+    start: Instant,
     client: Client,
     task: JoinHandle<()>,
 }
@@ -40,8 +40,9 @@ impl Counter {
         ensure!(granted.iter().all(|reason| !reason.is_error()), "the counter may not subscribe to {filter}");
         let tally = Arc::new(Mutex::new(Tally::new(run)));
         let (tell, news) = watch::channel(0);
-        let task = tokio::spawn(count(messages, tally.clone(), tell, root.clone()));
-        Ok(Self { tally, news, client, task })
+        let start = Instant::now();
+        let task = tokio::spawn(count(messages, tally.clone(), tell, root.clone(), start));
+        Ok(Self { tally, news, start, client, task })
     }
 
     /// What has come so far.
@@ -49,10 +50,14 @@ impl Counter {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `expected` distinct messages have come, at most so long; whether they have.
-    pub(crate) async fn wait_for(&mut self, expected: u64, at_most: Duration) -> bool {
-        let enough = self.news.wait_for(|received| *received >= expected);
-        matches!(tokio::time::timeout(at_most, enough).await, Ok(Ok(_)))
+    /// Sending ends now: a device that has been silent until here has a gap until here.
+    pub(crate) fn close(&self) {
+        self.tally().close(self.start.elapsed());
+    }
+
+    /// Waits until `expected` distinct messages have come, or no more can.
+    pub(crate) async fn wait_for(&mut self, expected: u64) {
+        let _ = self.news.wait_for(|received| *received >= expected).await;
     }
 
     /// Disconnects.
@@ -62,8 +67,13 @@ impl Counter {
     }
 }
 
-async fn count(mut messages: Messages, tally: Arc<Mutex<Tally>>, tell: watch::Sender<u64>, root: TopicRoot) {
-    let start = Instant::now();
+async fn count(
+    mut messages: Messages,
+    tally: Arc<Mutex<Tally>>,
+    tell: watch::Sender<u64>,
+    root: TopicRoot,
+    start: Instant,
+) {
     while let Some(message) = messages.recv().await {
         let Some(thing) = thing_of(&root, &message.topic) else {
             continue;

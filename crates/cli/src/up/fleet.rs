@@ -68,6 +68,11 @@ impl Fleet {
         self.members.len()
     }
 
+    /// The devices' names.
+    pub(crate) fn things(&self) -> impl Iterator<Item = &ThingName> {
+        self.members.iter().map(|member| &member.thing)
+    }
+
     pub(crate) fn members(&self) -> &[Member] {
         &self.members
     }

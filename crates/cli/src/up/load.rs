@@ -37,18 +37,19 @@ impl Load {
         Self { sent, stop, devices }
     }
 
-    /// Messages that an agent has taken on so far.
+    /// Messages so far, whatever became of them: one that an agent or the broker refused is lost too.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Stops and waits until every message is acknowledged, at most so long; how many were sent.
-    pub(crate) async fn stop(mut self, at_most: Duration) -> u64 {
+    /// No further message is sent.
+    pub(crate) fn stop(&self) {
         self.stop.cancel();
-        let acknowledged = async { while self.devices.join_next().await.is_some() {} };
-        // A message that is not acknowledged by now counts as sent: it is lost unless the counter has it.
-        let _ = tokio::time::timeout(at_most, acknowledged).await;
-        self.sent()
+    }
+
+    /// After [`Self::stop`]: waits until every message is acknowledged or refused.
+    pub(crate) async fn acknowledged(&mut self) {
+        while self.devices.join_next().await.is_some() {}
     }
 }
 
@@ -68,11 +69,10 @@ async fn publish(
         let payload = serde_json::to_vec(&Telemetry { run, seq }).unwrap_or_default();
         seq += 1;
         sent.fetch_add(1, Ordering::Relaxed);
-        let (agent, topic, sent) = (agent.clone(), topic.clone(), sent.clone());
+        let (agent, topic) = (agent.clone(), topic.clone());
         in_flight.spawn(async move {
-            if agent.publish(&topic, payload).await.is_err() {
-                // The agent refused it before it was sent: its owner knows, so it is not lost.
-                sent.fetch_sub(1, Ordering::Relaxed);
+            if let Err(error) = agent.publish(&topic, payload).await {
+                tracing::warn!(%topic, seq, %error, "a message was not taken");
             }
         });
         while in_flight.try_join_next().is_some() {}

@@ -1,5 +1,7 @@
-//! Telling how a trial goes: bars for a person, one JSON line a step for a program.
+//! Telling how a trial goes: a bar for a person, one JSON line a step for a program.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fleetkey_agent::AgentEvent;
@@ -19,7 +21,7 @@ use crate::args::UpArgs;
 use crate::core;
 use crate::output::{self, Audience};
 
-/// How often bars are drawn.
+/// How often the bar is drawn.
 const BAR_EVERY: Duration = Duration::from_millis(200);
 /// How often a program is told how far it is.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -28,25 +30,23 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Reporter {
     audience: Audience,
-    provisioning: ProgressBar,
-    running: ProgressBar,
+    /// Hidden from a program. One bar, first of devices, then of time.
+    bar: ProgressBar,
+    /// The devices that have been connected, each once however often it reconnects.
+    connected: Mutex<BTreeSet<ThingName>>,
+    devices: u32,
     run_for: Option<Duration>,
 }
 
 impl Reporter {
     pub(crate) fn new(audience: Audience, args: &UpArgs) -> Self {
-        let hidden = ProgressBar::hidden;
-        let (provisioning, running) = match audience {
-            Audience::Program => (hidden(), hidden()),
-            Audience::Person => (
-                bar(u64::from(args.devices), "provisioning {bar:40} {pos}/{len} devices"),
-                match args.run_for {
-                    Some(span) => bar(span.as_secs(), "rotating     {bar:40} {pos}/{len} s  {msg}"),
-                    None => bar(0, "rotating     {spinner} {elapsed}  {msg}  (Ctrl-C ends it)"),
-                },
-            ),
+        let bar = match audience {
+            Audience::Program => ProgressBar::hidden(),
+            Audience::Person => ProgressBar::no_length(),
         };
-        Self { audience, provisioning, running, run_for: args.run_for }
+        bar.set_style(style("{spinner} {msg}"));
+        bar.set_message("starting");
+        Self { audience, bar, connected: Mutex::default(), devices: args.devices, run_for: args.run_for }
     }
 
     /// The server listens.
@@ -62,6 +62,7 @@ impl Reporter {
         let kept = report.steps.len() - created;
         let words = format!("set-up: {created} resources made, {kept} found as they should be");
         self.step(&json!({"event": "set_up", "made": created, "kept": kept}), Some(words));
+        self.phase("devices  {bar:16} {pos}/{len} connected", Some(u64::from(self.devices)));
     }
 
     /// Something happened to a device.
@@ -83,10 +84,7 @@ impl Reporter {
             AgentEvent::Frozen { id, why } => {
                 json!({"event": "frozen", "thing": thing, "rotation": id, "why": why})
             }
-            AgentEvent::LinkUp { .. } => {
-                self.provisioning.inc(1);
-                return;
-            }
+            AgentEvent::LinkUp { .. } => return self.connected(thing),
             _ => return,
         };
         self.step(&line, None);
@@ -94,7 +92,12 @@ impl Reporter {
 
     /// Tells how far it is, until it is dropped.
     pub(crate) async fn progress(&self, fleet: &Fleet, load: &Load, counter: &Counter) {
-        self.provisioning.finish();
+        let words = format!("{} devices connected, each with a certificate of its own", self.devices);
+        self.say(&words);
+        match self.run_for {
+            Some(span) => self.phase("rotating {bar:16} {pos}/{len} s  {wide_msg}", Some(span.as_secs())),
+            None => self.phase("rotating {spinner} {elapsed} (Ctrl-C ends it)  {wide_msg}", None),
+        }
         let mut ticks = interval(if self.audience == Audience::Person { BAR_EVERY } else { LINE_EVERY });
         let start = tokio::time::Instant::now();
         loop {
@@ -105,12 +108,8 @@ impl Reporter {
             };
             let (rotations, sent) = (fleet.rotations(), load.sent());
             let elapsed = start.elapsed();
-            self.running.set_message(format!(
-                "{rotations} rotations  {received} of {sent} messages received  longest gap {gap} ms"
-            ));
-            if self.run_for.is_some() {
-                self.running.set_position(elapsed.as_secs());
-            }
+            self.bar.set_message(format!("{rotations} rotations, {received} messages, longest gap {gap} ms"));
+            self.bar.set_position(elapsed.as_secs());
             self.line(&json!({
                 "event": "progress", "seconds": elapsed.as_secs(), "rotations": rotations,
                 "sent": sent, "received": received,
@@ -120,8 +119,8 @@ impl Reporter {
 
     /// The time is over; what is under way comes to its end.
     pub(crate) fn winding_down(&self) {
-        self.running.abandon();
-        let words = "ending: the last rotations, their retirements, the last messages (Ctrl-C hurries)";
+        self.bar.finish_and_clear();
+        let words = "ending: last rotations, retirements and messages (Ctrl-C hurries)";
         self.step(&json!({"event": "winding_down"}), Some(words.to_owned()));
     }
 
@@ -130,10 +129,36 @@ impl Reporter {
         self.step(&summary.json(), Some(summary.words()));
     }
 
+    fn connected(&self, thing: &ThingName) {
+        let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
+        // Later connections are hand-overs; by then the bar tells the time.
+        if connected.insert(thing.clone()) {
+            self.bar.inc(1);
+        }
+    }
+
+    /// The bar starts again, as another one.
+    fn phase(&self, template: &str, length: Option<u64>) {
+        match length {
+            Some(length) => self.bar.set_length(length),
+            None => self.bar.unset_length(),
+        }
+        self.bar.set_position(0);
+        self.bar.set_message("");
+        self.bar.set_style(style(template));
+    }
+
+    /// A line for a person, above the bar.
+    fn say(&self, words: &str) {
+        if self.audience == Audience::Person {
+            self.bar.suspend(|| output::line(words));
+        }
+    }
+
     fn step(&self, line: &Value, words: Option<String>) {
         match (self.audience, words) {
             (Audience::Program, _) => output::json(line),
-            (Audience::Person, Some(words)) => self.running.suspend(|| output::line(&words)),
+            (Audience::Person, Some(words)) => self.say(&words),
             (Audience::Person, None) => {}
         }
     }
@@ -145,7 +170,6 @@ impl Reporter {
     }
 }
 
-fn bar(length: u64, template: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length).with_style(style)
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fleetkey_iotcore::server::Handle;
 use fleetkey_model::certificate::CertificateStatus;
+use fleetkey_model::name::ThingName;
 use serde_json::{Value, json};
 
 use super::counter::Counter;
@@ -23,7 +24,7 @@ pub(crate) struct Summary {
     duplicated: u64,
     longest_gap: Duration,
     grace: Duration,
-    /// Of the devices' certificates, not of claim, counter and controller.
+    /// Of this run's devices, whenever they were made; not of claim, counter and controller.
     certificates: BTreeMap<CertificateStatus, usize>,
 }
 
@@ -39,7 +40,7 @@ impl Summary {
             duplicated: tally.duplicated(),
             longest_gap: tally.longest_gap(),
             grace,
-            certificates: device_certificates(core),
+            certificates: certificates_of(core, fleet.things()),
         }
     }
 
@@ -79,7 +80,7 @@ impl Summary {
             "{} devices, {} rotations{}\n\
              {} messages sent at QoS 1, one every {} ms a device; {} lost, {} duplicated\n\
              longest gap between two messages of one device: {} ms\n\
-             device certificates: {} (superseded ones are revoked {} after they were made inactive)",
+             device certificates: {} (grace between INACTIVE and REVOKED: {})",
             self.devices,
             self.rotations,
             if self.rolled_back == 0 { String::new() } else { format!(", {} rolled back", self.rolled_back) },
@@ -94,11 +95,16 @@ impl Summary {
     }
 }
 
-/// The statuses of all certificates that are attached to things.
-pub(crate) fn device_certificates(core: &Handle) -> BTreeMap<CertificateStatus, usize> {
+/// The statuses of the certificates that are attached to these things.
+pub(crate) fn certificates_of<'a>(
+    core: &Handle,
+    things: impl Iterator<Item = &'a ThingName>,
+) -> BTreeMap<CertificateStatus, usize> {
     let mut counts = BTreeMap::new();
     let registry = core.account().store().read();
-    for record in registry.certificates_after(None).filter(|record| !record.things.is_empty()) {
+    for record in
+        things.flat_map(|thing| registry.principals_of(thing)).filter_map(|id| registry.certificate(id))
+    {
         *counts.entry(record.status).or_default() += 1;
     }
     counts

@@ -47,10 +47,15 @@ impl Tally {
         }
         let stream = self.streams.entry(thing.to_owned()).or_default();
         stream.take(telemetry.seq);
-        if let Some(last) = stream.last {
-            stream.longest_gap = stream.longest_gap.max(at.saturating_sub(last));
-        }
+        stream.silent_until(at);
         stream.last = Some(at);
+    }
+
+    /// Sending ended at `at`: the silence of each device up to there is a gap like any other.
+    pub(crate) fn close(&mut self, at: Duration) {
+        for stream in self.streams.values_mut() {
+            stream.silent_until(at);
+        }
     }
 
     /// Distinct messages that have come.
@@ -77,6 +82,12 @@ impl Stream {
         }
         while self.ahead.remove(&self.complete_to) {
             self.complete_to += 1;
+        }
+    }
+
+    fn silent_until(&mut self, at: Duration) {
+        if let Some(last) = self.last {
+            self.longest_gap = self.longest_gap.max(at.saturating_sub(last));
         }
     }
 
@@ -112,6 +123,14 @@ mod tests {
         tally.count("b", &message(0), Duration::from_millis(100));
         tally.count("a", &message(1), Duration::from_millis(250));
         assert_eq!(tally.longest_gap(), Duration::from_millis(250));
+    }
+
+    #[test]
+    fn a_device_that_falls_silent_has_a_gap_until_the_end() {
+        let mut tally = Tally::new(1);
+        feed(&mut tally, &[0, 1]);
+        tally.close(Duration::from_millis(900));
+        assert_eq!(tally.longest_gap(), Duration::from_millis(800));
     }
 
     #[test]
