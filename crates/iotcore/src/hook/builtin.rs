@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use fleetkey_model::certificate::CertificateStatus;
-use fleetkey_model::name::{ClientId, ThingName};
+use fleetkey_model::name::{ClientId, SerialNumber, ThingName};
 use fleetkey_model::provisioning::SERIAL_PARAMETER;
 
 use crate::provisioning::Caller;
 use crate::registry::{BuiltinHook, Registry, SerialPattern};
 
 /// Whether `hook` lets `caller` provision `thing` with these parameters.
+///
+/// What is too long for a serial matches no pattern: the thing could never rotate, its verification session would
+/// find no client id.
 pub(crate) fn allows(
     hook: &BuiltinHook,
     registry: &Registry,
@@ -20,6 +23,7 @@ pub(crate) fn allows(
     match hook {
         BuiltinHook::Serials { allow } => parameters
             .get(SERIAL_PARAMETER)
+            .filter(|serial| SerialNumber::new(serial.as_str()).is_ok())
             .is_some_and(|serial| allow.iter().any(|pattern| matches(pattern, serial))),
         BuiltinHook::OwnThing => holds(registry, caller, thing),
     }
