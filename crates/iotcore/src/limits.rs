@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use fleetkey_mqtt::Properties;
+
 /// Numbers that bound a connection, a message or a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -20,6 +22,12 @@ pub struct Limits {
     pub subscriptions: usize,
     /// Bytes of payload in one PUBLISH or will. AWS: 128 KiB.
     pub payload_bytes: usize,
+    /// Bytes of all user properties of one PUBLISH or will, names and values together. AWS: 8 KiB.
+    pub user_property_bytes: usize,
+    /// Bytes of the Content Type of one PUBLISH or will. AWS: 256.
+    pub content_type_bytes: usize,
+    /// Bytes of the Correlation Data of one PUBLISH or will. AWS: 8 KiB.
+    pub correlation_data_bytes: usize,
     /// Bytes of one whole packet on the wire. AWS: 146 KiB.
     pub packet_bytes: usize,
     /// QoS 1 messages to one client that it has not acknowledged. AWS: 100.
@@ -61,6 +69,9 @@ impl Default for Limits {
             filters_per_subscribe: 8,
             subscriptions: 50,
             payload_bytes: 128 * 1024,
+            user_property_bytes: 8 * 1024,
+            content_type_bytes: 256,
+            correlation_data_bytes: 8 * 1024,
             packet_bytes: 146 * 1024,
             in_flight_out: 100,
             in_flight_in: 100,
@@ -91,6 +102,17 @@ impl Limits {
             Duration::ZERO => self.keep_alive_max,
             asked => asked.clamp(self.keep_alive_min, self.keep_alive_max),
         }
+    }
+
+    /// Whether a message may have these properties.
+    pub fn admit_properties(&self, properties: &Properties) -> bool {
+        let user: usize =
+            properties.user_properties().map(|(name, value)| name.bytes().len() + value.bytes().len()).sum();
+        let content_type = properties.content_type().map_or(0, |text| text.bytes().len());
+        let correlation = properties.correlation_data().map_or(0, |data| data.len());
+        user <= self.user_property_bytes
+            && content_type <= self.content_type_bytes
+            && correlation <= self.correlation_data_bytes
     }
 
     /// The message expiry that AWS makes of `asked` seconds.

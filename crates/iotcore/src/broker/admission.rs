@@ -129,6 +129,12 @@ impl Broker {
         if will.payload.len() > self.limits.payload_bytes {
             return Err(Refusal::new(ReasonCode::QUOTA_EXCEEDED, "will larger than the limit"));
         }
+        if !self.limits.admit_properties(&will.properties) {
+            return Err(Refusal::new(
+                ReasonCode::QUOTA_EXCEEDED,
+                "will with properties larger than the limit",
+            ));
+        }
         match TopicName::new(will.topic.as_str()) {
             Ok(topic) if !topic.is_reserved() => Ok(()),
             _ => Err(Refusal::new(

@@ -70,6 +70,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             tracing::info!(client = %self.info.client_id, bytes = publish.payload.len(), "payload over the limit");
             return Err(Close::violation(ReasonCode::QUOTA_EXCEEDED));
         }
+        if !self.broker.limits.admit_properties(&publish.properties) {
+            tracing::info!(client = %self.info.client_id, "properties over the limit");
+            return Err(Close::violation(ReasonCode::QUOTA_EXCEEDED));
+        }
         let topic = match TopicName::new(publish.topic.as_str()) {
             Ok(topic) => topic,
             Err(error) => {
