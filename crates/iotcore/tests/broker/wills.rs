@@ -2,7 +2,7 @@
 
 use fleetkey_mqtt::{Connect, Disconnect, Packet, Property, QoS, ReasonCode, Will};
 
-use crate::support::{ALL, Closed, World, v5, v311};
+use crate::support::{ALL, Closed, World, until, v5, v311};
 
 fn with_will(mut connect: Connect, topic: &str) -> Connect {
     connect.will = Some(Will {
@@ -88,5 +88,19 @@ async fn a_delayed_will_is_not_sent_when_the_client_is_back_in_time() {
     // Back, and lost again with a will that does not wait: the first one must not have been sent before it.
     world.client(&identity, delayed("wills/now", 0)).await.vanish().await;
     assert_eq!(observer.message().await.topic, "wills/now");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_will_that_waits_does_not_keep_the_files_of_a_stopped_server() {
+    let mut world = World::start().await;
+    let identity = world.identity(ALL).await;
+    let mut connect = with_will(v5("a"), "wills/late");
+    connect.properties.push(Property::SessionExpiryInterval(600));
+    connect.will.as_mut().unwrap().properties.push(Property::WillDelayInterval(300));
+    world.client(&identity, connect).await.vanish().await;
+    until("the client to be gone", || world.handle().connections().is_empty()).await;
+    world.restart().await;
+    world.client(&identity, v5("b")).await.ping().await;
     world.stop().await;
 }

@@ -73,11 +73,12 @@ fn send_will(broker: &Arc<Broker>, session: &Arc<Session>, will: Will) {
         publish_will(broker, will);
         return;
     }
-    let (broker, session) = (broker.clone(), session.clone());
+    // The broker, and the files that it holds open, do not wait for the will when the server stops.
+    let (broker, session) = (Arc::downgrade(broker), session.clone());
     tokio::spawn(async move {
         tokio::time::sleep(delay).await;
         let back = session.lock().link().is_some();
-        if !back {
+        if let Some(broker) = broker.upgrade().filter(|_| !back) {
             publish_will(&broker, will);
         }
     });
