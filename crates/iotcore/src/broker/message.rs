@@ -83,13 +83,15 @@ impl Message {
         let mut publish = self.publish(self.qos, self.retain);
         publish.topic = self.topic.detach();
         publish.payload = Bytes::copy_from_slice(&self.payload);
+        publish.properties = self.properties.iter().map(detached).collect();
         Self::new(publish, self.expires_at)
     }
 
     /// Bytes that it occupies while it waits, near enough to bound memory by.
     pub(crate) fn weight(&self) -> usize {
         const OVERHEAD: usize = 320;
-        self.topic.bytes().len() + self.payload.len() + OVERHEAD
+        let properties: usize = self.properties.iter().map(weight_of).sum();
+        self.topic.bytes().len() + self.payload.len() + properties + OVERHEAD
     }
 
     /// Whether its time has passed at `now`.
@@ -178,6 +180,29 @@ impl Message {
     }
 }
 
+/// A copy of a property that shares no memory with it.
+fn detached(property: &Property) -> Property {
+    match property {
+        Property::ContentType(text) => Property::ContentType(text.detach()),
+        Property::ResponseTopic(topic) => Property::ResponseTopic(topic.detach()),
+        Property::CorrelationData(data) => Property::CorrelationData(Bytes::copy_from_slice(data)),
+        Property::UserProperty(name, value) => Property::UserProperty(name.detach(), value.detach()),
+        // No other property of a message has a text or bytes.
+        other => other.clone(),
+    }
+}
+
+/// Bytes that a property of a message occupies.
+fn weight_of(property: &Property) -> usize {
+    let data = match property {
+        Property::ContentType(text) | Property::ResponseTopic(text) => text.bytes().len(),
+        Property::CorrelationData(data) => data.len(),
+        Property::UserProperty(name, value) => name.bytes().len() + value.bytes().len(),
+        _ => 0,
+    };
+    size_of::<Property>() + data
+}
+
 /// Encodes a packet that the broker made itself; one that it could not encode would be a bug and is logged.
 pub(crate) fn encode_own(packet: &Packet, version: Version, out: &mut BytesMut) {
     if let Err(error) = encode(packet, version, out) {
@@ -220,6 +245,45 @@ mod tests {
             panic!("no PUBLISH");
         };
         assert_eq!(publish.properties.message_expiry(), Some(10));
+    }
+
+    #[test]
+    fn properties_weigh_as_much_as_a_payload_does() {
+        let mut publish = Publish::new("a/b", "");
+        publish.properties.push(Property::UserProperty("k".into(), "v".repeat(5000).into()));
+        publish.properties.push(Property::CorrelationData(Bytes::from(vec![0; 4000])));
+        assert!(Message::new(publish, None).weight() > 9000);
+    }
+
+    #[test]
+    fn a_detached_message_shares_nothing_with_the_packet_it_came_in() {
+        let mut publish = Publish::new("a/b", "payload");
+        publish.properties.push(Property::UserProperty("k".into(), "v".into()));
+        publish.properties.push(Property::ContentType("text".into()));
+        publish.properties.push(Property::ResponseTopic("answers".into()));
+        publish.properties.push(Property::CorrelationData("data".into()));
+        let mut packet = BytesMut::new();
+        encode(&Packet::Publish(publish), Version::V5, &mut packet).unwrap();
+        let start = packet.as_ptr() as usize;
+        let memory = start..start + packet.len();
+        let Some(Packet::Publish(publish)) = decode(&mut packet, Version::V5, &Limits::default()).unwrap()
+        else {
+            panic!("no PUBLISH");
+        };
+        let message = Message::new(publish, None);
+        let shares = |bytes: &[u8]| memory.contains(&(bytes.as_ptr() as usize));
+        let in_memory = |message: &Message| {
+            message.properties.iter().any(|property| match property {
+                Property::UserProperty(name, value) => shares(name.bytes()) || shares(value.bytes()),
+                Property::ContentType(text) | Property::ResponseTopic(text) => shares(text.bytes()),
+                Property::CorrelationData(data) => shares(data),
+                other => panic!("{other:?}"),
+            }) || shares(message.topic.bytes())
+                || shares(&message.payload)
+        };
+        let detached = message.detached();
+        assert!(in_memory(&message) && !in_memory(&detached));
+        assert_eq!(detached.properties, message.properties);
     }
 
     #[test]

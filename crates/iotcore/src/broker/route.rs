@@ -66,7 +66,7 @@ impl Broker {
     }
 
     /// Offers a message to one session. `kept` is a copy of the message that holds no network buffer, made at
-    /// most once, for sessions without a connection.
+    /// most once, for sessions that will not send it soon.
     fn offer(
         &self,
         session: &Session,
@@ -91,9 +91,10 @@ impl Broker {
                 return None;
             }
         }
-        let message = match state.link() {
-            Some(_) => message.clone(),
-            None => kept.get_or_insert_with(|| Arc::new(message.detached())).clone(),
+        let message = if state.keeps_up() {
+            message.clone()
+        } else {
+            kept.get_or_insert_with(|| Arc::new(message.detached())).clone()
         };
         let (stored, batch) = if qos == QoS::AtMostOnce || !state.is_persistent() {
             (None, None)
@@ -118,12 +119,16 @@ impl Broker {
     }
 
     /// Sends a message to one connection and nobody else, whether it has subscribed or not; nothing when the
-    /// connection is gone. The quality is that of its matching subscription, 0 if there is none.
+    /// connection is gone. The quality is that of its matching subscription, 0 if there is none. A client that
+    /// asks on and on and does not take its answers loses its connection.
     pub(super) fn send_directly(&self, session: &Session, link: &Link, message: Message) {
         let mut state = session.lock();
         if !state.belongs_to(link) {
             tracing::debug!(client = %session.client, topic = %message.topic, "answer dropped: its asker is gone");
             return;
+        }
+        if !state.has_room_for_answer(message.weight(), self.limits.outbound_bytes) {
+            return link.close(Close::SLOW_CONSUMER);
         }
         let granted = state
             .subscriptions

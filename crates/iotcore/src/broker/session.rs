@@ -16,6 +16,9 @@ use super::link::Link;
 use super::message::Message;
 use crate::sessions::{SessionRecord, SubscriptionRecord};
 
+/// Messages waiting for a connection from which on it counts as behind.
+const KEEPS_UP: usize = 32;
+
 /// How a subscriber wants its messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Options {
@@ -226,6 +229,19 @@ impl State {
             (_, true) if full(connected) => Offered::Overflow,
             (_, true) => Offered::Queued,
         }
+    }
+
+    /// Whether an answer of `weight` for its connection alone finds room, given `max` bytes for all such answers.
+    /// Other messages that wait, however many, do not stand in its way.
+    pub(crate) fn has_room_for_answer(&self, weight: usize, max: usize) -> bool {
+        let answers = self.queue.iter().filter(|waiting| waiting.direct);
+        let waiting: usize = answers.map(|waiting| waiting.message.weight()).sum();
+        waiting + weight <= max
+    }
+
+    /// Whether what is added now is likely to be sent at once.
+    pub(crate) fn keeps_up(&self) -> bool {
+        self.link.is_some() && self.queue.len() < KEEPS_UP
     }
 
     /// Lets a message wait, after [`State::room_for`], and wakes the connection.

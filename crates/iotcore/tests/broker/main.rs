@@ -13,6 +13,7 @@
 mod support;
 
 mod attest;
+mod bad_requests;
 mod connect;
 mod cut;
 mod durability;

@@ -235,3 +235,54 @@ async fn a_slow_consumer_of_qos_1_is_disconnected_and_its_neighbours_are_served(
     publisher.ping().await;
     world.stop().await;
 }
+
+#[tokio::test]
+async fn properties_count_among_the_bytes_that_wait_for_a_client() {
+    let world = World::with(|config| config.limits.outbound_bytes = 64 * 1024).await;
+    let identity = world.identity(ALL).await;
+    let mut slow = world.client(&identity, v5("slow")).await;
+    slow.auto_ack = false;
+    slow.subscribe("t", QoS::AtLeastOnce).await;
+    let mut publisher = world.client(&identity, v5("publisher")).await;
+    for _ in 0..150 {
+        let mut publish = Publish::new("t", "");
+        publish.qos = QoS::AtLeastOnce;
+        publish.packet_id = Some(publisher.id());
+        publish.properties.push(Property::UserProperty("k".into(), "v".repeat(4096).into()));
+        publisher.send(&Packet::Publish(publish)).await;
+        assert!(matches!(publisher.answer().await, Some(Packet::PubAck(_))));
+    }
+    assert_eq!(slow.closed().await, Some(ReasonCode::QUOTA_EXCEEDED));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn properties_over_the_limit_end_the_connection() {
+    let world = World::start().await;
+    let identity = world.identity(ALL).await;
+    let user = |bytes: usize| Property::UserProperty("k".into(), "v".repeat(bytes - 1).into());
+    let table = [
+        (vec![user(4096), user(4096)], vec![user(4096), user(4097)]),
+        (
+            vec![Property::ContentType("x".repeat(256).into())],
+            vec![Property::ContentType("x".repeat(257).into())],
+        ),
+        (
+            vec![Property::CorrelationData(vec![0; 8192].into())],
+            vec![Property::CorrelationData(vec![0; 8193].into())],
+        ),
+    ];
+    for (fits, exceeds) in table {
+        let mut client = world.client(&identity, v5("a")).await;
+        let publish = |properties: &[Property]| {
+            let mut publish = Publish::new("t", "x");
+            publish.properties = properties.iter().cloned().collect();
+            Packet::Publish(publish)
+        };
+        client.send(&publish(&fits)).await;
+        client.ping().await;
+        client.send(&publish(&exceeds)).await;
+        assert_eq!(client.closed().await, Some(ReasonCode::QUOTA_EXCEEDED));
+    }
+    world.stop().await;
+}

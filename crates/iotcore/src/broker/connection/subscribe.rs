@@ -35,9 +35,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut reasons = Vec::new();
         let mut granted = Vec::new();
         let too_many = subscribe.filters.len() > self.broker.limits.filters_per_subscribe;
+        if too_many {
+            tracing::info!(client = %self.info.client_id, filters = subscribe.filters.len(), "too many filters at once");
+        }
         for wish in &subscribe.filters {
-            let decision = if too_many { Err(ReasonCode::QUOTA_EXCEEDED) } else { self.grant(wish) };
-            let reason = match decision {
+            if too_many {
+                reasons.push(self.suback_code(ReasonCode::QUOTA_EXCEEDED));
+                continue;
+            }
+            let reason = match self.grant(wish) {
                 Ok(grant) => {
                     let reason = ReasonCode(grant.qos.bits());
                     granted.push(grant);
