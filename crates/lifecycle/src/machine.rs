@@ -59,6 +59,10 @@ pub struct Machine {
     golive: Wait,
     retire: Wait,
     upkeep: Wait,
+    export: Wait,
+    destroy: Wait,
+    /// What was taken up from the slots is not on disk yet.
+    unsaved: bool,
     /// A rotation that somebody asked for and that has not begun.
     wanted: Option<Reason>,
     /// Rotations that only time asks for are held back.
@@ -66,6 +70,8 @@ pub struct Machine {
     /// A certificate between its answer and the disk.
     issued: Option<(SlotId, CertificateIssued)>,
     register: register::Approach,
+    /// RegisterThing may have been carried out although no answer said so.
+    maybe_registered: bool,
     verdict: verify::Evidence,
     blocked: Option<String>,
 }
@@ -130,13 +136,13 @@ impl Machine {
     pub fn new(config: Config, found: Found, now: Timestamp) -> Self {
         let slots: BTreeMap<SlotId, SlotFacts> =
             found.slots.into_iter().map(|slot| (slot.id, slot)).collect();
-        let (durable, staged) = recover::record(found.record, &slots, config.time_floor);
+        let (durable, unsaved) = recover::record(found.record, &slots, config.time_floor);
         let mut machine = Self {
             now: now.max(durable.time_floor),
             jitter: Jitter::new(config.seed),
             config,
             durable,
-            staged: staged.map(|record| Staged { record, notices: Vec::new() }),
+            staged: None,
             slots,
             awaiting: None,
             notices: VecDeque::new(),
@@ -147,17 +153,24 @@ impl Machine {
             golive: Wait::default(),
             retire: Wait::default(),
             upkeep: Wait::default(),
+            export: Wait::default(),
+            destroy: Wait::default(),
+            unsaved,
             wanted: None,
             held: false,
             issued: None,
             register: register::Approach::Ask,
+            maybe_registered: false,
             verdict: verify::Evidence::default(),
             blocked: None,
         };
-        machine.enter_phase();
+        if unsaved {
+            machine.stage(Vec::new(), |_| {});
+        }
         if machine.phase_is_registering() {
             // RegisterThing may have been carried out before the crash: find out before asking again.
             machine.register = register::Approach::ProbeFirst;
+            machine.maybe_registered = true;
         }
         machine
     }
@@ -204,13 +217,19 @@ impl Machine {
     /// Picks what to do, or stages a record. The committed identity comes before the candidate: serving the
     /// device matters more than renewing it.
     fn decide(&mut self) -> Option<Step> {
-        const STEPS: [fn(&mut Machine) -> Option<Step>; 5] = [
-            Machine::serve_identity,
+        const STEPS: [fn(&mut Machine) -> Option<Step>; 4] = [
             Machine::advance_candidate,
             Machine::settle_previous,
             Machine::destroy_doomed,
             Machine::start_if_due,
         ];
+        if let Some(step) = self.serve_identity() {
+            return Some(step);
+        }
+        if self.unsaved {
+            self.save_recovered();
+            return None;
+        }
         for step in STEPS {
             let next = step(self);
             if next.is_some() || self.staged.is_some() {
@@ -226,8 +245,8 @@ impl Machine {
             (Awaiting::Persist, Event::StorageFailed(fault)) => self.on_persist_failed(fault),
             (Awaiting::Verify(purpose), outcome) => self.on_verify(purpose, outcome),
             (Awaiting::GoLive(slot), outcome) => self.on_live(slot, outcome),
-            (Awaiting::Export(slot), Event::Exported) => self.exported = Some(slot),
-            (Awaiting::Destroy(slot), Event::Destroyed { .. }) => self.on_destroyed(slot),
+            (Awaiting::Export(slot), outcome) => self.on_export(slot, &outcome),
+            (Awaiting::Destroy(slot), outcome) => self.on_destroy(slot, &outcome),
             (Awaiting::Retire, _) => self.wait_retire(1),
             (Awaiting::Register, outcome) => self.on_register(outcome),
             (Awaiting::Request, outcome) => self.on_request(outcome),
@@ -245,8 +264,16 @@ impl Machine {
         self.staged = Some(Staged { record, notices });
     }
 
+    /// Until the record that was taken up from the slots is on disk, the identity in it serves and no more.
+    fn save_recovered(&mut self) {
+        if self.upkeep_is_due() {
+            self.stage(Vec::new(), |_| {});
+        }
+    }
+
     fn on_persisted(&mut self) {
         let Some(staged) = self.staged.take() else { return };
+        self.unsaved = false;
         let moved_on = !same_phase(&self.durable, &staged.record);
         self.durable = staged.record;
         if self.durable.rotation.is_some() {
@@ -264,6 +291,7 @@ impl Machine {
         self.staged = None;
         if self.phase_is_registering() {
             self.register = register::Approach::ProbeFirst;
+            self.maybe_registered = true;
         }
         self.wait_for_disk(fault);
     }
@@ -273,6 +301,7 @@ impl Machine {
         self.step = Wait::default();
         self.retire = Wait::default();
         self.register = register::Approach::Ask;
+        self.maybe_registered = false;
         self.verdict = verify::Evidence::default();
         self.blocked = None;
     }
@@ -309,6 +338,14 @@ impl Machine {
         let why = alloc::format!("the state directory cannot be written ({fault:?})");
         self.notices.push_back(Notice::Waiting { why: why.clone(), until: self.now + wait });
         self.blocked = Some(why);
+    }
+
+    /// The wait after a failed write that only tidies up or serves other programs: it holds up no rotation.
+    fn put_off(&mut self, last: Wait, what: &str, fault: crate::event::StorageFault) -> Wait {
+        let policy = self.config.backoff;
+        let until = self.now + self.jitter.wait(policy.base, policy.step_cap, last.failures);
+        self.notices.push_back(Notice::Waiting { why: alloc::format!("{what} ({fault:?})"), until });
+        Wait { until: Some(until), failures: last.failures.saturating_add(1) }
     }
 
     fn step_is_due(&self) -> bool {

@@ -46,13 +46,18 @@ impl Schedule {
         let Some(certificate) = certificate else {
             return by_age;
         };
+        let by_expiry = (self.expiry(thing, since, certificate), Reason::Expiry);
+        if by_expiry.0 < by_age.0 { by_expiry } else { by_age }
+    }
+
+    /// When the certificate, committed at `since`, is to be renewed because it ends.
+    pub fn expiry(&self, thing: &ThingName, since: Timestamp, certificate: &SlotCertificate) -> Timestamp {
+        let offset = self.offset(thing);
         let life = certificate.not_after.since(certificate.not_before);
         let margin = self.expiry_margin.min(life / 3);
         // A clock in the far future sees every certificate expired; half a term apart is often enough then.
         let earliest = since + self.age.min(life) / 2;
-        let expiry = (certificate.not_after - margin - offset.min(margin)).max(earliest);
-        let by_expiry = (expiry, Reason::Expiry);
-        if by_expiry.0 < by_age.0 { by_expiry } else { by_age }
+        (certificate.not_after - margin - offset.min(margin)).max(earliest)
     }
 
     /// This device's place in the window: the same after every restart.

@@ -8,6 +8,7 @@ use fleetkey_model::retirement::{ControllerAnswer, RetireStatus};
 
 use super::{Awaiting, Machine, Step, Wait};
 use crate::action::Action;
+use crate::event::Event;
 use crate::record::Stage;
 use crate::slot::SlotId;
 use crate::status::Notice;
@@ -15,7 +16,7 @@ use crate::status::Notice;
 impl Machine {
     /// Takes the previous identity one stage further. A rotation under way comes first: it is more urgent.
     pub(super) fn settle_previous(&mut self) -> Option<Step> {
-        if self.durable.rotation.is_some() {
+        if self.durable.rotation.is_some() || !self.upkeep_is_due() {
             return None;
         }
         let aftermath = self.durable.aftermath.clone()?;
@@ -92,7 +93,7 @@ impl Machine {
     }
 
     pub(super) fn destroy_doomed(&mut self) -> Option<Step> {
-        if !self.upkeep_is_due() {
+        if !self.upkeep_is_due() || !self.reached(self.destroy.until, self.config.backoff.step_cap) {
             return None;
         }
         let slot = self.durable.doomed.first().copied()?;
@@ -104,9 +105,18 @@ impl Machine {
         Some((Action::DestroySlot { slot }, Awaiting::Destroy(slot)))
     }
 
-    pub(super) fn on_destroyed(&mut self, slot: SlotId) {
-        self.slots.remove(&slot);
-        self.forget_doomed(slot);
+    pub(super) fn on_destroy(&mut self, slot: SlotId, outcome: &Event) {
+        match outcome {
+            Event::Destroyed { .. } => {
+                self.slots.remove(&slot);
+                self.destroy = Wait::default();
+                self.forget_doomed(slot);
+            }
+            Event::StorageFailed(fault) => {
+                self.destroy = self.put_off(self.destroy, "an old slot cannot be destroyed", *fault);
+            }
+            _ => {}
+        }
     }
 
     fn forget_doomed(&mut self, slot: SlotId) {

@@ -87,7 +87,8 @@ impl Machine {
         let Some(key) = self.slots.get(&slot).and_then(|slot| slot.public_key.as_ref()) else {
             return false;
         };
-        let made_by_the_service = key.is_empty() && issued.private_key.is_some();
+        // A key that comes along takes the slot's place; the store proves that the two belong together.
+        let made_by_the_service = issued.private_key.is_some();
         facts.id == issued.certificate_id && (made_by_the_service || *key == facts.public_key)
     }
 

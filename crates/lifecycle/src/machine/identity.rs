@@ -16,7 +16,8 @@ impl Machine {
         if self.live != Some(slot) && self.reached(self.golive.until, self.config.backoff.step_cap) {
             return Some((Action::GoLive { slot }, Awaiting::GoLive(slot)));
         }
-        if self.exported != Some(slot) && self.upkeep_is_due() {
+        let due = self.reached(self.export.until, self.config.backoff.step_cap);
+        if self.exported != Some(slot) && due {
             return Some((Action::Export { slot }, Awaiting::Export(slot)));
         }
         None
@@ -31,6 +32,19 @@ impl Machine {
                 self.notices.push_back(Notice::WentLive { slot });
             }
             Event::LiveFailed { why, kind, .. } => self.wait_golive(format!("not live: {kind:?}: {why}")),
+            _ => {}
+        }
+    }
+
+    pub(super) fn on_export(&mut self, slot: SlotId, outcome: &Event) {
+        match outcome {
+            Event::Exported => {
+                self.exported = Some(slot);
+                self.export = Wait::default();
+            }
+            Event::StorageFailed(fault) => {
+                self.export = self.put_off(self.export, "the export cannot be written", *fault);
+            }
             _ => {}
         }
     }

@@ -9,12 +9,13 @@ use fleetkey_model::time::Timestamp;
 use crate::record::{Phase, Record};
 use crate::slot::{SlotFacts, SlotId};
 
-/// The record to go on with, and the record to make durable first if the disk's needs mending.
+/// The record to go on with, and whether it is to be made durable first: the disk's needed mending. It follows
+/// from the disk alone, so that it holds even while it cannot be written; the next start finds the same.
 pub(super) fn record(
     found: Option<Record>,
     slots: &BTreeMap<SlotId, SlotFacts>,
     time_floor: Timestamp,
-) -> (Record, Option<Record>) {
+) -> (Record, bool) {
     let Some(mut record) = found else {
         return without_record(slots, time_floor);
     };
@@ -23,13 +24,13 @@ pub(super) fn record(
     mend_rotation(&mut mended, slots);
     let unused = slots.keys().next_back().map_or(1, |last| last.0.saturating_add(1));
     mended.next_slot = mended.next_slot.max(unused);
-    let staged = (mended != record).then_some(mended);
-    (record, staged)
+    let unsaved = mended != record;
+    (mended, unsaved)
 }
 
 /// The state file is gone: the slots say who we are. A slot without a token was registered; the newest such
 /// slot is the best guess, and the broker has the last word on it.
-fn without_record(slots: &BTreeMap<SlotId, SlotFacts>, time_floor: Timestamp) -> (Record, Option<Record>) {
+fn without_record(slots: &BTreeMap<SlotId, SlotFacts>, time_floor: Timestamp) -> (Record, bool) {
     let fresh = Record::fresh(time_floor);
     let mut rebuilt = fresh.clone();
     let mut complete = slots.values().rev().filter(|slot| slot.is_complete() && !slot.has_token);
@@ -38,8 +39,8 @@ fn without_record(slots: &BTreeMap<SlotId, SlotFacts>, time_floor: Timestamp) ->
         rebuilt.current_since = newest.certificate.as_ref().map_or(time_floor, |facts| facts.not_before);
     }
     rebuilt.next_slot = slots.keys().next_back().map_or(1, |last| last.0.saturating_add(1));
-    let staged = (rebuilt != fresh).then_some(rebuilt);
-    (fresh, staged)
+    let unsaved = rebuilt != fresh;
+    (rebuilt, unsaved)
 }
 
 /// A phase that claims more than its slot holds goes back to what the slot supports, with the same key.

@@ -59,6 +59,7 @@ impl Machine {
             Event::Rejected(rejection) => self.on_register_rejected(&rejection),
             Event::NoAnswer { why } => {
                 self.register = Approach::ProbeFirst;
+                self.maybe_registered = true;
                 self.wait_step(format!("registration unanswered: {why}"));
             }
             _ => {}
@@ -89,7 +90,9 @@ impl Machine {
         if is_passing(rejection) {
             return self.wait_step(describe(rejection));
         }
-        if rejection.error_code.contains("OwnershipToken") {
+        // After an unanswered request a no may only mean that the request was carried out, as when a claim
+        // template refuses an existing thing: giving up would destroy the key of what was registered.
+        if self.maybe_registered || rejection.error_code.contains("OwnershipToken") {
             self.register = Approach::ProbeThenRenew;
             return self.wait_step(describe(rejection));
         }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Machine, Step};
 use crate::record::{Authority, Phase, Reason, Record, Rotation};
-use crate::slot::SlotId;
+use crate::slot::{SlotCertificate, SlotId};
 use crate::status::Notice;
 
 /// So many slots that cannot be destroyed mean a broken disk; more would outgrow the record.
@@ -33,37 +33,55 @@ impl Machine {
         if self.durable.rotation.is_some() || !self.upkeep_is_due() {
             return None;
         }
-        let reason = self.reason_now()?;
-        if let Some(obstacle) = self.obstacle(reason) {
-            self.blocked = Some(obstacle);
-            return None;
+        let mut obstacle = None;
+        for reason in self.reasons_now().into_iter().flatten() {
+            match self.obstacle(reason) {
+                None => {
+                    self.begin(reason);
+                    return None;
+                }
+                found => obstacle = obstacle.or(found),
+            }
         }
-        self.begin(reason);
+        if obstacle.is_some() {
+            self.blocked = obstacle;
+        }
         None
     }
 
-    /// Why a rotation should start now, if it should.
-    fn reason_now(&self) -> Option<Reason> {
+    /// Why a rotation should start now. What stands in the way of one reason need not stop the next: a wish or
+    /// an age that waits for the last retirement must not hide that the certificate ends.
+    fn reasons_now(&self) -> [Option<Reason>; 3] {
         if self.durable.current.is_none() {
-            return self.config.has_claim.then_some(Reason::Provision);
+            return [self.config.has_claim.then_some(Reason::Provision), None, None];
         }
-        if self.wanted.is_some() {
-            return self.wanted;
-        }
-        let (due, reason) = self.due()?;
-        (due <= self.now && !self.held).then_some(reason)
+        let reached = |due: Timestamp| due <= self.now && !self.held;
+        let due = self.due().filter(|(due, _)| reached(*due)).map(|(_, reason)| reason);
+        let expiry = self.expiry().filter(|due| reached(*due)).map(|_| Reason::Expiry);
+        [self.wanted, due, expiry]
     }
 
     /// When the committed identity is due, and why. A commit that seems to lie in the future was stamped by a
     /// wrong clock; the certificate's own start, which the cloud wrote, stands in for it.
     pub(super) fn due(&self) -> Option<(Timestamp, Reason)> {
+        let (since, certificate) = self.committed()?;
+        Some(self.config.schedule.due(&self.config.thing(), since, certificate))
+    }
+
+    /// When the committed certificate is to be renewed because it ends.
+    pub(super) fn expiry(&self) -> Option<Timestamp> {
+        let (since, certificate) = self.committed()?;
+        Some(self.config.schedule.expiry(&self.config.thing(), since, certificate?))
+    }
+
+    fn committed(&self) -> Option<(Timestamp, Option<&SlotCertificate>)> {
         let current = self.durable.current?;
         let certificate = self.slots.get(&current).and_then(|slot| slot.certificate.as_ref());
         let since = match certificate {
             Some(certificate) if self.durable.current_since > self.now => certificate.not_before,
             _ => self.durable.current_since,
         };
-        Some(self.config.schedule.due(&self.config.thing(), since, certificate))
+        Some((since, certificate))
     }
 
     /// What stands in the way of a start; a compromise is stopped by nothing, expiry by nothing but back-off.

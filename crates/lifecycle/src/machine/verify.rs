@@ -74,13 +74,14 @@ impl Machine {
         }
     }
 
-    /// With an identity in use the control decides; without one every refusal counts.
+    /// With an identity in use the control decides. Without one nothing tells a refusal from trouble on the way,
+    /// and a first identity that is given up cannot be had again: the claim refuses a thing that exists.
     fn on_candidate_refused(&mut self, why: String) {
         if self.durable.current.is_some() {
             self.verdict.control_is_due = true;
             self.blocked = Some(why);
         } else {
-            self.on_refusal();
+            self.wait_step(format!("not accepted yet: {why}"));
         }
     }
 

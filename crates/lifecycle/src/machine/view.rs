@@ -19,14 +19,18 @@ impl Machine {
             Some(Stage::Soak { until }) => Some(until),
             _ => None,
         };
-        let due = if record.rotation.is_none() && record.aftermath.is_none() && !self.held {
-            self.due().map(|(due, _)| due.max(record.not_before.unwrap_or_default()))
-        } else {
-            None
+        let due = match (&record.rotation, &record.aftermath) {
+            _ if self.held => None,
+            (Some(_), _) => None,
+            (None, None) => self.due().map(|(due, _)| due),
+            // Only a certificate that ends does not wait for the last retirement.
+            (None, Some(_)) => self.expiry(),
         };
+        let due = due.map(|due| due.max(record.not_before.unwrap_or_default()));
         let retry = record.current.is_none().then_some(record.not_before).flatten();
-        [self.step.until, self.golive.until, self.retire.until, self.upkeep.until, soak, due, retry]
-            .into_iter()
+        let waits = [self.step, self.golive, self.retire, self.upkeep, self.export, self.destroy];
+        (waits.into_iter().map(|wait| wait.until))
+            .chain([soak, due, retry])
             .flatten()
             .filter(|&at| at > self.now)
             .min()

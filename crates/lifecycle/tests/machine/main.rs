@@ -9,6 +9,7 @@
 )]
 
 mod crashes;
+mod lasting;
 mod refusals;
 mod rotation;
 mod world;
