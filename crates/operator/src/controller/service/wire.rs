@@ -24,6 +24,8 @@ pub(super) struct Wire<N> {
     connector: N,
     connection: Connection,
     session: Session,
+    /// The subscriptions were asked for, on this connection or an earlier one, and are not answered.
+    subscribing: bool,
     waiting: VecDeque<Input>,
     engine: mpsc::Sender<Input>,
     outputs: mpsc::Receiver<Output>,
@@ -46,7 +48,17 @@ impl<N: Connector> Wire<N> {
         connected: watch::Sender<bool>,
     ) -> Self {
         let session = Session::new(config);
-        Self { connector, connection, session, waiting: VecDeque::new(), engine, outputs, connected }
+        let subscribing = false;
+        Self {
+            connector,
+            connection,
+            session,
+            subscribing,
+            waiting: VecDeque::new(),
+            engine,
+            outputs,
+            connected,
+        }
     }
 
     pub(super) async fn run(mut self, stop: CancellationToken) {
@@ -86,7 +98,11 @@ impl<N: Connector> Wire<N> {
         let (link, connected) =
             opened.unwrap_or(Err("the broker does not answer".into())).map_err(End::Lost)?;
         connected.begin(&mut self.session);
-        self.session.subscribe(filters());
+        // The session keeps asking what was not answered: a broker that cuts us off must not be asked ever more.
+        if !self.subscribing {
+            self.session.subscribe(filters());
+            self.subscribing = true;
+        }
         Ok(link)
     }
 
@@ -145,6 +161,7 @@ impl<N: Connector> Wire<N> {
                     ack: incoming.ack,
                 }),
                 SessionEvent::Subscribed(_, reasons) => {
+                    self.subscribing = false;
                     if let Some(refused) = reasons.iter().find(|reason| reason.is_error()) {
                         return Err(format!(
                             "a subscription was refused ({refused}); does the policy allow it?"
@@ -193,4 +210,46 @@ fn filters() -> Vec<SubscribeFilter> {
     [FleetTopic::ALL_ATTESTED, ReservedTopic::ALL_CONNECTED, ReservedTopic::ALL_DISCONNECTED]
         .map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce))
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use fleetkey_model::name::ClientId;
+    use fleetkey_mqtt::packet::Packet;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+
+    /// A broker that accepts every CONNECT and then says nothing.
+    struct Silent;
+
+    impl Connector for Silent {
+        type Stream = DuplexStream;
+
+        async fn connect(&self) -> std::io::Result<DuplexStream> {
+            let (ours, mut theirs) = tokio::io::duplex(4096);
+            tokio::spawn(async move {
+                let mut connect = [0; 512];
+                let _read = theirs.read(&mut connect).await;
+                // CONNACK of MQTT 5: no session, success, no properties.
+                let _written = theirs.write_all(&[0x20, 3, 0, 0, 0]).await;
+            });
+            Ok(ours)
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_that_end_before_the_suback_do_not_pile_up_subscriptions() {
+        let (engine, _inputs) = mpsc::channel(1);
+        let (_outputs, outputs) = mpsc::channel(1);
+        let (connected, _) = watch::channel(false);
+        let connection = Connection::new(ClientId::new("~controller").unwrap());
+        let mut wire = Wire::new(Silent, connection, SessionConfig::default(), engine, outputs, connected);
+        for _ in 0..20 {
+            wire.session.disconnected();
+            assert!(wire.open(&CancellationToken::new()).await.is_ok());
+            let sent = std::iter::from_fn(|| wire.session.poll_transmit());
+            assert_eq!(sent.filter(|packet| matches!(packet, Packet::Subscribe(_))).count(), 1);
+        }
+    }
 }
