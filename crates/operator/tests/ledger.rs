@@ -368,3 +368,35 @@ fn a_thing_that_is_gone_is_forgotten() {
     assert_eq!((world.disk.len(), world.changes.len()), (0, 0));
     assert!(world.ledger.record(&thing()).is_none());
 }
+
+#[test]
+fn a_device_that_rotates_without_end_fills_neither_answer_nor_ledger_nor_account() {
+    let mut world = World::with(&(1..=200).collect::<Vec<_>>());
+    (1..=198).for_each(|n| world.set(n, Revoked));
+    world.commit(200);
+    world.pass(12);
+    assert_eq!((world.last_answer(), world.status(199)), (Some(Retired), Some(Inactive)));
+    let named = &world.answers.last().unwrap().retired;
+    assert!(named.len() <= 50 && named.contains(&generation(199)), "{} named", named.len());
+    assert_eq!(world.disk[&thing()].older.len(), 101);
+    assert_eq!(world.certificates.len(), 102);
+}
+
+#[test]
+fn while_the_disk_fails_a_noisy_device_fills_no_memory() {
+    let mut world = World::with(&[1, 2]);
+    world.commit(2);
+    world.disk_fails = true;
+    for n in 0..1000 {
+        let mut attested = world.attested(2, "pump-1");
+        attested.request.id = format!("noise {n}");
+        world.event(Event::Attested { topic: thing(), attested });
+        world.request(2, "pump-2");
+    }
+    let (answers, reports) = (world.answers.len(), world.reports.len());
+    world.disk_fails = false;
+    world.pass(500);
+    assert!(world.answers.len() < answers + 10, "{} answers", world.answers.len() - answers);
+    assert!(world.reports.len() < reports + 100, "{} reports", world.reports.len() - reports);
+    assert_eq!(world.status(1), None);
+}

@@ -233,8 +233,11 @@ impl Case {
         self.plan.clear();
     }
 
+    /// Reports are for people; while none can be given, the first few say enough.
     pub(super) fn report(&mut self, report: Report) {
-        self.told.push_back(Action::Report(report));
+        if self.told.len() < 2 * WAITING {
+            self.told.push_back(Action::Report(report));
+        }
     }
 
     pub(super) fn ignore(&mut self, attested: &Attested, why: Ignored) {
@@ -274,6 +277,8 @@ impl Case {
             retired: record.retired(),
             message: record.frozen.map(|freeze| freeze.reason.to_string()),
         };
+        // While the record cannot be written nothing is told: only the latest answer is worth keeping.
+        self.told.retain(|told| !matches!(told, Action::Answer { .. }));
         self.told.push_back(Action::Answer { thing: self.thing.clone(), answer });
     }
 

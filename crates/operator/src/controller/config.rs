@@ -10,7 +10,7 @@ pub struct Config {
     pub soak: Duration,
     /// How long it stays INACTIVE, which can be undone, before it is REVOKED, which cannot.
     pub grace: Duration,
-    /// How long it stays REVOKED before it is deleted.
+    /// How long it stays REVOKED before it is deleted. Of one thing the newest hundred are kept, whatever this says.
     pub delete_after: Duration,
     /// How much longer than the soak an older certificate may stay in use, and how long a newer one may be in use
     /// without a request, before the thing is frozen.

@@ -1,6 +1,6 @@
 //! What the ledger knows of a thing for good; one small JSON file each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
@@ -9,6 +9,13 @@ use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::presence::Seen;
+
+/// How many retired certificates an answer names.
+const MOST_TOLD: usize = 50;
+
+/// How many revoked certificates of one thing are kept until [`super::Config::delete_after`]: a device that rotates
+/// without end must fill neither account nor ledger.
+const MOST_REVOKED: usize = 100;
 
 /// A thing whose new certificate was attested at least once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,10 +126,22 @@ impl Record {
         }
     }
 
-    /// The certificates that can no longer connect.
+    /// The newest of the certificates that can no longer connect: an answer must fit a message.
     pub fn retired(&self) -> Vec<CertificateId> {
-        let retired = self.older.iter().filter(|(_, older)| older.stage != Stage::Soaking);
-        retired.map(|(id, _)| *id).collect()
+        let mut retired = self.newest_first(|stage| stage != Stage::Soaking);
+        retired.truncate(MOST_TOLD);
+        retired
+    }
+
+    /// Those of the revoked certificates that are too many: they are deleted before their time.
+    pub(super) fn surplus(&self) -> BTreeSet<CertificateId> {
+        self.newest_first(|stage| stage == Stage::Revoked).into_iter().skip(MOST_REVOKED).collect()
+    }
+
+    fn newest_first(&self, counts: impl Fn(Stage) -> bool) -> Vec<CertificateId> {
+        let mut found: Vec<_> = self.older.iter().filter(|(_, older)| counts(older.stage)).collect();
+        found.sort_by_key(|(_, older)| core::cmp::Reverse(older.since));
+        found.into_iter().map(|(id, _)| *id).collect()
     }
 
     /// Freezes the thing; the first reason stays.

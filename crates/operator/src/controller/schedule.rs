@@ -21,13 +21,14 @@ impl Record {
         if self.frozen.is_some() {
             return Vec::new();
         }
+        let surplus = self.surplus();
         let step = |(id, older): (&CertificateId, &Older)| {
             let (at, expected, change) = older.next(config);
             let as_expected = match listing.get(id) {
                 Some(found) => found.status == expected,
                 None => change == Change::Delete,
             };
-            let due = as_expected && now >= at && !older.is_held(id, seen);
+            let due = as_expected && (now >= at || surplus.contains(id)) && !older.is_held(id, seen);
             due.then_some((*id, change))
         };
         self.older.iter().filter_map(step).collect()
@@ -38,8 +39,10 @@ impl Record {
         if self.frozen.is_some() {
             return None;
         }
+        let surplus = self.surplus();
         let older = self.older.iter().map(|(id, older)| match older.is_held(id, seen) {
             true => older.since + config.soak + config.outlast,
+            false if surplus.contains(id) => older.since,
             false => older.next(config).0,
         });
         let newcomer = self.newcomer.map(|newcomer| newcomer.since + config.outlast);
