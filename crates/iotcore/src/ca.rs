@@ -16,7 +16,7 @@ use std::time::Duration;
 use fleetkey_model::time::Timestamp;
 
 pub use csr::{CsrError, MAX_CSR, SigningRequest};
-pub use device::{DeviceAuthority, Minted};
+pub use device::{DeviceAuthority, Minted, Term};
 pub use error::CaError;
 pub use server::{ServerIdentity, ServerResolver};
 

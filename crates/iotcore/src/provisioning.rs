@@ -13,7 +13,7 @@ use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{ClientId, TemplateName};
 use fleetkey_model::topic::{Format, Leg, ReservedTopic};
 
-use crate::ca::{DeviceAuthority, Minted, SigningRequest};
+use crate::ca::{DeviceAuthority, Minted, SigningRequest, Term};
 use crate::clock::Clock;
 use crate::hook::{HookEvent, PreProvisioningHook, TIMEOUT};
 use crate::registry::Source;
@@ -138,13 +138,13 @@ impl ProvisioningApi {
         match topic {
             ReservedTopic::CreateKeys(_, Leg::Request) => {
                 self.throttle.create_keys(now)?;
-                let minted = self.devices.create_keys(now).await?;
+                let minted = self.devices.create_keys(Term::Trial, now).await?;
                 self.issue(minted, Source::Keys).await
             }
             ReservedTopic::CreateFromCsr(format, Leg::Request) => {
                 self.throttle.create_from_csr(now)?;
                 let pem = payload::read_csr(payload, *format)?;
-                let minted = self.devices.issue(SigningRequest::parse(&pem)?, now).await?;
+                let minted = self.devices.issue(SigningRequest::parse(&pem)?, Term::Trial, now).await?;
                 self.issue(minted, Source::Csr).await
             }
             ReservedTopic::RegisterThing(template, format, Leg::Request) => {

@@ -3,7 +3,7 @@
 use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
 
 use super::{Account, AccountError};
-use crate::ca::{Minted, SigningRequest};
+use crate::ca::{Minted, SigningRequest, Term};
 use crate::registry::{CertificateRecord, NewCertificate, RegistryError, Source};
 
 impl Account {
@@ -13,7 +13,7 @@ impl Account {
     /// # Errors
     /// When minting or the disk fails.
     pub async fn create_keys_and_certificate(&self, set_active: bool) -> Result<Minted, AccountError> {
-        let minted = self.devices.create_keys(self.clock.now()).await?;
+        let minted = self.devices.create_keys(Term::Lasting, self.clock.now()).await?;
         self.register_minted(minted, set_active, Source::Keys).await
     }
 
@@ -22,7 +22,7 @@ impl Account {
     /// # Errors
     /// When minting or the disk fails.
     pub async fn create_claim(&self) -> Result<Minted, AccountError> {
-        let minted = self.devices.create_keys(self.clock.now()).await?;
+        let minted = self.devices.create_keys(Term::Lasting, self.clock.now()).await?;
         self.register_minted(minted, true, Source::Claim).await
     }
 
@@ -36,7 +36,7 @@ impl Account {
         set_active: bool,
     ) -> Result<Minted, AccountError> {
         let request = SigningRequest::parse(csr_pem)?;
-        let minted = self.devices.issue(request, self.clock.now()).await?;
+        let minted = self.devices.issue(request, Term::Lasting, self.clock.now()).await?;
         self.register_minted(minted, set_active, Source::Csr).await
     }
 

@@ -44,6 +44,15 @@ pub struct Minted {
     pub private_key: Option<PrivateKeyPem>,
 }
 
+/// How long a certificate lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Term {
+    /// To 2049, as AWS's do: whoever calls the control plane rotates by other means than a fleet's.
+    Lasting,
+    /// As long as the configuration says, to 2049 if it says nothing: what devices are provisioned with.
+    Trial,
+}
+
 /// Issues certificates to devices.
 #[derive(Debug)]
 pub struct DeviceAuthority {
@@ -73,12 +82,12 @@ impl DeviceAuthority {
     ///
     /// # Errors
     /// When the system gives no randomness or the key cannot be made.
-    pub async fn create_keys(self: &Arc<Self>, now: Timestamp) -> Result<Minted, CaError> {
+    pub async fn create_keys(self: &Arc<Self>, term: Term, now: Timestamp) -> Result<Minted, CaError> {
         let authority = self.clone();
         blocking(move || {
             let key = SigningKey::rsa_2048()?;
             let subject = mint::name(&[(mint::COMMON_NAME, SUBJECT)])?;
-            let mut minted = authority.mint(subject, key.public_key()?, now)?;
+            let mut minted = authority.mint(subject, key.public_key()?, term, now)?;
             minted.private_key = Some(pkcs1_pem(&key)?);
             Ok(minted)
         })
@@ -90,18 +99,27 @@ impl DeviceAuthority {
     ///
     /// # Errors
     /// When the system gives no randomness or signing fails.
-    pub async fn issue(self: &Arc<Self>, request: SigningRequest, now: Timestamp) -> Result<Minted, CaError> {
+    pub async fn issue(
+        self: &Arc<Self>,
+        request: SigningRequest,
+        term: Term,
+        now: Timestamp,
+    ) -> Result<Minted, CaError> {
         let authority = self.clone();
-        blocking(move || authority.mint(request.subject, request.public_key, now)).await
+        blocking(move || authority.mint(request.subject, request.public_key, term, now)).await
     }
 
     fn mint(
         &self,
         subject: Name,
         public_key: SubjectPublicKeyInfoOwned,
+        term: Term,
         now: Timestamp,
     ) -> Result<Minted, CaError> {
-        let not_after = self.validity.map_or(Timestamp::AWS_CERTIFICATE_END, |span| now + span);
+        let not_after = match (term, self.validity) {
+            (Term::Trial, Some(span)) => now + span,
+            _ => Timestamp::AWS_CERTIFICATE_END,
+        };
         let request = Request {
             subject,
             public_key,

@@ -133,7 +133,7 @@ fn a_directory_that_does_not_exist_is_a_clear_error() {
 async fn a_device_certificate_has_the_shape_of_those_that_aws_issues() {
     let home = Home::new();
     let devices = home.open(&[], NOW).devices;
-    let minted = devices.create_keys(NOW).await.unwrap();
+    let minted = devices.create_keys(Term::Trial, NOW).await.unwrap();
     let facts = CertificateFacts::from_pem(&minted.pem).unwrap();
     assert_eq!(facts, minted.facts);
     assert_eq!(facts.not_after, Timestamp::AWS_CERTIFICATE_END);
@@ -161,7 +161,7 @@ async fn a_device_certificate_has_the_shape_of_those_that_aws_issues() {
 async fn the_key_made_for_a_device_is_pkcs1_and_fits_its_certificate() {
     let home = Home::new();
     let devices = home.open(&[], NOW).devices;
-    let minted = devices.create_keys(NOW).await.unwrap();
+    let minted = devices.create_keys(Term::Trial, NOW).await.unwrap();
     let pem = minted.private_key.unwrap();
     assert!(pem.expose().starts_with("-----BEGIN RSA PRIVATE KEY-----"));
     let (_, der) = der::pem::decode_vec(pem.expose().as_bytes()).unwrap();
@@ -179,8 +179,8 @@ async fn a_request_keeps_its_subject_and_key_and_twice_gives_two_certificates() 
     let home = Home::new();
     let devices = home.open(&[], NOW).devices;
     let request = SigningRequest::parse(include_str!("../../fixtures/csr/p256-sha256.pem")).unwrap();
-    let first = devices.issue(request.clone(), NOW).await.unwrap();
-    let second = devices.issue(request.clone(), NOW).await.unwrap();
+    let first = devices.issue(request.clone(), Term::Trial, NOW).await.unwrap();
+    let second = devices.issue(request.clone(), Term::Trial, NOW).await.unwrap();
     assert_ne!(first.facts.id, second.facts.id);
     assert_eq!(first.facts.public_key, second.facts.public_key);
     assert_eq!(first.facts.public_key, request.public_key.to_der().unwrap());
@@ -194,7 +194,7 @@ async fn a_shorter_validity_can_be_asked_for_trials() {
     let home = Home::new();
     let config = CaConfig { device_validity: Some(Duration::from_secs(60)), ..CaConfig::default() };
     let devices = Authorities::open(home.0.path(), &config, NOW).unwrap().devices;
-    let minted = devices.create_keys(NOW).await.unwrap();
+    let minted = devices.create_keys(Term::Trial, NOW).await.unwrap();
     assert_eq!(minted.facts.not_after, NOW + Duration::from_secs(60));
 }
 
@@ -202,7 +202,7 @@ async fn a_shorter_validity_can_be_asked_for_trials() {
 async fn nothing_prints_a_key() {
     let home = Home::new();
     let authorities = home.open(&[], NOW);
-    let minted = authorities.devices.create_keys(NOW).await.unwrap();
+    let minted = authorities.devices.create_keys(Term::Trial, NOW).await.unwrap();
     let printed = format!("{authorities:?} {minted:?}");
     assert!(!printed.contains("PRIVATE"), "{printed}");
     assert!(printed.contains("SigningKey(…)") && printed.contains("PrivateKeyPem(…)"));
