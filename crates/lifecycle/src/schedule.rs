@@ -53,7 +53,13 @@ impl Schedule {
     /// When the certificate, committed at `since`, is to be renewed because it ends.
     pub fn expiry(&self, thing: &ThingName, since: Timestamp, certificate: &SlotCertificate) -> Timestamp {
         let offset = self.offset(thing);
-        let life = certificate.not_after.since(certificate.not_before);
+        // Issuers date back: of a short term, what counts is the part that is left when it begins to serve.
+        let start = if since < certificate.not_after {
+            since.max(certificate.not_before)
+        } else {
+            certificate.not_before
+        };
+        let life = certificate.not_after.since(start);
         let margin = self.expiry_margin.min(life / 3);
         // A clock in the far future sees every certificate expired; half a term apart is often enough then.
         let earliest = since + self.age.min(life) / 2;
@@ -108,6 +114,14 @@ mod tests {
         let short = certificate(0, 90);
         let due = NO_JITTER.due(&thing, Timestamp::from_secs(0), Some(&short));
         assert_eq!(due, (Timestamp::from_secs(60), Reason::Expiry));
+    }
+
+    #[test]
+    fn a_term_shorter_than_its_issuer_dates_back_is_due_before_it_ends() {
+        let thing = ThingName::new("a").unwrap();
+        let dated_back = certificate(880, 1060);
+        let due = NO_JITTER.due(&thing, Timestamp::from_secs(1000), Some(&dated_back));
+        assert_eq!(due, (Timestamp::from_secs(1040), Reason::Expiry));
     }
 
     #[test]
