@@ -65,6 +65,8 @@ pub struct Machine {
     unsaved: bool,
     /// A rotation that somebody asked for and that has not begun.
     wanted: Option<Reason>,
+    /// The key in use is known to others, and no commit has replaced it yet.
+    compromised: bool,
     /// Rotations that only time asks for are held back.
     held: bool,
     /// A certificate between its answer and the disk.
@@ -157,6 +159,7 @@ impl Machine {
             destroy: Wait::default(),
             unsaved,
             wanted: None,
+            compromised: false,
             held: false,
             issued: None,
             register: register::Approach::Ask,
@@ -274,6 +277,7 @@ impl Machine {
     fn on_persisted(&mut self) {
         let Some(staged) = self.staged.take() else { return };
         self.unsaved = false;
+        self.compromised &= self.durable.current == staged.record.current;
         let moved_on = !same_phase(&self.durable, &staged.record);
         self.durable = staged.record;
         if self.durable.rotation.is_some() {

@@ -22,8 +22,10 @@ impl Machine {
         }
     }
 
-    /// Notes a wish; a compromise outranks a command. A wish during a rotation is met by that rotation.
+    /// Notes a wish; a compromise outranks a command. A wish during a rotation is met by that rotation, but a
+    /// compromise lasts until a commit: if the rotation is given up, another follows after its wait.
     pub(super) fn want(&mut self, reason: Reason) {
+        self.compromised |= reason == Reason::Compromise;
         if self.durable.rotation.is_none() && self.wanted != Some(Reason::Compromise) {
             self.wanted = Some(reason);
         }
@@ -51,14 +53,16 @@ impl Machine {
 
     /// Why a rotation should start now. What stands in the way of one reason need not stop the next: a wish or
     /// an age that waits for the last retirement must not hide that the certificate ends.
-    fn reasons_now(&self) -> [Option<Reason>; 3] {
+    fn reasons_now(&self) -> [Option<Reason>; 4] {
         if self.durable.current.is_none() {
-            return [self.config.has_claim.then_some(Reason::Provision), None, None];
+            return [self.config.has_claim.then_some(Reason::Provision), None, None, None];
         }
+        let waited = self.reached(self.durable.not_before, self.config.backoff.rotation_cap);
+        let again = (self.compromised && waited).then_some(Reason::Compromise);
         let reached = |due: Timestamp| due <= self.now && !self.held;
         let due = self.due().filter(|(due, _)| reached(*due)).map(|(_, reason)| reason);
         let expiry = self.expiry().filter(|due| reached(*due)).map(|_| Reason::Expiry);
-        [self.wanted, due, expiry]
+        [self.wanted, again, due, expiry]
     }
 
     /// When the committed identity is due, and why. A commit that seems to lie in the future was stamped by a

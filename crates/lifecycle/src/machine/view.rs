@@ -27,7 +27,8 @@ impl Machine {
             (None, Some(_)) => self.expiry(),
         };
         let due = due.map(|due| due.max(record.not_before.unwrap_or_default()));
-        let retry = record.current.is_none().then_some(record.not_before).flatten();
+        let retries = record.rotation.is_none() && (record.current.is_none() || self.compromised);
+        let retry = record.not_before.filter(|_| retries);
         let waits = [self.step, self.golive, self.retire, self.upkeep, self.export, self.destroy];
         (waits.into_iter().map(|wait| wait.until))
             .chain([soak, due, retry])

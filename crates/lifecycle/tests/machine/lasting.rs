@@ -162,3 +162,23 @@ fn a_key_made_by_the_service_is_taken_again_after_a_crash() {
     world.give(Event::Issued { slot: SlotId(2), issued });
     assert!(matches!(world.machine.poll(), Some(Action::StoreCertificate { .. })));
 }
+
+#[test]
+fn a_compromised_key_is_replaced_though_the_first_attempts_are_given_up() {
+    for during_another in [false, true] {
+        let mut world = World::provisioned();
+        world.fault("RegisterThing", Fault::Rejected(400, "InvalidParameters"));
+        world.fault("RegisterThing", Fault::Rejected(400, "InvalidParameters"));
+        if during_another {
+            command(&mut world);
+            world.step();
+        }
+        world.give(Event::Compromised);
+        world.settle();
+        assert_eq!(current(&world), Some(SlotId(1)), "both attempts at once: {:?}", world.trace);
+        world.pass(24 * HOUR);
+        assert_eq!(current(&world), Some(SlotId(4)), "{:?}", world.trace);
+        world.pass(240 * HOUR);
+        assert_eq!(current(&world), Some(SlotId(4)), "once it is replaced nothing follows");
+    }
+}
