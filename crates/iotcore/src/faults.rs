@@ -4,7 +4,7 @@
 //! before each operation and carries it out, so that every client sees the fault, foreign ones too. Nothing here
 //! touches the registry or the network.
 //!
-//! ```ignore
+//! ```text
 //! let id = handle.faults().add(Rule::on(Operation::RegisterThing, Effect::Hold).only(1));
 //! handle.faults().held(id).await;     // the call is in, its effect durable, its answer kept back
 //! handle.faults().release(id);

@@ -3,7 +3,8 @@
 use fleetkey_model::certificate::CertificateStatus;
 use fleetkey_mqtt::{Property, QoS, ReasonCode};
 
-use crate::support::{ALL, Closed, World, until, v5, v311};
+use crate::provisioning::create;
+use crate::support::{ALL, Closed, Identity, World, until, v5, v311};
 
 #[tokio::test]
 async fn a_registered_active_certificate_connects_in_both_versions_of_both_protocols() {
@@ -77,13 +78,25 @@ async fn a_refused_connect_of_3_1_1_gets_a_return_code_only_when_the_switch_says
 async fn an_expired_certificate_is_refused_and_its_live_session_cut() {
     let day = std::time::Duration::from_secs(86_400);
     let world = World::with(|config| config.device_validity = Some(day)).await;
-    let identity = world.identity(ALL).await;
+    let identity = provisioned(&world).await;
     let mut client = world.client(&identity, v5("a")).await;
     world.clock.advance(2 * day);
     assert_eq!(client.closed().await, Some(ReasonCode::NOT_AUTHORIZED));
     let (_, connack) = world.try_client(&identity, v5("a")).await.unwrap();
     assert_eq!(connack.reason, ReasonCode::NOT_AUTHORIZED);
     world.stop().await;
+}
+
+/// A certificate made over MQTT, which lives as long as the configuration says, and brought to ACTIVE by hand.
+async fn provisioned(world: &World) -> Identity {
+    let lasting = world.identity(ALL).await;
+    let mut asker = world.client(&lasting, v5("asker")).await;
+    let issued = create(&mut asker).await;
+    let account = world.handle().account();
+    let policy = account.describe_certificate(&lasting.id).unwrap().policies.pop_first().unwrap();
+    account.attach_policy(&policy, &issued.certificate_id).await.unwrap();
+    account.update_certificate(&issued.certificate_id, CertificateStatus::Active).await.unwrap();
+    Identity::read(&issued.certificate_pem, issued.private_key.unwrap().expose())
 }
 
 #[tokio::test]
