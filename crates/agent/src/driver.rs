@@ -203,6 +203,7 @@ async fn finish(running: Option<Running>) {
 fn name(action: &Action) -> &'static str {
     match action {
         Action::Persist(_) => "persist",
+        Action::Preflight => "preflight",
         Action::MakeKey { .. } => "make key",
         Action::RequestCertificate { .. } => "request certificate",
         Action::StoreCertificate { .. } => "store certificate",

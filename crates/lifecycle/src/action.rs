@@ -13,6 +13,9 @@ use crate::slot::SlotId;
 pub enum Action {
     /// Make the record durable: a barrier. → `Persisted` | `StorageFailed`
     Persist(Record),
+    /// Prove, before anything is asked of the cloud, that a whole rotation fits on the disk: write and sync as much as
+    /// a slot takes, and have the reserve in place. → `Ready` | `StorageFailed`
+    Preflight,
     /// Make a key in an empty or half-made slot: key durable first, then the CSR. → `KeyMade` | `StorageFailed`
     MakeKey {
         /// The candidate's slot.

@@ -15,6 +15,10 @@ pub struct Config {
     pub serial: SerialNumber,
     /// Whether a claim certificate is there to provision with.
     pub has_claim: bool,
+    /// Whether a recovery template is there for the claim certificate, for when no identity is accepted any more.
+    pub has_recovery: bool,
+    /// The shortest time between two attempts to recover.
+    pub recovery_spacing: Duration,
     /// When to rotate.
     pub schedule: Schedule,
     /// How long real traffic runs on a new identity before the old one is given up.
@@ -39,6 +43,8 @@ impl Config {
         Self {
             serial,
             has_claim: true,
+            has_recovery: false,
+            recovery_spacing: Duration::from_secs(24 * 3600),
             schedule: Schedule::default(),
             soak: Duration::from_secs(24 * 3600),
             retire_retry: Duration::from_secs(60),

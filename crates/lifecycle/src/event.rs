@@ -18,6 +18,8 @@ pub enum Event {
     Persisted,
     /// Outcome of any action that writes: nothing may be assumed of what it was to write.
     StorageFailed(StorageFault),
+    /// Outcome of `Preflight`: the disk takes a whole rotation.
+    Ready,
     /// Outcome of `MakeKey`: key and CSR are durable.
     KeyMade {
         /// The slot.
@@ -106,6 +108,15 @@ pub enum Event {
     },
     /// The live session is not connected.
     LinkDown,
+    /// The broker refused the live session's attempt to connect again, with this slot's identity.
+    LinkRefused {
+        /// The slot.
+        slot: SlotId,
+        /// For people.
+        why: String,
+    },
+    /// Another connection took the live session's client id over, and it was none of ours.
+    Displaced,
 }
 
 /// Why a write failed.

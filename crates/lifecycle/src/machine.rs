@@ -188,6 +188,7 @@ impl Machine {
             Event::Hold(held) => self.held = held,
             Event::LinkUp { slot } => self.on_link_up(slot),
             Event::LinkDown => self.link = None,
+            Event::LinkRefused { .. } | Event::Displaced => {}
             Event::RetireAnswered(answer) => self.on_retire_answered(answer),
             outcome => {
                 if let Some(awaiting) = self.awaiting.take_if(|awaiting| awaiting.takes(&outcome)) {

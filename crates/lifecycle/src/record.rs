@@ -79,6 +79,8 @@ pub enum Reason {
     Command,
     /// The key may be known to others: waits for nothing.
     Compromise,
+    /// The broker accepts none of the identities that are here.
+    Recovery,
 }
 
 /// Whose connection the cloud is asked over.
@@ -87,6 +89,8 @@ pub enum Reason {
 pub enum Authority {
     /// The claim certificate, on the claim template.
     Claim,
+    /// The claim certificate, on the recovery template, which an operator opens for a while.
+    Recovery,
     /// The identity in this slot, on the rotation template.
     Current(SlotId),
 }

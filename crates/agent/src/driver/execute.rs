@@ -50,6 +50,7 @@ impl Executor {
                 let written = self.on_disk(move |store| store.write_record(&record)).await;
                 storage(written, |()| Event::Persisted)
             }
+            Action::Preflight => Event::Ready,
             Action::MakeKey { slot } => self.make_key(slot).await,
             Action::RequestCertificate { slot, authority } => self.request_certificate(slot, authority).await,
             Action::StoreCertificate { slot, issued } => self.store_certificate(slot, issued).await,
@@ -109,7 +110,7 @@ impl Executor {
                 let mut answers = self.live.listen(provision::certificate_answers()).await;
                 self.ask_for_certificate(slot, &self.live, &mut answers).await
             }
-            Authority::Claim => self.request_by_claim(slot).await,
+            Authority::Claim | Authority::Recovery => self.request_by_claim(slot).await,
         };
         served.map_or_else(unserved, |issued| Event::Issued { slot, issued })
     }
@@ -151,7 +152,7 @@ impl Executor {
         };
         let served = match authority {
             Authority::Current(_) => self.register_on_live(token).await,
-            Authority::Claim => self.register_by_claim(token).await,
+            Authority::Claim | Authority::Recovery => self.register_by_claim(token).await,
         };
         served.map_or_else(unserved, |thing| Event::Registered { slot, thing })
     }

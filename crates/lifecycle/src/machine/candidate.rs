@@ -43,7 +43,7 @@ impl Machine {
     /// A claim makes its own connection; an identity asks over its live session, which must be up.
     pub(super) fn can_ask(&self, authority: Authority) -> bool {
         match authority {
-            Authority::Claim => true,
+            Authority::Claim | Authority::Recovery => true,
             Authority::Current(slot) => self.link == Some(slot),
         }
     }

@@ -216,6 +216,7 @@ impl World {
                 self.record = Some(record);
                 Event::Persisted
             }
+            Action::Preflight => Event::Ready,
             Action::MakeKey { slot } => {
                 let public_key = facts_of(slot).public_key;
                 let facts = SlotFacts { public_key: Some(public_key.clone()), ..SlotFacts::empty(slot) };
@@ -298,6 +299,7 @@ fn facts_of(slot: SlotId) -> CertificateFacts {
 pub(crate) fn name_of(action: &Action) -> &'static str {
     match action {
         Action::Persist(_) => "Persist",
+        Action::Preflight => "Preflight",
         Action::MakeKey { .. } => "MakeKey",
         Action::RequestCertificate { .. } => "RequestCertificate",
         Action::StoreCertificate { .. } => "StoreCertificate",
