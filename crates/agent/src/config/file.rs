@@ -121,6 +121,7 @@ struct SessionTable {
     expiry: Option<Span>,
     outbox: Option<usize>,
     reconnect_cap: Option<Span>,
+    connect_spacing: Option<Span>,
 }
 
 #[derive(Default, Deserialize)]
@@ -133,6 +134,9 @@ struct RotationTable {
     retire_retry: Option<Span>,
     refusals: Option<u32>,
     refused_over: Option<Span>,
+    backoff: Option<Span>,
+    backoff_cap: Option<Span>,
+    failure_cap: Option<Span>,
 }
 
 #[derive(Default, Deserialize)]
@@ -225,6 +229,7 @@ impl SessionTable {
         set(&mut session.live, self.live);
         set(&mut session.outbox, self.outbox);
         set(&mut session.reconnect_cap, self.reconnect_cap.map(|span| span.0));
+        set(&mut session.connect_spacing, self.connect_spacing.map(|span| span.0));
         if let Some(protocol) = self.protocol {
             session.version = match protocol {
                 Protocol::Mqtt5 => Version::V5,
@@ -254,6 +259,9 @@ impl RotationTable {
         set(&mut rotation.retire_retry, self.retire_retry.map(|span| span.0));
         set(&mut rotation.verdict.refusals, self.refusals);
         set(&mut rotation.verdict.over, self.refused_over.map(|span| span.0));
+        set(&mut rotation.backoff.base, self.backoff.map(|span| span.0));
+        set(&mut rotation.backoff.step_cap, self.backoff_cap.map(|span| span.0));
+        set(&mut rotation.backoff.rotation_cap, self.failure_cap.map(|span| span.0));
         if rotation.schedule.age.is_zero() {
             return Err("rotation.age must be longer than nothing".into());
         }
@@ -326,6 +334,7 @@ claim = "Claim"
             "{MINIMAL}[claim]\ncertificate = \"/c\"\nkey = \"k\"\nclient_id_prefix = \"boot~\"\n\
              [session]\nlive = false\nprotocol = \"mqtt3.1.1\"\nkeep_alive = \"1m\"\nexpiry = \"0s\"\n\
              [rotation]\nage = \"10s\"\nwindow = \"3s\"\nsoak = \"2s\"\nrefusals = 5\n\
+             backoff = \"20ms\"\nbackoff_cap = \"1s\"\nfailure_cap = \"1h\"\n\
              [timeouts]\nanswer = \"3s\"\n"
         );
         let config = read(&text).unwrap();
@@ -336,6 +345,9 @@ claim = "Claim"
         assert_eq!(config.rotation.schedule.age, Duration::from_secs(10));
         assert_eq!(config.rotation.verdict.refusals, 5);
         assert_eq!(config.timeouts.answer, Duration::from_secs(3));
+        let backoff = config.rotation.backoff;
+        let spans = [backoff.base, backoff.step_cap, backoff.rotation_cap].map(|span| span.as_millis());
+        assert_eq!(spans, [20, 1_000, 3_600_000]);
     }
 
     #[test]
