@@ -4,14 +4,21 @@
 //! STATE/            0700
 //!   lock            held while the agent runs
 //!   state.json      the rotation machine's record; the only commit point
+//!   ballast         64 KiB to be given up when a disk is full and a write must succeed
 //!   slots/N/        key.pem 0600 · csr.pem · token 0600 · cert.json      each written once, whole or not at all
 //!   slots/aside-…   what did not match; never used, never deleted by the agent
 //!   export          → export.N/ device.cert.pem device.key.pem bundle.pem
 //!   agent.sock      the status socket
 //! ```
 //!
-//! All of it is synchronous: a call returns when its effect is durable, and the driver makes one call at a
-//! time, so that the order on disk is the order in the code. Not here: when to do what (`fleetkey-lifecycle`).
+//! All of it is synchronous: a call returns when its effect is durable, and an agent makes its calls on one
+//! thread ([`crate::disk`]), so that the order on disk is the order in the code. What may and may not be trusted
+//! after a failed fsync stands in `atomic`. Not here: when to do what (`fleetkey-lifecycle`).
+//!
+//! # A disk that takes no writes
+//! What can be read is served: a state directory that is read-only or full opens, and every write into it is a
+//! fault that the machine waits out with the identity that it has. Only a disk that cannot be *read* stops the
+//! agent.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +37,7 @@ pub use scan::{Aside, Scan};
 pub use slot::{CertificateSummary, SlotIdentity, read_certificate};
 
 mod atomic;
+mod ballast;
 mod export;
 mod fault;
 mod fs;
@@ -52,22 +60,27 @@ pub struct Store {
     keys: Arc<dyn Keys>,
     root: PathBuf,
     serial: SerialNumber,
+    ballast: Arc<ballast::Ballast>,
 }
 
 impl Store {
-    /// Opens the state directory `root`: makes what is missing and removes what an interrupted write left.
+    /// Opens the state directory `root`: makes what is missing, the ballast included, and removes what an
+    /// interrupted write left, as far as the disk takes writes.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the disk refuses to be read.
     pub fn open(
         fs: Arc<dyn Filesystem>,
         keys: Arc<dyn Keys>,
         root: impl Into<PathBuf>,
         serial: SerialNumber,
     ) -> Result<Self, StoreFault> {
-        let store = Self { fs, keys, root: root.into(), serial };
-        atomic::ensure_dir(&*store.fs, &store.root, SLOTS)?;
+        let store = Self { fs, keys, root: root.into(), serial, ballast: Arc::default() };
+        let made = atomic::ensure_dir(&*store.fs, &store.root, SLOTS);
         store.remove_leftovers()?;
+        if let Err(fault) = made.and_then(|()| store.keep_ballast()) {
+            tracing::warn!(%fault, "the state directory takes no writes; what is in it serves");
+        }
         Ok(store)
     }
 

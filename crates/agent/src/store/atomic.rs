@@ -1,12 +1,28 @@
 //! The write primitive: after it has returned `Ok`, the file is whole and survives a power cut.
 //!
 //! Temporary file with its final mode and a fresh random name → write → fsync → rename → fsync of the
-//! directory. A file whose fsync failed is never used again: each attempt makes a new one.
+//! directory.
+//!
+//! # After a failed fsync
+//! The kernel reports a lost page once and then calls it clean: a second fsync of the same file succeeds and
+//! proves nothing (PostgreSQL's "fsyncgate", 2018). Hence:
+//!
+//! - **A file** whose write or fsync failed is removed and never synced again; each attempt makes a new one.
+//! - **The directory** after a rename: when its fsync fails, either name may be the durable one. The caller hears
+//!   of a failure, keeps deciding from the old content, and repeats. The repeat is a new file under a new name
+//!   and a new rename, so the directory has changed again and its fsync has something to write: it does not lean
+//!   on the one that failed. The same bytes count as not written until a whole pass has succeeded, which is why
+//!   [`Store::make_key`](super::Store::make_key) writes a key that it finds once more.
+//! - **A directory that was just made** and whose parent could not be synced is removed again, so that the repeat
+//!   makes it anew, for the same reason.
+//! - **A removal** that was not synced may come back after a power cut. Everything that is removed is removed
+//!   again when it is found, and harms nobody meanwhile; a repeat that finds it gone syncs the directory once
+//!   more ([`settle_dir`]).
 
 use std::io;
 use std::path::Path;
 
-use super::fault::{Attempt, StoreFault};
+use super::fault::{Attempt, FaultKind, StoreFault};
 use super::fs::Filesystem;
 
 /// What the name of every unfinished file, directory or link begins with; such leftovers are removed at start.
@@ -39,7 +55,13 @@ pub(crate) fn replace(
     sync_dir(fs, dir)
 }
 
-fn write_synced(fs: &dyn Filesystem, path: &Path, mode: u32, bytes: &[u8]) -> Result<(), StoreFault> {
+/// Makes a file under a name that nobody reads, its content synced, its name not.
+pub(crate) fn write_synced(
+    fs: &dyn Filesystem,
+    path: &Path,
+    mode: u32,
+    bytes: &[u8],
+) -> Result<(), StoreFault> {
     let mut file = fs.create(path, mode).attempt("create", path)?;
     file.write_all(bytes).attempt("write", path)?;
     file.sync().attempt("fsync", path)
@@ -61,12 +83,23 @@ pub(crate) fn repoint(fs: &dyn Filesystem, dir: &Path, name: &str, target: &Path
 pub(crate) fn ensure_dir(fs: &dyn Filesystem, parent: &Path, name: &str) -> Result<(), StoreFault> {
     let path = parent.join(name);
     match fs.create_dir(&path, PRIVATE_DIR) {
-        Ok(()) => {}
+        Ok(()) => sync_dir(fs, parent).inspect_err(|_| {
+            // Best effort: the repeat is to make it anew.
+            let _ = fs.remove_dir(&path);
+        }),
         // Its name may not be durable yet if the last process died between the two steps: sync again.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(StoreFault::io("create", &path, &error)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => sync_dir(fs, parent),
+        Err(error) => Err(StoreFault::io("create", &path, &error)),
     }
-    sync_dir(fs, parent)
+}
+
+/// Syncs a directory that an earlier attempt may have changed without being able to sync it. On a disk that has
+/// become read-only nothing can be pending.
+pub(crate) fn settle_dir(fs: &dyn Filesystem, dir: &Path) -> Result<(), StoreFault> {
+    match sync_dir(fs, dir) {
+        Err(fault) if fault.kind == FaultKind::ReadOnly => Ok(()),
+        other => other,
+    }
 }
 
 /// fsync of a directory.
@@ -112,7 +145,7 @@ pub(crate) fn read_optional(
 }
 
 /// A fresh name for something unfinished that will be called `name`.
-fn temporary_name(name: &str) -> Result<String, StoreFault> {
+pub(crate) fn temporary_name(name: &str) -> Result<String, StoreFault> {
     Ok(format!("{TEMPORARY}{name}-{}", random_suffix()?))
 }
 

@@ -23,21 +23,26 @@ pub const KEY_FILE: &str = "device.key.pem";
 pub const BUNDLE_FILE: &str = "bundle.pem";
 
 impl Store {
-    /// Exports a slot and removes earlier exports. Repeating it changes nothing.
+    /// Exports a slot and removes earlier exports, which may come back after a power cut and are then removed by the
+    /// next start's export. Repeating it changes nothing.
     ///
     /// # Errors
     /// When the slot is not complete or the disk refuses.
     pub fn export(&self, slot: SlotId) -> Result<(), StoreFault> {
         let identity = self.identity(slot)?;
         let name = directory_name(slot);
-        if !self.is_exported(&identity, &name) {
+        if self.is_exported(&identity, &name) {
+            // The swing of an attempt that failed after it may not be durable; what it replaced goes next.
+            atomic::settle_dir(&*self.fs, &self.root)?;
+        } else {
             self.write_export(&identity, &name)?;
             atomic::repoint(&*self.fs, &self.root, EXPORT_LINK, Path::new(&name))?;
         }
         self.remove_old_exports(&name)
     }
 
-    fn is_exported(&self, identity: &SlotIdentity, name: &str) -> bool {
+    /// Whether the link leads to exactly this identity.
+    pub(super) fn is_exported(&self, identity: &SlotIdentity, name: &str) -> bool {
         let link = self.fs.read_link(&self.root.join(EXPORT_LINK));
         let target = link.ok().and_then(|target| target.to_str().map(str::to_owned));
         let dir = self.root.join(name);
@@ -76,7 +81,7 @@ impl Store {
     }
 }
 
-fn directory_name(slot: SlotId) -> String {
+pub(super) fn directory_name(slot: SlotId) -> String {
     format!("export.{slot}")
 }
 

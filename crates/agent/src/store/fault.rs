@@ -40,6 +40,11 @@ impl StoreFault {
         Self { kind, op, path: path.to_path_buf(), reason: error.to_string() }
     }
 
+    /// Whether the disk takes no writes at the moment, while it can be read.
+    pub(crate) const fn refuses_writes(&self) -> bool {
+        matches!(self.kind, FaultKind::Full | FaultKind::ReadOnly)
+    }
+
     pub(crate) fn content(op: &'static str, path: &Path, reason: impl Into<String>) -> Self {
         Self { kind: FaultKind::Content, op, path: path.to_path_buf(), reason: reason.into() }
     }

@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// A file that was just made and is not yet under its final name.
+/// A file that was just made and is not yet under its final name, or one that is appended to.
 pub trait NewFile {
     /// Writes all of `bytes`.
     ///
@@ -41,6 +41,16 @@ pub trait Filesystem: fmt::Debug + Send + Sync {
     /// # Errors
     /// As the operating system reports, `AlreadyExists` included.
     fn create(&self, path: &Path, mode: u32) -> io::Result<Box<dyn NewFile>>;
+
+    /// Opens a file for writing at its end (`O_APPEND`), and makes it with these permission bits if there is none.
+    /// Only the audit log is written so; a disk that cannot do it has none.
+    ///
+    /// # Errors
+    /// As the operating system reports; `Unsupported` unless the disk has it.
+    fn append(&self, path: &Path, mode: u32) -> io::Result<Box<dyn NewFile>> {
+        let _ = (path, mode);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Makes a directory with its final permission bits.
     ///
@@ -115,6 +125,11 @@ impl Filesystem for RealFs {
     fn create(&self, path: &Path, mode: u32) -> io::Result<Box<dyn NewFile>> {
         let mut options = OpenOptions::new();
         let file = options.write(true).create_new(true).mode(mode).open(path)?;
+        Ok(Box::new(file))
+    }
+
+    fn append(&self, path: &Path, mode: u32) -> io::Result<Box<dyn NewFile>> {
+        let file = OpenOptions::new().append(true).create(true).mode(mode).open(path)?;
         Ok(Box::new(file))
     }
 

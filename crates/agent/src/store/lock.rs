@@ -1,4 +1,8 @@
 //! One process a state directory: an exclusive lock that ends with the process, however it ends.
+//!
+//! Two locks in fact (`flock`): on the directory itself, which is there on any disk that has an identity to
+//! serve, read-only or full, and on the file `lock` in it, because some network file systems lock nothing but
+//! files that are open for writing. One of them must be had and neither may be another's.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -36,7 +40,7 @@ pub enum LockError {
 /// The lock; dropping it releases the directory.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    _held: Vec<File>,
 }
 
 impl Lock {
@@ -45,16 +49,41 @@ impl Lock {
     /// # Errors
     /// When another process has it, when other users could enter it, or when the disk refuses.
     pub fn acquire(dir: &Path) -> Result<Self, LockError> {
+        Self::acquire_with(dir, open_file)
+    }
+
+    /// The same with another way to open the file `lock`.
+    fn acquire_with(dir: &Path, open: impl FnOnce(&Path) -> io::Result<File>) -> Result<Self, LockError> {
         prepare(dir)?;
-        let path = dir.join("lock");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(SECRET);
-        let file = options.open(&path).attempt("open", &path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(LockError::InUse(dir.to_path_buf())),
-            Err(TryLockError::Error(error)) => Err(StoreFault::io("lock", &path, &error).into()),
+        let file = dir.join("lock");
+        let directory = lock(dir, File::open(dir));
+        let file = lock(&file, open(&file));
+        match (directory, file) {
+            (Err(Refused::InUse), _) | (_, Err(Refused::InUse)) => Err(LockError::InUse(dir.to_path_buf())),
+            (Err(Refused::Fault(_)), Err(Refused::Fault(fault))) => Err(fault.into()),
+            (directory, file) => Ok(Self { _held: [directory, file].into_iter().flatten().collect() }),
         }
+    }
+}
+
+enum Refused {
+    InUse,
+    Fault(StoreFault),
+}
+
+/// On a disk that takes no writes, a file that is there is opened for reading: a lock asks for no more.
+fn open_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(SECRET);
+    options.open(path).or_else(|error| File::open(path).map_err(|_| error))
+}
+
+fn lock(path: &Path, opened: io::Result<File>) -> Result<File, Refused> {
+    let file = opened.attempt("open", path).map_err(Refused::Fault)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Refused::InUse),
+        Err(TryLockError::Error(error)) => Err(Refused::Fault(StoreFault::io("lock", path, &error))),
     }
 }
 
@@ -88,6 +117,28 @@ mod tests {
         assert_eq!(Lock::acquire(&root).unwrap_err(), LockError::InUse(root.clone()));
         drop(first);
         Lock::acquire(&root).unwrap();
+    }
+
+    fn unavailable(_: &Path) -> io::Result<File> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    #[test]
+    fn a_disk_that_takes_no_writes_can_be_locked_and_excludes_like_any_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("state");
+        drop(Lock::acquire(&root).unwrap());
+        std::fs::remove_file(root.join("lock")).unwrap();
+        let first = Lock::acquire_with(&root, unavailable).unwrap();
+        assert!(!root.join("lock").exists());
+        let in_use = LockError::InUse(root.clone());
+        assert_eq!(Lock::acquire_with(&root, unavailable).unwrap_err(), in_use);
+        assert_eq!(Lock::acquire(&root).unwrap_err(), in_use, "though the disk takes writes again");
+        drop(first);
+        let first = Lock::acquire(&root).unwrap();
+        assert_eq!(Lock::acquire_with(&root, unavailable).unwrap_err(), in_use);
+        drop(first);
+        Lock::acquire_with(&root, |path| File::open(path)).unwrap();
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! `state.json`: the rotation machine's record in an envelope with a version and a checksum.
 //!
-//! `{"v":1,"sum":"<16 hex>","record":{…}}`: the sum is the front of the SHA-256 of the record's bytes as they
-//! stand in the file. A file of a newer version is refused, never rewritten; a damaged one counts as lost, and
-//! the slots then tell who the device is.
+//! `{"v":2,"sum":"<16 hex>","record":{…}}`: the sum is the front of the SHA-256 of the record's bytes as they
+//! stand in the file. Older versions are read (fields they lack have defaults) and replaced by the next write. A
+//! file of a newer version is refused, never rewritten; a damaged one counts as lost, and the slots then tell
+//! who the device is.
 
 use std::path::Path;
 
@@ -16,7 +17,7 @@ use super::fault::StoreFault;
 use super::{Filesystem, Store};
 
 /// The file in the state directory.
-const STATE: &str = "state.json";
+pub(super) const STATE: &str = "state.json";
 /// The largest record, in bytes.
 const MAX_RECORD: usize = 4096;
 /// The largest file: the record and its envelope.
@@ -50,10 +51,12 @@ pub enum RecordError {
 }
 
 impl Store {
-    /// Makes the record durable.
+    /// Makes the record durable; on a full disk the ballast is given up for it.
     ///
     /// # Errors
-    /// When the disk refuses: then either the old or the new record is on it.
+    /// When the disk refuses: then either the old or the new record is on it. The machine goes on from the old
+    /// one, which is sound for both: what the new one would have allowed is not done before a later record is
+    /// durable, and that one replaces whichever of the two was.
     pub fn write_record(&self, record: &Record) -> Result<(), StoreFault> {
         let path = self.root.join(STATE);
         let text = serde_json::to_string(record)
@@ -63,7 +66,7 @@ impl Store {
             return Err(StoreFault::content("encode", &path, reason));
         }
         let file = format!("{}{text}}}\n", prefix(RECORD_VERSION, &text));
-        atomic::replace(&*self.fs, &self.root, STATE, SECRET, file.as_bytes())
+        self.recovery_write(&self.root, STATE, SECRET, file.as_bytes())
     }
 
     /// The record, `None` when there is no file.
@@ -112,17 +115,18 @@ struct Version {
 fn decode(bytes: &[u8]) -> Result<Record, Undecodable> {
     let damaged = |reason: String| Undecodable::Damaged(reason);
     let text = core::str::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
-    let version: Version = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
-    if version.v > u64::from(RECORD_VERSION) {
-        return Err(Undecodable::Newer(version.v));
-    }
-    // The envelope of this version is fixed to the byte, so that the sum covers the record as it stands.
+    let Version { v } = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+    let Some(version) = u32::try_from(v).ok().filter(|&version| version <= RECORD_VERSION) else {
+        return Err(Undecodable::Newer(v));
+    };
+    // The envelope is fixed to the byte, so that the sum covers the record as it stands.
     let (_, record) = text.split_once(r#","record":"#).ok_or_else(|| damaged("no record in it".into()))?;
     let record = record.trim_end().strip_suffix('}').ok_or_else(|| damaged("cut off".into()))?;
-    if !text.starts_with(&prefix(RECORD_VERSION, record)) {
+    if version == 0 || !text.starts_with(&prefix(version, record)) {
         return Err(damaged("the checksum does not fit".into()));
     }
-    serde_json::from_str(record).map_err(|error| damaged(error.to_string()))
+    let record: Record = serde_json::from_str(record).map_err(|error| damaged(error.to_string()))?;
+    Ok(Record { v: RECORD_VERSION, ..record })
 }
 
 fn prefix(version: u32, record: &str) -> String {
@@ -158,9 +162,44 @@ mod tests {
     fn a_newer_version_is_refused_by_name() {
         let disk = Disk::new();
         let store = store(&disk);
-        std::fs::write(disk.root().join(STATE), r#"{"v":2,"anything":[]}"#).unwrap();
+        std::fs::write(disk.root().join(STATE), r#"{"v":99,"anything":[]}"#).unwrap();
         let error = store.read_record().unwrap_err();
-        assert!(matches!(error, RecordError::Newer { found: 2, .. }), "{error}");
+        assert!(matches!(error, RecordError::Newer { found: 99, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_record_of_version_1_is_taken_up_and_the_next_write_is_of_this_version() {
+        let disk = Disk::new();
+        let store = store(&disk);
+        // As the first release of the format wrote it, to the byte.
+        let file = concat!(
+            r#"{"v":1,"sum":"f7ac985ee43c9bf5","record":{"v":1,"next_slot":8,"current":7,"#,
+            r#""current_since":1700000000000,"previous":6,"rotation":null,"aftermath":{"id":"#,
+            r#""0011223344556677","stage":{"stage":"soak","until":1700086400000}},"doomed":[5],"#,
+            r#""failures":0,"not_before":null,"time_floor":9000}}"#,
+            "\n"
+        );
+        std::fs::write(disk.root().join(STATE), file).unwrap();
+        let read = store.read_record().unwrap().unwrap();
+        assert_eq!((read.v, read.current, read.previous), (RECORD_VERSION, Some(SlotId(7)), Some(SlotId(6))));
+        store.write_record(&read).unwrap();
+        assert_eq!(store.read_record(), Ok(Some(read)));
+        let written = std::fs::read_to_string(disk.root().join(STATE)).unwrap();
+        assert!(written.starts_with(&format!(r#"{{"v":{RECORD_VERSION},"#)), "{written}");
+        std::fs::write(disk.root().join(STATE), file.replace("\"current\":7", "\"current\":6")).unwrap();
+        assert!(matches!(store.read_record(), Err(RecordError::Damaged { .. })));
+    }
+
+    #[test]
+    fn no_version_but_a_known_one_is_read() {
+        let text = serde_json::to_string(&record()).unwrap();
+        let file = |version| format!("{}{text}}}\n", prefix(version, &text));
+        for version in 1..=RECORD_VERSION {
+            assert_eq!(decode(file(version).as_bytes()), Ok(record()));
+        }
+        assert!(matches!(decode(file(0).as_bytes()), Err(Undecodable::Damaged(_))));
+        let newer = decode(file(RECORD_VERSION + 1).as_bytes());
+        assert_eq!(newer, Err(Undecodable::Newer(u64::from(RECORD_VERSION) + 1)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use fleetkey_lifecycle::{SlotFacts, SlotId};
 
 use super::atomic::{self, TEMPORARY};
 use super::fault::{Attempt, FaultKind, StoreFault};
+use super::fs::Entry;
 use super::{Store, slot};
 
 /// Something that did not match: it was moved out of the way and is not used.
@@ -37,7 +38,7 @@ impl Store {
     pub fn scan(&self) -> Result<Scan, StoreFault> {
         let slots = self.slots();
         let mut found = Scan::default();
-        for entry in self.fs.list(&slots).attempt("list", &slots)? {
+        for entry in self.entries(&slots)? {
             let Some(id) = slot_number(&entry.name) else {
                 continue;
             };
@@ -53,7 +54,8 @@ impl Store {
         Ok(found)
     }
 
-    fn inspect(&self, id: SlotId) -> Result<SlotFacts, StoreFault> {
+    /// What a slot holds, checked by content; changes nothing.
+    pub(super) fn inspect(&self, id: SlotId) -> Result<SlotFacts, StoreFault> {
         let dir = self.slot_dir(id);
         let key = self.key(id)?;
         let file = self.certificate(&dir)?;
@@ -85,7 +87,10 @@ impl Store {
         let reason = fault.to_string();
         match self.fs.rename(&self.slot_dir(id), &path) {
             Ok(()) => {
-                atomic::sync_dir(&*self.fs, &slots)?;
+                // A name that comes back after a power cut is put aside again.
+                if let Err(fault) = atomic::sync_dir(&*self.fs, &slots) {
+                    tracing::warn!(%fault, "a slot was put aside");
+                }
                 Ok(Aside { path, reason })
             }
             // A read-only disk: it stays where it is, and is not used all the same.
@@ -93,12 +98,13 @@ impl Store {
         }
     }
 
-    /// Removes unfinished files of an interrupted write, in every directory that the store writes to.
+    /// Removes unfinished files of an interrupted write, in every directory that the store writes to. One that
+    /// cannot be removed is harmless where it lies: a disk that can be read must not stop the device.
     pub(super) fn remove_leftovers(&self) -> Result<(), StoreFault> {
         self.remove_leftovers_in(&self.root.clone())?;
         let slots = self.slots();
         self.remove_leftovers_in(&slots)?;
-        for entry in self.fs.list(&slots).attempt("list", &slots)? {
+        for entry in self.entries(&slots)? {
             if entry.is_dir && slot_number(&entry.name).is_some() {
                 self.remove_leftovers_in(&slots.join(&entry.name))?;
             }
@@ -107,23 +113,29 @@ impl Store {
     }
 
     fn remove_leftovers_in(&self, dir: &Path) -> Result<(), StoreFault> {
-        for entry in self.fs.list(dir).attempt("list", dir)? {
+        for entry in self.entries(dir)? {
             let leftover = entry.name.to_str().is_some_and(|name| name.starts_with(TEMPORARY));
             if !leftover || entry.is_dir {
                 continue;
             }
-            match self.fs.remove_file(&dir.join(&entry.name)) {
-                // Harmless where it lies; a disk that can still be read must not stop the device.
-                Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {}
-                other => other.attempt("remove", &dir.join(&entry.name))?,
+            if let Err(fault) = atomic::remove_file(&*self.fs, &dir.join(&entry.name)) {
+                tracing::warn!(%fault, "what an interrupted write left stays");
             }
         }
         Ok(())
     }
+
+    /// The entries of a directory; one that is not there has none.
+    pub(super) fn entries(&self, dir: &Path) -> Result<Vec<Entry>, StoreFault> {
+        match self.fs.list(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed.attempt("list", dir),
+        }
+    }
 }
 
 /// The slot that a directory name stands for: digits without leading zeros.
-fn slot_number(name: &std::ffi::OsStr) -> Option<SlotId> {
+pub(super) fn slot_number(name: &std::ffi::OsStr) -> Option<SlotId> {
     let text = name.to_str()?;
     let number: u64 = text.parse().ok()?;
     (number.to_string() == text).then_some(SlotId(number))

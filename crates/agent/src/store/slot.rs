@@ -81,8 +81,9 @@ pub fn read_certificate(fs: &dyn Filesystem, root: &Path, slot: SlotId) -> Optio
 }
 
 impl Store {
-    /// Makes the slot's key durable, then its signing request. A key that is already there is kept, so that a
-    /// repeated request names the same key. Returns the SubjectPublicKeyInfo in DER.
+    /// Makes the slot's key durable, then its signing request. What is already there is kept, so that a repeated
+    /// request has the same bytes, and is written once more: an attempt that failed, or a process that died, may
+    /// have left it visible and not durable. Returns the SubjectPublicKeyInfo in DER.
     ///
     /// # Errors
     /// When the disk refuses, or holds a key that cannot be read.
@@ -90,18 +91,30 @@ impl Store {
         let dir = self.ensure_slot(slot)?;
         let key = match self.key(slot)? {
             Some(key) => key,
-            None => {
-                let key = self.keys.generate().map_err(|error| unusable(&dir, &error))?;
-                atomic::replace(&*self.fs, &dir, KEY, SECRET, key.expose().as_bytes())?;
-                key
-            }
+            None => self.keys.generate().map_err(|error| unusable(&dir, &error))?,
         };
         let spki = self.keys.public_key(&key).map_err(|error| unusable(&dir.join(KEY), &error))?;
-        if atomic::read_optional(&*self.fs, &dir.join(CSR), MAX_FILE)?.is_none() {
-            let request = self.keys.request(&key, &self.serial).map_err(|error| unusable(&dir, &error))?;
-            atomic::replace(&*self.fs, &dir, CSR, PUBLIC, request.as_bytes())?;
-        }
+        atomic::replace(&*self.fs, &dir, KEY, SECRET, key.expose().as_bytes())?;
+        let request = match atomic::read_optional(&*self.fs, &dir.join(CSR), MAX_FILE)? {
+            Some(request) => request,
+            None => {
+                let request = self.keys.request(&key, &self.serial);
+                request.map_err(|error| unusable(&dir, &error))?.into_bytes()
+            }
+        };
+        atomic::replace(&*self.fs, &dir, CSR, PUBLIC, &request)?;
         Ok(spki)
+    }
+
+    /// The SubjectPublicKeyInfo of the slot's key in DER; changes nothing.
+    ///
+    /// # Errors
+    /// When there is no key, it cannot be read, or the disk refuses.
+    pub fn public_key(&self, slot: SlotId) -> Result<Vec<u8>, StoreFault> {
+        let dir = self.slot_dir(slot);
+        let key = self.key(slot)?;
+        let key = key.ok_or_else(|| StoreFault::content("use", &dir, "the slot has no key"))?;
+        self.keys.public_key(&key).map_err(|error| unusable(&dir.join(KEY), &error))
     }
 
     /// Makes the directory of a slot whose key the service will make.
@@ -122,7 +135,8 @@ impl Store {
         String::from_utf8(bytes).map_err(|_| StoreFault::content("read", &path, "not text"))
     }
 
-    /// Stores what was issued: the key if the service made it, then the token, then the certificate.
+    /// Stores what was issued: the key if the service made it, then the token, then the certificate. The cloud
+    /// has acted already, so a full disk costs the ballast before it costs what came.
     ///
     /// # Errors
     /// When the certificate is none, or not for the slot's key (nothing is written then), or the disk refuses.
@@ -138,7 +152,7 @@ impl Store {
             // A new key makes an earlier certificate worthless; without it no crash leaves a false pair.
             atomic::remove_file(&*self.fs, &dir.join(CERTIFICATE))?;
             atomic::sync_dir(&*self.fs, &dir)?;
-            atomic::replace(&*self.fs, &dir, KEY, SECRET, key.expose().as_bytes())?;
+            self.recovery_write(&dir, KEY, SECRET, key.expose().as_bytes())?;
         }
         let token = TokenFile {
             certificate_id: facts.id,
@@ -175,12 +189,19 @@ impl Store {
         Ok(belongs.then_some((file.token, file.received_at)))
     }
 
-    /// Forgets the ownership token; one that is already gone is fine.
+    /// Forgets the ownership token; one that is already gone is fine. Synced, because a token that comes back
+    /// would, were the record lost as well, count the slot as never registered.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn drop_token(&self, slot: SlotId) -> Result<(), StoreFault> {
-        atomic::remove_file(&*self.fs, &self.slot_dir(slot).join(TOKEN))
+        let dir = self.slot_dir(slot);
+        let path = dir.join(TOKEN);
+        // Not removed unseen: on a read-only disk that fails even where there is nothing to remove.
+        if atomic::read_optional(&*self.fs, &path, MAX_FILE)?.map(Zeroizing::new).is_some() {
+            atomic::remove_file(&*self.fs, &path)?;
+        }
+        atomic::settle_dir(&*self.fs, &dir)
     }
 
     /// The key and certificate of a complete slot, checked against each other.
@@ -204,7 +225,7 @@ impl Store {
     pub fn destroy(&self, slot: SlotId) -> Result<(), StoreFault> {
         let dir = self.slot_dir(slot);
         if !self.lists_slot(slot)? {
-            return Ok(());
+            return atomic::settle_dir(&*self.fs, &self.slots());
         }
         atomic::remove_file(&*self.fs, &dir.join(KEY))?;
         atomic::sync_dir(&*self.fs, &dir)?;
@@ -275,15 +296,19 @@ impl Store {
         Ok(facts)
     }
 
+    /// The directory of slots as well: at the start the disk may have refused to take it.
     fn ensure_slot(&self, slot: SlotId) -> Result<std::path::PathBuf, StoreFault> {
-        atomic::ensure_dir(&*self.fs, &self.root.join(SLOTS), &slot.to_string())?;
+        let slots = self.slots();
+        if self.fs.list(&slots).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            atomic::ensure_dir(&*self.fs, &self.root, SLOTS)?;
+        }
+        atomic::ensure_dir(&*self.fs, &slots, &slot.to_string())?;
         Ok(self.slot_dir(slot))
     }
 
     fn lists_slot(&self, slot: SlotId) -> Result<bool, StoreFault> {
-        let slots = self.slots();
         let name = slot.to_string();
-        let entries = self.fs.list(&slots).attempt("list", &slots)?;
+        let entries = self.entries(&self.slots())?;
         Ok(entries.iter().any(|entry| entry.name.to_str() == Some(&name)))
     }
 
@@ -298,7 +323,7 @@ impl Store {
         let bytes = serde_json::to_vec(value)
             .map(Zeroizing::new)
             .map_err(|error| StoreFault::content("encode", &path, error.to_string()))?;
-        atomic::replace(&*self.fs, dir, name, mode, &bytes)
+        self.recovery_write(dir, name, mode, &bytes)
     }
 }
 

@@ -27,7 +27,9 @@ pub(crate) struct Disk {
 #[derive(Debug, Default)]
 struct State {
     calls: Vec<String>,
-    fail: Option<(String, io::ErrorKind)>,
+    /// The beginning of a call, how many more of these succeed, and how it then fails.
+    fail: Option<(String, usize, io::ErrorKind)>,
+    refuses: Option<io::ErrorKind>,
 }
 
 impl Disk {
@@ -43,7 +45,17 @@ impl Disk {
 
     /// From now on, the first call whose record begins with `prefix` fails.
     pub(crate) fn fail(&self, prefix: &str, kind: io::ErrorKind) {
-        self.state.lock().unwrap().fail = Some((prefix.to_owned(), kind));
+        self.state.lock().unwrap().fail = Some((prefix.to_owned(), 0, kind));
+    }
+
+    /// From now on, the `nth` call whose record is `call` fails.
+    pub(crate) fn fail_nth(&self, call: &str, nth: usize, kind: io::ErrorKind) {
+        self.state.lock().unwrap().fail = Some((format!("{call}\n"), nth - 1, kind));
+    }
+
+    /// From now on, every call that needs room fails, or none; on a read-only disk also those that do not.
+    pub(crate) fn refuse(&self, kind: impl Into<Option<io::ErrorKind>>) {
+        self.state.lock().unwrap().refuses = kind.into();
     }
 
     /// The calls since the last time, with random suffixes replaced by `*` and paths below the root.
@@ -55,12 +67,33 @@ impl Disk {
         let shown = path.strip_prefix(self.root()).unwrap_or(path).display().to_string();
         let call = format!("{call} {}", mask(&shown));
         let mut state = self.state.lock().unwrap();
-        let failing = matches!(&state.fail, Some((prefix, _)) if call.starts_with(prefix));
+        let fault = state.fault(&call);
         state.calls.push(call);
-        match state.fail.take_if(|_| failing) {
-            Some((_, kind)) => Err(kind.into()),
-            None => Ok(()),
+        fault.map_or(Ok(()), |kind| Err(kind.into()))
+    }
+}
+
+impl State {
+    fn fault(&mut self, call: &str) -> Option<io::ErrorKind> {
+        const NEED_ROOM: [&str; 5] = ["create", "append", "write", "mkdir", "symlink"];
+        let refused = self.refuses.filter(|&kind| {
+            let read_only = kind == io::ErrorKind::ReadOnlyFilesystem && !call.starts_with("fsync");
+            read_only || NEED_ROOM.iter().any(|needs| call.starts_with(needs))
+        });
+        if refused.is_some() {
+            return refused;
         }
+        let (prefix, left, kind) = self.fail.as_mut()?;
+        if !format!("{call}\n").starts_with(prefix.as_str()) {
+            return None;
+        }
+        if *left > 0 {
+            *left -= 1;
+            return None;
+        }
+        let kind = *kind;
+        self.fail = None;
+        Some(kind)
     }
 }
 
@@ -94,6 +127,11 @@ impl Filesystem for Disk {
     fn create(&self, path: &Path, mode: u32) -> io::Result<Box<dyn NewFile>> {
         self.note(&format!("create {mode:o}"), path)?;
         Ok(Box::new(Recorded { disk: self.clone(), path: path.to_owned(), file: RealFs.create(path, mode)? }))
+    }
+
+    fn append(&self, path: &Path, mode: u32) -> io::Result<Box<dyn NewFile>> {
+        self.note(&format!("append {mode:o}"), path)?;
+        Ok(Box::new(Recorded { disk: self.clone(), path: path.to_owned(), file: RealFs.append(path, mode)? }))
     }
 
     fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {

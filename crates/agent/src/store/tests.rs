@@ -179,6 +179,7 @@ fn every_fault_surfaces_with_its_class_and_leaves_the_old_record() {
         let disk = Disk::new();
         let store = store(&disk);
         store.write_record(&Record::fresh(NOW)).unwrap();
+        std::fs::remove_file(disk.root().join("ballast")).unwrap();
         disk.fail(call, error);
         let fault = store.write_record(&Record::fresh(Timestamp::default())).unwrap_err();
         assert_eq!(fault.kind, kind, "{call}");
@@ -187,13 +188,155 @@ fn every_fault_surfaces_with_its_class_and_leaves_the_old_record() {
     }
 }
 
+/// The position of the last call of this name.
+fn last(calls: &[String], call: &str) -> usize {
+    calls.iter().rposition(|made| made == call).unwrap_or_else(|| panic!("no {call} in {calls:?}"))
+}
+
 #[test]
-fn an_unsynced_directory_is_a_failure() {
+fn a_file_whose_fsync_failed_is_never_synced_again() {
+    for file in ["key.pem", "csr.pem"] {
+        let disk = Disk::new();
+        let store = store(&disk);
+        disk.fail(&format!("fsync slots/1/.tmp-{file}"), ErrorKind::Other);
+        assert_eq!(store.make_key(SLOT).unwrap_err().op, "fsync");
+        let left = disk.calls().pop();
+        assert_eq!(left, Some(format!("remove slots/1/.tmp-{file}-*")));
+        store.make_key(SLOT).unwrap();
+        let calls = disk.calls();
+        let synced = last(&calls, &format!("fsync slots/1/.tmp-{file}-*"));
+        let mode = if file == "key.pem" { 600 } else { 644 };
+        assert_eq!(calls[synced - 2], format!("create {mode} slots/1/.tmp-{file}-*"), "a new file");
+    }
+}
+
+#[test]
+fn a_key_whose_directory_could_not_be_synced_is_written_once_more_with_the_same_bytes() {
+    for (failing, file) in [(1, "key.pem"), (2, "csr.pem")] {
+        let disk = Disk::new();
+        let store = store(&disk);
+        disk.fail_nth("fsync slots/1", failing, ErrorKind::Other);
+        assert_eq!(store.make_key(SLOT).unwrap_err().op, "fsync");
+        let path = disk.root().join("slots/1").join(file);
+        let before = std::fs::read(&path).expect("it is visible already");
+        disk.calls();
+        store.make_key(SLOT).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        let calls = disk.calls();
+        let renamed = last(&calls, &format!("rename slots/1/{file}"));
+        assert!(calls[renamed..].contains(&"fsync slots/1".to_owned()), "{calls:?}");
+    }
+}
+
+#[test]
+fn a_directory_whose_parent_could_not_be_synced_is_made_anew() {
     let disk = Disk::new();
     let store = store(&disk);
-    disk.fail("fsync .", ErrorKind::Other);
-    disk.fail("fsync slots/1", ErrorKind::Other);
+    disk.fail_nth("fsync slots", 1, ErrorKind::Other);
     assert_eq!(store.make_key(SLOT).unwrap_err().op, "fsync");
+    assert!(!disk.root().join("slots/1").exists());
+    disk.calls();
+    store.make_key(SLOT).unwrap();
+    assert_eq!(disk.calls()[..2], ["mkdir slots/1", "fsync slots"]);
+}
+
+#[test]
+fn a_record_whose_directory_could_not_be_synced_is_one_of_the_two_and_its_repeat_is_a_new_file() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    store.write_record(&Record::fresh(NOW)).unwrap();
+    disk.fail_nth("fsync .", 1, ErrorKind::Other);
+    let next = Record { next_slot: 2, ..Record::fresh(NOW) };
+    assert_eq!(store.write_record(&next).unwrap_err().kind, FaultKind::Io);
+    assert_eq!(store.read_record().unwrap(), Some(next.clone()), "visible, and perhaps not durable");
+    disk.calls();
+    store.write_record(&next).unwrap();
+    let calls = disk.calls();
+    assert_eq!(calls[0], "create 600 .tmp-state.json-*");
+    assert_eq!(calls[3..], ["rename state.json", "fsync ."]);
+}
+
+#[test]
+fn a_removal_that_could_not_be_synced_is_synced_when_it_is_asked_for_again() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    complete(&store, SLOT);
+    disk.fail("fsync slots/1", ErrorKind::Other);
+    assert_eq!(store.drop_token(SLOT).unwrap_err().op, "fsync");
+    disk.calls();
+    store.drop_token(SLOT).unwrap();
+    assert_eq!(disk.calls(), ["fsync slots/1"]);
+    disk.fail_nth("fsync slots", 1, ErrorKind::Other);
+    assert_eq!(store.destroy(SLOT).unwrap_err().op, "fsync");
+    disk.calls();
+    store.destroy(SLOT).unwrap();
+    assert_eq!(disk.calls(), ["fsync slots"]);
+}
+
+#[test]
+fn an_export_whose_swing_could_not_be_synced_keeps_the_one_before_until_it_is() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    complete(&store, SLOT);
+    complete(&store, SlotId(2));
+    store.export(SLOT).unwrap();
+    disk.fail_nth("fsync .", 2, ErrorKind::Other);
+    assert_eq!(store.export(SlotId(2)).unwrap_err().op, "fsync");
+    assert!(disk.root().join("export.1/bundle.pem").exists());
+    disk.calls();
+    store.export(SlotId(2)).unwrap();
+    assert_eq!(disk.calls()[0], "fsync .", "before the one before is removed");
+    assert!(!disk.root().join("export.1").exists());
+}
+
+#[test]
+fn a_slot_that_cannot_be_put_aside_durably_is_not_used_all_the_same() {
+    for call in ["rename slots/aside", "fsync slots"] {
+        let disk = Disk::new();
+        let store = store(&disk);
+        complete(&store, SLOT);
+        std::fs::write(disk.root().join("slots/1/key.pem"), "torn").unwrap();
+        disk.fail(call, ErrorKind::Other);
+        let scan = store.scan().unwrap();
+        assert_eq!((scan.slots.len(), scan.aside.len()), (0, 1), "{call}");
+        assert!(scan.aside[0].path.exists());
+    }
+}
+
+#[test]
+fn a_disk_that_takes_no_writes_is_opened_and_serves_what_is_on_it() {
+    for kind in [ErrorKind::ReadOnlyFilesystem, ErrorKind::StorageFull, ErrorKind::PermissionDenied] {
+        let disk = Disk::new();
+        let before = store(&disk);
+        complete(&before, SLOT);
+        before.write_record(&Record::fresh(NOW)).unwrap();
+        before.export(SLOT).and_then(|()| before.drop_token(SLOT)).unwrap();
+        std::fs::write(disk.root().join(".tmp-state.json-1"), "half").unwrap();
+        disk.refuse(kind);
+        let store = store(&disk);
+        assert_eq!(store.read_record().unwrap(), Some(Record::fresh(NOW)));
+        assert!(store.scan().unwrap().slots[0].is_complete());
+        store.identity(SLOT).unwrap();
+        // What is there already needs no write.
+        store.export(SLOT).and_then(|()| store.drop_token(SLOT)).unwrap();
+        store.preflight().unwrap_err();
+        store.make_key(SlotId(2)).unwrap_err();
+        disk.refuse(None);
+        store.preflight().unwrap();
+        store.make_key(SlotId(2)).unwrap();
+    }
+}
+
+#[test]
+fn a_fresh_directory_on_a_full_disk_opens_and_is_made_when_there_is_room() {
+    let disk = Disk::new();
+    disk.refuse(ErrorKind::StorageFull);
+    let store = store(&disk);
+    assert_eq!(store.scan().unwrap(), Scan::default());
+    assert!(!store.has_ballast());
+    store.make_key(SLOT).unwrap_err();
+    disk.refuse(None);
+    store.make_key(SLOT).unwrap();
 }
 
 #[test]
@@ -229,7 +372,7 @@ fn an_export_is_whole_swung_in_one_step_and_the_one_before_is_removed() {
     let mode = |file: &str| std::fs::metadata(export.join(file)).unwrap().mode() & 0o777;
     assert_eq!((mode(KEY_FILE), mode(BUNDLE_FILE), mode(CERTIFICATE_FILE)), (0o600, 0o600, 0o644));
     store.export(SlotId(2)).unwrap();
-    assert_eq!(disk.calls(), Vec::<String>::new(), "a repeated export writes nothing");
+    assert_eq!(disk.calls(), ["fsync ."], "a repeated export writes nothing");
 }
 
 #[test]
