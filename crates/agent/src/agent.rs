@@ -1,7 +1,8 @@
 //! Starting and stopping an agent, and the handle to one that runs. Many agents run in one process.
 
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,7 +15,8 @@ use tracing::Instrument;
 use crate::clock::Clock;
 use crate::config::AgentConfig;
 use crate::connect::Connector;
-use crate::driver::{ClaimDesk, Disk, Driver, Executor, Order};
+use crate::disk::{Disk, Files};
+use crate::driver::{ClaimDesk, Driver, Executor, Order};
 use crate::event::AgentEvent;
 use crate::keys::{Keys, P256Keys};
 use crate::live::{Live, LiveHandle, LiveSettings, PublishError};
@@ -41,7 +43,7 @@ pub enum StartError {
     /// The state file is of a newer version, or the disk refuses to be read.
     #[error(transparent)]
     Record(RecordError),
-    /// The disk refuses.
+    /// The disk refuses to be read.
     #[error(transparent)]
     Store(#[from] StoreFault),
     /// No server could be trusted.
@@ -56,7 +58,7 @@ pub enum StartError {
         .0.display()
     )]
     NoIdentity(PathBuf),
-    /// The status socket cannot be made.
+    /// The status socket cannot be made, for another reason than a disk that takes no writes.
     #[error("cannot make the status socket in {}: {error}", path.display())]
     Socket {
         /// The state directory.
@@ -82,9 +84,9 @@ pub struct AgentHandle {
 
 /// What was found on disk.
 struct Opened {
-    disk: Disk,
     record: Option<Record>,
     scan: Scan,
+    socket: Option<UnixListener>,
 }
 
 impl Agent {
@@ -108,16 +110,19 @@ impl Agent {
         fs: Arc<dyn Filesystem>,
     ) -> Result<AgentHandle, StartError> {
         let config = Arc::new(config);
-        let opened = open(&config, fs).await?;
+        let span = tracing::info_span!("agent", thing = %config.serial);
         let connector = connector(&config, &clock)?;
-        let socket = bind(&config.state_dir)
-            .map_err(|error| StartError::Socket { path: config.state_dir.clone(), error })?;
+        // Nothing fails after this: a caller that tries again would meet its own lock for a moment.
+        let (disk, opened) = {
+            let (root, config) = (config.state_dir.clone(), config.clone());
+            Disk::start(&root, move || open(&config, fs)).instrument(span.clone()).await?
+        };
         let (live, live_events, live_handle) = live(&config, &connector);
         let machine = machine(&config, &opened, &clock);
         let (orders, orders_in) = mpsc::channel(ORDERS);
         let (shown, status) = watch::channel(machine.status());
         let (events, _) = broadcast::channel(EVENTS);
-        let span = tracing::info_span!("agent", thing = %config.serial);
+        let state_dir = config.state_dir.clone();
         let driver = Driver {
             machine,
             clock: clock.clone(),
@@ -127,7 +132,7 @@ impl Agent {
             events: events.clone(),
             executor: Executor {
                 config,
-                disk: opened.disk,
+                disk,
                 connector,
                 claim: ClaimDesk::default(),
                 live: live_handle.clone(),
@@ -135,7 +140,7 @@ impl Agent {
             },
         };
         let service = Service { status: status.clone(), orders: orders.downgrade() };
-        let parts = supervise(driver, opened.scan.aside, live, serve(socket, service));
+        let parts = supervise(driver, opened.scan.aside, live, serve(opened.socket, state_dir, service));
         let task = tokio::spawn(parts.instrument(span));
         Ok(AgentHandle { live: live_handle, orders, status, events, task })
     }
@@ -206,21 +211,21 @@ impl AgentHandle {
     }
 }
 
-/// Runs all parts until the driver ends, then ends the others; the executor, and the lock with it, goes last.
+/// Runs all parts until the driver ends, then ends the others; the disk thread, and the lock with it, goes last.
 async fn supervise(
     driver: Driver,
     aside: Vec<Aside>,
     live: Live,
     socket: impl Future<Output = ()> + Send + 'static,
 ) {
-    let executor = driver.executor.clone();
+    let (live_handle, disk) = (driver.executor.live.clone(), driver.executor.disk.ended());
     let socket = tokio::spawn(socket.in_current_span());
     let live = tokio::spawn(live.run().in_current_span());
     for Aside { path, reason } in aside {
         driver.emit(AgentEvent::PutAside { path, reason });
     }
     driver.run().await;
-    executor.live.stop().await;
+    live_handle.stop().await;
     socket.abort();
     for ended in [live.await, socket.await] {
         match ended {
@@ -228,22 +233,12 @@ async fn supervise(
             _ => {}
         }
     }
-    drop(executor);
+    disk.wait().await;
 }
 
-async fn open(config: &Arc<AgentConfig>, fs: Arc<dyn Filesystem>) -> Result<Opened, StartError> {
-    let config = config.clone();
-    let opened = tokio::task::spawn_blocking(move || open_blocking(&config, fs)).await;
-    opened.unwrap_or_else(|error| {
-        Err(StartError::Record(RecordError::Damaged {
-            path: "the state directory".into(),
-            reason: error.to_string(),
-        }))
-    })
-}
-
-fn open_blocking(config: &AgentConfig, fs: Arc<dyn Filesystem>) -> Result<Opened, StartError> {
-    let lock = Arc::new(Lock::acquire(&config.state_dir)?);
+/// Takes the directory and reads it, on the disk thread.
+fn open(config: &AgentConfig, fs: Arc<dyn Filesystem>) -> Result<(Files, Opened), StartError> {
+    let lock = Lock::acquire(&config.state_dir)?;
     // A newer version's directory is left exactly as it is.
     let record = match read_record(&*fs, &config.state_dir) {
         Ok(record) => record,
@@ -260,7 +255,23 @@ fn open_blocking(config: &AgentConfig, fs: Arc<dyn Filesystem>) -> Result<Opened
     if unprovisioned && !scan.slots.iter().any(fleetkey_lifecycle::SlotFacts::is_complete) {
         check_claim(config)?;
     }
-    Ok(Opened { disk: Disk { store, _lock: lock }, record, scan })
+    let socket = socket(&config.state_dir, bind)?;
+    Ok((Files { store, _lock: lock }, Opened { record, scan, socket }))
+}
+
+/// The status socket; on a disk that takes no writes the device is served without one.
+fn socket(
+    dir: &Path,
+    bind: impl FnOnce(&Path) -> io::Result<UnixListener>,
+) -> Result<Option<UnixListener>, StartError> {
+    match bind(dir) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if StoreFault::io("make", dir, &error).refuses_writes() => {
+            tracing::warn!(%error, "no status socket until the state directory takes writes");
+            Ok(None)
+        }
+        Err(error) => Err(StartError::Socket { path: dir.to_path_buf(), error }),
+    }
 }
 
 /// Without an identity everything hangs on the claim: better told at the start than in a log.

@@ -19,15 +19,13 @@ use crate::event::AgentEvent;
 use crate::live::LiveEvent;
 
 pub(crate) use claim::ClaimDesk;
-pub(crate) use execute::{Disk, Executor};
+pub(crate) use execute::Executor;
 
 mod claim;
 mod execute;
 
 /// The longest sleep: a clock that was set, or a machine that slept, is noticed within this.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// How long a stop waits for a write that is under way.
-const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the agent's owner, or the status socket, orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +62,8 @@ enum Woken {
 }
 
 impl Driver {
-    /// Runs until it is ordered to stop, or nobody is left who could order anything.
+    /// Runs until it is ordered to stop, or nobody is left who could order anything. A write that has begun is
+    /// brought to its end by the disk thread; any other action is taken up again by the next start.
     pub(crate) async fn run(mut self) {
         let mut running: Option<Running> = None;
         loop {
@@ -83,7 +82,6 @@ impl Driver {
                 Woken::Time => self.handle(Event::Tick),
             }
         }
-        finish(running).await;
     }
 
     fn begin(&self, action: Action) -> Running {
@@ -178,24 +176,6 @@ async fn outcome_of(running: &mut Option<Running>) -> Event {
     match running {
         Some(running) => running.outcome.as_mut().await,
         None => std::future::pending().await,
-    }
-}
-
-/// A write that has begun is let to its end; anything else is taken up again by the next start.
-async fn finish(running: Option<Running>) {
-    let Some(Running { action, outcome }) = running else {
-        return;
-    };
-    let writes = matches!(
-        action,
-        Action::Persist(_)
-            | Action::MakeKey { .. }
-            | Action::StoreCertificate { .. }
-            | Action::Export { .. }
-            | Action::DestroySlot { .. }
-    );
-    if writes && tokio::time::timeout(STOP_PATIENCE, outcome).await.is_err() {
-        tracing::warn!("the disk did not answer in time; the next start takes up what it finds");
     }
 }
 

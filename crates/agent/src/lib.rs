@@ -17,6 +17,7 @@
 //! - [`tls`]: connections with a client certificate on a set of roots
 //! - [`status`]: the local status socket, both sides
 //! - [`event`]: what an agent tells whoever runs it
+//! - `disk`: the one thread that calls the store
 //! - `driver`: the loop; `provision`, `verify`, `live`: what it does over MQTT
 
 #![forbid(unsafe_code)]
@@ -32,6 +33,7 @@ pub mod tls;
 
 mod carrier;
 mod connect;
+mod disk;
 mod driver;
 mod live;
 mod pace;

@@ -309,6 +309,43 @@ async fn a_full_disk_puts_a_rotation_off_and_the_device_serves_on() {
 }
 
 #[tokio::test]
+async fn a_device_whose_disk_takes_no_writes_starts_serves_and_rotates_when_it_does_again() {
+    for kind in [io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::StorageFull] {
+        let broker = Broker::start().await;
+        let disk = Disk::new();
+        let mut config = broker.device("dev-1");
+        config.state_dir = disk.root().to_path_buf();
+        config.rotation.backoff.base = Duration::from_millis(5);
+        let on = |disk: &Disk| Agent::start_on(config.clone(), Arc::new(SystemClock), Arc::new(disk.clone()));
+        let agent = on(&disk).await.unwrap();
+        agent.until(|status| status.exported).await.unwrap();
+        agent.stop().await;
+        disk.refuse(kind);
+        let agent = on(&disk).await.unwrap();
+        let mut events = agent.events();
+        agent.until(|status| status.connected && status.exported).await.unwrap();
+        agent.publish("device/dev-1/telemetry", "0").await.unwrap();
+        let asked = broker.seen().len();
+        agent.rotate().await;
+        until(&mut events, |event| matches!(event, AgentEvent::Waiting { .. })).await;
+        assert_eq!(broker.seen().len(), asked, "nothing is asked of the cloud");
+        disk.refuse(None);
+        until(&mut events, is_retired).await;
+        assert_eq!(agent.status().current, Some(SlotId(2)));
+        agent.stop().await;
+    }
+}
+
+#[test]
+fn only_a_disk_that_takes_no_writes_is_reason_enough_to_serve_without_a_socket() {
+    let dir = Path::new("/state");
+    let told = |kind: io::ErrorKind| socket(dir, |_| Err(kind.into()));
+    assert!(matches!(told(io::ErrorKind::ReadOnlyFilesystem), Ok(None)));
+    assert!(matches!(told(io::ErrorKind::StorageFull), Ok(None)));
+    assert!(matches!(told(io::ErrorKind::PermissionDenied), Err(StartError::Socket { .. })));
+}
+
+#[tokio::test]
 async fn a_directory_of_a_newer_version_is_left_as_it_is() {
     let broker = Broker::start().await;
     let disk = Disk::new();

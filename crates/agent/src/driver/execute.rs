@@ -18,18 +18,12 @@ use crate::carrier::{Answers, Requests};
 use crate::clock::Clock;
 use crate::config::{AgentConfig, KeySource};
 use crate::connect::Connector;
+use crate::disk::Disk;
 use crate::live::LiveHandle;
 use crate::provision::{self, Unserved};
-use crate::store::{FaultKind, Lock, SlotIdentity, Store, StoreFault};
+use crate::store::{FaultKind, SlotIdentity, Store, StoreFault};
 use crate::tls::{ClientIdentity, Failure};
 use crate::verify;
-
-/// The store, and the lock that makes it ours; the lock lives as long as any write does.
-#[derive(Debug, Clone)]
-pub(crate) struct Disk {
-    pub(crate) store: Store,
-    pub(crate) _lock: Arc<Lock>,
-}
 
 /// Everything that touches the world.
 #[derive(Debug, Clone)]
@@ -50,7 +44,10 @@ impl Executor {
                 let written = self.on_disk(move |store| store.write_record(&record)).await;
                 storage(written, |()| Event::Persisted)
             }
-            Action::Preflight => Event::Ready,
+            Action::Preflight => {
+                let fits = self.on_disk(|store| store.preflight()).await;
+                storage(fits, |()| Event::Ready)
+            }
             Action::MakeKey { slot } => self.make_key(slot).await,
             Action::RequestCertificate { slot, authority } => self.request_certificate(slot, authority).await,
             Action::StoreCertificate { slot, issued } => self.store_certificate(slot, issued).await,
@@ -66,16 +63,13 @@ impl Executor {
         }
     }
 
-    /// One call of the store, off the async threads. The driver awaits it before the next action, so calls
-    /// never overlap.
+    /// One call of the store. The driver awaits it before the next action, so that the machine's calls never
+    /// overlap.
     async fn on_disk<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Store) -> Result<T, StoreFault> + Send + 'static,
     ) -> Result<T, StoreFault> {
-        let disk = self.disk.clone();
-        let root = disk.store.root().to_path_buf();
-        let done = tokio::task::spawn_blocking(move || call(&disk.store)).await;
-        done.unwrap_or_else(|error| Err(StoreFault::content("work on", &root, error.to_string())))
+        self.disk.run(move |files| call(&files.store)).await
     }
 
     async fn make_key(&self, slot: SlotId) -> Event {
@@ -137,7 +131,8 @@ impl Executor {
         if self.config.key_source == KeySource::Service {
             return provision::certificate_and_key(requests, answers, limit).await;
         }
-        let read = self.on_disk(move |store| Ok((store.signing_request(slot)?, store.make_key(slot)?))).await;
+        let read =
+            self.on_disk(move |store| Ok((store.signing_request(slot)?, store.public_key(slot)?))).await;
         let (csr, public_key) = read.map_err(|fault| Unserved::NoAnswer(fault.to_string()))?;
         provision::certificate_for_csr(requests, answers, csr, &public_key, limit).await
     }

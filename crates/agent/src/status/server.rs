@@ -1,7 +1,7 @@
 //! The agent's side of the status socket.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fleetkey_lifecycle::Status;
@@ -22,18 +22,36 @@ pub(crate) struct Service {
     pub(crate) orders: mpsc::WeakSender<Order>,
 }
 
+/// How often to try again to make the socket.
+const REBIND: Duration = Duration::from_secs(30);
+
 /// Binds the socket; a stale one is replaced, which the lock of the state directory makes safe.
-pub(crate) fn bind(state_dir: &Path) -> io::Result<UnixListener> {
+pub(crate) fn bind(state_dir: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     let address = Address::of(state_dir)?;
     match std::fs::remove_file(&address.path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    UnixListener::bind(&address.path)
+    let listener = std::os::unix::net::UnixListener::bind(&address.path)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
-/// Answers until it is dropped.
-pub(crate) async fn serve(listener: UnixListener, service: Service) {
+/// Answers until it is dropped. Without a socket it tries, again and again, to make one.
+pub(crate) async fn serve(
+    bound: Option<std::os::unix::net::UnixListener>,
+    state_dir: PathBuf,
+    service: Service,
+) {
+    let mut bound = bound.map_or_else(|| Err(io::ErrorKind::ReadOnlyFilesystem.into()), Ok);
+    let listener = loop {
+        match bound.and_then(UnixListener::from_std) {
+            Ok(listener) => break listener,
+            Err(error) => tracing::debug!(%error, "no status socket"),
+        }
+        tokio::time::sleep(REBIND).await;
+        bound = bind(&state_dir);
+    };
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {

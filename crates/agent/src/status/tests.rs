@@ -28,7 +28,7 @@ fn agent(dir: &Path) -> Agent {
     let (sender, orders) = mpsc::channel(4);
     let (shown, status) = watch::channel(status());
     let service = Service { status, orders: sender.downgrade() };
-    tokio::spawn(serve(bind(dir).unwrap(), service));
+    tokio::spawn(serve(Some(bind(dir).unwrap()), dir.to_path_buf(), service));
     Agent { orders, _keep: (sender, shown) }
 }
 
@@ -50,6 +50,21 @@ async fn a_running_agent_tells_its_status_and_takes_orders_however_deep_its_dire
         blocking(move || rotate(&asked, false).and_then(|_| rotate(&asked, true))).await.unwrap();
         assert_eq!(agent.orders.recv().await, Some(Order::Rotate));
         assert_eq!(agent.orders.recv().await, Some(Order::Compromised));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_could_not_be_made_is_made_when_the_directory_takes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let (sender, _orders) = mpsc::channel(4);
+    let (_shown, status) = watch::channel(status());
+    let service = Service { status, orders: sender.downgrade() };
+    tokio::spawn(serve(None, state.clone(), service));
+    tokio::time::advance(std::time::Duration::from_secs(100)).await;
+    std::fs::create_dir(&state).unwrap();
+    while !state.join(SOCKET).exists() {
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
     }
 }
 
