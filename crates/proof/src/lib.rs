@@ -5,7 +5,7 @@
 //! again; between them runs the code of the device and of the local IoT Core, unchanged.
 //!
 //! # Modules
-//! - [`disk`]: a disk in memory that loses what was not synced
+//! - [`disk`]: a disk in memory that loses what was not synced, and fails where it is told to
 //!
 //! Not here: processes that are killed for real, and MQTT on a wire (`fleetkey-testkit`).
 

@@ -20,6 +20,8 @@ pub enum Crash {
     NamesOnly,
     /// All names and lengths, content zeros: the size was journalled before the blocks.
     Zeroed,
+    /// All names, of each write the first half.
+    Torn,
     /// The first `n` changes and nothing after them.
     Prefix(u32),
     /// All but the change of this number: the one that a disk reordered.
@@ -38,7 +40,8 @@ impl fmt::Display for UnknownCrash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is no crash; write lose, keep, names, zeros, prefix:N, without:N, subset:HEX or random:HEX",
+            "{:?} is no crash; write lose, keep, names, zeros, torn, prefix:N, without:N, \
+             subset:HEX or random:HEX",
             self.0
         )
     }
@@ -53,6 +56,7 @@ impl fmt::Display for Crash {
             Self::KeepAll => f.write_str("keep"),
             Self::NamesOnly => f.write_str("names"),
             Self::Zeroed => f.write_str("zeros"),
+            Self::Torn => f.write_str("torn"),
             Self::Prefix(count) => write!(f, "prefix:{count}"),
             Self::Without(number) => write!(f, "without:{number}"),
             Self::Subset(bits) => write!(f, "subset:{bits:x}"),
@@ -73,6 +77,7 @@ impl FromStr for Crash {
                 "keep" => Ok(Self::KeepAll),
                 "names" => Ok(Self::NamesOnly),
                 "zeros" => Ok(Self::Zeroed),
+                "torn" => Ok(Self::Torn),
                 _ => Err(unknown()),
             },
             Some(("prefix", count)) => count.parse().map(Self::Prefix).map_err(|_| unknown()),
