@@ -17,8 +17,9 @@
 //!   and writes nothing (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020). Trying it
 //!   again is noted in [`SimDisk::violations`], and so is a rename of what is not durable: the write primitive
 //!   may do neither.
-//! - A failed fsync of a directory leaves its names pending; the next one writes them (a journal either does
-//!   that or stops the file system).
+//! - **A failed fsync of a directory** leaves its names as likely to survive as before. The next one writes
+//!   nothing and says Ok; once something has changed in the directory again, it writes all of it. (A journal
+//!   would rather stop the file system; file systems without one do this.)
 //! - A write that fails may have written a part.
 //! - On a read-only disk everything that changes it fails, and fsync of what is clean does not.
 //!
@@ -42,6 +43,7 @@ use state::State;
 use tree::Node;
 
 mod call;
+mod content;
 mod crash;
 mod errno;
 mod fault;
@@ -190,7 +192,7 @@ impl SimDisk {
     pub fn peek(&self, path: &Path) -> Option<Vec<u8>> {
         let state = self.lock();
         match state.tree.node(state.tree.resolve(path).ok()?).ok()? {
-            Node::File(file) => Some(file.seen.to_vec()),
+            Node::File(file) => Some(file.seen.bytes().to_vec()),
             Node::Dir(_) | Node::Link(_) => None,
         }
     }

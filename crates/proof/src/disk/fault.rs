@@ -10,7 +10,9 @@ use super::errno::Errno;
 pub enum Op {
     /// A new file.
     Create,
-    /// Content for a new file.
+    /// A file opened to be appended to.
+    Append,
+    /// Content for a file.
     Write,
     /// fsync of a file.
     Sync,
@@ -34,8 +36,9 @@ pub enum Op {
     List,
 }
 
-const OPS: [(Op, &str); 12] = [
+const OPS: [(Op, &str); 13] = [
     (Op::Create, "create"),
+    (Op::Append, "append"),
     (Op::Write, "write"),
     (Op::Sync, "fsync"),
     (Op::CreateDir, "mkdir"),

@@ -93,6 +93,12 @@ fn note_early_rename(state: &mut State, from: &Path, to: &Path) {
     }
 }
 
+impl SimDisk {
+    fn open(&self, state: &State, ino: Ino, path: &Path) -> Box<dyn NewFile> {
+        Box::new(Open { state: Arc::clone(&self.state), ino, path: path.to_owned(), boot: state.boot })
+    }
+}
+
 impl Filesystem for SimDisk {
     fn create(&self, path: &Path, mode: u32) -> io::Result<Box<dyn NewFile>> {
         let mut state = self.lock();
@@ -100,8 +106,23 @@ impl Filesystem for SimDisk {
             state.may_add(path)?;
             state.tree_mut().create(path, mode)
         })?;
-        let boot = state.boot;
-        Ok(Box::new(Open { state: Arc::clone(&self.state), ino, path: path.to_owned(), boot }))
+        Ok(self.open(&state, ino, path))
+    }
+
+    fn append(&self, path: &Path, mode: u32) -> io::Result<Box<dyn NewFile>> {
+        let mut state = self.lock();
+        let ino = state.change(Op::Append, path, |state| match state.tree.resolve(path) {
+            Ok(ino) => match state.tree.node(ino)? {
+                Node::File(_) => state.writable().map(|()| ino),
+                Node::Dir(_) | Node::Link(_) => Err(Errno::IsDir),
+            },
+            Err(Errno::NoEntry) => {
+                state.may_add(path)?;
+                state.tree_mut().create(path, mode)
+            }
+            Err(errno) => Err(errno),
+        })?;
+        Ok(self.open(&state, ino, path))
     }
 
     fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
@@ -128,14 +149,22 @@ impl Filesystem for SimDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.lock().change(Op::SyncDir, path, |state| {
+        let mut state = self.lock();
+        let done = state.change(Op::SyncDir, path, |state| {
             let dir = state.tree.resolve(path)?;
-            if state.tree.dir(dir).is_ok() && state.tree.has_pending_names(dir) {
+            if state.tree.has_pending_names(dir) {
                 state.writable()?;
                 state.tree_mut().sync_dir(dir);
             }
             Ok(())
-        })
+        });
+        let dir = state.tree.resolve(path);
+        if let (Err(_), false, Ok(dir)) = (&done, state.off, dir)
+            && let Some(dir) = state.tree_mut().dir_mut(dir)
+        {
+            dir.sync_failed = true;
+        }
+        done
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
@@ -154,14 +183,14 @@ impl Filesystem for SimDisk {
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let content = self.lock().look(Op::Read, |tree| match tree.node(tree.resolve(path)?)? {
-            Node::File(file) => Ok(Arc::clone(&file.seen)),
+            Node::File(file) => Ok(file.seen.clone()),
             Node::Dir(_) => Err(Errno::IsDir),
             Node::Link(_) => Err(Errno::Loop),
         })?;
         if content.len() as u64 > limit {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {limit} bytes")));
         }
-        Ok(content.to_vec())
+        Ok(content.bytes().to_vec())
     }
 
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {

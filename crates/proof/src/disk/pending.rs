@@ -81,8 +81,12 @@ impl Tree {
     }
 
     /// fsync of a directory: its names are durable. A rename between two directories is one entry of the
-    /// journal and comes with either of them.
+    /// journal and comes with either of them. After one that failed there is nothing to write until something
+    /// changes, and then all is written.
     pub(super) fn sync_dir(&mut self, dir: Ino) {
+        if self.dir(dir).is_ok_and(|dir| dir.sync_failed) {
+            return;
+        }
         let mut wanted: Vec<bool> = self.pending.iter().map(|change| change.touches_dir(dir)).collect();
         add_what_comes_before(&self.pending, &mut wanted);
         let mut wanted = wanted.into_iter();
@@ -135,10 +139,13 @@ impl Tree {
         for node in self.nodes.values_mut() {
             match node {
                 Node::File(file) => {
-                    file.seen = Arc::clone(&file.durable);
+                    file.seen = file.durable.clone();
                     file.sync_failed = false;
                 }
-                Node::Dir(dir) => dir.seen = Arc::clone(&dir.durable),
+                Node::Dir(dir) => {
+                    dir.seen = Arc::clone(&dir.durable);
+                    dir.sync_failed = false;
+                }
                 Node::Link(_) => {}
             }
         }
@@ -290,7 +297,11 @@ fn chosen(crash: Crash, at: usize, change: &Change, random: &mut Draw) -> Kept {
 }
 
 fn write_through(file: &mut File, range: &Range<usize>, kept: Kept) {
-    let Some(bytes) = file.seen.get(range.clone()) else {
+    if kept == Kept::Whole && *range == (0..file.seen.len()) {
+        file.durable = file.seen.clone();
+        return;
+    }
+    let Some(bytes) = file.seen.bytes().get(range.clone()) else {
         return;
     };
     let length = match kept {
@@ -298,11 +309,9 @@ fn write_through(file: &mut File, range: &Range<usize>, kept: Kept) {
         Kept::Whole | Kept::Zeros => bytes.len(),
         Kept::Cut(part) => bytes.len() * usize::from(part) / 256,
     };
-    let durable = Arc::make_mut(&mut file.durable);
+    let durable = file.durable.edit();
     let end = range.start + length;
-    if durable.len() < end {
-        durable.resize(end, 0);
-    }
+    durable.resize(durable.len().max(end), 0);
     if let (Some(to), Some(from), true) =
         (durable.get_mut(range.start..end), bytes.get(..length), kept != Kept::Zeros)
     {

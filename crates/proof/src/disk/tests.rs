@@ -88,6 +88,22 @@ fn a_crash_by_chance_keeps_any_prefix_of_a_write() {
 }
 
 #[test]
+fn what_is_appended_and_not_synced_may_be_torn_and_never_what_was_before_it() {
+    let disk = SimDisk::new();
+    let append = |text: &str| {
+        let mut file = disk.append(&at("log"), 0o600).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    };
+    append("one ").sync().unwrap();
+    disk.sync_dir(home()).unwrap();
+    append("two!");
+    let mut seen = outcomes(&disk, |disk| content(disk, "log").unwrap());
+    seen.sort();
+    assert_eq!(seen, ["one ", "one \0\0\0\0", "one tw", "one two!"]);
+}
+
+#[test]
 fn a_rename_is_all_or_nothing_and_there_is_always_one_of_the_two() {
     let disk = SimDisk::new();
     durable(&disk, "state", "old");

@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use super::content::Content;
 use super::errno::Errno;
 use super::pending::Change;
 
@@ -36,8 +37,8 @@ pub(super) enum Node {
 #[derive(Debug, Clone)]
 pub(super) struct File {
     pub(super) mode: u32,
-    pub(super) seen: Arc<Vec<u8>>,
-    pub(super) durable: Arc<Vec<u8>>,
+    pub(super) seen: Content,
+    pub(super) durable: Content,
     /// An fsync of it failed: the pages that were dirty are marked clean and will never be written.
     pub(super) sync_failed: bool,
 }
@@ -47,11 +48,13 @@ pub(super) struct Dir {
     pub(super) mode: u32,
     pub(super) seen: Arc<Names>,
     pub(super) durable: Arc<Names>,
+    /// An fsync of it failed and it has not changed since: the next one finds nothing to write.
+    pub(super) sync_failed: bool,
 }
 
 impl Dir {
     fn empty(mode: u32) -> Self {
-        Self { mode, seen: Arc::default(), durable: Arc::default() }
+        Self { mode, seen: Arc::default(), durable: Arc::default(), sync_failed: false }
     }
 }
 
@@ -154,7 +157,7 @@ impl Tree {
     }
 
     pub(super) fn create(&mut self, path: &Path, mode: u32) -> Result<Ino, Errno> {
-        let file = File { mode, seen: Arc::default(), durable: Arc::default(), sync_failed: false };
+        let file = File { mode, seen: Content::default(), durable: Content::default(), sync_failed: false };
         self.add(path, Node::File(file))
     }
 
@@ -232,12 +235,14 @@ impl Tree {
     fn link(&mut self, (dir, name): &Spot, ino: Ino) {
         if let Some(dir) = self.dir_mut(*dir) {
             Arc::make_mut(&mut dir.seen).insert(name.clone(), ino);
+            dir.sync_failed = false;
         }
     }
 
     fn unlink(&mut self, (dir, name): &Spot) {
         if let Some(dir) = self.dir_mut(*dir) {
             Arc::make_mut(&mut dir.seen).remove(name);
+            dir.sync_failed = false;
         }
     }
 
@@ -247,7 +252,7 @@ impl Tree {
             return;
         };
         let from = file.seen.len();
-        Arc::make_mut(&mut file.seen).extend_from_slice(bytes);
+        file.seen.edit().extend_from_slice(bytes);
         self.pending.push(Change::Write { ino, range: from..from + bytes.len() });
     }
 

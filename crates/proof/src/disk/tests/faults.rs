@@ -79,14 +79,16 @@ fn what_is_written_after_a_failed_fsync_stands_behind_a_hole() {
 }
 
 #[test]
-fn a_failed_fsync_of_a_directory_leaves_its_names_to_the_next_one() {
+fn after_a_failed_fsync_of_a_directory_the_next_one_lies_until_something_changes() {
     let disk = SimDisk::new();
     disk.create_dir(&at("a"), 0o700).unwrap();
     disk.fail(Fault::once(0, Errno::Io));
     assert!(disk.sync_dir(home()).is_err());
-    assert_eq!(outcomes(&disk, SimDisk::paths).len(), 2);
     disk.sync_dir(home()).unwrap();
-    assert_eq!(outcomes(&disk, SimDisk::paths), [[home().into(), at("a")]]);
+    assert_eq!(outcomes(&disk, SimDisk::paths).len(), 2, "it may still be lost");
+    disk.create_dir(&at("b"), 0o700).unwrap();
+    disk.sync_dir(home()).unwrap();
+    assert_eq!(outcomes(&disk, SimDisk::paths), [[home().into(), at("a"), at("b")]]);
 }
 
 #[test]
@@ -149,8 +151,9 @@ fn a_remount_in_the_middle_leaves_what_was_not_synced_in_doubt() {
     assert_eq!(disk.sync_dir(home()).unwrap_err().kind(), ErrorKind::ReadOnlyFilesystem);
     assert_eq!(disk.rename(&at("a"), &at("b")).unwrap_err().kind(), ErrorKind::ReadOnlyFilesystem);
     disk.lift();
-    disk.sync_dir(home()).unwrap();
-    assert_eq!(outcomes(&disk, |disk| content(disk, "a")), [Some(String::new())]);
+    let mut seen = outcomes(&disk, |disk| content(disk, "a"));
+    seen.sort();
+    assert_eq!(seen, [None, Some(String::new())]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ const PATHS: [&str; 8] = ["a", "b", "dir", "dir/a", "dir/b", "link", "link/a", "
 #[derive(Debug, Clone)]
 enum Step {
     Create(usize, Vec<u8>),
+    Append(usize, Vec<u8>),
     CreateDir(usize),
     Symlink(usize, usize),
     Rename(usize, usize),
@@ -28,6 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
     let path = || 0..PATHS.len();
     prop_oneof![
         3 => (path(), prop::collection::vec(any::<u8>(), 0..40)).prop_map(|(at, bytes)| Step::Create(at, bytes)),
+        1 => (path(), prop::collection::vec(any::<u8>(), 0..9)).prop_map(|(at, bytes)| Step::Append(at, bytes)),
         3 => path().prop_map(Step::CreateDir),
         2 => (path(), path()).prop_map(|(target, at)| Step::Symlink(target, at)),
         4 => (path(), path()).prop_map(|(from, to)| Step::Rename(from, to)),
@@ -43,11 +45,13 @@ fn step() -> impl Strategy<Value = Step> {
 fn run(fs: &dyn Filesystem, root: &Path, step: &Step) -> Result<String, ErrorKind> {
     let at = |index: &usize| root.join(PATHS[*index]);
     let shown = |result: io::Result<String>| result.map_err(|error| error.kind());
+    let filled = |mut file: Box<dyn NewFile>, bytes: &[u8]| {
+        file.write_all(bytes)?;
+        file.sync().map(|()| String::new())
+    };
     shown(match step {
-        Step::Create(path, bytes) => fs.create(&at(path), 0o600).and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync().map(|()| String::new())
-        }),
+        Step::Create(path, bytes) => fs.create(&at(path), 0o600).and_then(|file| filled(file, bytes)),
+        Step::Append(path, bytes) => fs.append(&at(path), 0o600).and_then(|file| filled(file, bytes)),
         Step::CreateDir(path) => fs.create_dir(&at(path), 0o700).map(|()| String::new()),
         Step::Symlink(target, path) => {
             fs.symlink(Path::new(PATHS[*target]), &at(path)).map(|()| String::new())
