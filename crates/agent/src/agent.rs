@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fleetkey_lifecycle::{Found, Machine, Record, Status};
+use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::FleetTopic;
+use serde_json::json;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
@@ -23,7 +25,8 @@ use crate::live::{Live, LiveHandle, LiveSettings, PublishError};
 use crate::pace::Pacer;
 use crate::status::{Service, bind, serve};
 use crate::store::{
-    Aside, Filesystem, Lock, LockError, RealFs, RecordError, Scan, Store, StoreFault, read_record,
+    Aside, AuditEntry, AuditLog, Filesystem, Lock, LockError, RealFs, RecordError, Scan, Store, StoreFault,
+    read_record,
 };
 use crate::tls::{ClientIdentity, Dialer, IdentityError, Roots, RootsError};
 
@@ -114,15 +117,15 @@ impl Agent {
         let connector = connector(&config, &clock)?;
         // Nothing fails after this: a caller that tries again would meet its own lock for a moment.
         let (disk, opened) = {
-            let (root, config) = (config.state_dir.clone(), config.clone());
-            Disk::start(&root, move || open(&config, fs)).instrument(span.clone()).await?
+            let (root, config, now) = (config.state_dir.clone(), config.clone(), clock.now());
+            Disk::start(&root, move || open(&config, fs, now)).instrument(span.clone()).await?
         };
         let (live, live_events, live_handle) = live(&config, &connector);
         let machine = machine(&config, &opened, &clock);
         let (orders, orders_in) = mpsc::channel(ORDERS);
         let (shown, status) = watch::channel(machine.status());
         let (events, _) = broadcast::channel(EVENTS);
-        let state_dir = config.state_dir.clone();
+        let (state_dir, seen) = (config.state_dir.clone(), disk.view());
         let driver = Driver {
             machine,
             clock: clock.clone(),
@@ -139,7 +142,7 @@ impl Agent {
                 clock,
             },
         };
-        let service = Service { status: status.clone(), orders: orders.downgrade() };
+        let service = Service { status: status.clone(), disk: seen, orders: orders.downgrade() };
         let parts = supervise(driver, opened.scan.aside, live, serve(opened.socket, state_dir, service));
         let task = tokio::spawn(parts.instrument(span));
         Ok(AgentHandle { live: live_handle, orders, status, events, task })
@@ -237,7 +240,11 @@ async fn supervise(
 }
 
 /// Takes the directory and reads it, on the disk thread.
-fn open(config: &AgentConfig, fs: Arc<dyn Filesystem>) -> Result<(Files, Opened), StartError> {
+fn open(
+    config: &AgentConfig,
+    fs: Arc<dyn Filesystem>,
+    now: Timestamp,
+) -> Result<(Files, Opened), StartError> {
     let lock = Lock::acquire(&config.state_dir)?;
     // A newer version's directory is left exactly as it is.
     let record = match read_record(&*fs, &config.state_dir) {
@@ -249,14 +256,27 @@ fn open(config: &AgentConfig, fs: Arc<dyn Filesystem>) -> Result<(Files, Opened)
         Err(error) => return Err(StartError::Record(error)),
     };
     let keys: Arc<dyn Keys> = Arc::new(P256Keys);
-    let store = Store::open(fs, keys, &config.state_dir, config.serial.clone())?;
+    let store = Store::open(fs.clone(), keys, &config.state_dir, config.serial.clone())?;
     let scan = store.scan()?;
     let unprovisioned = record.as_ref().is_none_or(|record| record.current.is_none());
     if unprovisioned && !scan.slots.iter().any(fleetkey_lifecycle::SlotFacts::is_complete) {
         check_claim(config)?;
     }
     let socket = socket(&config.state_dir, bind)?;
-    Ok((Files { store, _lock: lock }, Opened { record, scan, socket }))
+    let mut files = Files { store, audit: AuditLog::new(fs, &config.state_dir), _lock: lock };
+    files.note(&started(config, record.as_ref(), now));
+    Ok((files, Opened { record, scan, socket }))
+}
+
+/// The audit log's entry of a start.
+fn started(config: &AgentConfig, record: Option<&Record>, at: Timestamp) -> AuditEntry {
+    let event = json!({
+        "event": "agent_started",
+        "version": env!("CARGO_PKG_VERSION"),
+        "thing": config.thing(),
+        "current": record.and_then(|record| record.current),
+    });
+    AuditEntry { at, id: None, event }
 }
 
 /// The status socket; on a disk that takes no writes the device is served without one.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::store::{Lock, Store, StoreFault};
+use crate::store::{AuditEntry, AuditHead, AuditLog, Lock, Store, StoreFault};
 
 /// Calls that may wait. The driver makes one at a time; the rest are entries of the audit log.
 const CALLS: usize = 64;
@@ -25,6 +25,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Files {
     pub(crate) store: Store,
+    pub(crate) audit: AuditLog,
     pub(crate) _lock: Lock,
 }
 
@@ -33,6 +34,8 @@ pub(crate) struct Files {
 pub(crate) struct View {
     /// Whether the ballast is in place.
     pub(crate) ballast: bool,
+    /// The last entry of the audit log, if it reads.
+    pub(crate) audit: Option<AuditHead>,
 }
 
 /// A way to the thread. It ends, and gives the directory free, when the last one is dropped.
@@ -106,6 +109,19 @@ impl Disk {
         Err(StoreFault::content("work on", &self.root, "the call panicked"))
     }
 
+    /// Enters something into the audit log: without waiting, and without a word to whoever decides if it fails.
+    pub(crate) fn note(&self, entry: AuditEntry) {
+        let call: Call = Box::new(move |files| files.note(&entry));
+        if self.calls.try_send(call).is_err() {
+            tracing::warn!("the disk does not keep up; an entry of the audit log is lost");
+        }
+    }
+
+    /// What can be told without waiting, from now on.
+    pub(crate) fn view(&self) -> watch::Receiver<View> {
+        self.view.clone()
+    }
+
     /// What tells when the thread has ended.
     pub(crate) fn ended(&self) -> Ended {
         Ended(self.view.clone())
@@ -123,15 +139,24 @@ impl Ended {
     }
 }
 
+impl Files {
+    /// Enters something into the audit log, best effort.
+    pub(crate) fn note(&mut self, entry: &AuditEntry) {
+        if let Err(fault) = self.audit.append(entry) {
+            tracing::warn!(%fault, "an entry of the audit log is lost");
+        }
+    }
+}
+
 impl View {
     fn of(files: &Files) -> Self {
-        Self { ballast: files.store.has_ballast() }
+        Self { ballast: files.store.has_ballast(), audit: files.audit.head().cloned() }
     }
 }
 
 fn serve(mut files: Files, mut calls: mpsc::Receiver<Call>, seen: &watch::Sender<View>) {
     while let Some(call) = calls.blocking_recv() {
-        // The store keeps nothing in memory that a call could leave half changed.
+        // Neither the store nor the log keeps anything in memory that a call could leave half changed.
         if catch_unwind(AssertUnwindSafe(|| call(&mut files))).is_err() {
             tracing::error!("a call on the state directory panicked");
         }
@@ -159,7 +184,8 @@ mod tests {
         let on = disk.clone();
         let open = move || {
             let lock = Lock::acquire(on.root()).unwrap();
-            Ok::<_, StoreFault>((Files { store: store(&on), _lock: lock }, ()))
+            let audit = AuditLog::new(Arc::new(on.clone()), on.root());
+            Ok::<_, StoreFault>((Files { store: store(&on), audit, _lock: lock }, ()))
         };
         Disk::start(disk.root(), open).await.unwrap().0
     }
@@ -218,6 +244,16 @@ mod tests {
             std::task::Poll::Ready(true)
         })
         .await
+    }
+
+    #[tokio::test]
+    async fn an_entry_of_the_audit_log_is_made_in_its_turn_and_seen() {
+        let disk = start(&TestDisk::new()).await;
+        let entry =
+            AuditEntry { at: Timestamp::default(), id: None, event: serde_json::json!({"event": "x"}) };
+        disk.note(entry);
+        disk.run(|_| Ok(())).await.unwrap();
+        assert_eq!(disk.view().borrow().audit.as_ref().map(|head| head.n), Some(1));
     }
 
     #[tokio::test]

@@ -142,13 +142,13 @@ impl Driver {
 
     /// Tells what has happened since the last time.
     fn tell(&mut self) {
-        while let Some(notice) = self.machine.poll_notice() {
-            if let Notice::Committed { reason: Reason::Provision, certificate, .. } = notice {
-                self.emit(AgentEvent::Provisioned { certificate });
-            }
-            self.emit(notice.into());
-        }
         let status = self.machine.status();
+        while let Some(notice) = self.machine.poll_notice() {
+            if let Notice::Committed { id, reason: Reason::Provision, certificate } = &notice {
+                self.emit(AgentEvent::Provisioned { id: id.clone(), certificate: *certificate });
+            }
+            self.emit(AgentEvent::from(notice).within(status.rotation.as_deref()));
+        }
         self.status.send_if_modified(|shown| {
             let changed = *shown != status;
             *shown = status;
@@ -158,6 +158,9 @@ impl Driver {
 
     pub(crate) fn emit(&self, event: AgentEvent) {
         event.log();
+        if let Some(entry) = event.audit_entry(self.machine.now()) {
+            self.executor.disk.note(entry);
+        }
         // Nobody listening is fine.
         let _ = self.events.send(event);
     }

@@ -8,12 +8,16 @@ use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::time::Timestamp;
 use serde::Serialize;
 
+use crate::store::AuditEntry;
+
 /// One thing that happened. Events inform; nothing is decided by them, and a slow listener may miss some.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum AgentEvent {
     /// The device has its first identity.
     Provisioned {
+        /// The first provisioning, which counts as a rotation.
+        id: String,
         /// Its certificate.
         certificate: CertificateId,
     },
@@ -49,6 +53,9 @@ pub enum AgentEvent {
     },
     /// The live session runs on the committed identity.
     WentLive {
+        /// The rotation that committed it, until its predecessor is retired.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
         /// Its slot.
         slot: SlotId,
     },
@@ -80,6 +87,9 @@ pub enum AgentEvent {
     },
     /// A step failed and will be tried again.
     Waiting {
+        /// The rotation that waits, if one has begun.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
         /// What and why.
         why: String,
         /// Until when.
@@ -111,16 +121,53 @@ impl From<Notice> for AgentEvent {
             Notice::CertificateStored { id, certificate } => Self::Issued { id, certificate },
             Notice::Verified { id, certificate } => Self::Verified { id, certificate },
             Notice::Committed { id, reason, certificate } => Self::Committed { id, reason, certificate },
-            Notice::WentLive { slot } => Self::WentLive { slot },
+            Notice::WentLive { slot } => Self::WentLive { id: None, slot },
             Notice::Abandoned { id, why } => Self::RolledBack { id, why },
             Notice::Retired { id, certificates } => Self::Retired { id, certificates },
             Notice::Frozen { id, why } => Self::Frozen { id, why },
-            Notice::Waiting { why, until } => Self::Waiting { why, until },
+            Notice::Waiting { why, until } => Self::Waiting { id: None, why, until },
         }
     }
 }
 
 impl AgentEvent {
+    /// The rotation that the event is about.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Provisioned { id, .. }
+            | Self::RotationStarted { id, .. }
+            | Self::Issued { id, .. }
+            | Self::Verified { id, .. }
+            | Self::Committed { id, .. }
+            | Self::RetirePending { id }
+            | Self::Retired { id, .. }
+            | Self::Frozen { id, .. }
+            | Self::RolledBack { id, .. } => Some(id),
+            Self::WentLive { id, .. } | Self::Waiting { id, .. } => id.as_deref(),
+            Self::LinkUp { .. } | Self::LinkDown { .. } | Self::PutAside { .. } => None,
+        }
+    }
+
+    /// The same event, said to be about the rotation `id` if it does not say so itself.
+    pub(crate) fn within(mut self, rotation: Option<&str>) -> Self {
+        if let Self::WentLive { id, .. } | Self::Waiting { id, .. } = &mut self
+            && id.is_none()
+        {
+            *id = rotation.map(str::to_owned);
+        }
+        self
+    }
+
+    /// The entry that the audit log gets: what happens to the identity, and not how the link or a wait goes.
+    pub(crate) fn audit_entry(&self, at: Timestamp) -> Option<AuditEntry> {
+        let noise = matches!(
+            self,
+            Self::LinkUp { .. } | Self::LinkDown { .. } | Self::Waiting { .. } | Self::RetirePending { .. }
+        );
+        let event = serde_json::to_value(self).ok().filter(|_| !noise)?;
+        Some(AuditEntry { at, id: self.id().map(str::to_owned), event })
+    }
+
     /// Writes the event to the log, at the level it deserves.
     pub(crate) fn log(&self) {
         let shown = serde_json::to_string(self).unwrap_or_default();
@@ -131,5 +178,24 @@ impl AgentEvent {
             Self::Waiting { .. } | Self::LinkDown { .. } => tracing::warn!("{shown}"),
             _ => tracing::info!("{shown}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_audit_log_gets_what_happens_to_the_identity_with_the_id_of_the_rotation() {
+        let at = Timestamp::from_secs(1);
+        let id = || "r1".to_owned();
+        let audited = |event: &AgentEvent| event.audit_entry(at).map(|entry| entry.id);
+        let went_live = AgentEvent::WentLive { id: None, slot: SlotId(2) }.within(Some("r1"));
+        assert_eq!(audited(&went_live), Some(Some(id())));
+        assert_eq!(audited(&AgentEvent::RolledBack { id: id(), why: "no".into() }), Some(Some(id())));
+        assert_eq!(audited(&AgentEvent::PutAside { path: "/x".into(), reason: "no".into() }), Some(None));
+        assert_eq!(audited(&AgentEvent::LinkDown { why: "gone".into() }), None);
+        let waiting = AgentEvent::Waiting { id: None, why: "full".into(), until: at }.within(Some("r1"));
+        assert_eq!((audited(&waiting), waiting.id()), (None, Some("r1")));
     }
 }

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use fleetkey_lifecycle::Status;
 use serde::{Deserialize, Serialize};
 
+use crate::store::AuditHead;
+
 pub(crate) use server::{Service, bind, serve};
 
 pub mod client;
@@ -42,9 +44,21 @@ pub enum Request {
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// The state of the device; for `rotate`, as it was when the order was taken.
-    Status(Status),
+    Status(Box<Report>),
     /// The request cannot be met: why.
     Error(String),
+}
+
+/// What a running agent tells of its device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// What the rotation machine tells.
+    #[serde(flatten)]
+    pub status: Status,
+    /// Whether the ballast for a full disk is in place.
+    pub ballast: bool,
+    /// The last entry of the audit log, if it reads.
+    pub audit: Option<AuditHead>,
 }
 
 /// The socket's path as the operating system takes it. A socket address holds about 100 bytes; a deeper

@@ -8,6 +8,7 @@
 //!   slots/N/        key.pem 0600 · csr.pem · token 0600 · cert.json      each written once, whole or not at all
 //!   slots/aside-…   what did not match; never used, never deleted by the agent
 //!   export          → export.N/ device.cert.pem device.key.pem bundle.pem
+//!   audit.log       what has happened, in a chain of hashes; audit.1.log is older, up to audit.4.log
 //!   agent.sock      the status socket
 //! ```
 //!
@@ -28,6 +29,8 @@ use fleetkey_model::name::SerialNumber;
 
 use crate::keys::Keys;
 
+pub use audit::{AuditEntries, AuditEntry, AuditHead, AuditLog, Break, read_audit_head, read_entries};
+pub(crate) use ballast::has_ballast;
 pub use export::{BUNDLE_FILE, CERTIFICATE_FILE, EXPORT_LINK, KEY_FILE};
 pub use fault::{FaultKind, StoreFault};
 pub use fs::{Entry, Filesystem, NewFile, RealFs};
@@ -37,6 +40,7 @@ pub use scan::{Aside, Scan};
 pub use slot::{CertificateSummary, SlotIdentity, read_certificate};
 
 mod atomic;
+mod audit;
 mod ballast;
 mod export;
 mod fault;

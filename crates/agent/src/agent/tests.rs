@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use fleetkey_lifecycle::SlotId;
 use fleetkey_lifecycle::config::Verdict;
+use fleetkey_model::retirement::DeviceRequest;
 use tokio::sync::broadcast;
 
 use super::*;
 use crate::SystemClock;
+use crate::store::read_entries;
 use crate::store::testing::Disk;
 use crate::testing::{Broker, Seen};
 
@@ -356,6 +358,44 @@ async fn a_directory_of_a_newer_version_is_left_as_it_is() {
     let error = started.unwrap_err();
     assert!(matches!(error, StartError::Record(RecordError::Newer { found: 99, .. })), "{error}");
     assert_eq!(disk.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_happens_to_the_identity_is_audited_without_a_secret_and_the_head_goes_to_the_controller() {
+    let broker = Broker::start().await;
+    let agent = start(broker.device("dev-1")).await;
+    let mut events = agent.events();
+    agent.connected().await.unwrap();
+    agent.rotate().await;
+    let AgentEvent::Retired { id, .. } = until(&mut events, is_retired).await else { unreachable!() };
+    agent.stop().await;
+    let root = broker.dir.path().join("dev-1");
+    let read = read_entries(&RealFs, &root).unwrap();
+    assert_eq!((read.breaks.as_slice(), read.torn), (&[][..], false));
+    let lines: Vec<serde_json::Value> =
+        read.lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<&str> = lines
+        .iter()
+        .filter(|line| line["id"] == id.as_str())
+        .map(|line| line["event"]["event"].as_str().unwrap())
+        .collect();
+    assert_eq!(told, ["rotation_started", "issued", "verified", "committed", "went_live", "retired"]);
+    assert_eq!(lines[0]["event"]["event"], "agent_started");
+    let log = read.lines.join("\n");
+    let key = std::fs::read_to_string(root.join("slots/2/key.pem")).unwrap();
+    for secret in ["BEGIN", "token", key.lines().nth(1).unwrap()] {
+        assert!(!log.contains(secret), "{log}");
+    }
+    let seen = broker.seen();
+    let request = seen.iter().find_map(|seen| match seen {
+        Seen::Published { topic, payload, .. } if topic.ends_with("/requests") => {
+            Some(serde_json::from_slice::<DeviceRequest>(payload).unwrap())
+        }
+        _ => None,
+    });
+    let head = request.unwrap().audit.unwrap();
+    let after = lines.iter().position(|line| line["prev"] == head.as_str()).unwrap();
+    assert_eq!(lines[after]["event"]["event"], "retired", "everything before it is in the head");
 }
 
 #[tokio::test]

@@ -210,7 +210,9 @@ impl Executor {
     async fn request_retire(&self, id: String) -> Event {
         let limit = self.config.timeouts.answer;
         let topic = FleetTopic::Requests(self.config.thing()).to_string();
-        let request = DeviceRequest { op: RequestOp::Retire, id, audit: None };
+        // Whoever changes the log on the device from now on contradicts what the controller has noted.
+        let audit = self.disk.view().borrow().audit.as_ref().map(|head| head.hash.clone());
+        let request = DeviceRequest { op: RequestOp::Retire, id, audit };
         let payload = match serde_json::to_vec(&request) {
             Ok(payload) => Bytes::from(payload),
             Err(error) => {

@@ -6,10 +6,14 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fleetkey_lifecycle::{Record, Status};
+use fleetkey_lifecycle::Record;
+use serde_json::{Value, json};
 
-use super::{Address, Answer, MAX_LINE, Request};
-use crate::store::{CertificateSummary, RealFs, RecordError, read_certificate, read_record};
+use super::{Address, Answer, MAX_LINE, Report, Request};
+use crate::store::{
+    AuditHead, CertificateSummary, RealFs, RecordError, has_ballast, read_audit_head, read_certificate,
+    read_record,
+};
 
 /// How long an agent may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,16 +44,41 @@ pub enum AskError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeviceState {
     /// An agent runs and says this.
-    Running(Status),
+    Running(Report),
     /// No agent runs; the directory says this.
     Stopped {
         /// The durable record.
         record: Record,
         /// The certificate in the committed slot.
         certificate: Option<CertificateSummary>,
+        /// Whether the ballast for a full disk is in place.
+        ballast: bool,
+        /// The last entry of the audit log, if it reads.
+        audit: Option<AuditHead>,
     },
     /// No agent runs and none ever wrote a record.
     Empty,
+}
+
+impl DeviceState {
+    /// As `status --json` shows it.
+    pub fn json(&self) -> Value {
+        match self {
+            Self::Running(report) => json!({ "agent": "running", "status": report }),
+            Self::Stopped { record, certificate, ballast, audit } => json!({
+                "agent": "stopped",
+                "record": record,
+                "certificate": certificate.as_ref().map(|certificate| json!({
+                    "id": certificate.id,
+                    "not_before": certificate.not_before.to_string(),
+                    "not_after": certificate.not_after.to_string(),
+                })),
+                "ballast": ballast,
+                "audit": audit,
+            }),
+            Self::Empty => json!({ "agent": "stopped", "record": null, "certificate": null }),
+        }
+    }
 }
 
 /// The state of the device whose state directory this is, whether or not an agent runs. Changes nothing.
@@ -58,7 +87,7 @@ pub enum DeviceState {
 /// When the agent does not answer, or the state file is of a newer version or damaged.
 pub fn status_of(state_dir: &Path) -> Result<DeviceState, AskError> {
     match ask(state_dir, Request::Status) {
-        Ok(status) => Ok(DeviceState::Running(status)),
+        Ok(report) => Ok(DeviceState::Running(report)),
         Err(AskError::NotRunning(_)) => stopped(state_dir),
         Err(error) => Err(error),
     }
@@ -68,7 +97,7 @@ pub fn status_of(state_dir: &Path) -> Result<DeviceState, AskError> {
 ///
 /// # Errors
 /// When no agent runs or it does not answer.
-pub fn rotate(state_dir: &Path, compromised: bool) -> Result<Status, AskError> {
+pub fn rotate(state_dir: &Path, compromised: bool) -> Result<Report, AskError> {
     ask(state_dir, Request::Rotate { compromised })
 }
 
@@ -77,10 +106,11 @@ fn stopped(state_dir: &Path) -> Result<DeviceState, AskError> {
         return Ok(DeviceState::Empty);
     };
     let certificate = record.current.and_then(|slot| read_certificate(&RealFs, state_dir, slot));
-    Ok(DeviceState::Stopped { record, certificate })
+    let (ballast, audit) = (has_ballast(&RealFs, state_dir), read_audit_head(&RealFs, state_dir));
+    Ok(DeviceState::Stopped { record, certificate, ballast, audit })
 }
 
-fn ask(state_dir: &Path, request: Request) -> Result<Status, AskError> {
+fn ask(state_dir: &Path, request: Request) -> Result<Report, AskError> {
     let failed = |reason: String| AskError::Failed { path: state_dir.to_path_buf(), reason };
     let stream = match connect(state_dir) {
         Ok(stream) => stream,
@@ -89,7 +119,7 @@ fn ask(state_dir: &Path, request: Request) -> Result<Status, AskError> {
     };
     let line = exchange(stream, request).map_err(|error| failed(error.to_string()))?;
     match serde_json::from_str(&line) {
-        Ok(Answer::Status(status)) => Ok(status),
+        Ok(Answer::Status(report)) => Ok(*report),
         Ok(Answer::Error(why)) => Err(AskError::Refused(why)),
         Err(error) => Err(failed(format!("its answer does not read: {error}"))),
     }

@@ -9,7 +9,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
-use super::{Address, Answer, MAX_LINE, Request};
+use super::{Address, Answer, MAX_LINE, Report, Request};
+use crate::disk::View;
 use crate::driver::Order;
 
 /// How long a peer may take for its one line.
@@ -19,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
     pub(crate) status: watch::Receiver<Status>,
+    pub(crate) disk: watch::Receiver<View>,
     pub(crate) orders: mpsc::WeakSender<Order>,
 }
 
@@ -101,6 +103,7 @@ impl Service {
     }
 
     fn status(&self) -> Answer {
-        Answer::Status(self.status.borrow().clone())
+        let View { ballast, audit } = self.disk.borrow().clone();
+        Answer::Status(Box::new(Report { status: self.status.borrow().clone(), ballast, audit }))
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use super::client::{AskError, DeviceState, rotate, status_of};
 use super::server::{Service, bind};
 use super::*;
+use crate::disk::View;
 use crate::driver::Order;
 use crate::store::testing::{Disk, issued, store};
 
@@ -19,17 +20,28 @@ fn status() -> Status {
     Machine::new(config, Found::default(), Timestamp::default()).status()
 }
 
+fn report() -> Report {
+    let audit = Some(AuditHead { n: 7, hash: "00".into() });
+    Report { status: status(), ballast: true, audit }
+}
+
+fn view() -> View {
+    let Report { ballast, audit, .. } = report();
+    View { ballast, audit }
+}
+
 struct Agent {
     orders: mpsc::Receiver<Order>,
-    _keep: (mpsc::Sender<Order>, watch::Sender<Status>),
+    _keep: (mpsc::Sender<Order>, watch::Sender<Status>, watch::Sender<View>),
 }
 
 fn agent(dir: &Path) -> Agent {
     let (sender, orders) = mpsc::channel(4);
     let (shown, status) = watch::channel(status());
-    let service = Service { status, orders: sender.downgrade() };
+    let (seen, disk) = watch::channel(view());
+    let service = Service { status, disk, orders: sender.downgrade() };
     tokio::spawn(serve(Some(bind(dir).unwrap()), dir.to_path_buf(), service));
-    Agent { orders, _keep: (sender, shown) }
+    Agent { orders, _keep: (sender, shown, seen) }
 }
 
 async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
@@ -45,7 +57,7 @@ async fn a_running_agent_tells_its_status_and_takes_orders_however_deep_its_dire
         let mut agent = agent(&state);
         let asked = state.clone();
         let told = blocking(move || status_of(&asked)).await.unwrap();
-        assert_eq!(told, DeviceState::Running(status()));
+        assert_eq!(told, DeviceState::Running(report()));
         let asked = state.clone();
         blocking(move || rotate(&asked, false).and_then(|_| rotate(&asked, true))).await.unwrap();
         assert_eq!(agent.orders.recv().await, Some(Order::Rotate));
@@ -59,7 +71,8 @@ async fn a_socket_that_could_not_be_made_is_made_when_the_directory_takes_it() {
     let state = dir.path().join("state");
     let (sender, _orders) = mpsc::channel(4);
     let (_shown, status) = watch::channel(status());
-    let service = Service { status, orders: sender.downgrade() };
+    let (_seen, disk) = watch::channel(view());
+    let service = Service { status, disk, orders: sender.downgrade() };
     tokio::spawn(serve(None, state.clone(), service));
     tokio::time::advance(std::time::Duration::from_secs(100)).await;
     std::fs::create_dir(&state).unwrap();
@@ -94,7 +107,9 @@ fn without_an_agent_the_directory_speaks_and_orders_are_refused() {
     let mut record = Record::fresh(Timestamp::default());
     record.current = Some(SlotId(1));
     store.write_record(&record).unwrap();
-    let Ok(DeviceState::Stopped { certificate: Some(certificate), .. }) = status_of(disk.root()) else {
+    let Ok(DeviceState::Stopped { certificate: Some(certificate), ballast: true, .. }) =
+        status_of(disk.root())
+    else {
         panic!("{:?}", status_of(disk.root()));
     };
     assert_eq!(certificate.id, facts.id);

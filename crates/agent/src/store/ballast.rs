@@ -84,7 +84,7 @@ impl Store {
 }
 
 /// Whether a whole ballast lies in a state directory.
-fn has_ballast(fs: &dyn Filesystem, root: &Path) -> bool {
+pub(crate) fn has_ballast(fs: &dyn Filesystem, root: &Path) -> bool {
     let found = fs.read(&root.join(BALLAST), BALLAST_SIZE as u64);
     found.is_ok_and(|bytes| bytes.len() == BALLAST_SIZE)
 }

@@ -68,7 +68,7 @@ impl Reporter {
     /// Something happened to a device.
     pub(crate) fn device(&self, thing: &ThingName, event: &AgentEvent) {
         let line = match event {
-            AgentEvent::Provisioned { certificate } => {
+            AgentEvent::Provisioned { certificate, .. } => {
                 json!({"event": "provisioned", "thing": thing, "certificate": certificate})
             }
             AgentEvent::Committed { reason: Reason::Provision, .. } => return,

@@ -1,8 +1,8 @@
 //! `device status`: how a device stands, asked of its agent, or read from its directory when none runs.
 
 use anyhow::{Context, Result};
+use fleetkey_agent::status::Report;
 use fleetkey_agent::status::client::{DeviceState, status_of};
-use serde_json::{Value, json};
 
 use crate::args::DeviceArgs;
 use crate::datadir::DataDir;
@@ -13,37 +13,22 @@ pub(super) fn run(args: &DeviceArgs, as_json: bool) -> Result<()> {
     let state = status_of(&data.device(&args.serial))
         .with_context(|| format!("the state of {} cannot be told", args.serial))?;
     if as_json {
-        output::json(&shown(&state));
+        output::json(&state.json());
     } else {
         output::line(&words(args, &state));
     }
     Ok(())
 }
 
-fn shown(state: &DeviceState) -> Value {
-    match state {
-        DeviceState::Running(status) => json!({"agent": "running", "status": status}),
-        DeviceState::Stopped { record, certificate } => json!({
-            "agent": "stopped",
-            "record": record,
-            "certificate": certificate.as_ref().map(|certificate| json!({
-                "id": certificate.id,
-                "not_before": certificate.not_before.to_string(),
-                "not_after": certificate.not_after.to_string(),
-            })),
-        }),
-        DeviceState::Empty => json!({"agent": "stopped", "record": null, "certificate": null}),
-    }
-}
-
 fn words(args: &DeviceArgs, state: &DeviceState) -> String {
     match state {
-        DeviceState::Running(status) => {
+        DeviceState::Running(Report { status, ballast, .. }) => {
             let certificate = status.certificate.map_or_else(|| "none".to_owned(), |id| id.to_string());
             let due = status.due.map_or(String::new(), |due| format!(", next rotation {due}"));
             let blocked = status.blocked.as_ref().map_or(String::new(), |why| format!("\nwaiting: {why}"));
+            let room = if *ballast { "" } else { "\nno ballast: the disk is or was full" };
             format!(
-                "{}: agent running, {:?}, {}\ncertificate {certificate}{due}{blocked}",
+                "{}: agent running, {:?}, {}\ncertificate {certificate}{due}{blocked}{room}",
                 args.serial,
                 status.state,
                 if status.connected { "connected" } else { "not connected" },
