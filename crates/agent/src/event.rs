@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use fleetkey_lifecycle::record::Reason;
+use fleetkey_lifecycle::status::Alarm;
 use fleetkey_lifecycle::{Notice, SlotId};
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::time::Timestamp;
@@ -85,6 +86,32 @@ pub enum AgentEvent {
         /// Why.
         why: String,
     },
+    /// A rotation is due and put off: the disk would not take it. Nothing was asked of the cloud.
+    Deferred {
+        /// Why.
+        why: String,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The broker refuses the committed identity; the others that are here are tried.
+    Refused {
+        /// The committed slot.
+        slot: SlotId,
+        /// What the broker said.
+        why: String,
+    },
+    /// The committed identity was refused again and again while another was accepted, which serves now.
+    FellBack {
+        /// The slot that was refused; it is kept.
+        from: SlotId,
+        /// The slot that serves.
+        to: SlotId,
+    },
+    /// Something needs to be looked at.
+    Alarm {
+        /// What.
+        alarm: Alarm,
+    },
     /// A step failed and will be tried again.
     Waiting {
         /// The rotation that waits, if one has begun.
@@ -122,7 +149,11 @@ impl From<Notice> for AgentEvent {
             Notice::Verified { id, certificate } => Self::Verified { id, certificate },
             Notice::Committed { id, reason, certificate } => Self::Committed { id, reason, certificate },
             Notice::WentLive { slot } => Self::WentLive { id: None, slot },
-            Notice::Abandoned { id, why } => Self::RolledBack { id, why },
+            Notice::Abandoned { id, why } | Notice::RolledBack { id, why } => Self::RolledBack { id, why },
+            Notice::Deferred { why, until } => Self::Deferred { why, until },
+            Notice::Refused { slot, why } => Self::Refused { slot, why },
+            Notice::FellBack { from, to } => Self::FellBack { from, to },
+            Notice::Alarm(alarm) => Self::Alarm { alarm },
             Notice::Retired { id, certificates } => Self::Retired { id, certificates },
             Notice::Frozen { id, why } => Self::Frozen { id, why },
             Notice::Waiting { why, until } => Self::Waiting { id: None, why, until },
@@ -144,7 +175,13 @@ impl AgentEvent {
             | Self::Frozen { id, .. }
             | Self::RolledBack { id, .. } => Some(id),
             Self::WentLive { id, .. } | Self::Waiting { id, .. } => id.as_deref(),
-            Self::LinkUp { .. } | Self::LinkDown { .. } | Self::PutAside { .. } => None,
+            Self::Deferred { .. }
+            | Self::Refused { .. }
+            | Self::FellBack { .. }
+            | Self::Alarm { .. }
+            | Self::LinkUp { .. }
+            | Self::LinkDown { .. }
+            | Self::PutAside { .. } => None,
         }
     }
 
@@ -162,7 +199,11 @@ impl AgentEvent {
     pub(crate) fn audit_entry(&self, at: Timestamp) -> Option<AuditEntry> {
         let noise = matches!(
             self,
-            Self::LinkUp { .. } | Self::LinkDown { .. } | Self::Waiting { .. } | Self::RetirePending { .. }
+            Self::LinkUp { .. }
+                | Self::LinkDown { .. }
+                | Self::Waiting { .. }
+                | Self::Deferred { .. }
+                | Self::RetirePending { .. }
         );
         let event = serde_json::to_value(self).ok().filter(|_| !noise)?;
         Some(AuditEntry { at, id: self.id().map(str::to_owned), event })
@@ -172,10 +213,15 @@ impl AgentEvent {
     pub(crate) fn log(&self) {
         let shown = serde_json::to_string(self).unwrap_or_default();
         match self {
-            Self::RolledBack { .. } | Self::Frozen { .. } | Self::PutAside { .. } => {
+            Self::RolledBack { .. }
+            | Self::Frozen { .. }
+            | Self::PutAside { .. }
+            | Self::Refused { .. }
+            | Self::FellBack { .. }
+            | Self::Alarm { .. } => {
                 tracing::error!("{shown}");
             }
-            Self::Waiting { .. } | Self::LinkDown { .. } => tracing::warn!("{shown}"),
+            Self::Waiting { .. } | Self::Deferred { .. } | Self::LinkDown { .. } => tracing::warn!("{shown}"),
             _ => tracing::info!("{shown}"),
         }
     }

@@ -33,13 +33,21 @@ impl Jitter {
         Self(seed)
     }
 
-    /// A wait between half of and the whole of `base · 2^failures`, capped. Never zero, so that a failing step
-    /// cannot spin.
+    /// Full jitter: anywhere up to `base · 2^failures`, capped. Never zero, so that a failing step cannot spin.
     pub fn wait(&mut self, base: Duration, cap: Duration, failures: u32) -> Duration {
-        let ceiling = base.saturating_mul(1u32.checked_shl(failures.min(20)).unwrap_or(u32::MAX)).min(cap);
-        let half = ceiling / 2;
-        let span = u64::try_from(half.as_millis()).unwrap_or(u64::MAX).max(1);
-        half + Duration::from_millis(1 + self.next() % span)
+        self.up_to(ceiling(base, cap, failures))
+    }
+
+    /// Between half of and the whole of `base · 2^failures`, capped: for what is costly to try again too soon, as a
+    /// whole rotation is, and for what is repeated without having failed.
+    pub fn spread(&mut self, base: Duration, cap: Duration, failures: u32) -> Duration {
+        let half = ceiling(base, cap, failures) / 2;
+        half + self.up_to(half)
+    }
+
+    fn up_to(&mut self, span: Duration) -> Duration {
+        let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1);
+        Duration::from_millis(1 + self.next() % millis)
     }
 
     fn next(&mut self) -> u64 {
@@ -49,6 +57,10 @@ impl Jitter {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
+}
+
+fn ceiling(base: Duration, cap: Duration, failures: u32) -> Duration {
+    base.saturating_mul(1u32.checked_shl(failures.min(20)).unwrap_or(u32::MAX)).min(cap)
 }
 
 #[cfg(test)]
@@ -63,7 +75,9 @@ mod tests {
             let wait = jitter.wait(Duration::from_secs(1), cap, failures);
             assert!(wait > Duration::ZERO && wait <= cap + Duration::from_millis(1), "{wait:?}");
         }
-        assert!(jitter.wait(Duration::from_secs(1), cap, 30) >= cap / 2);
+        assert!((0..50).any(|_| jitter.wait(Duration::from_secs(1), cap, 30) > cap / 2));
+        assert!((0..50).any(|_| jitter.wait(Duration::from_secs(1), cap, 30) < cap / 4), "full jitter");
+        assert!((0..50).all(|_| jitter.spread(Duration::from_secs(1), cap, 30) >= cap / 2));
         assert!(jitter.wait(Duration::ZERO, cap, 0) > Duration::ZERO);
     }
 

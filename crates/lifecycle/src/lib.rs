@@ -18,7 +18,7 @@
 //!   is handled, and no other action runs meanwhile. The machine decides from the last durable [`Record`] only,
 //!   so memory is never ahead of the disk: a crash at any point is answered by `Machine::new` with what the
 //!   disk holds.
-//! - Time only enters through `handle`. A clock that jumps backwards is held at the record's floor.
+//! - Time only enters through `handle`. A clock that is behind the record's floor counts from the floor on.
 //!
 //! # Invariants
 //! - **I1** There is always a complete slot that the broker has accepted and that we have not asked to retire.
@@ -32,7 +32,7 @@
 //! # Modules
 //! [`machine`] decides; [`record`] is what is durable; [`slot`] what a slot holds; [`action`] and [`event`] are
 //! the two halves of the conversation; [`schedule`] says when; [`backoff`] says how long to wait; [`status`]
-//! tells people.
+//! tells people; [`graph`] is the map of the states.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -45,6 +45,7 @@ pub mod action;
 pub mod backoff;
 pub mod config;
 pub mod event;
+pub mod graph;
 pub mod machine;
 pub mod record;
 pub mod schedule;

@@ -5,8 +5,11 @@
 //! one action at a time, records staged until they are durable, time held at the floor.
 
 mod aftermath;
+mod alarms;
 mod candidate;
+mod displaced;
 mod identity;
+mod ladder;
 mod recover;
 mod register;
 mod start;
@@ -27,7 +30,7 @@ use crate::config::Config;
 use crate::event::Event;
 use crate::record::{Phase, Reason, Record};
 use crate::slot::{SlotFacts, SlotId};
-use crate::status::Notice;
+use crate::status::{Alarm, Notice};
 
 /// What the driver found on disk at its start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,6 +46,8 @@ pub struct Found {
 pub struct Machine {
     config: Config,
     now: Timestamp,
+    /// What the clock is known to be behind at least.
+    behind: Duration,
     jitter: Jitter,
     durable: Record,
     staged: Option<Staged>,
@@ -61,12 +66,22 @@ pub struct Machine {
     upkeep: Wait,
     export: Wait,
     destroy: Wait,
+    preflight: Wait,
+    /// The committed identity is refused: what is known meanwhile.
+    doubt: Option<ladder::Doubt>,
+    displaced: displaced::Displaced,
+    /// The controller holds the last retirement.
+    frozen: bool,
+    /// The alarms that were told of and still last.
+    raised: Vec<Alarm>,
+    /// The rotation that is about to begin: its preflight runs, or its first record is on its way to the disk.
+    starting: Option<Reason>,
     /// What was taken up from the slots is not on disk yet.
     unsaved: bool,
     /// A rotation that somebody asked for and that has not begun.
     wanted: Option<Reason>,
-    /// The key in use is known to others, and no commit has replaced it yet.
-    compromised: bool,
+    /// The slot whose key is known to others; durable as soon as the disk takes it.
+    compromised: Option<SlotId>,
     /// Rotations that only time asks for are held back.
     held: bool,
     /// A certificate between its answer and the disk.
@@ -92,6 +107,7 @@ struct Staged {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Awaiting {
     Persist,
+    Preflight(Reason),
     MakeKey,
     Request,
     Store,
@@ -110,6 +126,7 @@ impl Awaiting {
         let answered = matches!(event, Event::Rejected(_) | Event::NoAnswer { .. });
         match self {
             Self::Persist => wrote || matches!(event, Event::Persisted),
+            Self::Preflight(_) => wrote || matches!(event, Event::Ready),
             Self::MakeKey => wrote || matches!(event, Event::KeyMade { .. }),
             Self::Request => answered || matches!(event, Event::Issued { .. }),
             Self::Store => wrote || matches!(event, Event::CertificateStored { .. }),
@@ -139,8 +156,10 @@ impl Machine {
         let slots: BTreeMap<SlotId, SlotFacts> =
             found.slots.into_iter().map(|slot| (slot.id, slot)).collect();
         let (durable, unsaved) = recover::record(found.record, &slots, config.time_floor);
+        let compromised = durable.compromised;
         let mut machine = Self {
-            now: now.max(durable.time_floor),
+            now,
+            behind: Duration::ZERO,
             jitter: Jitter::new(config.seed),
             config,
             durable,
@@ -157,9 +176,15 @@ impl Machine {
             upkeep: Wait::default(),
             export: Wait::default(),
             destroy: Wait::default(),
+            preflight: Wait::default(),
+            doubt: None,
+            displaced: displaced::Displaced::default(),
+            frozen: false,
+            raised: Vec::new(),
+            starting: None,
             unsaved,
             wanted: None,
-            compromised: false,
+            compromised,
             held: false,
             issued: None,
             register: register::Approach::Ask,
@@ -167,6 +192,7 @@ impl Machine {
             verdict: verify::Evidence::default(),
             blocked: None,
         };
+        machine.tell_time(now);
         if unsaved {
             machine.stage(Vec::new(), |_| {});
         }
@@ -175,12 +201,21 @@ impl Machine {
             machine.register = register::Approach::ProbeFirst;
             machine.maybe_registered = true;
         }
+        machine.doubt_what_is_not_there();
         machine
+    }
+
+    /// A committed slot that is missing or damaged cannot serve, and no broker has to say so.
+    fn doubt_what_is_not_there(&mut self) {
+        let Some(current) = self.durable.current else { return };
+        if !self.slots.get(&current).is_some_and(SlotFacts::is_complete) {
+            self.doubt(current, String::from("the slot is not complete"));
+        }
     }
 
     /// Takes in one event. An outcome that no running action awaits is ignored: it is late or a duplicate.
     pub fn handle(&mut self, now: Timestamp, event: Event) {
-        self.now = now.max(self.durable.time_floor);
+        self.tell_time(now);
         match event {
             Event::Tick => {}
             Event::Command(command) => self.on_command(&command),
@@ -188,7 +223,8 @@ impl Machine {
             Event::Hold(held) => self.held = held,
             Event::LinkUp { slot } => self.on_link_up(slot),
             Event::LinkDown => self.link = None,
-            Event::LinkRefused { .. } | Event::Displaced => {}
+            Event::LinkRefused { slot, why } => self.doubt(slot, why),
+            Event::Displaced => self.on_displaced(),
             Event::RetireAnswered(answer) => self.on_retire_answered(answer),
             outcome => {
                 if let Some(awaiting) = self.awaiting.take_if(|awaiting| awaiting.takes(&outcome)) {
@@ -196,6 +232,19 @@ impl Machine {
                 }
             }
         }
+        self.raise_alarms();
+    }
+
+    /// A clock that is behind the floor is wrong by an unknown span; it counts from the floor on until it is put
+    /// right. It must go on, or no wait would ever end on a device without a clock.
+    fn tell_time(&mut self, clock: Timestamp) {
+        let floor = self.durable.time_floor;
+        if clock >= floor {
+            self.behind = Duration::ZERO;
+        } else if clock + self.behind < floor {
+            self.behind = floor.since(clock);
+        }
+        self.now = clock + self.behind;
     }
 
     /// The next action, or `None` while one runs or nothing is to be done before [`Self::next_deadline`].
@@ -221,7 +270,9 @@ impl Machine {
     /// Picks what to do, or stages a record. The committed identity comes before the candidate: serving the
     /// device matters more than renewing it.
     fn decide(&mut self) -> Option<Step> {
-        const STEPS: [fn(&mut Machine) -> Option<Step>; 4] = [
+        const STEPS: [fn(&mut Machine) -> Option<Step>; 6] = [
+            Machine::note_compromise,
+            Machine::climb,
             Machine::advance_candidate,
             Machine::settle_previous,
             Machine::destroy_doomed,
@@ -247,6 +298,7 @@ impl Machine {
         match (awaiting, outcome) {
             (Awaiting::Persist, Event::Persisted) => self.on_persisted(),
             (Awaiting::Persist, Event::StorageFailed(fault)) => self.on_persist_failed(fault),
+            (Awaiting::Preflight(reason), outcome) => self.on_preflight(reason, &outcome),
             (Awaiting::Verify(purpose), outcome) => self.on_verify(purpose, outcome),
             (Awaiting::GoLive(slot), outcome) => self.on_live(slot, outcome),
             (Awaiting::Export(slot), outcome) => self.on_export(slot, &outcome),
@@ -278,7 +330,10 @@ impl Machine {
     fn on_persisted(&mut self) {
         let Some(staged) = self.staged.take() else { return };
         self.unsaved = false;
-        self.compromised &= self.durable.current == staged.record.current;
+        self.starting = None;
+        if self.durable.current != staged.record.current {
+            self.end_doubt();
+        }
         let moved_on = !same_phase(&self.durable, &staged.record);
         self.durable = staged.record;
         if self.durable.rotation.is_some() {
@@ -294,6 +349,7 @@ impl Machine {
     /// The record on disk is still the old one (or, unknowably, the new one): both lead here again.
     fn on_persist_failed(&mut self, fault: crate::event::StorageFault) {
         self.staged = None;
+        self.starting = None;
         if self.phase_is_registering() {
             self.register = register::Approach::ProbeFirst;
             self.maybe_registered = true;
@@ -308,6 +364,7 @@ impl Machine {
         self.register = register::Approach::Ask;
         self.maybe_registered = false;
         self.verdict = verify::Evidence::default();
+        self.frozen = false;
         self.blocked = None;
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::slot::SlotId;
 
 /// The version of the record that this code writes; a newer one on disk is refused by the store.
-pub const RECORD_VERSION: u32 = 1;
+pub const RECORD_VERSION: u32 = 2;
 
 /// Everything that must survive a power cut, besides the slots themselves. At most 4 KB as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,12 @@ pub struct Record {
     pub failures: u32,
     /// No new rotation before this moment, unless the certificate is compromised.
     pub not_before: Option<Timestamp>,
+    /// The slot whose key may be known to others; a rotation away from it waits for nothing. Since version 2.
+    #[serde(default)]
+    pub compromised: Option<SlotId>,
+    /// When a recovery was last begun. Since version 2.
+    #[serde(default)]
+    pub recovery_at: Option<Timestamp>,
     /// Time was at least this: build time, or NotBefore of a certificate that came over a validated link.
     pub time_floor: Timestamp,
 }
@@ -53,6 +59,8 @@ impl Record {
             doomed: Vec::new(),
             failures: 0,
             not_before: None,
+            compromised: None,
+            recovery_at: None,
             time_floor,
         }
     }
@@ -118,6 +126,8 @@ pub struct Rotation {
 pub enum Phase {
     /// The slot is chosen; its key and CSR are being made.
     MakingKey,
+    /// Key and CSR are durable; nothing has been asked of the cloud.
+    KeyReady,
     /// Key and CSR are durable; the certificate may have been asked for any number of times with this CSR.
     Requested,
     /// The certificate and its token are durable; RegisterThing has not been asked for.
@@ -192,8 +202,18 @@ mod tests {
             stage: Stage::Soak { until: Timestamp::from_millis(u64::MAX) },
         });
         record.doomed = alloc::vec![SlotId(u64::MAX); 16];
+        record.compromised = Some(SlotId(u64::MAX));
+        record.recovery_at = Some(Timestamp::from_millis(u64::MAX));
         let text = serde_json::to_string(&record).unwrap();
         assert!(text.len() <= 4096, "{} bytes", text.len());
         assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+    }
+
+    #[test]
+    fn a_record_of_version_1_still_reads() {
+        let text = r#"{"v":1,"next_slot":2,"current":1,"current_since":5,"previous":null,"rotation":null,
+            "aftermath":null,"doomed":[],"failures":0,"not_before":null,"time_floor":3}"#;
+        let record: Record = serde_json::from_str(text).unwrap();
+        assert_eq!((record.current, record.compromised, record.recovery_at), (Some(SlotId(1)), None, None));
     }
 }

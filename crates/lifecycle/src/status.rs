@@ -21,8 +21,12 @@ pub enum StateName {
     Idle,
     /// Rotation is due and waits, see [`Status::blocked`].
     Deferred,
+    /// The disk is asked whether it takes a whole rotation; nothing has been asked of the cloud.
+    Preflight,
     /// The candidate's key is being made.
     MakingKey,
+    /// The candidate's key and CSR are durable; nothing has been asked of the cloud.
+    KeyReady,
     /// A certificate is being asked for.
     Requested,
     /// The certificate is durable.
@@ -37,6 +41,22 @@ pub enum StateName {
     Retiring,
     /// The old identity is retired and being destroyed.
     Retired,
+    /// The broker refuses the committed identity; the others that are here are tried in turn.
+    Ladder,
+}
+
+/// What somebody should look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alarm {
+    /// The state directory does not take writes: full, read-only, or broken.
+    Storage,
+    /// Others connect with this device's client id, again and again: most likely a copy of its disk.
+    DuplicateClientId,
+    /// The broker accepts none of the identities that are here.
+    NoIdentityAccepted,
+    /// The controller holds the last retirement until an operator decides.
+    Frozen,
 }
 
 /// A snapshot for people and for `fleetkey device status`.
@@ -68,6 +88,9 @@ pub struct Status {
     pub blocked: Option<String>,
     /// Rotations that failed in a row.
     pub failures: u32,
+    /// What somebody should look at; empty when all is well.
+    #[serde(default)]
+    pub alarms: Vec<Alarm>,
 }
 
 /// Something worth a log line or an event; never needed to decide anything.
@@ -108,13 +131,43 @@ pub enum Notice {
         /// The slot.
         slot: SlotId,
     },
-    /// The rotation was given up; the old identity serves on.
+    /// The rotation was given up before its certificate was accepted anywhere; the old identity serves on.
     Abandoned {
         /// The rotation.
         id: String,
         /// Why.
         why: String,
     },
+    /// The broker refused the registered candidate while it accepted the old identity, which serves on.
+    RolledBack {
+        /// The rotation.
+        id: String,
+        /// Why.
+        why: String,
+    },
+    /// A rotation is due and put off: the disk would not take it. Nothing was asked of the cloud.
+    Deferred {
+        /// Why.
+        why: String,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The broker refuses the committed identity; the others that are here are tried.
+    Refused {
+        /// The committed slot.
+        slot: SlotId,
+        /// What the broker said.
+        why: String,
+    },
+    /// The committed identity was refused again and again while this one was accepted: it serves now.
+    FellBack {
+        /// The slot that was refused; it is kept.
+        from: SlotId,
+        /// The slot that serves.
+        to: SlotId,
+    },
+    /// Something needs to be looked at.
+    Alarm(Alarm),
     /// What is older can no longer connect.
     Retired {
         /// The rotation.

@@ -21,7 +21,8 @@ impl Machine {
         }
         let aftermath = self.durable.aftermath.clone()?;
         match aftermath.stage {
-            Stage::Soak { until } if self.reached(Some(until), self.config.soak) => {
+            // Soaking means traffic: a device that is off line has not soaked.
+            Stage::Soak { until } if self.is_on_current() && self.reached(Some(until), self.config.soak) => {
                 self.set_stage(Stage::Retiring);
                 None
             }
@@ -39,9 +40,13 @@ impl Machine {
 
     /// Only the live session on the committed identity may ask: the broker's word on it is what counts.
     fn ask_to_retire(&mut self, id: String) -> Option<Step> {
-        let on_current = self.link.is_some() && self.link == self.durable.current;
+        let on_current = self.is_on_current();
         let due = self.reached(self.retire.until, self.config.retire_retry.saturating_mul(16));
         (on_current && due).then_some((Action::RequestRetire { id }, Awaiting::Retire))
+    }
+
+    fn is_on_current(&self) -> bool {
+        self.link.is_some() && self.link == self.durable.current
     }
 
     fn set_stage(&mut self, stage: Stage) {
@@ -67,9 +72,13 @@ impl Machine {
         }
         match answer.status {
             RetireStatus::Retired => self.on_retired(answer),
-            RetireStatus::Pending => self.wait_retire(1),
+            RetireStatus::Pending => {
+                self.frozen = false;
+                self.wait_retire(1);
+            }
             RetireStatus::Frozen => {
                 let why = answer.message.unwrap_or_else(|| "held by the controller".to_string());
+                self.frozen = true;
                 self.notices.push_back(Notice::Frozen { id: answer.id, why });
                 self.wait_retire(10);
             }
@@ -88,12 +97,14 @@ impl Machine {
     /// No answer is no refusal: the request is repeated until there is one.
     pub(super) fn wait_retire(&mut self, times: u32) {
         let longest = self.config.retire_retry.saturating_mul(times);
-        let wait = self.jitter.wait(longest, longest, 0);
+        let wait = self.jitter.spread(longest, longest, 0);
         self.retire = Wait { until: Some(self.now + wait), failures: self.retire.failures.saturating_add(1) };
     }
 
     pub(super) fn destroy_doomed(&mut self) -> Option<Step> {
-        if !self.upkeep_is_due() || !self.reached(self.destroy.until, self.config.backoff.step_cap) {
+        // While the committed identity is in doubt nothing is destroyed that might still be of use to somebody.
+        let waits = self.doubt.is_some() || !self.upkeep_is_due();
+        if waits || !self.reached(self.destroy.until, self.config.backoff.step_cap) {
             return None;
         }
         let slot = self.durable.doomed.first().copied()?;
@@ -122,6 +133,7 @@ impl Machine {
     fn forget_doomed(&mut self, slot: SlotId) {
         self.stage(Vec::new(), |record| {
             record.doomed.retain(|&doomed| doomed != slot);
+            record.compromised = record.compromised.filter(|&compromised| compromised != slot);
         });
     }
 }

@@ -10,7 +10,7 @@ use fleetkey_model::provisioning::{CertificateIssued, Rejection};
 use super::{Awaiting, Machine, Step};
 use crate::action::Action;
 use crate::event::Event;
-use crate::record::{Authority, Phase};
+use crate::record::{Authority, Phase, Reason};
 use crate::slot::{SlotCertificate, SlotFacts, SlotId};
 use crate::status::Notice;
 
@@ -24,9 +24,18 @@ impl Machine {
             return None;
         }
         let rotation = self.durable.rotation.clone()?;
+        if self.doubt.is_some() && rotation.reason != Reason::Recovery {
+            // The ladder tries the candidate in its turn; everything else hangs on the identity in doubt.
+            return None;
+        }
         let (slot, authority) = (rotation.slot, rotation.authority);
         match rotation.phase {
             Phase::MakingKey => Some((Action::MakeKey { slot }, Awaiting::MakeKey)),
+            // What is asked is noted before it is asked: a crash then knows that it may have been.
+            Phase::KeyReady if self.can_ask(authority) => {
+                self.set_phase(Phase::Requested, None);
+                None
+            }
             Phase::Requested if self.can_ask(authority) => {
                 Some((Action::RequestCertificate { slot, authority }, Awaiting::Request))
             }
@@ -36,7 +45,7 @@ impl Machine {
             }
             Phase::Registering { token_until, .. } => self.advance_registration(slot, authority, token_until),
             Phase::Verifying { .. } => self.advance_verification(slot),
-            Phase::Requested => None,
+            Phase::KeyReady | Phase::Requested => None,
         }
     }
 
@@ -59,13 +68,13 @@ impl Machine {
     pub(super) fn on_key_made(&mut self, slot: SlotId, public_key: Vec<u8>) {
         let facts = SlotFacts { public_key: Some(public_key), ..SlotFacts::empty(slot) };
         self.slots.insert(slot, facts);
-        self.set_phase(Phase::Requested, None);
+        self.set_phase(Phase::KeyReady, None);
     }
 
     pub(super) fn on_request(&mut self, outcome: Event) {
         match outcome {
             Event::Issued { slot, issued } => self.on_issued(slot, issued),
-            Event::Rejected(rejection) if is_passing(&rejection) => self.wait_step(describe(&rejection)),
+            Event::Rejected(rejection) if self.is_passing(&rejection) => self.wait_step(describe(&rejection)),
             Event::Rejected(rejection) => self.abandon(describe(&rejection)),
             Event::NoAnswer { why } => self.wait_step(format!("no certificate yet: {why}")),
             _ => {}
@@ -114,9 +123,16 @@ impl Machine {
     }
 }
 
-/// Whether a refusal may pass by itself: throttled, a server's trouble, or a hook that said no for now.
-pub(super) fn is_passing(rejection: &Rejection) -> bool {
-    matches!(rejection.status_code, 403 | 429 | 500..=599)
+impl Machine {
+    /// Whether a refusal may pass by itself: throttled, a server's trouble, or a hook that said no for now. A
+    /// recovery does not insist on the hook: its window is closed, and the next try is a day away.
+    pub(super) fn is_passing(&self, rejection: &Rejection) -> bool {
+        match rejection.status_code {
+            403 => !self.is_recovering(),
+            429 | 500..=599 => true,
+            _ => false,
+        }
+    }
 }
 
 pub(super) fn describe(rejection: &Rejection) -> String {

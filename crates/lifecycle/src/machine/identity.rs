@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use super::{Awaiting, Machine, Step, Wait};
 use crate::action::Action;
-use crate::event::Event;
+use crate::event::{Event, FailureKind};
 use crate::slot::SlotId;
 use crate::status::Notice;
 
@@ -29,9 +29,15 @@ impl Machine {
                 self.live = Some(slot);
                 self.link = Some(slot);
                 self.golive = Wait::default();
+                self.trust(slot);
                 self.notices.push_back(Notice::WentLive { slot });
             }
-            Event::LiveFailed { why, kind, .. } => self.wait_golive(format!("not live: {kind:?}: {why}")),
+            Event::LiveFailed { why, kind, .. } => {
+                if kind == FailureKind::Refused {
+                    self.doubt(slot, why.clone());
+                }
+                self.wait_golive(format!("not live: {kind:?}: {why}"));
+            }
             _ => {}
         }
     }
@@ -59,6 +65,7 @@ impl Machine {
 
     pub(super) fn on_link_up(&mut self, slot: SlotId) {
         self.link = Some(slot);
+        self.trust(slot);
         // Whatever waited for the connection need not wait longer.
         self.step.until = None;
         self.retire.until = None;

@@ -3,10 +3,11 @@
 //! Nothing is deleted here; slots that no record explains are kept until an identity is committed.
 
 use alloc::collections::BTreeMap;
+use alloc::format;
 
 use fleetkey_model::time::Timestamp;
 
-use crate::record::{Phase, Record};
+use crate::record::{Authority, Phase, RECORD_VERSION, Reason, Record, Rotation};
 use crate::slot::{SlotFacts, SlotId};
 
 /// The record to go on with, and whether it is to be made durable first: the disk's needed mending. It follows
@@ -21,6 +22,7 @@ pub(super) fn record(
     };
     record.time_floor = record.time_floor.max(time_floor);
     let mut mended = record.clone();
+    mended.v = RECORD_VERSION;
     mend_rotation(&mut mended, slots);
     let unused = slots.keys().next_back().map_or(1, |last| last.0.saturating_add(1));
     mended.next_slot = mended.next_slot.max(unused);
@@ -28,19 +30,36 @@ pub(super) fn record(
     (mended, unsaved)
 }
 
-/// The state file is gone: the slots say who we are. A slot without a token was registered; the newest such
-/// slot is the best guess, and the broker has the last word on it.
+/// The state file is gone: the slots say who we are. A slot without a token was registered; the newest such slot is
+/// the best guess, and the broker has the last word on it (the ladder tries the others). A newer one with a token
+/// may have been registered: it is taken up where that is found out.
 fn without_record(slots: &BTreeMap<SlotId, SlotFacts>, time_floor: Timestamp) -> (Record, bool) {
     let fresh = Record::fresh(time_floor);
     let mut rebuilt = fresh.clone();
-    let mut complete = slots.values().rev().filter(|slot| slot.is_complete() && !slot.has_token);
-    if let Some(newest) = complete.next() {
+    let complete = || slots.values().rev().filter(|slot| slot.is_complete());
+    if let Some(newest) = complete().find(|slot| !slot.has_token) {
         rebuilt.current = Some(newest.id);
         rebuilt.current_since = newest.certificate.as_ref().map_or(time_floor, |facts| facts.not_before);
     }
+    let candidate = complete().find(|slot| slot.has_token).filter(|slot| Some(slot.id) > rebuilt.current);
+    rebuilt.rotation = candidate.and_then(|slot| taken_up(slot, rebuilt.current));
     rebuilt.next_slot = slots.keys().next_back().map_or(1, |last| last.0.saturating_add(1));
     let unsaved = rebuilt != fresh;
     (rebuilt, unsaved)
+}
+
+/// A rotation that no record tells of, where it can only be further than thought, never less far: its token counts
+/// as stale, so that the candidate is tried before anything is asked for again.
+fn taken_up(slot: &SlotFacts, current: Option<SlotId>) -> Option<Rotation> {
+    let certificate = slot.certificate.as_ref()?;
+    Some(Rotation {
+        id: format!("taken-up-{}", slot.id),
+        reason: if current.is_some() { Reason::Age } else { Reason::Provision },
+        slot: slot.id,
+        authority: current.map_or(Authority::Claim, Authority::Current),
+        started_at: certificate.not_before,
+        phase: Phase::Registering { certificate: certificate.id, token_until: Timestamp::default() },
+    })
 }
 
 /// A phase that claims more than its slot holds goes back to what the slot supports, with the same key.
@@ -52,8 +71,8 @@ fn mend_rotation(record: &mut Record, slots: &BTreeMap<SlotId, SlotFacts>) {
     let has_key = slot.is_some_and(|slot| slot.public_key.is_some());
     let is_complete = slot.is_some_and(SlotFacts::is_complete);
     rotation.phase = match &rotation.phase {
-        Phase::MakingKey if has_key => Phase::Requested,
-        Phase::Requested if !has_key => Phase::MakingKey,
+        Phase::MakingKey if has_key => Phase::KeyReady,
+        Phase::KeyReady | Phase::Requested if !has_key => Phase::MakingKey,
         Phase::CertStored { .. } | Phase::Registering { .. } | Phase::Verifying { .. } if !is_complete => {
             if has_key {
                 Phase::Requested

@@ -7,7 +7,7 @@ use fleetkey_model::name::ThingName;
 use fleetkey_model::provisioning::Rejection;
 use fleetkey_model::time::Timestamp;
 
-use super::candidate::{describe, is_passing};
+use super::candidate::describe;
 use super::verify::Purpose;
 use super::{Awaiting, Machine, Step};
 use crate::action::Action;
@@ -87,7 +87,7 @@ impl Machine {
     }
 
     fn on_register_rejected(&mut self, rejection: &Rejection) {
-        if is_passing(rejection) {
+        if self.is_passing(rejection) {
             return self.wait_step(describe(rejection));
         }
         // After an unanswered request a no may only mean that the request was carried out, as when a claim

@@ -2,18 +2,22 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_model::time::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{Machine, Step};
+use super::{Awaiting, Machine, Step, Wait};
+use crate::action::Action;
+use crate::event::{Event, StorageFault};
 use crate::record::{Authority, Phase, Reason, Record, Rotation};
 use crate::slot::{SlotCertificate, SlotId};
 use crate::status::Notice;
 
 /// So many slots that cannot be destroyed mean a broken disk; more would outgrow the record.
-const MOST_DOOMED: usize = 16;
+pub(super) const MOST_DOOMED: usize = 16;
 
 impl Machine {
     pub(super) fn on_command(&mut self, command: &DeviceCommand) {
@@ -25,10 +29,26 @@ impl Machine {
     /// Notes a wish; a compromise outranks a command. A wish during a rotation is met by that rotation, but a
     /// compromise lasts until a commit: if the rotation is given up, another follows after its wait.
     pub(super) fn want(&mut self, reason: Reason) {
-        self.compromised |= reason == Reason::Compromise;
+        if reason == Reason::Compromise {
+            self.compromised = self.durable.current;
+        }
         if self.durable.rotation.is_none() && self.wanted != Some(Reason::Compromise) {
             self.wanted = Some(reason);
         }
+    }
+
+    /// The word of a compromise is made durable as soon as the disk takes it: a crash must not forget it.
+    pub(super) fn note_compromise(&mut self) -> Option<Step> {
+        let compromised = self.compromised;
+        if self.is_compromised() && compromised != self.durable.compromised && self.upkeep_is_due() {
+            self.stage(Vec::new(), |record| record.compromised = compromised);
+        }
+        None
+    }
+
+    /// Whether the key in use is known to others.
+    pub(super) fn is_compromised(&self) -> bool {
+        self.compromised.is_some() && self.compromised == self.durable.current
     }
 
     pub(super) fn start_if_due(&mut self) -> Option<Step> {
@@ -38,10 +58,7 @@ impl Machine {
         let mut obstacle = None;
         for reason in self.reasons_now().into_iter().flatten() {
             match self.obstacle(reason) {
-                None => {
-                    self.begin(reason);
-                    return None;
-                }
+                None => return self.preflight(reason),
                 found => obstacle = obstacle.or(found),
             }
         }
@@ -54,15 +71,20 @@ impl Machine {
     /// Why a rotation should start now. What stands in the way of one reason need not stop the next: a wish or
     /// an age that waits for the last retirement must not hide that the certificate ends.
     fn reasons_now(&self) -> [Option<Reason>; 4] {
+        if self.doubt.is_some() {
+            // Any other rotation would be asked for with an identity that is refused.
+            let recovery = self.wanted == Some(Reason::Recovery) && self.may_recover();
+            return [recovery.then_some(Reason::Recovery), None, None, None];
+        }
         if self.durable.current.is_none() {
             return [self.config.has_claim.then_some(Reason::Provision), None, None, None];
         }
         let waited = self.reached(self.durable.not_before, self.config.backoff.rotation_cap);
-        let again = (self.compromised && waited).then_some(Reason::Compromise);
+        let again = (self.is_compromised() && waited).then_some(Reason::Compromise);
         let reached = |due: Timestamp| due <= self.now && !self.held;
         let due = self.due().filter(|(due, _)| reached(*due)).map(|(_, reason)| reason);
         let expiry = self.expiry().filter(|due| reached(*due)).map(|_| Reason::Expiry);
-        [self.wanted, again, due, expiry]
+        [self.wanted.filter(|&reason| reason != Reason::Recovery), again, due, expiry]
     }
 
     /// When the committed identity is due, and why. A commit that seems to lie in the future was stamped by a
@@ -90,7 +112,10 @@ impl Machine {
 
     /// What stands in the way of a start; a compromise is stopped by nothing, expiry by nothing but back-off.
     fn obstacle(&self, reason: Reason) -> Option<String> {
-        let urgent = matches!(reason, Reason::Compromise | Reason::Expiry | Reason::Provision);
+        let urgent = !matches!(reason, Reason::Age | Reason::Command);
+        if self.has_double() && !urgent {
+            return Some("another device connects with this identity: is its disk a copy?".to_string());
+        }
         if self.durable.aftermath.is_some() && !urgent {
             return Some("the previous identity is not retired yet".to_string());
         }
@@ -106,9 +131,46 @@ impl Machine {
         None
     }
 
+    /// Nothing is asked of the cloud that the disk could not hold the answer to.
+    fn preflight(&mut self, reason: Reason) -> Option<Step> {
+        if !self.reached(self.preflight.until, self.config.backoff.step_cap) {
+            return None;
+        }
+        self.starting = Some(reason);
+        Some((Action::Preflight, Awaiting::Preflight(reason)))
+    }
+
+    pub(super) fn on_preflight(&mut self, reason: Reason, outcome: &Event) {
+        match outcome {
+            Event::Ready => {
+                self.preflight = Wait::default();
+                self.begin(reason);
+            }
+            Event::StorageFailed(fault) => self.defer(*fault),
+            _ => {}
+        }
+    }
+
+    fn defer(&mut self, fault: StorageFault) {
+        let policy = self.config.backoff;
+        let until = self.now + self.jitter.wait(policy.base, policy.step_cap, self.preflight.failures);
+        let failures = self.preflight.failures.saturating_add(1);
+        self.preflight = Wait { until: Some(until), failures };
+        self.starting = None;
+        let why = format!("the state directory does not take a rotation ({fault:?})");
+        self.notices.push_back(Notice::Deferred { why: why.clone(), until });
+        self.blocked = Some(why);
+    }
+
     fn begin(&mut self, reason: Reason) {
         let slot = SlotId(self.durable.next_slot);
-        let authority = self.durable.current.map_or(Authority::Claim, Authority::Current);
+        let recovery = reason == Reason::Recovery;
+        let authority = match self.durable.current {
+            _ if recovery => Authority::Recovery,
+            Some(current) => Authority::Current(current),
+            None => Authority::Claim,
+        };
+        let recovery_at = if recovery { Some(self.now) } else { self.durable.recovery_at };
         let id = self.rotation_id(slot);
         let rotation = Rotation {
             id: id.clone(),
@@ -121,6 +183,7 @@ impl Machine {
         self.stage(alloc::vec![Notice::Started { id, reason }], |record| {
             record.next_slot = slot.0.saturating_add(1);
             record.rotation = Some(rotation);
+            record.recovery_at = recovery_at;
         });
     }
 
@@ -132,14 +195,27 @@ impl Machine {
 
     /// Gives the rotation up: the committed identity serves on, the candidate is doomed, and the next try waits.
     pub(super) fn abandon(&mut self, why: String) {
+        self.give_up(|id, why| Notice::Abandoned { id, why }, why);
+    }
+
+    /// The same, of a candidate that was registered and that the broker refuses.
+    pub(super) fn roll_back(&mut self, why: String) {
+        self.give_up(|id, why| Notice::RolledBack { id, why }, why);
+    }
+
+    /// How long to wait after so many rotations that failed in a row.
+    pub(super) fn rotation_wait(&mut self, failures: u32) -> Duration {
+        let policy = self.config.backoff;
+        self.jitter.spread(policy.base.saturating_mul(60), policy.rotation_cap, failures)
+    }
+
+    fn give_up(&mut self, notice: fn(String, String) -> Notice, why: String) {
         let Some(rotation) = self.durable.rotation.clone() else {
             return;
         };
         let failures = self.durable.failures.saturating_add(1);
-        let policy = self.config.backoff;
-        let wait = self.jitter.wait(policy.base.saturating_mul(60), policy.rotation_cap, failures);
-        let until = self.now + wait;
-        let notice = Notice::Abandoned { id: rotation.id.clone(), why: why.clone() };
+        let until = self.now + self.rotation_wait(failures);
+        let notice = notice(rotation.id.clone(), why.clone());
         self.stage(alloc::vec![notice], |record: &mut Record| {
             record.rotation = None;
             record.failures = failures;

@@ -3,14 +3,17 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use fleetkey_model::time::Timestamp;
 
+use super::start::MOST_DOOMED;
 use super::{Awaiting, Machine, Step};
 use crate::action::Action;
 use crate::config::Verdict;
 use crate::event::{Event, FailureKind};
-use crate::record::{Aftermath, Phase, Record, Rotation, Stage};
+use crate::record::{Aftermath, Phase, Reason, Record, Rotation, Stage};
 use crate::slot::SlotId;
 use crate::status::Notice;
 
@@ -23,6 +26,8 @@ pub(super) enum Purpose {
     Probe,
     /// Does the identity in use still pass, now that the candidate did not?
     Control,
+    /// Is this identity accepted, now that the committed one is refused?
+    Rung(SlotId),
 }
 
 /// What speaks against the candidate.
@@ -37,6 +42,10 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
+    pub(super) const fn refusals(&self) -> u32 {
+        self.refusals
+    }
+
     /// Counts one more refusal; whether they are now enough, over long enough, to believe.
     pub(super) fn is_final(&mut self, now: Timestamp, verdict: Verdict) -> bool {
         let first = *self.first.get_or_insert(now);
@@ -58,6 +67,9 @@ impl Machine {
     }
 
     pub(super) fn on_verify(&mut self, purpose: Purpose, outcome: Event) {
+        if let Purpose::Rung(slot) = purpose {
+            return self.on_rung(slot, &outcome);
+        }
         match outcome {
             Event::Verified { .. } if purpose == Purpose::Control => self.on_refusal(),
             Event::Verified { .. } => self.commit(),
@@ -67,7 +79,7 @@ impl Machine {
                     (Purpose::Candidate, FailureKind::Refused) => self.on_candidate_refused(why),
                     (Purpose::Probe, FailureKind::Refused) => self.on_probe_refused(),
                     (Purpose::Control, _) => self.on_control_failed(&why),
-                    (_, FailureKind::Unreachable) => self.wait_step(why),
+                    (_, FailureKind::Unreachable) | (Purpose::Rung(_), _) => self.wait_step(why),
                 }
             }
             _ => {}
@@ -93,14 +105,14 @@ impl Machine {
 
     fn on_refusal(&mut self) {
         if self.verdict.is_final(self.now, self.config.verdict) {
-            self.abandon(format!("the broker refused the new certificate {} times", self.verdict.refusals));
+            self.roll_back(format!("the broker refused the new certificate {} times", self.verdict.refusals));
         } else {
             self.wait_step(format!("refused {} times so far", self.verdict.refusals));
         }
     }
 
     /// The commit: one durable change of `current`. Everything after it only follows.
-    fn commit(&mut self) {
+    pub(super) fn commit(&mut self) {
         let Some(rotation) = self.durable.rotation.clone() else {
             return;
         };
@@ -108,13 +120,27 @@ impl Machine {
         else {
             return;
         };
-        let (now, soak) = (self.now, self.config.soak);
         let Rotation { id, reason, .. } = rotation.clone();
+        // A key that others know is not kept in reserve any longer than it must.
+        let soak = if reason == Reason::Compromise { Duration::ZERO } else { self.config.soak };
+        let now = self.now;
+        let unexplained: Vec<SlotId> = self.unexplained().collect();
         let notices = alloc::vec![
             Notice::Verified { id: id.clone(), certificate },
             Notice::Committed { id, reason, certificate },
         ];
-        self.stage(notices, |record| commit_to(record, rotation, now, now + soak));
+        self.stage(notices, |record| {
+            commit_to(record, rotation, now, now + soak);
+            record.doomed.extend(unexplained);
+        });
+    }
+
+    /// Slots that no record explains: kept while they might be all there is, until an identity is committed.
+    fn unexplained(&self) -> impl Iterator<Item = SlotId> {
+        let record = &self.durable;
+        let room = MOST_DOOMED.saturating_sub(record.doomed.len().saturating_add(1));
+        let slots = self.slots.keys().copied();
+        slots.filter(|&slot| !record.refers_to(slot) && !record.doomed.contains(&slot)).take(room)
     }
 }
 

@@ -27,11 +27,13 @@ impl Machine {
             (None, Some(_)) => self.expiry(),
         };
         let due = due.map(|due| due.max(record.not_before.unwrap_or_default()));
-        let retries = record.rotation.is_none() && (record.current.is_none() || self.compromised);
+        let retries = record.rotation.is_none() && (record.current.is_none() || self.is_compromised());
         let retry = record.not_before.filter(|_| retries);
-        let waits = [self.step, self.golive, self.retire, self.upkeep, self.export, self.destroy];
+        let waits =
+            [self.step, self.golive, self.retire, self.upkeep, self.export, self.destroy, self.preflight];
+        let ladder = self.doubt.as_ref().and_then(super::ladder::Doubt::deadline);
         (waits.into_iter().map(|wait| wait.until))
-            .chain([soak, due, retry])
+            .chain([soak, due, retry, ladder, self.double_until()])
             .flatten()
             .filter(|&at| at > self.now)
             .min()
@@ -58,6 +60,7 @@ impl Machine {
             exported: record.current.is_some() && self.exported == record.current,
             blocked: self.blocked.clone(),
             failures: record.failures,
+            alarms: self.alarms(),
         }
     }
 
@@ -78,14 +81,21 @@ impl Machine {
 
     fn state(&self) -> StateName {
         let record = &self.durable;
+        if self.doubt.is_some() && !self.is_recovering() && self.starting.is_none() {
+            return StateName::Ladder;
+        }
         if let Some(rotation) = &record.rotation {
             return match rotation.phase {
                 Phase::MakingKey => StateName::MakingKey,
+                Phase::KeyReady => StateName::KeyReady,
                 Phase::Requested => StateName::Requested,
                 Phase::CertStored { .. } => StateName::CertStored,
                 Phase::Registering { .. } => StateName::Registering,
                 Phase::Verifying { .. } => StateName::Verifying,
             };
+        }
+        if self.starting.is_some() {
+            return StateName::Preflight;
         }
         match record.aftermath.as_ref().map(|aftermath| aftermath.stage) {
             Some(Stage::Soak { .. }) => StateName::Soak,

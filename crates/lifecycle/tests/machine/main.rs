@@ -9,7 +9,10 @@
 )]
 
 mod crashes;
+mod graph;
+mod ladder;
 mod lasting;
+mod recovery;
 mod refusals;
 mod rotation;
 mod world;

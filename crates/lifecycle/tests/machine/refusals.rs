@@ -16,7 +16,7 @@ fn rotate(world: &mut World) {
 }
 
 fn abandoned(world: &World) -> bool {
-    world.notices.iter().any(|notice| matches!(notice, Notice::Abandoned { .. }))
+    world.notices.iter().any(|notice| matches!(notice, Notice::Abandoned { .. } | Notice::RolledBack { .. }))
 }
 
 #[test]

@@ -8,7 +8,7 @@ use fleetkey_lifecycle::{Notice, SlotId};
 use fleetkey_model::retirement::{DeviceCommand, RetireStatus};
 use fleetkey_model::time::Timestamp;
 
-use crate::world::{World, config};
+use crate::world::{Fault, World, config};
 
 const MONTH: Duration = Duration::from_secs(31 * 24 * 3600);
 
@@ -22,8 +22,10 @@ fn a_device_without_an_identity_provisions_itself_by_claim() {
     let mut world = World::new();
     world.settle();
     let way = [
+        "Preflight",
         "Persist",
         "MakeKey",
+        "Persist",
         "Persist",
         "RequestCertificate",
         "StoreCertificate",
@@ -141,6 +143,24 @@ fn a_clock_at_1970_is_held_at_the_floor() {
     world.settle();
     assert!(world.machine.now() >= world.record.as_ref().unwrap().time_floor);
     assert!(world.accepts(SlotId(1)));
+}
+
+#[test]
+fn waits_end_on_a_device_whose_clock_never_leaves_1970() {
+    let mut world = World::with(config());
+    world.settle();
+    world.now = Timestamp::from_secs(0);
+    world.give(Event::Tick);
+    world.fault("RegisterThing", Fault::NoAnswer);
+    world.fault("Verify", Fault::Unreachable);
+    rotate(&mut world);
+    for _ in 0..200 {
+        world.now = world.now + Duration::from_secs(30);
+        world.give(Event::Tick);
+        world.settle();
+    }
+    assert_eq!(world.record.as_ref().unwrap().current, Some(SlotId(2)), "{:?}", world.trace);
+    assert_eq!(world.machine.status().state, StateName::Idle);
 }
 
 #[test]

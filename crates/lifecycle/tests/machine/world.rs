@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fleetkey_lifecycle::event::{Event, FailureKind, StorageFault, Tier};
+use fleetkey_lifecycle::graph::edges;
 use fleetkey_lifecycle::record::Record;
 use fleetkey_lifecycle::slot::SlotCertificate;
+use fleetkey_lifecycle::status::StateName;
 use fleetkey_lifecycle::{Action, Config, Found, Machine, Notice, SlotFacts, SlotId};
 use fleetkey_model::certificate::{CertificateFacts, CertificateId};
 use fleetkey_model::name::SerialNumber;
@@ -57,6 +59,10 @@ pub(crate) struct World {
     /// By the name of an action: faults for its next runs, in order.
     pub(crate) faults: BTreeMap<&'static str, Vec<Fault>>,
     pub(crate) retire_answers: Vec<RetireStatus>,
+    /// The changes of state that were seen.
+    pub(crate) walked: BTreeSet<(StateName, StateName)>,
+    /// What the broker refuses on purpose, so that a lost identity is no failure of the machine.
+    pub(crate) revoked: BTreeSet<SlotId>,
     config: Config,
 }
 
@@ -84,6 +90,8 @@ impl World {
             notices: Vec::new(),
             faults: BTreeMap::new(),
             retire_answers: Vec::new(),
+            walked: BTreeSet::new(),
+            revoked: BTreeSet::new(),
             config,
         }
     }
@@ -110,7 +118,10 @@ impl World {
 
     /// Runs one action; whether there was one.
     pub(crate) fn step(&mut self) -> bool {
-        let Some(action) = self.machine.poll() else {
+        let before = self.machine.status().state;
+        let polled = self.machine.poll();
+        self.walk(before);
+        let Some(action) = polled else {
             return false;
         };
         let outcome = self.run(action);
@@ -120,7 +131,9 @@ impl World {
     }
 
     pub(crate) fn give(&mut self, event: Event) {
+        let before = self.machine.status().state;
         self.machine.handle(self.now, event);
+        self.walk(before);
         while let Some(notice) = self.machine.poll_notice() {
             self.notices.push(notice);
         }
@@ -148,6 +161,15 @@ impl World {
         self.machine = Machine::new(self.config.clone(), found, self.now);
     }
 
+    /// The operator, or a thief, has taken a slot's certificate away; the live session goes down with it.
+    pub(crate) fn revoke(&mut self, slot: SlotId) {
+        self.revoked.insert(slot);
+        if self.machine.status().connected {
+            self.give(Event::LinkDown);
+        }
+        self.give(Event::LinkRefused { slot, why: "revoked".into() });
+    }
+
     pub(crate) fn fault(&mut self, action: &'static str, fault: Fault) {
         self.faults.entry(action).or_default().push(fault);
     }
@@ -159,11 +181,21 @@ impl World {
     pub(crate) fn accepts(&self, slot: SlotId) -> bool {
         let complete = self.slots.get(&slot).is_some_and(SlotFacts::is_complete);
         let accepted = |id: CertificateId| self.registered.contains(&id) && !self.retired.contains(&id);
-        complete && self.certificate_of(slot).is_some_and(accepted)
+        complete && !self.revoked.contains(&slot) && self.certificate_of(slot).is_some_and(accepted)
     }
 
     pub(crate) fn count(&self, action: &str) -> usize {
         self.trace.iter().filter(|name| *name == action).count()
+    }
+
+    /// Every change of state is in the graph.
+    fn walk(&mut self, before: StateName) {
+        let after = self.machine.status().state;
+        if before != after {
+            let known = edges(before, after).next().is_some();
+            assert!(known, "{before:?} → {after:?} is in no graph; {:?}", self.trace);
+            self.walked.insert((before, after));
+        }
     }
 
     /// I1: once there was a commit, the committed identity is complete and accepted.
@@ -171,7 +203,11 @@ impl World {
         let Some(current) = self.record.as_ref().and_then(|record| record.current) else {
             return;
         };
-        assert!(self.accepts(current), "slot {current} is lost after {:?}", self.trace);
+        assert!(
+            self.accepts(current) || self.revoked.contains(&current),
+            "slot {current} is lost after {:?}",
+            self.trace
+        );
     }
 
     fn run(&mut self, action: Action) -> Event {
@@ -247,7 +283,10 @@ impl World {
                 self.slots.get_mut(&slot).unwrap().has_token = false;
                 Event::Exported
             }
-            Action::GoLive { slot } => Event::Live { slot },
+            Action::GoLive { slot } if self.accepts(slot) => Event::Live { slot },
+            Action::GoLive { slot } => {
+                Event::LiveFailed { slot, kind: FailureKind::Refused, why: "not accepted".into() }
+            }
             Action::RequestRetire { id } => self.retire(id),
             Action::DestroySlot { slot } => {
                 self.slots.remove(&slot);

@@ -1,0 +1,207 @@
+//! The ladder: the broker refuses the committed identity, so what else is here is tried, rung by rung.
+//!
+//! current → candidate → previous → whatever other complete slot there is → recovery by claim. A rung that is
+//! accepted while the committed identity is refused, again and again, becomes the committed one: the same one
+//! durable change of `current` as any commit. It destroys nothing, so few refusals are enough. Only when every
+//! rung was refused, often enough and for long enough, is the claim tried, at most once a day. A network that is
+//! down is never a refusal, and no slot is given up here.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use fleetkey_model::time::Timestamp;
+
+use super::verify::{Evidence, Purpose};
+use super::{Awaiting, Machine, Step, Wait};
+use crate::action::Action;
+use crate::event::{Event, FailureKind};
+use crate::record::{Phase, Reason, Record};
+use crate::slot::{SlotFacts, SlotId};
+use crate::status::Notice;
+
+/// What is known while the committed identity is in doubt. In memory only: a restart doubts again soon enough.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Doubt {
+    /// The rungs of this round that are still to be tried, the next one last.
+    rungs: Vec<SlotId>,
+    /// How often in a row a rung other than the committed one was accepted, and which.
+    accepted: BTreeMap<SlotId, u32>,
+    /// Rounds in which everything was refused.
+    nothing: Evidence,
+    /// Whether somebody could not be asked in this round: then the round proves nothing.
+    unclear: bool,
+    wait: Wait,
+}
+
+impl Doubt {
+    /// Whether a whole round has found no identity that is accepted.
+    pub(super) fn found_nothing(&self) -> bool {
+        self.nothing.refusals() > 0
+    }
+
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.wait.until
+    }
+}
+
+impl Machine {
+    /// The broker has refused this slot's identity. Only the committed one is worth doubting.
+    pub(super) fn doubt(&mut self, slot: SlotId, why: String) {
+        if self.durable.current != Some(slot) || self.doubt.is_some() {
+            return;
+        }
+        self.notices.push_back(Notice::Refused { slot, why });
+        self.doubt = Some(Doubt { rungs: self.rungs(), ..Doubt::default() });
+    }
+
+    /// The committed identity is accepted after all.
+    pub(super) fn trust(&mut self, slot: SlotId) {
+        if self.durable.current == Some(slot) {
+            self.end_doubt();
+        }
+    }
+
+    /// A recovery is wished for only while nothing is accepted.
+    pub(super) fn end_doubt(&mut self) {
+        self.doubt = None;
+        self.wanted = self.wanted.filter(|&reason| reason != Reason::Recovery);
+    }
+
+    /// One rung further, if the wait is over. A recovery under way has the last word before another round.
+    pub(super) fn climb(&mut self) -> Option<Step> {
+        if self.is_recovering() || !self.upkeep_is_due() {
+            return None;
+        }
+        let until = self.doubt.as_ref()?.wait.until;
+        if !self.reached(until, self.config.backoff.step_cap) {
+            return None;
+        }
+        while let Some(slot) = self.doubt.as_mut()?.rungs.pop() {
+            if self.slots.get(&slot).is_some_and(SlotFacts::is_complete) {
+                let thing = self.config.thing();
+                return Some((Action::Verify { slot, thing }, Awaiting::Verify(Purpose::Rung(slot))));
+            }
+        }
+        self.end_round();
+        None
+    }
+
+    pub(super) fn on_rung(&mut self, slot: SlotId, outcome: &Event) {
+        match outcome {
+            Event::Verified { .. } => self.on_rung_accepted(slot),
+            Event::VerifyFailed { kind, .. } => {
+                if let Some(doubt) = &mut self.doubt {
+                    doubt.unclear |= *kind == FailureKind::Unreachable;
+                    doubt.accepted.remove(&slot);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_rung_accepted(&mut self, slot: SlotId) {
+        if self.durable.current == Some(slot) {
+            return self.trust(slot);
+        }
+        if self.is_candidate(slot) {
+            return self.commit();
+        }
+        let enough = self.config.verdict.refusals;
+        let Some(doubt) = &mut self.doubt else { return };
+        doubt.nothing = Evidence::default();
+        let times = doubt.accepted.entry(slot).or_default();
+        // Only if the committed identity was refused in the same round was it a test between the two.
+        *times = if doubt.unclear { 0 } else { times.saturating_add(1) };
+        if *times >= enough {
+            self.fall_back(slot);
+        } else {
+            self.next_round();
+        }
+    }
+
+    /// Every rung was tried and none accepted.
+    fn end_round(&mut self) {
+        let verdict = self.config.verdict;
+        let now = self.now;
+        let Some(doubt) = &mut self.doubt else { return };
+        if doubt.unclear {
+            doubt.nothing = Evidence::default();
+        } else if doubt.nothing.is_final(now, verdict) && self.may_recover() {
+            return self.recover();
+        }
+        self.next_round();
+    }
+
+    fn next_round(&mut self) {
+        let policy = self.config.backoff;
+        let rungs = self.rungs();
+        let Some(doubt) = &mut self.doubt else { return };
+        let until = self.now + self.jitter.wait(policy.base, policy.step_cap, doubt.wait.failures);
+        doubt.wait = Wait { until: Some(until), failures: doubt.wait.failures.saturating_add(1) };
+        doubt.rungs = rungs;
+        doubt.unclear = false;
+    }
+
+    /// All there is to try, the committed identity first (it is popped from the end).
+    fn rungs(&self) -> Vec<SlotId> {
+        let record = &self.durable;
+        let candidate =
+            record.rotation.as_ref().map(|rotation| rotation.slot).filter(|&slot| self.is_candidate(slot));
+        let known = [record.current, candidate, record.previous];
+        let known: Vec<SlotId> = known.into_iter().flatten().collect();
+        let others = self.slots.keys().copied().filter(|slot| {
+            let under_way = record.rotation.as_ref().is_some_and(|rotation| rotation.slot == *slot);
+            !known.contains(slot) && !under_way && !record.doomed.contains(slot)
+        });
+        others.chain(known.iter().rev().copied()).collect()
+    }
+
+    /// Whether this slot is a candidate that may have been registered.
+    fn is_candidate(&self, slot: SlotId) -> bool {
+        self.durable.rotation.as_ref().is_some_and(|rotation| {
+            rotation.slot == slot
+                && matches!(rotation.phase, Phase::Registering { .. } | Phase::Verifying { .. })
+        })
+    }
+
+    pub(super) fn is_recovering(&self) -> bool {
+        self.durable.rotation.as_ref().is_some_and(|rotation| rotation.reason == Reason::Recovery)
+    }
+
+    /// At most once a day. A moment that lies in the future was stamped by a wrong clock and counts as past.
+    pub(super) fn may_recover(&self) -> bool {
+        let spacing = self.config.recovery_spacing;
+        let over = |at: Timestamp| at + spacing <= self.now || at > self.now;
+        self.config.has_recovery && self.durable.recovery_at.is_none_or(over)
+    }
+
+    /// The rotation under way, if there is one, hangs on an identity that is refused: it makes room.
+    fn recover(&mut self) {
+        if self.durable.rotation.is_some() {
+            return self.abandon(String::from("no identity is accepted: recovery by claim comes first"));
+        }
+        self.wanted = Some(Reason::Recovery);
+        self.next_round();
+    }
+
+    /// The commit backwards: one durable change of `current`. What was refused is kept as the previous slot.
+    fn fall_back(&mut self, to: SlotId) {
+        let Some(from) = self.durable.current else { return };
+        let failures = self.durable.failures.saturating_add(1);
+        let not_before = self.now + self.rotation_wait(failures);
+        let since = self.slots.get(&to).and_then(|slot| slot.certificate.as_ref());
+        let since = since.map_or(self.now, |certificate| certificate.not_before);
+        self.blocked = Some(format!("slot {from} was refused; slot {to} serves"));
+        self.stage(alloc::vec![Notice::FellBack { from, to }], |record: &mut Record| {
+            record.current = Some(to);
+            record.current_since = since;
+            record.previous = Some(from);
+            record.doomed.extend(record.rotation.take().map(|rotation| rotation.slot));
+            record.aftermath = None;
+            record.failures = failures;
+            record.not_before = Some(not_before);
+        });
+    }
+}

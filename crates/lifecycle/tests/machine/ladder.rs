@@ -1,0 +1,245 @@
+//! The committed identity is refused: what else is here is tried, and nothing is thrown away.
+
+use std::time::Duration;
+
+use fleetkey_lifecycle::event::{Event, StorageFault};
+use fleetkey_lifecycle::status::{Alarm, StateName};
+use fleetkey_lifecycle::{Notice, SlotId};
+use fleetkey_model::retirement::{DeviceCommand, RetireStatus};
+
+use crate::world::{Fault, World, config};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn rotate(world: &mut World) {
+    world.give(Event::Command(DeviceCommand::Rotate { id: String::new() }));
+    world.settle();
+}
+
+fn fell_back(from: u64, to: u64) -> Notice {
+    Notice::FellBack { from: SlotId(from), to: SlotId(to) }
+}
+
+fn current(world: &World) -> Option<SlotId> {
+    world.record.as_ref().and_then(|record| record.current)
+}
+
+fn soaking() -> World {
+    let mut world = World::provisioned();
+    rotate(&mut world);
+    assert_eq!(world.machine.status().state, StateName::Soak);
+    world.trace.clear();
+    world
+}
+
+#[test]
+fn a_new_identity_that_is_refused_in_its_soak_gives_way_to_the_old_one() {
+    let mut world = soaking();
+    world.revoke(SlotId(2));
+    assert_eq!(world.machine.status().state, StateName::Ladder);
+    world.pass(Duration::from_secs(50));
+    assert_eq!(current(&world), Some(SlotId(1)), "{:?}", world.trace);
+    assert!(world.notices.contains(&fell_back(2, 1)));
+    assert!(world.slots.contains_key(&SlotId(2)), "what was refused is kept");
+    assert!(world.count("Verify") >= 6, "three rounds of both: {:?}", world.trace);
+    assert_eq!(world.count("RequestRetire"), 0);
+    world.pass(24 * HOUR);
+    assert_eq!(current(&world), Some(SlotId(3)), "and the rotation that failed is made up for");
+}
+
+#[test]
+fn an_identity_that_is_accepted_after_all_stays() {
+    let mut world = soaking();
+    world.give(Event::LinkRefused { slot: SlotId(2), why: "a hiccup".into() });
+    world.settle();
+    assert_eq!(world.trace, ["Verify"]);
+    assert_eq!(world.machine.status().state, StateName::Soak);
+    assert_eq!(current(&world), Some(SlotId(2)));
+}
+
+#[test]
+fn a_network_that_is_down_is_no_refusal() {
+    let mut world = soaking();
+    world.revoked.insert(SlotId(1));
+    for _ in 0..400 {
+        world.fault("Verify", Fault::Unreachable);
+        world.fault("GoLive", Fault::Unreachable);
+    }
+    world.revoke(SlotId(2));
+    world.pass(2 * HOUR);
+    let alarms = world.machine.status().alarms;
+    assert_eq!(alarms, [], "nobody could be asked");
+    assert_eq!(current(&world), Some(SlotId(2)));
+}
+
+#[test]
+fn an_old_identity_counts_only_against_a_refusal_in_the_same_round() {
+    let mut world = soaking();
+    // Every round: the new one cannot be asked, the old one passes.
+    world.give(Event::LinkDown);
+    world.give(Event::LinkRefused { slot: SlotId(2), why: "once".into() });
+    for _ in 0..20 {
+        world.fault("Verify", Fault::Unreachable);
+        world.settle();
+        world.now = world.machine.next_deadline().unwrap();
+        world.give(Event::Tick);
+    }
+    assert_eq!(current(&world), Some(SlotId(2)));
+}
+
+#[test]
+fn when_nothing_is_accepted_it_says_so_and_goes_on_trying() {
+    let mut world = soaking();
+    world.revoked.insert(SlotId(1));
+    world.revoke(SlotId(2));
+    world.pass(HOUR);
+    assert_eq!(world.machine.status().alarms, [Alarm::NoIdentityAccepted]);
+    assert!(world.notices.contains(&Notice::Alarm(Alarm::NoIdentityAccepted)));
+    assert_eq!(world.slots.len(), 2, "no slot is given up");
+    assert_eq!(world.count("Preflight") + world.count("RequestCertificate"), 0);
+    world.revoked.clear();
+    world.pass(HOUR);
+    assert_eq!(world.machine.status().alarms, []);
+    assert_eq!(current(&world), Some(SlotId(2)));
+}
+
+#[test]
+fn a_registered_candidate_takes_over_from_an_identity_that_was_taken_away() {
+    let mut world = World::provisioned();
+    world.fault("RegisterThing", Fault::AnswerLost);
+    world.give(Event::Command(DeviceCommand::Rotate { id: String::new() }));
+    while world.count("RegisterThing") == 0 {
+        world.step();
+    }
+    world.revoke(SlotId(1));
+    world.pass(Duration::from_secs(50));
+    assert_eq!(current(&world), Some(SlotId(2)), "{:?}", world.trace);
+    assert!(world.walked.contains(&(StateName::Ladder, StateName::Soak)));
+}
+
+#[test]
+fn a_committed_slot_that_is_damaged_is_not_waited_for() {
+    let mut world = soaking();
+    world.revoked.insert(SlotId(2));
+    world.slots.get_mut(&SlotId(2)).unwrap().certificate = None;
+    world.crash();
+    assert_eq!(world.machine.status().state, StateName::Ladder);
+    world.pass(HOUR);
+    assert!(world.notices.contains(&fell_back(2, 1)), "{:?}", world.trace);
+}
+
+#[test]
+fn a_lost_record_tries_the_newest_slot_and_then_the_others() {
+    let mut world = soaking();
+    for slot in world.slots.values_mut() {
+        slot.has_token = false;
+    }
+    world.record = None;
+    world.revoked.insert(SlotId(2));
+    world.crash();
+    world.pass(HOUR);
+    assert!(world.notices.contains(&fell_back(2, 1)), "{:?}", world.trace);
+}
+
+#[test]
+fn a_lost_record_of_a_device_that_was_just_registered_is_no_new_device() {
+    let mut world = World::new();
+    while world.count("RegisterThing") == 0 {
+        world.step();
+    }
+    world.record = None;
+    world.crash();
+    world.trace.clear();
+    world.pass(HOUR);
+    assert_eq!(current(&world), Some(SlotId(1)), "{:?}", world.trace);
+    assert_eq!(world.count("RequestCertificate"), 0, "the claim would refuse a thing that exists");
+}
+
+#[test]
+fn a_soak_needs_traffic() {
+    let mut world = soaking();
+    world.give(Event::LinkDown);
+    world.pass(24 * HOUR);
+    assert_eq!(world.machine.status().state, StateName::Soak);
+    world.give(Event::LinkUp { slot: SlotId(2) });
+    world.settle();
+    assert_eq!(world.machine.status().state, StateName::Idle, "{:?}", world.trace);
+}
+
+#[test]
+fn slots_that_no_record_explains_go_with_the_next_commit() {
+    let mut world = soaking();
+    world.pass(HOUR);
+    assert_eq!(world.slots.len(), 1);
+    let mut stray = world.slots[&SlotId(2)].clone();
+    stray.id = SlotId(77);
+    world.slots.insert(SlotId(77), stray);
+    world.crash();
+    world.pass(HOUR);
+    assert!(world.slots.contains_key(&SlotId(77)), "kept while it might be all there is");
+    rotate(&mut world);
+    world.pass(HOUR);
+    assert_eq!(world.slots.keys().copied().collect::<Vec<_>>(), [SlotId(78)]);
+}
+
+#[test]
+fn a_double_stops_what_can_wait_and_is_told_of() {
+    let mut world = World::provisioned();
+    for _ in 0..3 {
+        world.give(Event::Displaced);
+    }
+    assert!(world.notices.contains(&Notice::Alarm(Alarm::DuplicateClientId)));
+    rotate(&mut world);
+    assert_eq!(world.count("Preflight"), 0);
+    assert_eq!(world.machine.status().state, StateName::Deferred);
+    assert!(world.machine.status().blocked.unwrap().contains("copy"));
+    world.pass(Duration::from_secs(601));
+    assert_eq!(current(&world), Some(SlotId(2)), "quiet for ten minutes: the wish is met");
+    assert_eq!(world.machine.status().alarms, []);
+}
+
+#[test]
+fn a_key_that_others_know_is_replaced_whoever_else_connects() {
+    let mut world = World::provisioned();
+    for _ in 0..3 {
+        world.give(Event::Displaced);
+    }
+    world.give(Event::Compromised);
+    world.settle();
+    assert_eq!(current(&world), Some(SlotId(2)));
+    assert_eq!(world.count("RequestRetire"), 1, "and the old one is not kept for the length of a soak");
+}
+
+#[test]
+fn a_compromise_is_not_forgotten_in_a_crash_nor_when_falling_back() {
+    let mut world = World::provisioned();
+    world.retire_answers = vec![RetireStatus::Pending; 1000];
+    world.fault("Preflight", Fault::Storage(StorageFault::Full));
+    world.give(Event::Compromised);
+    world.step();
+    assert_eq!(world.record.as_ref().unwrap().compromised, Some(SlotId(1)));
+    world.crash();
+    world.pass(HOUR);
+    assert_eq!(current(&world), Some(SlotId(2)), "{:?}", world.trace);
+    world.revoke(SlotId(2));
+    world.pass(Duration::from_secs(60));
+    assert!(world.notices.contains(&fell_back(2, 1)));
+    world.pass(24 * HOUR);
+    assert_eq!(current(&world), Some(SlotId(3)), "the key in use is known to others: {:?}", world.trace);
+}
+
+#[test]
+fn a_disk_without_room_defers_before_anything_is_asked() {
+    let mut world = World::with(config());
+    world.settle();
+    world.trace.clear();
+    for _ in 0..30 {
+        world.fault("Preflight", Fault::Storage(StorageFault::Full));
+    }
+    rotate(&mut world);
+    assert_eq!(world.machine.status().state, StateName::Deferred);
+    assert_eq!(world.machine.status().alarms, [Alarm::Storage]);
+    assert_eq!(world.trace, ["Preflight"]);
+    world.pass(12 * HOUR);
+    assert_eq!(current(&world), Some(SlotId(2)));
+}

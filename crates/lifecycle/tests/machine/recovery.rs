@@ -1,0 +1,103 @@
+//! Recovery by claim: the last rung, rare by design.
+
+use std::time::Duration;
+
+use fleetkey_lifecycle::record::{Authority, Reason};
+use fleetkey_lifecycle::status::StateName;
+use fleetkey_lifecycle::{Event, SlotId};
+
+use crate::world::{Fault, World, config};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A device whose only identity was taken away.
+fn lost() -> World {
+    let mut config = config();
+    config.has_recovery = true;
+    let mut world = World::with(config);
+    world.settle();
+    world.trace.clear();
+    world.revoke(SlotId(1));
+    world
+}
+
+fn current(world: &World) -> Option<SlotId> {
+    world.record.as_ref().and_then(|record| record.current)
+}
+
+#[test]
+fn a_device_whose_identities_are_all_refused_recovers_by_claim_after_the_verdict() {
+    let mut world = lost();
+    world.pass(Duration::from_secs(590));
+    assert_eq!(world.count("Preflight"), 0, "not before ten minutes are over");
+    world.pass(HOUR);
+    assert_eq!(current(&world), Some(SlotId(2)), "{:?}", world.trace);
+    assert!(world.walked.contains(&(StateName::Ladder, StateName::Preflight)));
+    assert!(world.record.as_ref().unwrap().recovery_at.is_some());
+}
+
+#[test]
+fn a_recovery_that_is_refused_is_not_tried_again_for_a_day() {
+    for rejection in [Fault::Rejected(403, "AccessDenied"), Fault::Rejected(404, "ResourceNotFound")] {
+        let mut world = lost();
+        for _ in 0..100 {
+            world.fault("RegisterThing", rejection.clone());
+        }
+        world.pass(23 * HOUR);
+        assert_eq!(world.count("RegisterThing"), 1);
+        assert_eq!(current(&world), Some(SlotId(1)));
+        assert!(world.slots.contains_key(&SlotId(1)), "what is refused is kept");
+        world.pass(48 * HOUR);
+        assert!((2..=3).contains(&world.count("RegisterThing")), "{}", world.count("RegisterThing"));
+        world.faults.clear();
+        world.pass(48 * HOUR);
+        assert!(current(&world) > Some(SlotId(1)), "the window is open: {:?}", world.trace);
+    }
+}
+
+#[test]
+fn an_attempt_to_recover_counts_though_the_device_crashed_in_it() {
+    let mut world = lost();
+    world.fault("RegisterThing", Fault::Rejected(404, "ResourceNotFound"));
+    while world.count("RequestCertificate") == 0 {
+        if !world.step() {
+            world.now = world.machine.next_deadline().unwrap();
+            world.give(Event::Tick);
+        }
+    }
+    let rotation = world.record.as_ref().and_then(|record| record.rotation.clone()).unwrap();
+    assert_eq!((rotation.reason, rotation.authority), (Reason::Recovery, Authority::Recovery));
+    world.crash();
+    world.pass(12 * HOUR);
+    assert_eq!(world.count("RegisterThing"), 1);
+    world.pass(24 * HOUR);
+    assert_eq!(world.count("RegisterThing"), 2);
+    assert_eq!(current(&world), Some(SlotId(3)));
+}
+
+#[test]
+fn a_rotation_that_hangs_on_a_refused_identity_makes_room() {
+    let mut world = lost();
+    world.crash();
+    let mut config = config();
+    config.has_recovery = true;
+    let mut world = World::with(config);
+    world.settle();
+    world.fault("RegisterThing", Fault::NoAnswer);
+    world.give(Event::Compromised);
+    while world.count("RequestCertificate") < 2 {
+        world.step();
+    }
+    world.revoke(SlotId(1));
+    world.pass(2 * HOUR);
+    assert_eq!(current(&world), Some(SlotId(3)), "{:?}", world.trace);
+}
+
+#[test]
+fn without_a_recovery_template_nothing_is_asked_by_claim() {
+    let mut world = World::provisioned();
+    world.revoke(SlotId(1));
+    world.pass(72 * HOUR);
+    assert_eq!(world.count("RequestCertificate"), 0);
+    assert_eq!(world.machine.status().state, StateName::Ladder);
+}
