@@ -93,33 +93,38 @@ pub fn edges(from: StateName, to: StateName) -> impl Iterator<Item = &'static Ed
 pub fn mermaid() -> String {
     let mut text = String::from("stateDiagram-v2\n");
     text.push_str("    state \"an identity serves, or is on its way\" as Served {\n");
-    text.push_str("        state \"at rest\" as AtRest {\n");
-    for edge in EDGES.iter().filter(|edge| is_at_rest(edge.from) && is_at_rest(edge.to)) {
-        text.push_str(&line("            ", edge));
-    }
-    text.push_str("            Unprovisioned\n        }\n");
-    for edge in
-        EDGES.iter().filter(|edge| !touches_ladder(edge) && !(is_at_rest(edge.from) && is_at_rest(edge.to)))
-    {
-        text.push_str(&line("        ", edge));
-    }
+    text.push_str("        state \"at rest\" as AtRest {\n            Unprovisioned\n");
+    draw(&mut text, Room::AtRest, "            ");
+    text.push_str("        }\n");
+    draw(&mut text, Room::Served, "        ");
     text.push_str("    }\n");
-    for edge in EDGES.iter().filter(|edge| touches_ladder(edge)) {
-        text.push_str(&line("    ", edge));
-    }
+    draw(&mut text, Room::Outside, "    ");
     text
 }
 
-fn line(indent: &str, edge: &Edge) -> String {
-    format!("{indent}{} --> {} : {}\n", name(edge.from), name(edge.to), edge.cause)
+/// Where in the drawing an edge belongs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    AtRest,
+    Served,
+    Outside,
 }
 
-fn is_at_rest(end: End) -> bool {
-    matches!(end, End::One(state) if End::AtRest.covers(state))
+fn room(edge: &Edge) -> Room {
+    let at_rest = |end| matches!(end, End::One(state) if End::AtRest.covers(state));
+    if [edge.from, edge.to].contains(&End::One(Ladder)) {
+        Room::Outside
+    } else if at_rest(edge.from) && at_rest(edge.to) {
+        Room::AtRest
+    } else {
+        Room::Served
+    }
 }
 
-fn touches_ladder(edge: &Edge) -> bool {
-    [edge.from, edge.to].contains(&End::One(Ladder))
+fn draw(text: &mut String, wanted: Room, indent: &str) {
+    for edge in EDGES.iter().filter(|edge| room(edge) == wanted) {
+        text.push_str(&format!("{indent}{} --> {} : {}\n", name(edge.from), name(edge.to), edge.cause));
+    }
 }
 
 fn name(end: End) -> String {
