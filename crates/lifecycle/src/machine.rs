@@ -80,7 +80,7 @@ pub struct Machine {
     unsaved: bool,
     /// A rotation that somebody asked for and that has not begun.
     wanted: Option<Reason>,
-    /// The slot whose key is known to others; durable as soon as the disk takes it.
+    /// The keys up to this slot are known to others; durable as soon as the disk takes it.
     compromised: Option<SlotId>,
     /// Rotations that only time asks for are held back.
     held: bool,

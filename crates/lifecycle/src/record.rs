@@ -35,7 +35,7 @@ pub struct Record {
     pub failures: u32,
     /// No new rotation before this moment, unless the certificate is compromised.
     pub not_before: Option<Timestamp>,
-    /// The slot whose key may be known to others; a rotation away from it waits for nothing. Since version 2.
+    /// The keys up to this slot may be known to others; a rotation away from them waits for nothing. Since version 2.
     #[serde(default)]
     pub compromised: Option<SlotId>,
     /// When a recovery was last begun. Since version 2.

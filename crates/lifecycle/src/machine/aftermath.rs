@@ -133,7 +133,6 @@ impl Machine {
     fn forget_doomed(&mut self, slot: SlotId) {
         self.stage(Vec::new(), |record| {
             record.doomed.retain(|&doomed| doomed != slot);
-            record.compromised = record.compromised.filter(|&compromised| compromised != slot);
         });
     }
 }

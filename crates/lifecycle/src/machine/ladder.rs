@@ -2,7 +2,7 @@
 //!
 //! current → candidate → previous → whatever other complete slot there is → recovery by claim. A rung that is
 //! accepted while the committed identity is refused, again and again, becomes the committed one: the same one
-//! durable change of `current` as any commit. It destroys nothing, so few refusals are enough. Only when every
+//! durable change of `current` as any commit. It destroys nothing, so a short verdict is enough. Only when every
 //! rung was refused, often enough and for long enough, is the claim tried, at most once a day. A network that is
 //! down is never a refusal, and no slot is given up here.
 
@@ -26,8 +26,8 @@ use crate::status::Notice;
 pub(super) struct Doubt {
     /// The rungs of this round that are still to be tried, the next one last.
     rungs: Vec<SlotId>,
-    /// How often in a row a rung other than the committed one was accepted, and which.
-    accepted: BTreeMap<SlotId, u32>,
+    /// What speaks for a rung other than the committed one: rounds in which it was accepted and that one refused.
+    accepted: BTreeMap<SlotId, Evidence>,
     /// Rounds in which everything was refused.
     nothing: Evidence,
     /// Whether somebody could not be asked in this round: then the round proves nothing.
@@ -108,17 +108,17 @@ impl Machine {
         if self.is_candidate(slot) {
             return self.commit();
         }
-        let enough = self.config.verdict.refusals;
+        let (now, verdict) = (self.now, self.config.fall_back());
         let Some(doubt) = &mut self.doubt else { return };
         doubt.nothing = Evidence::default();
-        let times = doubt.accepted.entry(slot).or_default();
+        let evidence = doubt.accepted.entry(slot).or_default();
         // Only if the committed identity was refused in the same round was it a test between the two.
-        *times = if doubt.unclear { 0 } else { times.saturating_add(1) };
-        if *times >= enough {
-            self.fall_back(slot);
-        } else {
-            self.next_round();
+        if doubt.unclear {
+            *evidence = Evidence::default();
+        } else if evidence.is_final(now, verdict) {
+            return self.fall_back(slot);
         }
+        self.next_round();
     }
 
     /// Every rung was tried and none accepted.

@@ -30,7 +30,9 @@ impl Machine {
     /// compromise lasts until a commit: if the rotation is given up, another follows after its wait.
     pub(super) fn want(&mut self, reason: Reason) {
         if reason == Reason::Compromise {
-            self.compromised = self.durable.current;
+            // Whoever has seen the key in use may have seen the candidate's beside it.
+            let candidate = self.durable.rotation.as_ref().map(|rotation| rotation.slot);
+            self.compromised = self.durable.current.max(candidate);
         }
         if self.durable.rotation.is_none() && self.wanted != Some(Reason::Compromise) {
             self.wanted = Some(reason);
@@ -48,7 +50,7 @@ impl Machine {
 
     /// Whether the key in use is known to others.
     pub(super) fn is_compromised(&self) -> bool {
-        self.compromised.is_some() && self.compromised == self.durable.current
+        self.durable.current.is_some() && self.durable.current <= self.compromised
     }
 
     pub(super) fn start_if_due(&mut self) -> Option<Step> {
