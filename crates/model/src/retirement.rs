@@ -7,7 +7,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::certificate::CertificateId;
 use crate::name::{ClientId, ThingName};
@@ -33,9 +34,24 @@ pub struct DeviceRequest {
     pub op: RequestOp,
     /// One id a rotation; the answer repeats it.
     pub id: String,
-    /// The head of the device's audit chain, hex; informative.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The head of the device's audit chain, 64 hexadecimal digits; informative: what is no text is passed over, and
+    /// never costs a device its request.
+    #[serde(default, deserialize_with = "text_or_none", skip_serializing_if = "Option::is_none")]
     pub audit: Option<String>,
+}
+
+/// Reads a text, and anything else as `None`.
+fn text_or_none<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Found {
+        Text(String),
+        Else(IgnoredAny),
+    }
+    Ok(match Found::deserialize(from)? {
+        Found::Text(text) => Some(text),
+        Found::Else(_) => None,
+    })
 }
 
 /// A request as the rule republishes it on [`crate::topic::FleetTopic::Attested`].
@@ -110,6 +126,25 @@ mod tests {
         assert_eq!(attested.principal, id);
         assert_eq!(attested.request.id, "r1".to_string());
         assert_eq!(attested.at, Timestamp::from_millis(1));
+    }
+
+    #[test]
+    fn a_request_whose_audit_is_no_text_is_still_a_request() {
+        let id = CertificateId::of_der(b"x");
+        for audit in ["7", "null", "true", r#"{"a":[1]}"#, "[]", "1e400"] {
+            let text = alloc::format!(
+                r#"{{"op":"retire","id":"r","audit":{audit},"principal":"{id}","clientid":"a","thing":"a","at":1}}"#
+            );
+            let attested: Result<Attested, _> = serde_json::from_str(&text);
+            // A number beyond all numbers is no JSON that can be read, whatever field it stands in.
+            assert_eq!(
+                attested.ok().map(|attested| attested.request.audit),
+                (audit != "1e400").then_some(None)
+            );
+        }
+        let request: DeviceRequest =
+            serde_json::from_str(r#"{"op":"retire","id":"r","audit":"ab"}"#).unwrap();
+        assert_eq!(request.audit.as_deref(), Some("ab"));
     }
 
     #[test]
