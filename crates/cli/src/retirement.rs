@@ -14,6 +14,11 @@ use crate::datadir::DataDir;
 
 /// The longest that the controller waits, after a device's own soak, before an old certificate is made INACTIVE.
 const SOAK: Duration = Duration::from_millis(500);
+/// How many graces old a certificate that was never used must be to count as left over: a day with the hour's grace
+/// of `local`, the better part of a minute with the two seconds of `up`.
+const LEFTOVER_GRACES: u32 = 24;
+/// The least: a trial's rotation needs that long to commit.
+const LEFTOVER_AT_LEAST: Duration = Duration::from_secs(30);
 /// How long the controller may take to hear the broker at the start.
 const READY: Duration = Duration::from_secs(10);
 
@@ -36,8 +41,13 @@ impl Retirement {
         let directory = data.operator().join("retirements");
         let (journal, records) =
             Journal::open(&directory).context("the controller's journal cannot be used")?;
-        let config =
-            Config { soak: SOAK, grace, look_again: Duration::from_millis(100), ..Config::default() };
+        let config = Config {
+            soak: SOAK,
+            grace,
+            leftover_after: grace.saturating_mul(LEFTOVER_GRACES).max(LEFTOVER_AT_LEAST),
+            look_again: Duration::from_millis(100),
+            ..Config::default()
+        };
         let clock = Arc::new(|| SystemClock.now());
         let engine = Engine::new(Ledger::new(config, records), journal, Arc::new(control), clock);
         let connection = Connection::new(fleet.names.controller_client.clone());

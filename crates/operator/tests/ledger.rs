@@ -80,17 +80,6 @@ fn a_principal_that_is_not_the_things_or_not_active_does_nothing() {
     assert_eq!((world.changes.len(), world.disk.len()), (0, 0));
 }
 
-/// A candidate that was registered and rolled back: newer than the attested certificate, never used.
-#[test]
-fn a_newer_certificate_that_was_never_used_is_not_touched() {
-    let mut world = World::with(&[1, 2, 3]);
-    world.commit(2);
-    world.connect(3, "pump-1~verify");
-    world.pass(1000);
-    assert_eq!((world.status(3), world.frozen()), (Some(Active), None));
-    assert_eq!(world.status(1), None);
-}
-
 #[test]
 fn the_next_rotation_retires_every_older_generation() {
     let mut world = World::with(&[1, 2, 3]);
@@ -220,28 +209,6 @@ fn a_request_that_was_delayed_past_its_successor_is_ignored() {
 }
 
 #[test]
-fn a_newer_certificate_in_use_that_never_asks_freezes() {
-    let mut world = World::with(&[1, 2, 3]);
-    world.commit(2);
-    world.connect(3, "pump-1");
-    world.pass(58);
-    assert_eq!(world.frozen(), None, "a rotation takes its time");
-    world.pass(10);
-    assert_eq!(world.frozen(), Some(FreezeReason::NewcomerSilent));
-}
-
-#[test]
-fn a_newer_certificate_that_asks_in_time_does_not_freeze() {
-    let mut world = World::with(&[1, 2, 3]);
-    world.commit(2);
-    world.connect(3, "pump-1");
-    world.pass(30);
-    world.request(3, "pump-1");
-    world.pass(100);
-    assert_eq!((world.frozen(), world.status(3)), (None, Some(Active)));
-}
-
-#[test]
 fn the_others_are_kept_when_the_attested_certificate_is_taken_away() {
     let mut world = World::with(&[1, 2]);
     world.commit(2);
@@ -284,6 +251,38 @@ fn a_repeated_request_is_answered_from_the_ledger() {
     world.pass(10);
     world.request(2, "pump-1");
     assert_eq!(world.last_answer(), Some(Retired));
+}
+
+#[test]
+fn the_audit_heads_of_the_last_two_requests_are_kept_and_malformed_ones_are_served() {
+    let mut world = World::with(&[1, 2]);
+    world.commit(2);
+    let (first, second) = ("1".repeat(64), "2".repeat(64));
+    let answers = world.answers.len();
+    for audit in [&first, "no head", &second, &second, ""] {
+        let mut attested = world.attested(2, "pump-1");
+        attested.request.audit = Some(audit.to_owned());
+        world.event(Event::Attested { topic: thing(), attested });
+    }
+    assert_eq!(world.answers.len(), answers + 5);
+    world.restart();
+    let kept = &world.disk[&thing()].audit;
+    let kept = [&kept.last, &kept.before].map(|head| head.as_ref().unwrap().as_str());
+    assert_eq!(kept, [second.as_str(), first.as_str()]);
+}
+
+#[test]
+fn a_thief_who_asks_with_an_older_certificate_does_not_push_the_audit_heads_out() {
+    let mut world = World::with(&[1, 2]);
+    for (n, digit) in [(2, "a"), (1, "b"), (1, "c"), (2, "d")] {
+        world.pass(2);
+        let mut attested = world.attested(n, "pump-1");
+        attested.request.audit = Some(digit.repeat(64));
+        world.event(Event::Attested { topic: thing(), attested });
+    }
+    assert_eq!(world.frozen(), Some(FreezeReason::OlderAsked));
+    let kept = &world.disk[&thing()].audit;
+    assert_eq!(kept.last.as_ref().map(|head| head.as_str()), Some("a".repeat(64).as_str()));
 }
 
 #[test]

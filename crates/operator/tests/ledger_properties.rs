@@ -6,16 +6,20 @@
 #[path = "support/world.rs"]
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleetkey_model::certificate::CertificateStatus;
 use fleetkey_operator::controller::Change;
 use proptest::prelude::*;
 use world::{World, generation};
 
+/// Registered before anything happens.
 const GENERATIONS: u8 = 5;
+/// Those, and what is registered in the course of it.
+const MOST: u8 = 9;
 const LIVE: &str = "pump-1";
-const CLIENTS: [&str; 5] = [LIVE, "pump-1~agent", "pump-1~verify", "pump-2", "~controller"];
+const AGENT: &str = "pump-1~agent";
+const CLIENTS: [&str; 5] = [LIVE, AGENT, "pump-1~verify", "pump-2", "~controller"];
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -23,6 +27,8 @@ enum Step {
     Connect(u8, &'static str),
     Disconnect,
     Pass(u64),
+    /// The next generation is registered.
+    Register,
     Restart,
 }
 
@@ -30,10 +36,11 @@ fn step() -> impl Strategy<Value = Step> {
     let client = prop::sample::select(&CLIENTS[..]);
     let client_too = prop::sample::select(&CLIENTS[..]);
     prop_oneof![
-        3 => (1..=GENERATIONS, client).prop_map(|(n, client)| Step::Request(n, client)),
-        3 => (1..=GENERATIONS, client_too).prop_map(|(n, client)| Step::Connect(n, client)),
+        3 => (1..=MOST, client).prop_map(|(n, client)| Step::Request(n, client)),
+        3 => (1..=MOST, client_too).prop_map(|(n, client)| Step::Connect(n, client)),
         1 => Just(Step::Disconnect),
         4 => (1u64..40).prop_map(Step::Pass),
+        1 => Just(Step::Register),
         1 => Just(Step::Restart),
     ]
 }
@@ -45,6 +52,10 @@ struct Truth {
     newest_asked: u8,
     /// The latest connection of each client id: generation and session.
     connected: BTreeMap<&'static str, (u8, u64)>,
+    /// Generations that were ever in use as the thing or its agent.
+    used: BTreeSet<u8>,
+    /// When what was registered meanwhile was.
+    registered: BTreeMap<u8, u64>,
 }
 
 impl Truth {
@@ -69,6 +80,14 @@ impl Truth {
                 }
             }
             Step::Pass(seconds) => world.pass(seconds),
+            Step::Register => {
+                let next = GENERATIONS + 1 + u8::try_from(self.registered.len()).unwrap();
+                if next <= MOST {
+                    world.now += 1;
+                    world.register(next);
+                    self.registered.insert(next, world.now);
+                }
+            }
             Step::Restart => {
                 // Who was connected is durable only once the thing has a record.
                 if world.disk.is_empty() {
@@ -84,11 +103,20 @@ impl Truth {
             world.now += 1;
             let session = world.connect(n, client);
             self.connected.insert(client, (n, session));
+            if [LIVE, AGENT].contains(&client) {
+                self.used.insert(n);
+            }
         }
     }
 
+    /// Registered under the eyes of the controller, never used, and given its time.
+    fn is_leftover(&self, n: u8, at: u64) -> bool {
+        let had_its_time = |registered: &u64| at >= registered + world::config().leftover_after.as_secs();
+        !self.used.contains(&n) && self.registered.get(&n).is_some_and(had_its_time)
+    }
+
     fn in_use(&self, n: u8) -> bool {
-        let as_thing = [LIVE, "pump-1~agent"].iter().filter_map(|client| self.connected.get(client));
+        let as_thing = [LIVE, AGENT].iter().filter_map(|client| self.connected.get(client));
         as_thing.into_iter().any(|(found, _)| *found == n)
     }
 }
@@ -97,17 +125,18 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn only_what_is_older_than_an_attested_certificate_and_out_of_use_is_retired(
-        steps in prop::collection::vec(step(), 1..40),
+    fn only_what_is_older_than_an_attested_certificate_or_left_over_and_out_of_use_is_retired(
+        steps in prop::collection::vec(step(), 1..60),
     ) {
         let mut world = World::with(&[1, 2, 3, 4, 5]);
         let mut truth = Truth::default();
         for step in &steps {
             let before = world.changes.len();
             truth.run(&mut world, step);
-            for (_, id, change) in world.changes.split_off(before) {
-                let n = (1..=GENERATIONS).find(|n| generation(*n) == id).unwrap();
-                prop_assert!(n < truth.newest_asked, "{change:?} of {n}, asked {}", truth.newest_asked);
+            for (at, id, change) in world.changes.split_off(before) {
+                let n = (1..=MOST).find(|n| generation(*n) == id).unwrap();
+                let may_go = n < truth.newest_asked || truth.is_leftover(n, at);
+                prop_assert!(may_go, "{change:?} of {n}, asked {}", truth.newest_asked);
                 if change == Change::Deactivate {
                     prop_assert!(!truth.in_use(n), "{n} is in use");
                 }
@@ -128,6 +157,46 @@ proptest! {
         prop_assert!(world.changes.is_empty() && world.answers.is_empty() && world.disk.is_empty());
     }
 
+    /// However a device's rotations end, by commit or given up before or after the candidate was tried in the live
+    /// session, nothing freezes; and when it has been left in peace for a while, nothing is left but what is in use or
+    /// was tried there after the last commit.
+    #[test]
+    fn rotations_that_are_given_up_leave_nothing_unused_and_freeze_nothing(
+        rotations in prop::collection::vec((0u64..150, 0u8..4, any::<bool>()), 1..8),
+    ) {
+        let mut world = World::with(&[1]);
+        world.commit(1);
+        let (mut current, mut tried) = (1, BTreeSet::new());
+        for (n, (pause, end, restart)) in (2..).zip(rotations) {
+            world.pass(1);
+            world.register(n);
+            if end > 0 {
+                world.connect(n, "pump-1~verify");
+            }
+            if end == 2 {
+                world.connect(n, LIVE);
+                world.now += 1;
+                world.connect(current, LIVE);
+                tried.insert(generation(n));
+            }
+            if end == 3 {
+                world.commit(n);
+                current = n;
+                tried.clear();
+            }
+            world.pass(pause);
+            if restart {
+                world.restart();
+                world.connect(current, LIVE);
+            }
+        }
+        world.pass(1000);
+        prop_assert_eq!(world.frozen(), None);
+        tried.insert(generation(current));
+        let left: BTreeSet<_> = world.certificates.keys().copied().collect();
+        prop_assert_eq!(left, tried);
+    }
+
     /// An honest device: every rotation commits and asks; whatever the pauses and restarts, nothing freezes and every
     /// older generation goes.
     #[test]
@@ -137,7 +206,7 @@ proptest! {
         let mut world = World::with(&[1]);
         world.commit(1);
         for (n, (pause, restart)) in (2..=GENERATIONS).zip(pauses) {
-            world.issue(n);
+            world.register(n);
             world.connect(n, "pump-1~verify");
             world.pass(pause);
             if restart {

@@ -115,9 +115,14 @@ impl Bench {
 
     /// The controller at work, with spans of a moment.
     pub async fn controller(&self, grace: Duration) -> Controller {
-        let (journal, records) = Journal::open(&self.path("retirements")).unwrap();
         let moment = Duration::from_millis(200);
         let config = controller::Config { soak: moment, grace, look_again: moment, ..Default::default() };
+        self.controller_with(config).await
+    }
+
+    /// The controller at work, with spans of the caller's.
+    pub async fn controller_with(&self, config: controller::Config) -> Controller {
+        let (journal, records) = Journal::open(&self.path("retirements")).unwrap();
         let clock = Arc::new(|| SystemClock.now());
         let engine = Engine::new(Ledger::new(config, records), journal, Arc::new(self.control()), clock);
         let credential = &self.report.controller;

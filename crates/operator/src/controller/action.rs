@@ -53,6 +53,8 @@ pub enum Event {
         /// Whether it did.
         answer: Result<(), ApiError>,
     },
+    /// Presence may have been missed: the broker did not keep the controller's session over a pause.
+    PresenceMissed,
     /// An operator has looked at a frozen thing and put it right: the next attested request is a first one.
     Release(ThingName),
 }
@@ -126,6 +128,30 @@ pub enum Report {
         certificate: CertificateId,
         /// How.
         change: Change,
+    },
+    /// A certificate that a rotation registered and never used, because it was given up: its retirement begins.
+    Leftover {
+        /// Whose.
+        thing: ThingName,
+        /// Which.
+        certificate: CertificateId,
+    },
+    /// A leftover was changed.
+    LeftoverChanged {
+        /// Whose.
+        thing: ThingName,
+        /// Which.
+        certificate: CertificateId,
+        /// How.
+        change: Change,
+    },
+    /// A newer certificate was in use, and the attested one came back: a rotation that was rolled back, or somebody
+    /// who tried.
+    Contested {
+        /// Whose.
+        thing: ThingName,
+        /// Which.
+        certificate: CertificateId,
     },
     /// An alarm: nothing of this thing is retired until an operator releases it.
     Frozen {

@@ -14,6 +14,7 @@ use super::action::{Action, Change, Ignored, Report};
 use super::config::Config;
 use super::judgement::{Listing, Sighting};
 use super::presence::{PresenceEvent, Role, Seen};
+use super::pulse::Pulse;
 use super::record::{Freeze, Older, Record, Stage};
 use crate::control_plane::CertificateSummary;
 
@@ -35,6 +36,7 @@ pub(super) struct Case {
     /// The record differs from the disk.
     unsaved: bool,
     seen: Seen,
+    pulse: Pulse,
     requests: Vec<Attested>,
     sightings: Vec<Sighting>,
     plan: VecDeque<(CertificateId, Change)>,
@@ -44,22 +46,29 @@ pub(super) struct Case {
     attempts: u32,
     /// No listing before this.
     rest_until: Timestamp,
+    /// When the certificates were last listed, since the controller's start.
+    listed_at: Option<Timestamp>,
+    /// When the next newer and unused certificate will have had its time.
+    ripe_at: Option<Timestamp>,
 }
 
 impl Case {
     pub(super) fn new(thing: ThingName, record: Option<Record>) -> Self {
         Self {
             seen: record.as_ref().map(|record| record.seen.clone()).unwrap_or_default(),
+            sightings: record.as_ref().map(Record::unjudged).unwrap_or_default(),
             answered: record.as_ref().map(Record::status),
             thing,
             record,
             unsaved: false,
+            pulse: Pulse::default(),
             requests: Vec::new(),
-            sightings: Vec::new(),
             plan: VecDeque::new(),
             told: VecDeque::new(),
             attempts: 0,
             rest_until: Timestamp::default(),
+            listed_at: None,
+            ripe_at: None,
         }
     }
 
@@ -77,11 +86,14 @@ impl Case {
     pub(super) fn attested(&mut self, attested: Attested) {
         self.plan.clear();
         self.seen.attested(attested.principal, attested.at);
+        self.pulse.attested(attested.principal, attested.at);
         if let Some(record) = self.answerable(&attested) {
-            if record.request != attested.request.id {
-                record.request = attested.request.id;
-                self.unsaved = true;
+            let before = (record.request.clone(), record.audit.clone());
+            record.request.clone_from(&attested.request.id);
+            if record.frozen.is_none() {
+                record.audit.take(attested.request.audit.as_deref());
             }
+            self.unsaved |= before != (record.request.clone(), record.audit.clone());
             self.answer();
         } else if self.requests.len() < WAITING {
             self.requests.push(attested);
@@ -92,37 +104,59 @@ impl Case {
     fn answerable(&mut self, attested: &Attested) -> Option<&mut Record> {
         let record = self.record.as_mut()?;
         let same = record.witness.certificate == attested.principal;
-        let calm = record.older.values().all(|older| older.returned.is_none());
-        (same && calm).then_some(record)
+        (same && record.is_calm()).then_some(record)
     }
 
     pub(super) fn connected(&mut self, role: Role, event: &PresenceEvent) {
         if !self.seen.connected(role, event) {
             return;
         }
+        if role == Role::Live {
+            self.pulse.connected(event.principal_identifier, event.timestamp);
+        }
         let Some(record) = &self.record else {
             return;
         };
         let principal = event.principal_identifier;
-        let calm = record.older.values().all(|older| older.returned.is_none());
-        if !(principal == record.witness.certificate && calm) && self.sightings.len() < WAITING {
-            self.sightings.push(Sighting { role, principal, at: event.timestamp });
-            self.plan.clear();
+        let calm = record.is_calm() && self.sightings.is_empty();
+        if !(principal == record.witness.certificate && calm) {
+            self.sighted(Sighting { role, principal, at: event.timestamp, over: false });
         }
-        self.remember_seen(role);
+        self.remember_seen(role, principal);
     }
 
     pub(super) fn disconnected(&mut self, role: Role, event: &PresenceEvent) {
+        let principal = event.principal_identifier;
+        if self.record.as_ref().is_some_and(|record| !record.knows(&principal)) {
+            self.sighted(Sighting { role, principal, at: event.timestamp, over: true });
+        }
         if self.seen.disconnected(role, event) {
-            self.remember_seen(role);
+            if role == Role::Live {
+                self.pulse.lost();
+            }
+            self.remember_seen(role, principal);
         }
     }
 
-    /// Who is connected must survive a restart if it may hold something: the live session does so only while
-    /// something soaks, because the next attestation replaces it.
-    fn remember_seen(&mut self, role: Role) {
+    /// Presence may have been missed: an open session is no sign of life any more.
+    pub(super) const fn presence_missed(&mut self) {
+        self.pulse.lost();
+    }
+
+    fn sighted(&mut self, sighting: Sighting) {
+        if self.sightings.len() < WAITING {
+            self.sightings.push(sighting);
+            self.plan.clear();
+        }
+    }
+
+    /// Who is connected must survive a restart if it may hold or freeze something: the witness in the live session
+    /// does so only while something soaks.
+    fn remember_seen(&mut self, role: Role, principal: CertificateId) {
         if let Some(record) = &mut self.record
-            && (role == Role::Agent || record.status() == RetireStatus::Pending)
+            && (role == Role::Agent
+                || principal != record.witness.certificate
+                || record.status() == RetireStatus::Pending)
         {
             record.seen = self.seen.clone();
             self.unsaved = true;
@@ -135,9 +169,10 @@ impl Case {
         let before = self.record.clone();
         self.attempts = 0;
         self.rest_until = now + config.look_again;
+        self.listed_at = Some(now);
         let asked = !self.requests.is_empty();
         for attested in core::mem::take(&mut self.requests) {
-            self.judge(now, &attested, &listing);
+            self.judge(now, config, &attested, &listing);
         }
         if listing.is_empty() {
             self.record = None;
@@ -151,12 +186,12 @@ impl Case {
     }
 
     /// Judges one request by the list.
-    fn judge(&mut self, now: Timestamp, attested: &Attested, listing: &Listing) {
+    fn judge(&mut self, now: Timestamp, config: &Config, attested: &Attested, listing: &Listing) {
         let verdict = match listing.get(&attested.principal) {
             None => Err(Ignored::NotAttached),
             Some(found) if found.status != CertificateStatus::Active => Err(Ignored::NotActive),
             Some(principal) => match &mut self.record {
-                Some(record) => record.attest(now, attested, principal),
+                Some(record) => record.attest(now, config, attested, principal),
                 None => {
                     self.record = Some(Record::first(attested, principal));
                     Ok(())
@@ -172,24 +207,24 @@ impl Case {
     fn weigh(&mut self, now: Timestamp, config: &Config, listing: &Listing) {
         let mut sightings = core::mem::take(&mut self.sightings);
         self.plan.clear();
+        self.ripe_at = None;
         let Some(record) = &mut self.record else {
             return;
         };
         if record.frozen.is_none() {
             record.reconcile(now, config, listing);
             let open = self.seen.open().filter(|(_, open)| open.principal != record.witness.certificate);
-            sightings.extend(open.map(|(role, open)| Sighting {
-                role,
-                principal: open.principal,
-                at: open.since,
-            }));
-            sightings.iter().for_each(|sighting| record.sight(now, sighting, listing));
-            record.expire(now, config, listing, &self.seen);
+            sightings.extend(open.map(Sighting::of));
+            sightings.iter().for_each(|sighting| record.sight(now, config, sighting, listing));
+            record.expire(now, config, &self.seen);
+            record.expire_newcomers(now, config, listing, &self.seen, &self.pulse);
+            self.ripe_at = record.sweep(now, config, listing, &self.pulse);
         }
         record.seen = self.seen.clone();
-        self.plan.extend(record.due(now, config, listing, &self.seen));
+        self.plan.extend(record.due(now, config, listing, &self.seen, &self.pulse));
         // Something is due that the account is not ready for: do not ask it every second.
-        let stuck = self.plan.is_empty() && record.look_at(config, &self.seen).is_some_and(|at| at <= now);
+        let stuck = self.plan.is_empty()
+            && record.look_at(config, &self.seen, &self.pulse).is_some_and(|at| at <= now);
         if stuck {
             self.rest_until = now + config.longest_pause;
         }
@@ -207,19 +242,21 @@ impl Case {
         let Some(record) = &mut self.record else {
             return;
         };
-        if let Some(older) = record.older.get_mut(&certificate) {
+        let leftover = record.leftovers.contains_key(&certificate);
+        let outgoing = if leftover { &mut record.leftovers } else { &mut record.older };
+        if let Some(older) = outgoing.get_mut(&certificate) {
             let returns = older.returns;
             match change {
                 Change::Deactivate => *older = Older { returns, ..Older::new(Stage::Inactive, now) },
                 Change::Revoke => *older = Older { returns, ..Older::new(Stage::Revoked, now) },
-                Change::Delete => drop(record.older.remove(&certificate)),
+                Change::Delete => drop(outgoing.remove(&certificate)),
             }
         }
         self.unsaved = true;
-        self.told.push_back(Action::Report(Report::Changed {
-            thing: self.thing.clone(),
-            certificate,
-            change,
+        let thing = self.thing.clone();
+        self.told.push_back(Action::Report(match leftover {
+            true => Report::LeftoverChanged { thing, certificate, change },
+            false => Report::Changed { thing, certificate, change },
         }));
         if self.answered != self.record().map(Record::status) {
             self.answer();
@@ -253,15 +290,18 @@ impl Case {
         let Some(record) = &self.record else {
             return;
         };
-        let thing = self.thing.clone();
-        let frozen = record.frozen;
+        let thing = || self.thing.clone();
+        let mut news = Vec::new();
         if before.map(|before| before.witness) != Some(record.witness) {
             let certificate = record.witness.certificate;
-            self.report(Report::Witnessed { thing: thing.clone(), certificate });
+            news.push(Report::Witnessed { thing: thing(), certificate });
         }
-        if let (Some(Freeze { reason, .. }), None) = (frozen, before.and_then(|before| before.frozen)) {
-            self.report(Report::Frozen { thing, reason });
+        news.extend(record.news_of_newer(before));
+        if let (Some(Freeze { reason, .. }), None) = (record.frozen, before.and_then(|before| before.frozen))
+        {
+            news.push(Report::Frozen { thing: thing(), reason });
         }
+        news.into_iter().for_each(|report| self.report(report));
     }
 
     /// Tells the device how far its latest request is.
@@ -317,7 +357,16 @@ impl Case {
         if !self.requests.is_empty() || !self.sightings.is_empty() {
             return Some(self.rest_until);
         }
-        let due = self.record.as_ref()?.look_at(config, &self.seen)?;
+        let due = self.record.as_ref()?.look_at(config, &self.seen, &self.pulse)?;
         Some(due.max(self.rest_until))
+    }
+
+    /// When to look for leftovers. Only while the witness shows life: without that none may be swept.
+    pub(super) fn patrol_at(&self, config: &Config) -> Option<Timestamp> {
+        let record = self.record.as_ref().filter(|record| record.frozen.is_none())?;
+        let routine = self.listed_at.map_or_else(Timestamp::default, |at| at + config.leftover_after);
+        let next = self.ripe_at.map_or(routine, |ripe| ripe.min(routine));
+        let alive = !self.has_steps() && self.pulse.shows(&record.witness.certificate, next);
+        alive.then(|| next.max(self.rest_until))
     }
 }

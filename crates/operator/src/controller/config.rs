@@ -12,10 +12,18 @@ pub struct Config {
     pub grace: Duration,
     /// How long it stays REVOKED before it is deleted. Of one thing the newest hundred are kept, whatever this says.
     pub delete_after: Duration,
-    /// How much longer than the soak an older certificate may stay in use, and how long a newer one may be in use
-    /// without a request, before the thing is frozen.
+    /// How much longer than the soak an older certificate may stay in use, and how long it and a newer one may take
+    /// turns or live side by side, before the thing is frozen. Longer than a device takes for its verdict on a
+    /// candidate that it verifies by takeover.
     pub outlast: Duration,
-    /// The shortest time between two looks at one thing's certificates; bounds what a noisy device can cost.
+    /// How long a newer certificate may be in use without a request before the thing is frozen. Longer than the
+    /// device's own soak, which comes before its request.
+    pub ask_within: Duration,
+    /// How old a certificate that is newer than the attested one and was never used must be to count as a leftover of
+    /// a rotation that was given up. Longer than a device may take to repair a read-only disk.
+    pub leftover_after: Duration,
+    /// The shortest time between two looks at one thing's certificates, which bounds what a noisy device can cost; and
+    /// between any two looks that are only for leftovers, which bounds what the sweep of a large fleet costs.
     pub look_again: Duration,
     /// The first pause after a call that failed; it doubles up to [`Self::longest_pause`].
     pub first_pause: Duration,
@@ -24,13 +32,16 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// An hour, a day, thirty days; an hour.
+    /// A soak of an hour, a grace of a day, thirty days until deletion. A device soaks for a day before it asks: it has
+    /// two.
     fn default() -> Self {
         Self {
             soak: Duration::from_secs(3600),
             grace: Duration::from_secs(24 * 3600),
             delete_after: Duration::from_secs(30 * 24 * 3600),
             outlast: Duration::from_secs(3600),
+            ask_within: Duration::from_secs(48 * 3600),
+            leftover_after: Duration::from_secs(24 * 3600),
             look_again: Duration::from_secs(1),
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(300),

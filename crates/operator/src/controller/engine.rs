@@ -174,6 +174,15 @@ fn tell(report: &Report) {
         Report::Changed { thing, certificate, change } => {
             info!(%thing, certificate = certificate.short(), ?change, "an old certificate was changed");
         }
+        Report::Leftover { thing, certificate } => {
+            info!(%thing, certificate = certificate.short(), "left over from a rotation that was given up");
+        }
+        Report::LeftoverChanged { thing, certificate, change } => {
+            info!(%thing, certificate = certificate.short(), ?change, "a leftover was changed");
+        }
+        Report::Contested { thing, certificate } => {
+            warn!(%thing, certificate = certificate.short(), "was in use and gave way: rolled back, or tried by somebody");
+        }
         Report::Frozen { thing, reason } => error!(%thing, %reason, "frozen until an operator decides"),
         Report::Failing { thing, error } => error!(%thing, %error, "the account refuses"),
     }

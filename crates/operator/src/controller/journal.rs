@@ -180,6 +180,21 @@ mod tests {
         }
     }
 
+    /// Before the sweep there was one newcomer, and no word of leftovers and audit.
+    #[tokio::test]
+    async fn a_record_from_before_the_sweep_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut old = serde_json::to_value(Written { format: 1, record: &record("a") }).unwrap();
+        let fields = old["record"].as_object_mut().unwrap();
+        for added in ["begun", "audit", "leftovers", "newcomers"] {
+            assert!(fields.remove(added).is_some(), "{added}");
+        }
+        fields.insert("newcomer".into(), serde_json::Value::Null);
+        std::fs::write(directory.path().join("a.json"), old.to_string()).unwrap();
+        let (_journal, records) = Journal::open(directory.path()).unwrap();
+        assert_eq!(records, [Record { begun: None, ..record("a") }]);
+    }
+
     #[test]
     fn two_processes_cannot_share_a_journal() {
         let directory = tempfile::tempdir().unwrap();

@@ -9,9 +9,10 @@ use fleetkey_model::retirement::Attested;
 use fleetkey_model::time::Timestamp;
 
 use super::action::Ignored;
+use super::audit::AuditHeads;
 use super::config::Config;
-use super::presence::{Role, Seen};
-use super::record::{FreezeReason, Newcomer, Older, Record, Stage, Witness};
+use super::presence::{Connection, Role, Seen};
+use super::record::{FreezeReason, Older, Record, Stage, Witness};
 use crate::control_plane::CertificateSummary;
 
 /// How long the account may take to show a change that we made ourselves.
@@ -24,6 +25,14 @@ pub(super) struct Sighting {
     pub(super) principal: CertificateId,
     /// By the broker's clock.
     pub(super) at: Timestamp,
+    /// It is the end of a connection that was heard: all it proves is that there was one.
+    pub(super) over: bool,
+}
+
+impl Sighting {
+    pub(super) const fn of((role, open): (Role, &Connection)) -> Self {
+        Self { role, principal: open.principal, at: open.since, over: false }
+    }
 }
 
 /// The certificates of a thing, as the account lists them.
@@ -32,21 +41,33 @@ pub(super) type Listing = BTreeMap<CertificateId, CertificateSummary>;
 impl Record {
     /// The record of a thing that was never attested before.
     pub(super) fn first(attested: &Attested, principal: &CertificateSummary) -> Self {
+        let mut audit = AuditHeads::default();
+        audit.take(attested.request.audit.as_deref());
         Self {
             thing: attested.thing.clone(),
             witness: Witness::of(attested, principal),
             request: attested.request.id.clone(),
+            begun: Some(attested.at),
+            audit,
             older: BTreeMap::new(),
-            newcomer: None,
+            leftovers: BTreeMap::new(),
+            newcomers: BTreeMap::new(),
             frozen: None,
             seen: Seen::default(),
         }
+    }
+
+    /// Connections that were written down, but not what they mean: the controller ended before.
+    pub(super) fn unjudged(&self) -> Vec<Sighting> {
+        let unknown = self.seen.open().filter(|(_, open)| !self.knows(&open.principal));
+        unknown.map(Sighting::of).collect()
     }
 
     /// Takes in a request whose client id and principal are in order.
     pub(super) fn attest(
         &mut self,
         now: Timestamp,
+        config: &Config,
         attested: &Attested,
         principal: &CertificateSummary,
     ) -> Result<(), Ignored> {
@@ -59,8 +80,11 @@ impl Record {
         if self.frozen.is_some() {
             return Ok(());
         }
+        if same || newer {
+            self.audit.take(attested.request.audit.as_deref());
+        }
         if same {
-            self.witness_lives(now, attested.at);
+            self.witness_lives(now, config, attested.at);
         } else if newer {
             self.advance(attested, principal);
         } else {
@@ -75,11 +99,14 @@ impl Record {
         for older in self.older.values_mut() {
             older.returned = None;
         }
-        self.newcomer = self.newcomer.filter(|newcomer| newcomer.created_at > principal.created_at);
+        self.leftovers.remove(&principal.id);
+        self.newcomers.retain(|_, newcomer| newcomer.created_at > principal.created_at);
+        self.newcomers.values_mut().for_each(|newcomer| newcomer.contested = None);
     }
 
     /// The witness is in use at `at`: if an older one had come back before, they take turns.
-    fn witness_lives(&mut self, now: Timestamp, at: Timestamp) {
+    fn witness_lives(&mut self, now: Timestamp, config: &Config, at: Timestamp) {
+        self.contest(now, config, at);
         if self.older.values().any(|older| older.returned.is_some_and(|returned| returned < at)) {
             self.freeze(FreezeReason::TakingTurns, now);
         }
@@ -88,43 +115,48 @@ impl Record {
     /// Brings the certificates on their way out into line with the account.
     pub(super) fn reconcile(&mut self, now: Timestamp, config: &Config, listing: &Listing) {
         // One that is detached but not yet deleted is no longer listed.
-        self.older.retain(|id, older| listing.contains_key(id) || older.stage == Stage::Revoked);
+        let there =
+            |id: &CertificateId, older: &mut Older| listing.contains_key(id) || older.stage == Stage::Revoked;
+        self.older.retain(there);
+        self.leftovers.retain(there);
         let before = |found: &&CertificateSummary| found.created_at < self.witness.created_at;
-        for found in listing.values().filter(before) {
+        let before: Vec<_> = listing.values().filter(before).collect();
+        for found in before {
             let Some(stage) = stage_of(found.status) else {
                 continue;
             };
-            let older = self.older.entry(found.id).or_insert_with(|| Older::new(stage, now));
-            let undone = older.stage != Stage::Soaking && stage == Stage::Soaking;
-            if older.stage == stage {
-                continue;
+            let overtaken = self.overtaken(&found.id);
+            self.older.entry(found.id).or_insert_with(|| overtaken.unwrap_or_else(|| Older::new(stage, now)));
+        }
+        let mut undone = false;
+        for (id, older) in self.older.iter_mut().chain(&mut self.leftovers) {
+            if let Some(stage) = listing.get(id).and_then(|found| stage_of(found.status)) {
+                undone |= older.align(now, config, stage);
             }
-            if !undone {
-                (older.stage, older.since) = (stage, now);
-            } else if now >= older.since + config.grace.min(SETTLE) {
-                self.frozen.get_or_insert(super::Freeze { reason: FreezeReason::Reactivated, at: now });
-            }
+        }
+        if undone {
+            self.freeze(FreezeReason::Reactivated, now);
         }
         let witness = listing.get(&self.witness.certificate);
         let gone = witness.is_none_or(|found| found.status != CertificateStatus::Active);
-        if gone && !self.older.is_empty() {
+        if gone && self.outgoing().next().is_some() {
             self.freeze(FreezeReason::WitnessGone, now);
         }
     }
 
     /// Takes in a connection as the thing.
-    pub(super) fn sight(&mut self, now: Timestamp, sighting: &Sighting, listing: &Listing) {
+    pub(super) fn sight(&mut self, now: Timestamp, config: &Config, sighting: &Sighting, listing: &Listing) {
         let Some(found) = listing.get(&sighting.principal) else {
             return;
         };
+        let live = sighting.role == Role::Live && !sighting.over;
         if found.id == self.witness.certificate {
-            if sighting.role == Role::Live {
-                self.witness_lives(now, sighting.at);
+            if live {
+                self.witness_lives(now, config, sighting.at);
             }
         } else if found.created_at > self.witness.created_at {
-            let newcomer = Newcomer { certificate: found.id, created_at: found.created_at, since: now };
-            self.newcomer.get_or_insert(newcomer);
-        } else if sighting.role == Role::Live && sighting.at > self.witness.at {
+            self.newcomer_seen(now, config, sighting, found);
+        } else if live && sighting.at > self.witness.at {
             self.older_returns(now, sighting);
         }
     }
@@ -146,15 +178,8 @@ impl Record {
         }
     }
 
-    /// Freezes what has gone on for too long.
-    pub(super) fn expire(&mut self, now: Timestamp, config: &Config, listing: &Listing, seen: &Seen) {
-        let active = |newcomer: &Newcomer| {
-            listing.get(&newcomer.certificate).is_some_and(|found| found.status == CertificateStatus::Active)
-        };
-        self.newcomer = self.newcomer.filter(active);
-        if self.newcomer.is_some_and(|newcomer| now >= newcomer.since + config.outlast) {
-            self.freeze(FreezeReason::NewcomerSilent, now);
-        }
+    /// Freezes an older certificate that has stayed in use for too long.
+    pub(super) fn expire(&mut self, now: Timestamp, config: &Config, seen: &Seen) {
         let outlasted = |(id, older): (&CertificateId, &Older)| {
             older.stage == Stage::Soaking
                 && older.is_held(id, seen)
@@ -163,6 +188,20 @@ impl Record {
         if self.older.iter().any(outlasted) {
             self.freeze(FreezeReason::OlderStays, now);
         }
+    }
+}
+
+impl Older {
+    /// Takes in what the account shows. Returns whether somebody has undone what was done.
+    fn align(&mut self, now: Timestamp, config: &Config, stage: Stage) -> bool {
+        if self.stage == stage {
+            return false;
+        }
+        if self.stage == Stage::Soaking || stage != Stage::Soaking {
+            (self.stage, self.since) = (stage, now);
+            return false;
+        }
+        now >= self.since + config.grace.min(SETTLE)
     }
 }
 

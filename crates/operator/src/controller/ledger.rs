@@ -10,6 +10,7 @@ use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::PresenceKind;
 
 use super::action::{Action, Change, Event, Ignored, Report};
+use super::agenda::Agenda;
 use super::case::{Case, Gates};
 use super::config::Config;
 use super::presence::{PresenceEvent, Role};
@@ -31,9 +32,11 @@ pub struct Ledger {
     /// Things that have steps to take.
     ready: BTreeSet<ThingName>,
     /// When to list which thing.
-    agenda: BTreeSet<(Timestamp, ThingName)>,
-    /// The same by thing.
-    planned: BTreeMap<ThingName, Timestamp>,
+    agenda: Agenda,
+    /// When to list which thing only to look for leftovers: all in good time.
+    patrol: Agenda,
+    /// No look of the patrol before this.
+    next_patrol: Timestamp,
     storage: Gate,
     control: Gate,
 }
@@ -45,8 +48,9 @@ impl Ledger {
             config,
             cases: BTreeMap::new(),
             ready: BTreeSet::new(),
-            agenda: BTreeSet::new(),
-            planned: BTreeMap::new(),
+            agenda: Agenda::default(),
+            patrol: Agenda::default(),
+            next_patrol: Timestamp::default(),
             storage: Gate::default(),
             control: Gate::default(),
         };
@@ -82,6 +86,7 @@ impl Ledger {
             Event::Changed { thing, certificate, change, answer } => {
                 self.changed(now, &thing, certificate, change, answer);
             }
+            Event::PresenceMissed => self.cases.values_mut().for_each(Case::presence_missed),
             Event::Release(thing) => self.with(&thing, Case::release),
         }
     }
@@ -101,19 +106,28 @@ impl Ledger {
         if !gates.control {
             return None;
         }
-        let (at, thing) = self.agenda.first()?.clone();
-        if at > now {
-            return None;
-        }
+        let thing = self.agenda.take_due(now).or_else(|| self.take_patrol(now))?;
         self.unplan(&thing);
         Some(Action::List(thing))
     }
 
+    /// The next thing to look at for leftovers, at the pace of the patrol.
+    fn take_patrol(&mut self, now: Timestamp) -> Option<ThingName> {
+        if now < self.next_patrol {
+            return None;
+        }
+        let thing = self.patrol.take_due(now)?;
+        self.next_patrol = now + self.config.look_again;
+        Some(thing)
+    }
+
     /// When to poll again if nothing happens before.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let agenda = self.agenda.first().map(|(at, _)| (*at).max(self.control.closed_until));
+        let patrol = self.patrol.first().map(|at| at.max(self.next_patrol));
+        let looks = self.agenda.first().into_iter().chain(patrol).min();
+        let looks = looks.map(|at| at.max(self.control.closed_until));
         let blocked = self.ready.first().map(|_| self.storage.closed_until.max(self.control.closed_until));
-        agenda.into_iter().chain(blocked).min()
+        looks.into_iter().chain(blocked).min()
     }
 
     fn attested(&mut self, topic: &ThingName, attested: Attested) {
@@ -207,16 +221,15 @@ impl Ledger {
         self.ready.remove(thing);
         if case.is_blank() {
             self.cases.remove(thing);
-        } else if let Some(at) = case.look_at(&self.config) {
-            self.agenda.insert((at, thing.clone()));
-            self.planned.insert(thing.clone(), at);
+        } else {
+            self.agenda.plan(thing, case.look_at(&self.config));
+            self.patrol.plan(thing, case.patrol_at(&self.config));
         }
     }
 
     fn unplan(&mut self, thing: &ThingName) {
-        if let Some(at) = self.planned.remove(thing) {
-            self.agenda.remove(&(at, thing.clone()));
-        }
+        self.agenda.plan(thing, None);
+        self.patrol.plan(thing, None);
     }
 }
 

@@ -1,8 +1,12 @@
 //! Who is connected as a thing, by the broker's lifecycle events (Developer Guide, life-cycle-events).
 //!
 //! Events may be duplicated and out of order; the broker's timestamps and session ids put them right. Only the live
-//! session and `<thing>~agent` are tracked: a verification connection proves nothing and holds nothing. What is seen
-//! is durable from a thing's first attestation on; a restart before that forgets it.
+//! session and `<thing>~agent` are tracked: a verification connection proves nothing and holds nothing.
+//!
+//! What is seen is durable from a thing's first attestation on; a restart before that forgets it. Two things follow. The
+//! sweep judges only what was registered later. And a program that has been connected as `<thing>~agent` with the first
+//! certificate since before such a restart holds nothing: it is cut when that certificate becomes INACTIVE, and must
+//! come back with the new one, as it would have had to anyway. The device itself lives on the witness.
 
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{ClientId, ThingName};

@@ -8,6 +8,8 @@ use fleetkey_model::retirement::RetireStatus;
 use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::audit::AuditHeads;
+use super::newcomer::Newcomer;
 use super::presence::Seen;
 
 /// How many retired certificates an answer names.
@@ -26,10 +28,21 @@ pub struct Record {
     pub witness: Witness,
     /// The id of the last request, which answers repeat.
     pub request: String,
+    /// Since when every use of the thing's certificates is on record, by the broker's clock: its first attestation.
+    #[serde(default)]
+    pub(super) begun: Option<Timestamp>,
+    /// The heads of the device's audit chain as its requests carried them.
+    #[serde(default)]
+    pub audit: AuditHeads,
     /// Certificates registered before the witness, on their way out.
     pub older: BTreeMap<CertificateId, Older>,
-    /// A certificate registered after the witness that is in use and has not asked for anything yet.
-    pub(super) newcomer: Option<Newcomer>,
+    /// Certificates registered after the witness and never used, on their way out: what rotations that were given up
+    /// have left behind.
+    #[serde(default)]
+    pub leftovers: BTreeMap<CertificateId, Older>,
+    /// Certificates registered after the witness that were in use and have not asked for anything.
+    #[serde(default)]
+    pub(super) newcomers: BTreeMap<CertificateId, Newcomer>,
     /// Set when retirement is held until an operator decides.
     pub frozen: Option<Freeze>,
     /// Who was connected when the record was written.
@@ -72,15 +85,6 @@ pub enum Stage {
     Revoked,
 }
 
-/// A newer certificate in use without a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Newcomer {
-    pub(super) certificate: CertificateId,
-    pub(super) created_at: Timestamp,
-    /// By the controller's clock.
-    pub(super) since: Timestamp,
-}
-
 /// Why and since when a thing is frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Freeze {
@@ -94,7 +98,7 @@ pub struct Freeze {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum FreezeReason {
-    /// Two generations took turns in the live session.
+    /// Two generations took turns in the live session, for longer than a device does that tries and rolls back.
     #[error("an older certificate and its successor take turns: two parties may hold this thing's keys")]
     TakingTurns,
     /// An older certificate asked for retirement after a newer one had.
@@ -103,7 +107,8 @@ pub enum FreezeReason {
     /// An older certificate outlasted its soak in use, or was seen after it had been deactivated.
     #[error("an older certificate is still in use although its successor was attested")]
     OlderStays,
-    /// A newer certificate is in use, and its holder never asked for retirement as a fleetkey agent would.
+    /// A newer certificate is in use, and its holder never asked for retirement as a fleetkey agent would; or one that
+    /// was taken for a leftover turned out to be in use after it had been deactivated.
     #[error("a newer certificate is in use that never asked for retirement: who requested it?")]
     NewcomerSilent,
     /// The attested certificate is no longer ACTIVE or no longer the thing's.
@@ -128,20 +133,32 @@ impl Record {
 
     /// The newest of the certificates that can no longer connect: an answer must fit a message.
     pub fn retired(&self) -> Vec<CertificateId> {
-        let mut retired = self.newest_first(|stage| stage != Stage::Soaking);
+        let mut retired = newest_first(self.older.iter(), |stage| stage != Stage::Soaking);
         retired.truncate(MOST_TOLD);
         retired
     }
 
     /// Those of the revoked certificates that are too many: they are deleted before their time.
     pub(super) fn surplus(&self) -> BTreeSet<CertificateId> {
-        self.newest_first(|stage| stage == Stage::Revoked).into_iter().skip(MOST_REVOKED).collect()
+        let revoked = newest_first(self.outgoing(), |stage| stage == Stage::Revoked);
+        revoked.into_iter().skip(MOST_REVOKED).collect()
     }
 
-    fn newest_first(&self, counts: impl Fn(Stage) -> bool) -> Vec<CertificateId> {
-        let mut found: Vec<_> = self.older.iter().filter(|(_, older)| counts(older.stage)).collect();
-        found.sort_by_key(|(_, older)| core::cmp::Reverse(older.since));
-        found.into_iter().map(|(id, _)| *id).collect()
+    /// All certificates on their way out, the older ones and the leftovers.
+    pub(super) fn outgoing(&self) -> impl Iterator<Item = (&CertificateId, &Older)> {
+        self.older.iter().chain(&self.leftovers)
+    }
+
+    /// Nothing that came back or came anew is waiting for the witness's next sign of life.
+    pub(super) fn is_calm(&self) -> bool {
+        !self.has_challenger() && self.older.values().all(|older| older.returned.is_none())
+    }
+
+    /// Whether a certificate's use is on record.
+    pub(super) fn knows(&self, certificate: &CertificateId) -> bool {
+        *certificate == self.witness.certificate
+            || self.older.contains_key(certificate)
+            || self.newcomers.contains_key(certificate)
     }
 
     /// Freezes the thing; the first reason stays.
@@ -154,4 +171,13 @@ impl Older {
     pub(super) const fn new(stage: Stage, since: Timestamp) -> Self {
         Self { stage, since, returned: None, returns: 0 }
     }
+}
+
+fn newest_first<'a>(
+    outgoing: impl Iterator<Item = (&'a CertificateId, &'a Older)>,
+    counts: impl Fn(Stage) -> bool,
+) -> Vec<CertificateId> {
+    let mut found: Vec<_> = outgoing.filter(|(_, older)| counts(older.stage)).collect();
+    found.sort_by_key(|(_, older)| core::cmp::Reverse(older.since));
+    found.into_iter().map(|(id, _)| *id).collect()
 }

@@ -7,6 +7,7 @@ use super::action::Change;
 use super::config::Config;
 use super::judgement::Listing;
 use super::presence::Seen;
+use super::pulse::Pulse;
 use super::record::{Older, Record, Stage};
 
 impl Record {
@@ -17,6 +18,7 @@ impl Record {
         config: &Config,
         listing: &Listing,
         seen: &Seen,
+        pulse: &Pulse,
     ) -> Vec<(CertificateId, Change)> {
         if self.frozen.is_some() {
             return Vec::new();
@@ -31,22 +33,24 @@ impl Record {
             let due = as_expected && (now >= at || surplus.contains(id)) && !older.is_held(id, seen);
             due.then_some((*id, change))
         };
-        self.older.iter().filter_map(step).collect()
+        let leftovers = self.leftovers.iter().filter(|(_, leftover)| self.may_sweep(leftover, pulse));
+        self.older.iter().chain(leftovers).filter_map(step).collect()
     }
 
     /// When to look at the thing again; `None` when nothing is to come.
-    pub(super) fn look_at(&self, config: &Config, seen: &Seen) -> Option<Timestamp> {
+    pub(super) fn look_at(&self, config: &Config, seen: &Seen, pulse: &Pulse) -> Option<Timestamp> {
         if self.frozen.is_some() {
             return None;
         }
         let surplus = self.surplus();
-        let older = self.older.iter().map(|(id, older)| match older.is_held(id, seen) {
+        let leftovers = self.leftovers.iter().filter(|(_, leftover)| self.may_sweep(leftover, pulse));
+        let outgoing = self.older.iter().chain(leftovers);
+        let steps = outgoing.map(|(id, older)| match older.is_held(id, seen) {
             true => older.since + config.soak + config.outlast,
             false if surplus.contains(id) => older.since,
             false => older.next(config).0,
         });
-        let newcomer = self.newcomer.map(|newcomer| newcomer.since + config.outlast);
-        older.chain(newcomer).min()
+        steps.chain(self.newcomers_at(config, seen, pulse)).min()
     }
 }
 

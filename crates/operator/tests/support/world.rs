@@ -13,13 +13,15 @@ use fleetkey_operator::controller::{
     Action, Change, Config, Event, FreezeReason, Ledger, PresenceEvent, Record, Report,
 };
 
-/// Short spans: soak 10 s, grace 20 s, deletion 30 s, outlast 60 s.
+/// Short spans: soak 10 s, grace 20 s, deletion 30 s, outlast 60 s, asking 90 s, leftovers 100 s.
 pub fn config() -> Config {
     Config {
         soak: Duration::from_secs(10),
         grace: Duration::from_secs(20),
         delete_after: Duration::from_secs(30),
         outlast: Duration::from_secs(60),
+        ask_within: Duration::from_secs(90),
+        leftover_after: Duration::from_secs(100),
         ..Config::default()
     }
 }
@@ -71,7 +73,16 @@ impl World {
     }
 
     pub fn issue(&mut self, n: u8) {
-        let (id, created_at) = (generation(n), Timestamp::from_secs(n.into()));
+        self.issue_at(n, n.into());
+    }
+
+    /// Registers generation `n` now.
+    pub fn register(&mut self, n: u8) {
+        self.issue_at(n, self.now);
+    }
+
+    fn issue_at(&mut self, n: u8, at: u64) {
+        let (id, created_at) = (generation(n), Timestamp::from_secs(at));
         let summary = CertificateSummary { id, status: CertificateStatus::Active, created_at };
         self.certificates.insert(id, summary);
     }
@@ -114,6 +125,12 @@ impl World {
             session_identifier: Some(session.to_string()),
         };
         self.event(Event::Presence { kind, client: ClientId::new(client).unwrap(), event });
+    }
+
+    /// What happened to generation `n`, in order.
+    pub fn changes_of(&self, n: u8) -> Vec<Change> {
+        let of = self.changes.iter().filter(|(_, id, _)| *id == generation(n));
+        of.map(|(_, _, change)| *change).collect()
     }
 
     /// The live session moves to generation `n`, and the device asks for the older ones to be retired.

@@ -11,3 +11,4 @@ mod isolation;
 mod provisioning;
 mod retirement;
 mod rotation;
+mod sweep;

@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::worker::{Input, Output};
 use super::{Connection, Connector};
+use crate::controller::Event;
 
 /// Messages that wait for the engine before no more are read.
 const WAITING: usize = 256;
@@ -98,6 +99,9 @@ impl<N: Connector> Wire<N> {
         let (link, connected) =
             opened.unwrap_or(Err("the broker does not answer".into())).map_err(End::Lost)?;
         connected.begin(&mut self.session);
+        if !connected.session_present {
+            self.waiting.push_back(Input::Event(Event::PresenceMissed));
+        }
         // The session keeps asking what was not answered: a broker that cuts us off must not be asked ever more.
         if !self.subscribing {
             self.session.subscribe(filters());
