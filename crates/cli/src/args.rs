@@ -80,7 +80,10 @@ pub(crate) struct UpArgs {
     /// How old a certificate may become.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub(crate) rotate_every: Duration,
-    /// How long to run; without it, until Ctrl-C.
+    /// How long the devices may take to be provisioned; by default a minute, and half a second more a device.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) provision_within: Option<Duration>,
+    /// How long to run from then on; without it, until Ctrl-C.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub(crate) run_for: Option<Duration>,
     /// How long real traffic runs on a new certificate before the old one is given up.

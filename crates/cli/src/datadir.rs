@@ -54,6 +54,16 @@ pub(crate) enum DataDirError {
         /// What the file holds, shortened.
         found: String,
     },
+    /// There is none, and the caller is not the one to make it.
+    #[error(
+        "there is no fleetkey data directory at {path}; `fleetkey local --setup` makes one, \
+         and --data-dir names another",
+        path = path.display()
+    )]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// Another process has it.
     #[error(
         "the data directory {path} is in use by another fleetkey process; stop it, or choose another --data-dir",
@@ -94,6 +104,21 @@ impl DataDir {
             Some(_) => {}
         }
         Ok(dir)
+    }
+
+    /// Opens a directory that must be there: who acts on a fleet makes none, least of all where a path was mistyped.
+    ///
+    /// # Errors
+    /// See [`DataDirError`].
+    pub(crate) fn existing(root: &Path) -> Result<Self, DataDirError> {
+        match std::fs::metadata(root.join("VERSION")) {
+            Ok(_) => Self::open(root),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                let path = std::path::absolute(root).map_err(unusable(root))?;
+                Err(DataDirError::Missing { path })
+            }
+            Err(source) => Err(unusable(root)(source)),
+        }
     }
 
     /// Takes the lock for the local IoT Core and the operator's files.
@@ -182,6 +207,21 @@ mod tests {
         DataDir::open(&root).unwrap();
         let text = std::fs::read_to_string(root.join("VERSION")).unwrap();
         assert_eq!(text, "fleetkey data 1\n");
+    }
+
+    #[test]
+    fn one_that_must_be_there_is_not_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("data");
+        for _ in 0..2 {
+            let error = DataDir::existing(&root).unwrap_err();
+            assert!(matches!(&error, DataDirError::Missing { path } if *path == root), "{error}");
+        }
+        assert!(matches!(DataDir::existing(dir.path()), Err(DataDirError::Missing { .. })), "it is empty");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        DataDir::open(&root).unwrap();
+        DataDir::existing(&root).unwrap();
+        assert!(matches!(DataDir::existing(&root.join("VERSION")), Err(DataDirError::Missing { .. })));
     }
 
     #[test]

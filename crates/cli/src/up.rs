@@ -37,6 +37,10 @@ use summary::{Summary, certificates_of};
 /// How long each step of the end may take: the rotations under way, their retirements, the last messages.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long the fleet may take to be provisioned, and how much longer each device makes it.
+const PROVISIONING: Duration = Duration::from_secs(60);
+const A_DEVICE: Duration = Duration::from_millis(500);
+
 /// Runs until the time is over or somebody interrupts; a second interrupt cuts the end short.
 pub(crate) async fn run(args: UpArgs) -> Result<ExitCode> {
     let mut interrupt = Interrupt::new()?;
@@ -65,14 +69,10 @@ async fn trial(
     let run = stage.now().as_millis();
     let counter = Counter::start(&stage, run).await?;
     let fleet = Fleet::start(&stage, data, args, reporter).await?;
-    let fleet_is_there = tokio::select! {
-        there = fleet.provisioned() => there,
-        () = interrupt.asked() => false,
-    };
-    if !fleet_is_there {
+    if let Some(why) = not_provisioned(&fleet, args, interrupt).await {
         fleet.stop().await;
         stage.end().await;
-        bail!("the end came before the fleet was provisioned; the next start goes on from here");
+        bail!("{why}; the next start goes on from here");
     }
     let load = Load::start(&fleet, stage.root(), run);
     tokio::select! {
@@ -96,6 +96,30 @@ async fn trial(
     fleet.stop().await;
     stage.end().await;
     Ok(summary)
+}
+
+/// Waits until every device has an identity and is connected; if that does not come about, the reason.
+async fn not_provisioned(fleet: &Fleet, args: &UpArgs, interrupt: &mut Interrupt) -> Option<String> {
+    let limit = args.provision_within.unwrap_or_else(|| PROVISIONING + A_DEVICE * args.devices);
+    let there = tokio::select! {
+        there = tokio::time::timeout(limit, fleet.provisioned()) => there,
+        () = interrupt.asked() => Ok(false),
+    };
+    match there {
+        Ok(true) => None,
+        Ok(false) => Some("the end came before the fleet was provisioned".to_owned()),
+        Err(_) => {
+            let missing = fleet.missing();
+            let example = missing.first().map_or(String::new(), |example| format!(", for example {example}"));
+            Some(format!(
+                "{} of {} devices are not provisioned after {}{example}; --provision-within gives them longer, \
+                 --log-level info tells what they try",
+                missing.len(),
+                fleet.size(),
+                humantime::format_duration(limit),
+            ))
+        }
+    }
 }
 
 /// Lets what is under way come to its end, in the order in which nothing is lost; `hurry` cuts each wait short.

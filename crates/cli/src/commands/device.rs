@@ -40,7 +40,7 @@ struct Device {
 
 impl Device {
     fn open(args: &DeviceArgs) -> Result<Self> {
-        let data = DataDir::open(&args.data.data_dir)?;
+        let data = DataDir::existing(&args.data.data_dir)?;
         let fleet = FleetFile::read(&data)?;
         let config = fleet.agent(&data, &args.serial)?;
         Ok(Self { data, fleet, config })

@@ -97,6 +97,17 @@ impl Fleet {
         true
     }
 
+    /// The devices without identity or connection, each with what it waits for.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let words = |member: &Member| {
+            let status = member.agent.status();
+            let there = status.current.is_some() && status.connected;
+            let blocked = status.blocked.map_or(String::new(), |why| format!(" ({why})"));
+            (!there).then(|| format!("{}{blocked}", member.thing))
+        };
+        self.members.iter().filter_map(words).collect()
+    }
+
     /// No further rotation begins; those under way go on.
     pub(crate) async fn hold(&self) {
         for member in &self.members {

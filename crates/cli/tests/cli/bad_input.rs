@@ -83,6 +83,26 @@ fn a_device_without_a_fleet_is_told_how_to_get_one() {
 }
 
 #[test]
+fn a_mistyped_data_directory_is_named_and_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("fleetkey-dat");
+    let path = data.to_str().unwrap();
+    let commands: [&[&str]; 6] = [
+        &["provision"],
+        &["connect"],
+        &["publish", "a", "b"],
+        &["subscribe", "a"],
+        &["rotate"],
+        &["status", "--json"],
+    ];
+    for command in commands {
+        let all = [&["device"], command, &["--serial", "a", "--data-dir", path]].concat();
+        refusal(&all, &[path, "--data-dir", "fleetkey local --setup"]);
+    }
+    assert!(!data.exists());
+}
+
+#[test]
 fn a_log_level_that_is_none_is_refused() {
     for level in ["a=b=c", "loud"] {
         refusal(&["--log-level", level, "device", "status", "--serial", "a"], &["--log-level", "try error"]);

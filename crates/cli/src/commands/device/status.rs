@@ -9,7 +9,7 @@ use crate::datadir::DataDir;
 use crate::output;
 
 pub(super) fn run(args: &DeviceArgs, as_json: bool) -> Result<()> {
-    let data = DataDir::open(&args.data.data_dir)?;
+    let data = DataDir::existing(&args.data.data_dir)?;
     let state = status_of(&data.device(&args.serial))
         .with_context(|| format!("the state of {} cannot be told", args.serial))?;
     if as_json {
