@@ -99,7 +99,8 @@ impl<N: Connector> Wire<N> {
         let (link, connected) =
             opened.unwrap_or(Err("the broker does not answer".into())).map_err(End::Lost)?;
         connected.begin(&mut self.session);
-        if !connected.session_present {
+        // One word of it is enough, however many connections came to nothing since the engine last took something.
+        if !connected.session_present && !matches!(self.waiting.back(), Some(Input::Event(_))) {
             self.waiting.push_back(Input::Event(Event::PresenceMissed));
         }
         // The session keeps asking what was not answered: a broker that cuts us off must not be asked ever more.
@@ -255,5 +256,10 @@ mod tests {
             let sent = std::iter::from_fn(|| wire.session.poll_transmit());
             assert_eq!(sent.filter(|packet| matches!(packet, Packet::Subscribe(_))).count(), 1);
         }
+        let told: Vec<_> = wire.waiting.into_iter().collect();
+        assert!(
+            matches!(told[..], [Input::Event(Event::PresenceMissed)]),
+            "the broker kept no session: {told:?}"
+        );
     }
 }
