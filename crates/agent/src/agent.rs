@@ -142,7 +142,12 @@ impl Agent {
                 clock,
             },
         };
-        let service = Service { status: status.clone(), disk: seen, orders: orders.downgrade() };
+        let service = Service {
+            status: status.clone(),
+            disk: seen,
+            orders: orders.downgrade(),
+            events: events.downgrade(),
+        };
         let parts = supervise(driver, opened.scan.aside, live, serve(opened.socket, state_dir, service));
         let task = tokio::spawn(parts.instrument(span));
         Ok(AgentHandle { live: live_handle, orders, status, events, task })

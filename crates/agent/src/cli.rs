@@ -28,6 +28,23 @@ enum Command {
     Run(ConfigArgs),
     /// Show the state of the device, whether or not its agent runs.
     Status(ConfigArgs),
+    /// Check the state directory without touching it: permissions, record, slots, export, audit log. Exit code 1
+    /// if anything is wrong.
+    Verify {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print what the audit log holds, one JSON object a line.
+    Events {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print what the running agent tells from now on instead.
+        #[arg(long)]
+        follow: bool,
+    },
     /// Order the running agent to rotate now.
     Rotate {
         #[command(flatten)]
@@ -73,6 +90,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let done = start_log(&cli.log).and_then(|()| match cli.command {
         Command::Run(args) => run::run(load(&args)?),
         Command::Status(args) => ask::status(&load(&args)?),
+        Command::Verify { config, json } => ask::verify(load(&config)?, json),
+        Command::Events { config, follow } => ask::events(&load(&config)?, follow),
         Command::Rotate { config, compromised } => ask::rotate(&load(&config)?, compromised),
     });
     match done {

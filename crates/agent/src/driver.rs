@@ -143,11 +143,13 @@ impl Driver {
     /// Tells what has happened since the last time.
     fn tell(&mut self) {
         let status = self.machine.status();
+        // What is told now may have ended the rotation that it is about: then it is the one told of last.
+        let rotation = status.rotation.clone().or_else(|| self.status.borrow().rotation.clone());
         while let Some(notice) = self.machine.poll_notice() {
             if let Notice::Committed { id, reason: Reason::Provision, certificate } = &notice {
                 self.emit(AgentEvent::Provisioned { id: id.clone(), certificate: *certificate });
             }
-            self.emit(AgentEvent::from(notice).within(status.rotation.as_deref()));
+            self.emit(AgentEvent::from(notice).within(rotation.as_deref()));
         }
         self.status.send_if_modified(|shown| {
             let changed = *shown != status;

@@ -95,6 +95,9 @@ pub enum AgentEvent {
     },
     /// The broker refuses the committed identity; the others that are here are tried.
     Refused {
+        /// The rotation that committed it, until its predecessor is retired.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
         /// The committed slot.
         slot: SlotId,
         /// What the broker said.
@@ -102,6 +105,9 @@ pub enum AgentEvent {
     },
     /// The committed identity was refused again and again while another was accepted, which serves now.
     FellBack {
+        /// The rotation whose identity was refused, until its predecessor is retired.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
         /// The slot that was refused; it is kept.
         from: SlotId,
         /// The slot that serves.
@@ -151,8 +157,8 @@ impl From<Notice> for AgentEvent {
             Notice::WentLive { slot } => Self::WentLive { id: None, slot },
             Notice::Abandoned { id, why } | Notice::RolledBack { id, why } => Self::RolledBack { id, why },
             Notice::Deferred { why, until } => Self::Deferred { why, until },
-            Notice::Refused { slot, why } => Self::Refused { slot, why },
-            Notice::FellBack { from, to } => Self::FellBack { from, to },
+            Notice::Refused { slot, why } => Self::Refused { id: None, slot, why },
+            Notice::FellBack { from, to } => Self::FellBack { id: None, from, to },
             Notice::Alarm(alarm) => Self::Alarm { alarm },
             Notice::Retired { id, certificates } => Self::Retired { id, certificates },
             Notice::Frozen { id, why } => Self::Frozen { id, why },
@@ -174,10 +180,11 @@ impl AgentEvent {
             | Self::Retired { id, .. }
             | Self::Frozen { id, .. }
             | Self::RolledBack { id, .. } => Some(id),
-            Self::WentLive { id, .. } | Self::Waiting { id, .. } => id.as_deref(),
+            Self::WentLive { id, .. }
+            | Self::Refused { id, .. }
+            | Self::FellBack { id, .. }
+            | Self::Waiting { id, .. } => id.as_deref(),
             Self::Deferred { .. }
-            | Self::Refused { .. }
-            | Self::FellBack { .. }
             | Self::Alarm { .. }
             | Self::LinkUp { .. }
             | Self::LinkDown { .. }
@@ -187,7 +194,10 @@ impl AgentEvent {
 
     /// The same event, said to be about the rotation `id` if it does not say so itself.
     pub(crate) fn within(mut self, rotation: Option<&str>) -> Self {
-        if let Self::WentLive { id, .. } | Self::Waiting { id, .. } = &mut self
+        if let Self::WentLive { id, .. }
+        | Self::Refused { id, .. }
+        | Self::FellBack { id, .. }
+        | Self::Waiting { id, .. } = &mut self
             && id.is_none()
         {
             *id = rotation.map(str::to_owned);

@@ -10,7 +10,7 @@ use fleetkey_model::certificate::CertificateFacts;
 use fleetkey_model::name::SerialNumber;
 use fleetkey_model::secret::PrivateKeyPem;
 
-pub use csr::signing_request;
+pub use csr::{requested_key, signing_request};
 pub use p256::P256Keys;
 
 mod csr;
@@ -63,8 +63,8 @@ pub enum KeyError {
     /// The text is not a private key of a kind that is supported.
     #[error("not a private key that is supported here (PKCS#8 PEM, ECDSA P-256 or RSA)")]
     Unreadable,
-    /// The signing request could not be encoded or signed.
-    #[error("cannot build the signing request: {0}")]
+    /// The signing request could not be encoded, signed or read.
+    #[error("the signing request does not encode or read: {0}")]
     Request(String),
 }
 

@@ -1,4 +1,4 @@
-//! The local status socket, `STATE/agent.sock`: one JSON line in, one JSON line out.
+//! The local status socket, `STATE/agent.sock`: one JSON line in, one JSON line out, or one an event.
 //!
 //! Whoever may enter the state directory (mode 0700) may ask. Requests are [`Request`], answers [`Answer`];
 //! [`client`] speaks the other side, for the command line.
@@ -37,6 +37,8 @@ pub enum Request {
         #[serde(default)]
         compromised: bool,
     },
+    /// Tell every event from now on, one JSON line each, until one of us hangs up.
+    Events,
 }
 
 /// What it answers.

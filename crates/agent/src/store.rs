@@ -30,7 +30,9 @@ use fleetkey_model::name::SerialNumber;
 use crate::keys::Keys;
 
 pub use audit::{AuditEntries, AuditEntry, AuditHead, AuditLog, Break, read_audit_head, read_entries};
+use ballast::Ballast;
 pub(crate) use ballast::has_ballast;
+pub use check::{Checked, Finding, Severity, check};
 pub use export::{BUNDLE_FILE, CERTIFICATE_FILE, EXPORT_LINK, KEY_FILE};
 pub use fault::{FaultKind, StoreFault};
 pub use fs::{Entry, Filesystem, NewFile, RealFs};
@@ -42,6 +44,7 @@ pub use slot::{CertificateSummary, SlotIdentity, read_certificate};
 mod atomic;
 mod audit;
 mod ballast;
+mod check;
 mod export;
 mod fault;
 mod fs;
@@ -64,7 +67,7 @@ pub struct Store {
     keys: Arc<dyn Keys>,
     root: PathBuf,
     serial: SerialNumber,
-    ballast: Arc<ballast::Ballast>,
+    ballast: Arc<Ballast>,
 }
 
 impl Store {

@@ -8,7 +8,9 @@
     reason = "a test fails by panicking; clippy's own exception covers only #[test] functions"
 )]
 
+use std::fs::{DirBuilder, Permissions};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -71,6 +73,29 @@ fn without_an_agent_rotate_is_exit_code_4_and_status_still_tells() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(told["agent"], "stopped");
+}
+
+#[test]
+fn what_is_wrong_with_a_state_directory_is_told_line_by_line_with_exit_code_1() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = config(dir.path(), CLAIM);
+    let state = dir.path().join("state");
+    let output = run(&["verify"], &path);
+    assert_eq!(output.status.code(), Some(1), "there is no directory");
+    DirBuilder::new().mode(0o700).create(&state).unwrap();
+    assert_eq!(run(&["verify"], &path).status.code(), Some(0), "there is nothing in it");
+    std::fs::write(state.join("state.json"), "{\"v\":99}").unwrap();
+    std::fs::set_permissions(state.join("state.json"), Permissions::from_mode(0o640)).unwrap();
+    let output = run(&["verify"], &path);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let faults: Vec<&str> = told.lines().filter(|line| line.starts_with("fault: ")).collect();
+    assert_eq!(faults.len(), 2, "{told}");
+    assert!(faults[0].contains("chmod 600") && faults[1].contains("version is 99"), "{told}");
+    let told: serde_json::Value = serde_json::from_slice(&run(&["verify", "--json"], &path).stdout).unwrap();
+    assert_eq!((&told["sound"], &told["findings"][0]["severity"]), (&false.into(), &"fault".into()));
+    assert_eq!(run(&["events", "--follow"], &path).status.code(), Some(4), "no agent to follow");
+    assert_eq!(run(&["events"], &path).status.code(), Some(0));
 }
 
 #[test]

@@ -192,6 +192,22 @@ pub(crate) enum DeviceCommand {
         #[command(flatten)]
         device: DeviceArgs,
     },
+    /// Check the device's files without touching them: permissions, record, slots, export, audit log.
+    Verify {
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        device: DeviceArgs,
+    },
+    /// Print what the device's audit log holds, one JSON object a line.
+    Events {
+        /// Print what the running agent tells from now on instead.
+        #[arg(long)]
+        follow: bool,
+        #[command(flatten)]
+        device: DeviceArgs,
+    },
     /// Tell how the device stands, whether its agent runs or not.
     Status {
         /// As one JSON object.

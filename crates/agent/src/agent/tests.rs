@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fleetkey_lifecycle::SlotId;
 use fleetkey_lifecycle::config::Verdict;
+use fleetkey_lifecycle::status::Alarm;
 use fleetkey_model::retirement::DeviceRequest;
 use tokio::sync::broadcast;
 
@@ -329,7 +330,9 @@ async fn a_device_whose_disk_takes_no_writes_starts_serves_and_rotates_when_it_d
         agent.publish("device/dev-1/telemetry", "0").await.unwrap();
         let asked = broker.seen().len();
         agent.rotate().await;
-        until(&mut events, |event| matches!(event, AgentEvent::Waiting { .. })).await;
+        until(&mut events, |event| matches!(event, AgentEvent::Deferred { .. })).await;
+        let alarmed = agent.until(|status| !status.alarms.is_empty()).await.unwrap();
+        assert_eq!(alarmed.alarms, [Alarm::Storage]);
         assert_eq!(broker.seen().len(), asked, "nothing is asked of the cloud");
         disk.refuse(None);
         until(&mut events, is_retired).await;

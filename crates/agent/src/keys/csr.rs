@@ -4,7 +4,7 @@ use core::str::FromStr;
 
 use der::asn1::{BitString, ObjectIdentifier};
 use der::pem::LineEnding;
-use der::{Decode, Encode, EncodePem};
+use der::{Decode, DecodePem, Encode, EncodePem};
 use x509_cert::attr::Attributes;
 use x509_cert::name::Name;
 use x509_cert::request::{CertReq, CertReqInfo, Version};
@@ -40,6 +40,15 @@ pub fn signing_request(
         signature: BitString::from_bytes(&signature).map_err(refuse)?,
     };
     request.to_pem(LineEnding::LF).map_err(refuse)
+}
+
+/// The SubjectPublicKeyInfo, DER, that a request in PEM is for.
+///
+/// # Errors
+/// [`KeyError::Request`] when it is no request.
+pub fn requested_key(pem: &[u8]) -> Result<Vec<u8>, KeyError> {
+    let request = CertReq::from_pem(pem).map_err(refuse)?;
+    request.info.public_key.to_der().map_err(refuse)
 }
 
 fn refuse(error: der::Error) -> KeyError {

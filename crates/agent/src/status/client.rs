@@ -101,6 +101,20 @@ pub fn rotate(state_dir: &Path, compromised: bool) -> Result<Report, AskError> {
     ask(state_dir, Request::Rotate { compromised })
 }
 
+/// The events of a running agent from now on, one JSON line each, until it ends.
+///
+/// # Errors
+/// When no agent runs or the conversation fails.
+pub fn events(state_dir: &Path) -> Result<impl Iterator<Item = io::Result<String>> + use<>, AskError> {
+    let begin = || -> io::Result<BufReader<UnixStream>> {
+        let mut stream = connect(state_dir)?;
+        send(&mut stream, Request::Events)?;
+        stream.set_read_timeout(None)?;
+        Ok(BufReader::new(stream))
+    };
+    begin().map(BufRead::lines).map_err(|error| refused(state_dir, &error))
+}
+
 fn stopped(state_dir: &Path) -> Result<DeviceState, AskError> {
     let Some(record) = read_record(&RealFs, state_dir)? else {
         return Ok(DeviceState::Empty);
@@ -112,11 +126,7 @@ fn stopped(state_dir: &Path) -> Result<DeviceState, AskError> {
 
 fn ask(state_dir: &Path, request: Request) -> Result<Report, AskError> {
     let failed = |reason: String| AskError::Failed { path: state_dir.to_path_buf(), reason };
-    let stream = match connect(state_dir) {
-        Ok(stream) => stream,
-        Err(error) if is_absent(&error) => return Err(AskError::NotRunning(state_dir.to_path_buf())),
-        Err(error) => return Err(failed(error.to_string())),
-    };
+    let stream = connect(state_dir).map_err(|error| refused(state_dir, &error))?;
     let line = exchange(stream, request).map_err(|error| failed(error.to_string()))?;
     match serde_json::from_str(&line) {
         Ok(Answer::Status(report)) => Ok(*report),
@@ -133,13 +143,26 @@ fn connect(state_dir: &Path) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-fn exchange(mut stream: UnixStream, request: Request) -> io::Result<String> {
+fn send(stream: &mut UnixStream, request: Request) -> io::Result<()> {
     let mut text = serde_json::to_vec(&request).map_err(io::Error::other)?;
     text.push(b'\n');
-    stream.write_all(&text)?;
+    stream.write_all(&text)
+}
+
+fn exchange(mut stream: UnixStream, request: Request) -> io::Result<String> {
+    send(&mut stream, request)?;
     let mut line = String::new();
     BufReader::new(stream.take(MAX_LINE)).read_line(&mut line)?;
     Ok(line)
+}
+
+fn refused(state_dir: &Path, error: &io::Error) -> AskError {
+    let path = state_dir.to_path_buf();
+    if is_absent(error) {
+        AskError::NotRunning(path)
+    } else {
+        AskError::Failed { path, reason: error.to_string() }
+    }
 }
 
 /// No socket, or one that nobody listens on any more.

@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fleetkey_lifecycle::Status;
+use serde::Serialize;
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc, watch};
 
 use super::{Address, Answer, MAX_LINE, Report, Request};
 use crate::disk::View;
 use crate::driver::Order;
+use crate::event::AgentEvent;
 
 /// How long a peer may take for its one line.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,6 +26,7 @@ pub(crate) struct Service {
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) disk: watch::Receiver<View>,
     pub(crate) orders: mpsc::WeakSender<Order>,
+    pub(crate) events: broadcast::WeakSender<AgentEvent>,
 }
 
 /// How often to try again to make the socket.
@@ -59,8 +64,7 @@ pub(crate) async fn serve(
             Ok((stream, _)) => {
                 let service = service.clone();
                 tokio::spawn(async move {
-                    let answered = tokio::time::timeout(PATIENCE, answer(stream, service)).await;
-                    if let Ok(Err(error)) = answered {
+                    if let Err(error) = talk(stream, service).await {
                         tracing::debug!(%error, "the status socket");
                     }
                 });
@@ -74,24 +78,52 @@ pub(crate) async fn serve(
     }
 }
 
-async fn answer(stream: UnixStream, service: Service) -> io::Result<()> {
+async fn talk(stream: UnixStream, service: Service) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
-    (&mut stream).take(MAX_LINE).read_line(&mut line).await?;
-    let answer = match serde_json::from_str::<Request>(&line) {
-        Ok(request) => service.meet(request).await,
-        Err(error) => Answer::Error(format!("the request does not read: {error}")),
-    };
-    let mut text = serde_json::to_vec(&answer).map_err(io::Error::other)?;
-    text.push(b'\n');
-    stream.write_all(&text).await?;
+    let read = async { (&mut stream).take(MAX_LINE).read_line(&mut line).await };
+    tokio::time::timeout(PATIENCE, read).await??;
+    match serde_json::from_str::<Request>(&line) {
+        Ok(Request::Events) => return tell_events(stream, service).await,
+        Ok(request) => say(&mut stream, &service.meet(request).await).await?,
+        Err(error) => say(&mut stream, &Answer::Error(format!("the request does not read: {error}"))).await?,
+    }
     stream.shutdown().await
+}
+
+async fn say(stream: &mut BufReader<UnixStream>, what: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec(what).map_err(io::Error::other)?;
+    text.push(b'\n');
+    tokio::time::timeout(PATIENCE, stream.write_all(&text)).await?
+}
+
+/// Until the agent ends or the listener goes. The first line says that nothing is missed from now on; one that is too slow is told how much it has missed.
+async fn tell_events(mut stream: BufReader<UnixStream>, service: Service) -> io::Result<()> {
+    let Some(mut events) = service.events.upgrade().map(|events| events.subscribe()) else {
+        return Ok(());
+    };
+    // What is held here must not keep the agent's channels open.
+    drop(service);
+    say(&mut stream, &json!({"event": "following"})).await?;
+    let mut end = [0];
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                Ok(event) => say(&mut stream, &event).await?,
+                Err(RecvError::Lagged(count)) => {
+                    say(&mut stream, &json!({"event": "missed", "count": count})).await?;
+                }
+                Err(RecvError::Closed) => return stream.shutdown().await,
+            },
+            _ = stream.read(&mut end) => return Ok(()),
+        }
+    }
 }
 
 impl Service {
     async fn meet(&self, request: Request) -> Answer {
         let order = match request {
-            Request::Status => return self.status(),
+            Request::Status | Request::Events => return self.status(),
             Request::Rotate { compromised: false } => Order::Rotate,
             Request::Rotate { compromised: true } => Order::Compromised,
         };

@@ -6,13 +6,14 @@ use fleetkey_lifecycle::config::Config;
 use fleetkey_lifecycle::{Found, Machine, Record, SlotId, Status};
 use fleetkey_model::name::SerialNumber;
 use fleetkey_model::time::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
-use super::client::{AskError, DeviceState, rotate, status_of};
+use super::client::{AskError, DeviceState, events, rotate, status_of};
 use super::server::{Service, bind};
 use super::*;
 use crate::disk::View;
 use crate::driver::Order;
+use crate::event::AgentEvent;
 use crate::store::testing::{Disk, issued, store};
 
 fn status() -> Status {
@@ -32,6 +33,7 @@ fn view() -> View {
 
 struct Agent {
     orders: mpsc::Receiver<Order>,
+    events: broadcast::Sender<AgentEvent>,
     _keep: (mpsc::Sender<Order>, watch::Sender<Status>, watch::Sender<View>),
 }
 
@@ -39,9 +41,10 @@ fn agent(dir: &Path) -> Agent {
     let (sender, orders) = mpsc::channel(4);
     let (shown, status) = watch::channel(status());
     let (seen, disk) = watch::channel(view());
-    let service = Service { status, disk, orders: sender.downgrade() };
+    let (events, _) = broadcast::channel(4);
+    let service = Service { status, disk, orders: sender.downgrade(), events: events.downgrade() };
     tokio::spawn(serve(Some(bind(dir).unwrap()), dir.to_path_buf(), service));
-    Agent { orders, _keep: (sender, shown, seen) }
+    Agent { orders, events, _keep: (sender, shown, seen) }
 }
 
 async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
@@ -72,12 +75,47 @@ async fn a_socket_that_could_not_be_made_is_made_when_the_directory_takes_it() {
     let (sender, _orders) = mpsc::channel(4);
     let (_shown, status) = watch::channel(status());
     let (_seen, disk) = watch::channel(view());
-    let service = Service { status, disk, orders: sender.downgrade() };
+    let (events, _) = broadcast::channel(4);
+    let service = Service { status, disk, orders: sender.downgrade(), events: events.downgrade() };
     tokio::spawn(serve(None, state.clone(), service));
     tokio::time::advance(std::time::Duration::from_secs(100)).await;
     std::fs::create_dir(&state).unwrap();
     while !state.join(SOCKET).exists() {
         tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn events_are_told_as_they_come_until_the_agent_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let agent = agent(dir.path());
+    let path = dir.path().to_path_buf();
+    let mut lines = blocking(move || events(&path)).await.unwrap();
+    let (first, lines) = blocking(move || (lines.next(), lines)).await;
+    assert_eq!(first.unwrap().unwrap(), r#"{"event":"following"}"#);
+    for id in ["r1", "r2"] {
+        agent.events.send(AgentEvent::RetirePending { id: id.into() }).unwrap();
+    }
+    drop(agent);
+    let told = blocking(move || lines.map(Result::unwrap).collect::<Vec<_>>()).await;
+    let pending = |id: &str| format!(r#"{{"event":"retire_pending","id":"{id}"}}"#);
+    assert_eq!(told, [pending("r1"), pending("r2")]);
+    let refused = blocking(move || events(&dir.path().join("nowhere")).err()).await;
+    assert!(matches!(refused, Some(AskError::NotRunning(_))));
+}
+
+#[tokio::test]
+async fn a_listener_that_hangs_up_is_let_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let agent = agent(dir.path());
+    let path = dir.path().to_path_buf();
+    let lines = blocking(move || events(&path)).await.unwrap();
+    while agent.events.receiver_count() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(lines);
+    while agent.events.receiver_count() > 0 {
+        tokio::task::yield_now().await;
     }
 }
 

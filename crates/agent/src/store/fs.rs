@@ -43,14 +43,11 @@ pub trait Filesystem: fmt::Debug + Send + Sync {
     fn create(&self, path: &Path, mode: u32) -> io::Result<Box<dyn NewFile>>;
 
     /// Opens a file for writing at its end (`O_APPEND`), and makes it with these permission bits if there is none.
-    /// Only the audit log is written so; a disk that cannot do it has none.
+    /// Only the audit log is written so.
     ///
     /// # Errors
-    /// As the operating system reports; `Unsupported` unless the disk has it.
-    fn append(&self, path: &Path, mode: u32) -> io::Result<Box<dyn NewFile>> {
-        let _ = (path, mode);
-        Err(io::ErrorKind::Unsupported.into())
-    }
+    /// As the operating system reports.
+    fn append(&self, path: &Path, mode: u32) -> io::Result<Box<dyn NewFile>>;
 
     /// Makes a directory with its final permission bits.
     ///

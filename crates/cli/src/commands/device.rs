@@ -1,10 +1,12 @@
 //! `fleetkey device …`: one device of the fleet in a data directory.
 
 mod connect;
+mod events;
 mod messages;
 mod provision;
 mod rotate;
 mod status;
+mod verify;
 
 use anyhow::Result;
 use fleetkey_agent::AgentConfig;
@@ -28,6 +30,8 @@ pub(super) async fn run(command: DeviceCommand) -> Result<()> {
         }
         DeviceCommand::Rotate { timeout, device } => rotate::run(&device, timeout).await,
         DeviceCommand::Status { json, device } => status::run(&device, json),
+        DeviceCommand::Verify { json, device } => verify::run(&device, json),
+        DeviceCommand::Events { follow, device } => events::run(&device, follow),
     }
 }
 

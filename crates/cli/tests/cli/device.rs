@@ -1,5 +1,7 @@
 //! The device commands against a running `fleetkey local --setup`.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -66,6 +68,7 @@ fn a_device_is_provisioned_speaks_and_rotates() {
     rotate_through_the_agent(&shell);
     assert_ne!(shell.status("one")["certificate"]["id"], first);
     drop(listener);
+    the_files_tell_what_happened(&shell);
 
     shell.ok(&["rotate", "--serial", "two"]);
     assert_eq!(shell.status("two")["record"]["current"], 2);
@@ -77,12 +80,36 @@ fn a_device_is_provisioned_speaks_and_rotates() {
 fn rotate_through_the_agent(shell: &Shell<'_>) {
     let mut agent = Process::start(&["device", "connect", "--serial", "one", "--data-dir", shell.data]);
     agent.event("link_up");
-    assert_eq!(shell.status("one")["agent"], "running");
+    let status = shell.status("one");
+    assert_eq!((&status["agent"], &status["status"]["ballast"]), (&"running".into(), &true.into()));
+    let follow = ["device", "events", "--follow", "--serial", "one", "--data-dir", shell.data];
+    let mut follower = Process::start(&follow);
+    follower.event("following");
     shell.ok(&["rotate", "--serial", "one"]);
+    let started = follower.event("rotation_started");
+    assert_eq!(follower.event("committed")["id"], started["id"]);
     agent.event("committed");
     agent.event("retired");
     agent.signal("INT");
     assert!(agent.end().0.success());
+    assert!(follower.end().0.success(), "it ends with the agent");
+}
+
+/// After a rotation, with no agent running.
+fn the_files_tell_what_happened(shell: &Shell<'_>) {
+    let checked = shell.ok(&["verify", "--json", "--serial", "one"]);
+    let checked: Value = serde_json::from_str(&checked).unwrap();
+    assert_eq!((&checked["sound"], &checked["findings"]), (&true.into(), &Value::Array(vec![])));
+    assert_eq!(checked["audit"], shell.status("one")["audit"]);
+    let log = shell.ok(&["events", "--serial", "one"]);
+    assert_eq!(log.lines().count() as u64, checked["entries"].as_u64().unwrap());
+    assert!(log.contains(r#""event":"committed""#) && log.contains(r#""event":"retired""#), "{log}");
+    let state = Path::new(shell.data).join("devices/one/state.json");
+    std::fs::set_permissions(&state, Permissions::from_mode(0o644)).unwrap();
+    let (code, found, _) = shell.run(&["verify", "--serial", "one"]);
+    assert_eq!(code, 1);
+    assert!(found.contains("chmod 600"), "{found}");
+    std::fs::set_permissions(&state, Permissions::from_mode(0o600)).unwrap();
 }
 
 #[test]
@@ -104,7 +131,6 @@ fn a_serial_that_is_taken_is_refused_and_its_device_is_not_harmed() {
 
 #[test]
 fn keys_are_readable_by_their_owner_alone() {
-    use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let (server, _) = local(dir.path());
     let shell = Shell { data: dir.path().to_str().unwrap() };
