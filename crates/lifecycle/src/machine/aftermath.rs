@@ -45,7 +45,8 @@ impl Machine {
         (on_current && due).then_some((Action::RequestRetire { id }, Awaiting::Retire))
     }
 
-    fn is_on_current(&self) -> bool {
+    /// Whether the live session runs on the committed identity.
+    pub(super) fn is_on_current(&self) -> bool {
         self.link.is_some() && self.link == self.durable.current
     }
 

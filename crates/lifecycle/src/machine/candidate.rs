@@ -30,6 +30,10 @@ impl Machine {
         }
         let (slot, authority) = (rotation.slot, rotation.authority);
         match rotation.phase {
+            Phase::Requested if self.is_recovering() && self.is_on_current() => {
+                self.abandon("the committed identity is accepted again".to_string());
+                None
+            }
             Phase::MakingKey => Some((Action::MakeKey { slot }, Awaiting::MakeKey)),
             // What is asked is noted before it is asked: a crash then knows that it may have been.
             Phase::KeyReady if self.can_ask(authority) => {

@@ -79,7 +79,7 @@ impl Machine {
             return [recovery.then_some(Reason::Recovery), None, None, None];
         }
         if self.durable.current.is_none() {
-            return [self.config.has_claim.then_some(Reason::Provision), None, None, None];
+            return [self.first_reason(), None, None, None];
         }
         let waited = self.reached(self.durable.not_before, self.config.backoff.rotation_cap);
         let again = (self.is_compromised() && waited).then_some(Reason::Compromise);
@@ -87,6 +87,14 @@ impl Machine {
         let due = self.due().filter(|(due, _)| reached(*due)).map(|(_, reason)| reason);
         let expiry = self.expiry().filter(|due| reached(*due)).map(|_| Reason::Expiry);
         [self.wanted.filter(|&reason| reason != Reason::Recovery), again, due, expiry]
+    }
+
+    /// A claim that was refused for good most likely met a thing that exists: this device under an earlier disk.
+    /// Then a recovery is due, as seldom as any.
+    fn first_reason(&self) -> Option<Reason> {
+        let recovery = self.durable.failures > 0 && self.may_recover();
+        let reason = if recovery { Reason::Recovery } else { Reason::Provision };
+        (recovery || self.config.has_claim).then_some(reason)
     }
 
     /// When the committed identity is due, and why. A commit that seems to lie in the future was stamped by a
@@ -124,7 +132,8 @@ impl Machine {
         if self.durable.doomed.len() >= MOST_DOOMED {
             return Some("old slots cannot be destroyed: the state directory needs attention".to_string());
         }
-        let waits = matches!(reason, Reason::Age | Reason::Expiry | Reason::Provision);
+        let waits = matches!(reason, Reason::Age | Reason::Expiry | Reason::Provision)
+            || self.durable.current.is_none();
         let over = self.reached(self.durable.not_before, self.config.backoff.rotation_cap);
         if waits && !over {
             let failures = self.durable.failures;

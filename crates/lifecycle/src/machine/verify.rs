@@ -87,14 +87,25 @@ impl Machine {
     }
 
     /// With an identity in use the control decides. Without one nothing tells a refusal from trouble on the way,
-    /// and a first identity that is given up cannot be had again: the claim refuses a thing that exists.
+    /// and a first identity that is given up cannot be had again: the claim refuses a thing that exists. So it is
+    /// given up only for a recovery, and only after as long as two of those lie apart.
     fn on_candidate_refused(&mut self, why: String) {
         if self.durable.current.is_some() {
             self.verdict.control_is_due = true;
             self.blocked = Some(why);
+        } else if self.verdict.is_final(self.now, self.config.verdict) && self.has_tried_long_enough() {
+            self.roll_back(format!("refused since it was registered: {why}"));
         } else {
             self.wait_step(format!("not accepted yet: {why}"));
         }
+    }
+
+    fn has_tried_long_enough(&self) -> bool {
+        let since = match self.durable.rotation.as_ref().map(|rotation| &rotation.phase) {
+            Some(Phase::Verifying { since, .. }) => *since,
+            _ => return false,
+        };
+        since + self.config.recovery_spacing <= self.now && self.may_recover()
     }
 
     /// Both fail: that says nothing about the candidate.

@@ -31,9 +31,11 @@ impl Machine {
         let retry = record.not_before.filter(|_| retries);
         let waits =
             [self.step, self.golive, self.retire, self.upkeep, self.export, self.destroy, self.preflight];
+        let recovery = record.recovery_at.filter(|_| record.current.is_none() && self.config.has_recovery);
+        let recovery = recovery.map(|at| at + self.config.recovery_spacing);
         let ladder = self.doubt.as_ref().and_then(super::ladder::Doubt::deadline);
         (waits.into_iter().map(|wait| wait.until))
-            .chain([soak, due, retry, ladder, self.double_until()])
+            .chain([soak, due, retry, recovery, ladder, self.double_until()])
             .flatten()
             .filter(|&at| at > self.now)
             .min()

@@ -101,3 +101,61 @@ fn without_a_recovery_template_nothing_is_asked_by_claim() {
     assert_eq!(world.count("RequestCertificate"), 0);
     assert_eq!(world.machine.status().state, StateName::Ladder);
 }
+
+#[test]
+fn a_recovery_ends_when_the_committed_identity_is_accepted_again() {
+    let mut world = lost();
+    for _ in 0..10_000 {
+        world.fault("RequestCertificate", Fault::NoAnswer);
+    }
+    while world.count("RequestCertificate") == 0 {
+        if !world.step() {
+            world.now = world.machine.next_deadline().unwrap();
+            world.give(Event::Tick);
+        }
+    }
+    world.revoked.clear();
+    world.give(Event::LinkUp { slot: SlotId(1) });
+    world.pass(HOUR);
+    assert_eq!(world.machine.status().state, StateName::Idle, "{:?}", world.machine.status().blocked);
+    assert_eq!(current(&world), Some(SlotId(1)));
+}
+
+/// A new disk in an old device: the claim template refuses a thing that exists.
+#[test]
+fn a_device_whose_thing_exists_already_asks_for_recovery_once_a_day() {
+    let mut config = config();
+    config.has_recovery = true;
+    let mut world = World::with(config);
+    for _ in 0..1000 {
+        world.fault("RegisterThing", Fault::Rejected(409, "ResourceConflict"));
+    }
+    let mut attempts = Vec::new();
+    for _ in 0..20_000 {
+        if !world.step() {
+            world.now = world.machine.next_deadline().unwrap();
+            world.give(Event::Tick);
+        }
+        if let Some(at) = world.record.as_ref().and_then(|record| record.recovery_at) {
+            attempts.push(at);
+        }
+    }
+    attempts.dedup();
+    assert!(attempts.len() >= 3, "{attempts:?}");
+    assert!(attempts.windows(2).all(|pair| pair[1].since(pair[0]) >= 24 * HOUR), "{attempts:?}");
+    world.faults.clear();
+    world.pass(48 * HOUR);
+    assert!(current(&world).is_some());
+}
+
+#[test]
+fn a_first_identity_that_was_revoked_gives_way_to_recovery_after_a_day() {
+    let mut config = config();
+    config.has_recovery = true;
+    let mut world = World::with(config);
+    world.revoked.insert(SlotId(1));
+    world.pass(23 * HOUR);
+    assert_eq!(world.count("RegisterThing"), 1);
+    world.pass(4 * HOUR);
+    assert_eq!(current(&world), Some(SlotId(2)), "{:?}", world.trace);
+}
