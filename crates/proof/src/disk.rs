@@ -21,7 +21,8 @@
 //!   nothing and says Ok; once something has changed in the directory again, it writes all of it. (A journal
 //!   would rather stop the file system; file systems without one do this.)
 //! - A write that fails may have written a part.
-//! - On a read-only disk everything that changes it fails, and fsync of what is clean does not.
+//! - On a read-only disk everything that changes it fails, and fsync of what is clean does not. What it turns
+//!   away is not lost: it stays pending.
 //!
 //! # Use
 //! Calls that change the disk are counted ([`SimDisk::changes`]), and a schedule says at which of them the power
@@ -96,6 +97,11 @@ impl SimDisk {
     /// Arms a fault; calls are counted from now. Several may be armed.
     pub fn fail(&self, fault: Fault) {
         self.lock().faults.push(fault);
+    }
+
+    /// The faults that are armed and have not struck yet, or last.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.lock().faults.clone()
     }
 
     /// Lifts all faults and makes the disk writable again.

@@ -60,7 +60,7 @@ impl NewFile for Open {
                 state.tree_mut().sync_file(self.ino);
                 Ok(())
             });
-            if done.is_err() && !state.off {
+            if done.as_ref().is_err_and(loses_pages) && !state.off {
                 let tree = state.tree_mut();
                 tree.drop_writes(self.ino);
                 if let Some(file) = tree.file_mut(self.ino) {
@@ -70,6 +70,11 @@ impl NewFile for Open {
             done
         })
     }
+}
+
+/// A read-only disk turns an fsync away; any other failure came from the medium, and what was dirty is gone.
+fn loses_pages(error: &io::Error) -> bool {
+    error.kind() != io::ErrorKind::ReadOnlyFilesystem
 }
 
 fn note_use_after_failure(state: &mut State, ino: Ino, path: &Path, what: &str) {
@@ -159,7 +164,7 @@ impl Filesystem for SimDisk {
             Ok(())
         });
         let dir = state.tree.resolve(path);
-        if let (Err(_), false, Ok(dir)) = (&done, state.off, dir)
+        if let (true, false, Ok(dir)) = (done.as_ref().is_err_and(loses_pages), state.off, dir)
             && let Some(dir) = state.tree_mut().dir_mut(dir)
         {
             dir.sync_failed = true;
