@@ -13,8 +13,8 @@
 //!   and a new rename, so the directory has changed again and its fsync has something to write: it does not lean
 //!   on the one that failed. The same bytes count as not written until a whole pass has succeeded, which is why
 //!   [`Store::make_key`](super::Store::make_key) writes a key that it finds once more.
-//! - **A directory that was just made** and whose parent could not be synced is removed again, so that the repeat
-//!   makes it anew, for the same reason.
+//! - **A directory that was just made** and whose parent could not be synced is removed again, and one that is
+//!   found empty is made anew, for the same reason.
 //! - **A removal** that was not synced may come back after a power cut. Everything that is removed is removed
 //!   again when it is found, and harms nobody meanwhile; a repeat that finds it gone syncs the directory once
 //!   more ([`settle_dir`]).
@@ -82,15 +82,20 @@ pub(crate) fn repoint(fs: &dyn Filesystem, dir: &Path, name: &str, target: &Path
 /// Makes `parent/name` if it does not exist, durably.
 pub(crate) fn ensure_dir(fs: &dyn Filesystem, parent: &Path, name: &str) -> Result<(), StoreFault> {
     let path = parent.join(name);
-    match fs.create_dir(&path, PRIVATE_DIR) {
-        Ok(()) => sync_dir(fs, parent).inspect_err(|_| {
-            // Best effort: the repeat is to make it anew.
-            let _ = fs.remove_dir(&path);
-        }),
-        // Its name may not be durable yet if the last process died between the two steps: sync again.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => sync_dir(fs, parent),
-        Err(error) => Err(StoreFault::io("create", &path, &error)),
-    }
+    let made = match fs.create_dir(&path, PRIVATE_DIR) {
+        // An empty one may be what an attempt left that could not sync its name, so it is made anew; something
+        // is put into one only after its name was synced.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs.remove_dir(&path) {
+            Ok(()) => fs.create_dir(&path, PRIVATE_DIR),
+            Err(_) => return sync_dir(fs, parent),
+        },
+        made => made,
+    };
+    made.attempt("create", &path)?;
+    sync_dir(fs, parent).inspect_err(|_| {
+        // Best effort: the repeat is to make it anew.
+        let _ = fs.remove_dir(&path);
+    })
 }
 
 /// Syncs a directory that an earlier attempt may have changed without being able to sync it. On a disk that has

@@ -31,11 +31,15 @@ impl Store {
     pub fn export(&self, slot: SlotId) -> Result<(), StoreFault> {
         let identity = self.identity(slot)?;
         let name = directory_name(slot);
-        if self.is_exported(&identity, &name) {
-            // The swing of an attempt that failed after it may not be durable; what it replaced goes next.
+        let swung = self.is_exported(&identity, &name);
+        if !swung {
+            self.write_export(&identity, &name)?;
+        }
+        if swung && self.exports()?.len() <= 1 {
             atomic::settle_dir(&*self.fs, &self.root)?;
         } else {
-            self.write_export(&identity, &name)?;
+            // Once more where an attempt failed after the swing, which may not be durable: what the link would
+            // then lead to after a power cut goes next.
             atomic::repoint(&*self.fs, &self.root, EXPORT_LINK, Path::new(&name))?;
         }
         self.remove_old_exports(&name)
@@ -71,7 +75,8 @@ impl Store {
         Ok(())
     }
 
-    fn exports(&self) -> Result<Vec<PathBuf>, StoreFault> {
+    /// The directories of exports, the current one and earlier ones.
+    pub(super) fn exports(&self) -> Result<Vec<PathBuf>, StoreFault> {
         let entries = self.fs.list(&self.root).attempt("list", &self.root)?;
         let ours = entries.into_iter().filter(|entry| {
             let number = entry.name.to_str().and_then(|name| name.strip_prefix("export."));

@@ -109,7 +109,8 @@ impl Store {
                 self.remove_leftovers_in(&slots.join(&entry.name))?;
             }
         }
-        Ok(())
+        // There they may hold a key.
+        self.exports()?.iter().try_for_each(|export| self.remove_leftovers_in(export))
     }
 
     fn remove_leftovers_in(&self, dir: &Path) -> Result<(), StoreFault> {

@@ -198,10 +198,11 @@ impl Store {
         let dir = self.slot_dir(slot);
         let path = dir.join(TOKEN);
         // Not removed unseen: on a read-only disk that fails even where there is nothing to remove.
-        if atomic::read_optional(&*self.fs, &path, MAX_FILE)?.map(Zeroizing::new).is_some() {
-            atomic::remove_file(&*self.fs, &path)?;
+        if atomic::read_optional(&*self.fs, &path, MAX_FILE)?.map(Zeroizing::new).is_none() {
+            return atomic::settle_dir(&*self.fs, &dir);
         }
-        atomic::settle_dir(&*self.fs, &dir)
+        atomic::remove_file(&*self.fs, &path)?;
+        atomic::sync_dir(&*self.fs, &dir)
     }
 
     /// The key and certificate of a complete slot, checked against each other.
