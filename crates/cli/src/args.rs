@@ -117,6 +117,8 @@ pub(crate) struct LocalArgs {
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
+    pub(crate) switches: SwitchArgs,
+    #[command(flatten)]
     pub(crate) listen: ListenArgs,
     #[command(flatten)]
     pub(crate) data: DataArgs,
@@ -131,6 +133,18 @@ pub(crate) struct LimitArgs {
     /// Refuse more than one CONNECT a second of one client id, as AWS does.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub(crate) connect_rate_limit: bool,
+}
+
+/// What AWS leaves open.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SwitchArgs {
+    /// Resume a persistent session when its client id connects with another certificate, as MQTT says. What AWS does
+    /// is unknown.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub(crate) session_survives_certificate_change: bool,
+    /// Refuse a certificate for this long after it became ACTIVE, as long as its activation takes to spread on AWS.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) activation_delay: Option<Duration>,
 }
 
 /// Which device of which fleet.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use fleetkey_iotcore::clock::SystemClock;
 use fleetkey_iotcore::config::Config;
-use fleetkey_iotcore::limits::Limits;
+use fleetkey_iotcore::limits::{Limits, Switches};
 use fleetkey_iotcore::server::{self, Handle, Listeners};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::args::{LimitArgs, ListenArgs};
+use crate::args::{LimitArgs, ListenArgs, SwitchArgs};
 use crate::datadir::DataDir;
 use crate::output;
 
@@ -19,7 +19,12 @@ use crate::output;
 ///
 /// # Errors
 /// When a port is taken, or the server does not start.
-pub(crate) async fn start(data: &DataDir, listen: &ListenArgs, limits: Limits) -> Result<Handle> {
+pub(crate) async fn start(
+    data: &DataDir,
+    listen: &ListenArgs,
+    limits: Limits,
+    switches: Switches,
+) -> Result<Handle> {
     warn_beyond_loopback(listen.bind);
     let listeners = Listeners {
         mqtt: bind(listen.bind, listen.mqtt_port, "--mqtt-port").await?,
@@ -29,6 +34,7 @@ pub(crate) async fn start(data: &DataDir, listen: &ListenArgs, limits: Limits) -
         hosts: listen.hosts.clone(),
         device_validity: listen.device_validity,
         limits,
+        switches,
         ..Config::new(data.iotcore())
     };
     server::start(config, listeners, Arc::new(SystemClock)).await.context("the local IoT Core does not start")
@@ -40,6 +46,15 @@ pub(crate) fn limits(args: &LimitArgs) -> Limits {
         publishes_per_second: (args.messages_per_second > 0).then_some(args.messages_per_second),
         connects_per_second: args.connect_rate_limit.then_some(1),
         ..Limits::default()
+    }
+}
+
+/// The switches as the flags set them.
+pub(crate) fn switches(args: &SwitchArgs) -> Switches {
+    Switches {
+        session_survives_certificate_change: args.session_survives_certificate_change,
+        activation_delay: args.activation_delay.unwrap_or_default(),
+        ..Switches::default()
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use fleetkey_iotcore::limits::Limits;
+use fleetkey_iotcore::limits::{Limits, Switches};
 use fleetkey_iotcore::server::Handle;
 use fleetkey_model::certificate::CertificateStatus;
 use tokio::sync::broadcast::error::RecvError;
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<ExitCode> {
     let data = DataDir::open(&args.data.data_dir)?;
     let _lock = data.lock()?;
     let reporter = Arc::new(Reporter::new(Audience::of(args.json), &args));
-    let core = core::start(&data, &args.listen, Limits::default()).await?;
+    let core = core::start(&data, &args.listen, Limits::default(), Switches::default()).await?;
     reporter.ready(&core);
     let outcome = trial(&core, &data, &args, &mut interrupt, &reporter).await;
     core.shutdown().await;

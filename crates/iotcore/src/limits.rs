@@ -142,6 +142,13 @@ pub struct Switches {
     /// Demand `iot:Receive` for the direct answers of Fleet Provisioning. Default on: AWS's example policies
     /// grant it, and it "is confirmed every time a message is delivered".
     pub receive_for_direct_answers: bool,
+    /// Resume a persistent session when its client id connects with another certificate. Default on: the
+    /// specification knows a session by its client id alone (MQTT 5 §4.1). What AWS does is unknown. Off, the
+    /// CONNECT gets "no session present", and the subscriptions and messages of the old session are gone.
+    pub session_survives_certificate_change: bool,
+    /// How long a certificate is still refused at CONNECT after it became ACTIVE. Default zero. AWS names no
+    /// bound for the time that an activation takes to spread; clients should bear minutes.
+    pub activation_delay: Duration,
 }
 
 impl Default for Switches {
@@ -153,6 +160,8 @@ impl Default for Switches {
             group_policies_by_exclusive_thing: false,
             recheck_on_change: true,
             receive_for_direct_answers: true,
+            session_survives_certificate_change: true,
+            activation_delay: Duration::ZERO,
         }
     }
 }

@@ -15,7 +15,8 @@ pub(super) async fn run(args: LocalArgs) -> Result<()> {
     let mut interrupt = Interrupt::new()?;
     let data = DataDir::open(&args.data.data_dir)?;
     let _lock = data.lock()?;
-    let core = core::start(&data, &args.listen, core::limits(&args.limits)).await?;
+    let core =
+        core::start(&data, &args.listen, core::limits(&args.limits), core::switches(&args.switches)).await?;
     let outcome = serve(&core, &data, &args, &mut interrupt).await;
     core.shutdown().await;
     outcome

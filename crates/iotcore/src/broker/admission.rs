@@ -114,8 +114,14 @@ impl Broker {
         let Some(record) = registry.certificate(&guest.certificate.id) else {
             return Err(Refusal::unauthorized(client, "the certificate is not registered"));
         };
-        if record.may_connect(self.now()) {
-            return Ok(());
+        let now = self.now();
+        if record.may_connect(now) {
+            return match now.since(record.last_modified) < self.switches().activation_delay {
+                true => {
+                    Err(Refusal::unauthorized(client, "the certificate's activation is not effective yet"))
+                }
+                false => Ok(()),
+            };
         }
         tracing::info!(%client, certificate = %record.id, status = %record.status,
             not_before = %record.not_before, not_after = %record.not_after, "certificate refused");

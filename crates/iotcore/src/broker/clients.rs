@@ -18,7 +18,7 @@ use super::link::Link;
 use super::message::Message;
 use super::session::{Options, Session, State};
 use super::{Broker, lock, write};
-use crate::limits::Rate;
+use crate::limits::{Rate, Switches};
 use crate::sessions::{Loaded, Stored};
 
 /// How long an id's version number outlives its last connection (Developer Guide, life-cycle-events).
@@ -81,7 +81,7 @@ impl Broker {
         let mut former_link = None;
         if let Some(session) = former {
             let mut state = session.lock();
-            if claim.resumes(&state, now) {
+            if claim.resumes(&state, now, self.switches()) {
                 former_link = state.attach(link.clone(), claim.window);
                 state.expiry = claim.expiry;
                 state.principal = claim.principal;
@@ -228,9 +228,11 @@ impl Broker {
 }
 
 impl Claim {
-    /// AWS resumes no session across protocol versions.
-    fn resumes(&self, state: &State, now: Timestamp) -> bool {
-        !self.clean
+    /// AWS resumes no session across protocol versions; whether across certificates is a switch.
+    fn resumes(&self, state: &State, now: Timestamp, switches: &Switches) -> bool {
+        let same_owner = switches.session_survives_certificate_change || state.principal == self.principal;
+        same_owner
+            && !self.clean
             && state.is_persistent()
             && !state.has_ended()
             && !state.is_expired(now)

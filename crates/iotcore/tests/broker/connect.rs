@@ -1,5 +1,7 @@
 //! Who is let in, and how the others are turned away.
 
+use std::time::Duration;
+
 use fleetkey_model::certificate::CertificateStatus;
 use fleetkey_mqtt::{Property, QoS, ReasonCode};
 
@@ -54,6 +56,25 @@ async fn an_inactive_certificate_is_refused_and_the_refusal_is_an_event() {
 }
 
 #[tokio::test]
+async fn an_activation_is_effective_after_the_delay_that_it_is_given() {
+    let delay = Duration::from_secs(600);
+    let world = World::with(|config| config.switches.activation_delay = delay).await;
+    let identity = world.identity(ALL).await;
+    let connack = async || world.try_client(&identity, v5("a")).await.unwrap().1.reason;
+    assert_eq!(connack().await, ReasonCode::NOT_AUTHORIZED);
+    world.clock.advance(delay - Duration::from_millis(1));
+    assert_eq!(connack().await, ReasonCode::NOT_AUTHORIZED);
+    world.clock.advance(Duration::from_millis(1));
+    assert_eq!(connack().await, ReasonCode::SUCCESS);
+    let account = world.handle().account();
+    for status in [CertificateStatus::Inactive, CertificateStatus::Active] {
+        account.update_certificate(&identity.id, status).await.unwrap();
+    }
+    assert_eq!(connack().await, ReasonCode::NOT_AUTHORIZED, "so is one that was brought back");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn an_unregistered_certificate_is_refused_though_its_signature_is_good() {
     let world = World::start().await;
     let elsewhere = World::start().await;
@@ -76,7 +97,7 @@ async fn a_refused_connect_of_3_1_1_gets_a_return_code_only_when_the_switch_says
 
 #[tokio::test]
 async fn an_expired_certificate_is_refused_and_its_live_session_cut() {
-    let day = std::time::Duration::from_secs(86_400);
+    let day = Duration::from_secs(86_400);
     let world = World::with(|config| config.device_validity = Some(day)).await;
     let identity = provisioned(&world).await;
     let mut client = world.client(&identity, v5("a")).await;

@@ -94,3 +94,30 @@ async fn a_server_that_stops_says_so() {
     let (_, reason) = tokio::join!(world.stop(), client.closed());
     assert_eq!(reason, Some(ReasonCode::SERVER_SHUTTING_DOWN));
 }
+
+#[tokio::test]
+async fn where_sessions_do_not_survive_a_change_of_certificate_the_new_one_starts_empty() {
+    let world = World::with(|config| config.switches.session_survives_certificate_change = false).await;
+    let (identity, renewed) = (world.identity(ALL).await, world.identity(ALL).await);
+    let persistent = || {
+        let mut connect = v311("a");
+        connect.clean_start = false;
+        connect
+    };
+    let mut old = world.client(&identity, persistent()).await;
+    old.subscribe("t", QoS::AtLeastOnce).await;
+    old.vanish().await;
+    let (mut back, connack) = world.try_client(&identity, persistent()).await.unwrap();
+    back.auto_ack = false;
+    assert!(connack.session_present, "the same certificate finds its session");
+    let mut publisher = world.client(&identity, v5("publisher")).await;
+    publisher.publish("t", "waits").await.unwrap();
+    let (mut new, connack) = world.try_client(&renewed, persistent()).await.unwrap();
+    assert!(!connack.session_present);
+    back.closed().await;
+    publisher.publish("t", "nobody listens").await.unwrap();
+    new.subscribe("t", QoS::AtLeastOnce).await;
+    publisher.publish("t", "heard").await.unwrap();
+    assert_eq!(&new.message().await.payload[..], b"heard", "neither what waited nor what came before");
+    world.stop().await;
+}
