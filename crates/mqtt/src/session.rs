@@ -142,6 +142,19 @@ impl Session {
         self.inbound.disconnected();
     }
 
+    /// Takes back a message that is not on its way on the connection of the moment: it will not be sent (again),
+    /// and nothing more is told about it. Whether there was one to take back.
+    pub fn withdraw(&mut self, token: Token) -> bool {
+        self.outbox.withdraw(token, self.connection.is_some(), &mut self.ids)
+    }
+
+    /// Forgets which messages have come: another session has answered some of them on a connection with the same
+    /// client id, so that an identifier seen here may name a new message by now. An [`Ack`] given before does
+    /// nothing any more.
+    pub fn forget_received(&mut self) {
+        self.inbound.forget();
+    }
+
     /// Whether there is a connection.
     pub fn is_connected(&self) -> bool {
         self.connection.is_some()

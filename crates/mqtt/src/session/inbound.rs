@@ -33,6 +33,11 @@ impl Inbound {
         }
     }
 
+    pub(super) fn forget(&mut self) {
+        self.messages.clear();
+        self.acks.clear();
+    }
+
     pub(super) fn disconnected(&mut self) {
         self.acks.clear();
         self.messages.values_mut().for_each(|message| message.here = false);

@@ -100,6 +100,16 @@ impl Outbox {
         self.remove(place, ids)
     }
 
+    /// Without a connection no answer can come any more, so that an identifier that is given back meets none.
+    pub(super) fn withdraw(&mut self, token: Token, connected: bool, ids: &mut PacketIds) -> bool {
+        if let Some(place) = self.waiting.iter().position(|held| held.token == token) {
+            return self.waiting.remove(place).map(|held| self.release(&held)).is_some();
+        }
+        let place = self.in_flight.iter().position(|(_, held)| held.token == token);
+        let free = place.filter(|&place| !connected || place >= self.sent);
+        free.and_then(|place| self.remove(place, ids)).is_some()
+    }
+
     fn again(&mut self, window: usize, max_packet: usize, ids: &mut PacketIds) -> Option<Next> {
         if self.sent >= window {
             return None;

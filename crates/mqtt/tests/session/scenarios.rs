@@ -80,6 +80,32 @@ fn a_refused_message_is_told_and_not_sent_again() {
 }
 
 #[test]
+fn a_message_is_taken_back_while_it_waits_and_once_its_connection_is_gone() {
+    let mut session = connected();
+    let sent = session.publish(message("sent", QoS::AtLeastOnce)).unwrap();
+    transmitted(&mut session);
+    let waiting = session.publish(message("waiting", QoS::AtLeastOnce)).unwrap();
+    assert!(!session.withdraw(sent), "an answer may still come");
+    assert!(session.withdraw(waiting) && !session.withdraw(waiting));
+    session.disconnected();
+    assert!(session.withdraw(sent));
+    session.connected(Version::V5, true, 10);
+    assert_eq!((transmitted(&mut session).len(), session.unacknowledged()), (0, 0));
+}
+
+#[test]
+fn what_another_session_has_answered_is_not_taken_for_a_message_that_came_before() {
+    let mut session = connected();
+    let old = came(&mut session, 5, false).unwrap();
+    session.forget_received();
+    session.disconnected();
+    session.connected(Version::V5, true, 10);
+    session.acknowledge(old);
+    assert!(came(&mut session, 5, true).is_some(), "a new message of the same number");
+    assert_eq!(transmitted(&mut session).len(), 0, "nobody has it yet");
+}
+
+#[test]
 fn no_matching_subscribers_is_a_delivery() {
     let mut session = connected();
     let token = session.publish(message("a", QoS::AtLeastOnce)).unwrap();
