@@ -10,18 +10,18 @@ use super::{Fleet, provisioning};
 
 pub(super) fn policy(fleet: &Fleet) -> Value {
     let scope = &fleet.scope;
-    let template = &fleet.names.rotation_template;
+    let templates = [&fleet.names.rotation_template];
     let own = format!("{}/{THING}/*", fleet.root.as_str());
 
     let clients = ["", "~verify", "~agent"].map(|role| client(scope, &format!("{THING}{role}")));
     let mut published = vec![scope.topic(&control(THING, "requests"))];
-    published.extend(provisioning::requests(fleet, template));
+    published.extend(provisioning::requests(fleet, &templates));
     // Its own requests too, to spare a line: it can subscribe to none of them.
     let mut received = vec![scope.topic(&control(THING, "*"))];
-    received.extend(provisioning::answers(fleet, template));
+    received.extend(provisioning::answers(fleet, &templates));
     let mut filters = vec![scope.topic_filter(&own)];
     filters.extend(["commands", "answers"].map(|leaf| scope.topic_filter(&control(THING, leaf))));
-    filters.extend(provisioning::answer_filters(fleet, template));
+    filters.extend(provisioning::answer_filters(fleet, &templates));
 
     policy_of(&[
         allow_attached(&clients),

@@ -9,32 +9,36 @@ use fleetkey_model::topic::{Format, Leg, ReservedTopic};
 
 use super::Fleet;
 
-/// The request topics of both ways to a certificate and of one template.
-pub(super) fn requests(fleet: &Fleet, template: &TemplateName) -> Vec<String> {
-    let operations = [
+/// The request topics of both ways to a certificate and of these templates.
+pub(super) fn requests(fleet: &Fleet, templates: &[&TemplateName]) -> Vec<String> {
+    let mut operations = vec![
         ReservedTopic::CreateKeys(Format::Json, Leg::Request),
         ReservedTopic::CreateFromCsr(Format::Json, Leg::Request),
-        ReservedTopic::RegisterThing(template.clone(), Format::Json, Leg::Request),
     ];
-    let patterns = operations.map(|topic| format!("{}????", stem(&topic)));
-    patterns.iter().map(|pattern| fleet.scope.topic(pattern)).collect()
+    operations.extend(templates.iter().map(|template| register(template)));
+    operations.iter().map(|topic| fleet.scope.topic(&format!("{}????", stem(topic)))).collect()
 }
 
 /// The topics of the answers, for `iot:Receive`.
-pub(super) fn answers(fleet: &Fleet, template: &TemplateName) -> Vec<String> {
-    answer_patterns(template).iter().map(|pattern| fleet.scope.topic(pattern)).collect()
+pub(super) fn answers(fleet: &Fleet, templates: &[&TemplateName]) -> Vec<String> {
+    answer_patterns(templates).iter().map(|pattern| fleet.scope.topic(pattern)).collect()
 }
 
 /// The filters of the answers, for `iot:Subscribe`.
-pub(super) fn answer_filters(fleet: &Fleet, template: &TemplateName) -> Vec<String> {
-    answer_patterns(template).iter().map(|pattern| fleet.scope.topic_filter(pattern)).collect()
+pub(super) fn answer_filters(fleet: &Fleet, templates: &[&TemplateName]) -> Vec<String> {
+    answer_patterns(templates).iter().map(|pattern| fleet.scope.topic_filter(pattern)).collect()
 }
 
-/// `…/create*`, which covers `create/` and `create-from-csr/`, and everything of the template.
-fn answer_patterns(template: &TemplateName) -> [String; 2] {
+/// `…/create*`, which covers `create/` and `create-from-csr/`, and everything of the templates.
+fn answer_patterns(templates: &[&TemplateName]) -> Vec<String> {
     let create = stem(&ReservedTopic::CreateKeys(Format::Json, Leg::Request));
-    let register = stem(&ReservedTopic::RegisterThing(template.clone(), Format::Json, Leg::Request));
-    [format!("{}*", create.trim_end_matches('/')), format!("{register}*")]
+    let mut patterns = vec![format!("{}*", create.trim_end_matches('/'))];
+    patterns.extend(templates.iter().map(|template| format!("{}*", stem(&register(template)))));
+    patterns
+}
+
+fn register(template: &TemplateName) -> ReservedTopic {
+    ReservedTopic::RegisterThing(template.clone(), Format::Json, Leg::Request)
 }
 
 /// A request topic up to its format.
