@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, FlooredClock};
 use crate::config::AgentConfig;
 use crate::connect::Connector;
 use crate::disk::{Disk, Files};
@@ -114,6 +114,7 @@ impl Agent {
     ) -> Result<AgentHandle, StartError> {
         let config = Arc::new(config);
         let span = tracing::info_span!("agent", thing = %config.serial);
+        let clock = FlooredClock::new(clock);
         let connector = connector(&config, &clock)?;
         // Nothing fails after this: a caller that tries again would meet its own lock for a moment.
         let (disk, opened) = {
@@ -139,7 +140,7 @@ impl Agent {
                 connector,
                 claim: ClaimDesk::default(),
                 live: live_handle.clone(),
-                clock,
+                clock: Arc::new(clock),
             },
         };
         let service = Service {
@@ -307,12 +308,12 @@ fn check_claim(config: &AgentConfig) -> Result<(), StartError> {
     Ok(())
 }
 
-fn connector(config: &AgentConfig, clock: &Arc<dyn Clock>) -> Result<Connector, StartError> {
+fn connector(config: &AgentConfig, clock: &FlooredClock) -> Result<Connector, StartError> {
     let roots = Arc::new(Roots::new(config.roots.clone()));
     roots.load()?;
     let limit = config.timeouts.connect;
     Ok(Connector {
-        dialer: Dialer::new(config.endpoint.clone(), roots, clock.clone(), limit),
+        dialer: Dialer::new(config.endpoint.clone(), roots, Arc::new(clock.clone()), limit),
         pacer: Pacer::new(config.session.connect_spacing),
         limit,
         version: config.session.version,
@@ -340,7 +341,7 @@ fn live(
     (live, events_in, handle)
 }
 
-fn machine(config: &AgentConfig, opened: &Opened, clock: &Arc<dyn Clock>) -> Machine {
+fn machine(config: &AgentConfig, opened: &Opened, clock: &FlooredClock) -> Machine {
     let found = Found { record: opened.record.clone(), slots: opened.scan.slots.clone() };
     // Only jitter hangs on the seed: without randomness the clock will do.
     let seed = getrandom::u64().unwrap_or_else(|_| clock.now().as_millis());

@@ -7,10 +7,10 @@ use std::future::Future;
 
 use bytes::Bytes;
 use fleetkey_mqtt::link::{self, Client, Messages};
-use fleetkey_mqtt::{QoS, ReasonCode};
+use fleetkey_mqtt::{Publish, QoS, ReasonCode};
 use tokio::sync::mpsc;
 
-use crate::live::LiveHandle;
+use crate::live::{Afresh, LiveHandle};
 
 /// A message that came in.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,6 +18,12 @@ pub(crate) struct Message {
     pub(crate) topic: String,
     /// May hold a private key: never printed.
     pub(crate) payload: Bytes,
+}
+
+impl From<Publish> for Message {
+    fn from(publish: Publish) -> Self {
+        Self { topic: publish.topic.to_string(), payload: publish.payload }
+    }
 }
 
 impl fmt::Debug for Message {
@@ -35,6 +41,9 @@ pub(crate) enum Broken {
     /// The broker said no to a publish.
     #[error("the broker refused the publish: {0}")]
     Refused(ReasonCode),
+    /// It never left us.
+    #[error("not sent: {0}")]
+    Unsent(String),
 }
 
 /// The asking half.
@@ -67,8 +76,7 @@ impl Requests for Client {
 
 impl Answers for Messages {
     async fn next(&mut self) -> Option<Message> {
-        let publish = self.recv().await?;
-        Some(Message { topic: publish.topic.to_string(), payload: publish.payload })
+        self.recv().await.map(Message::from)
     }
 }
 
@@ -82,6 +90,18 @@ impl Requests for LiveHandle {
             crate::live::PublishError::Refused(reason) => Broken::Refused(reason),
             other => Broken::Closed(other.to_string()),
         })
+    }
+}
+
+/// Over the live session, but as a connection of its own would: asked for again though granted before, and given up
+/// with the connection.
+impl Requests for Afresh<'_> {
+    async fn subscribe(&self, filters: &[String]) -> Result<Vec<ReasonCode>, Broken> {
+        Self::subscribe(self, filters.to_vec()).await
+    }
+
+    async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), Broken> {
+        Self::publish(self, topic, payload).await
     }
 }
 

@@ -10,6 +10,7 @@ use fleetkey_model::name::{ClientId, NameError, SerialNumber, TemplateName, Thin
 use fleetkey_model::topic::TopicRoot;
 use fleetkey_mqtt::Version;
 
+use crate::clock::BUILD_TIME;
 use crate::tls::Endpoint;
 
 pub use file::ConfigError;
@@ -20,6 +21,8 @@ mod file;
 pub const MQTT_PORT: u16 = 8883;
 /// What every claim client id begins with unless configured otherwise; `~` keeps it out of the thing names.
 pub const CLAIM_PREFIX: &str = "claim~";
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The settings of one agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +60,11 @@ pub struct ClaimConfig {
     pub key: PathBuf,
     /// The claim template.
     pub template: TemplateName,
+    /// The template that gives a thing that exists another certificate, when none of its own is accepted any more.
+    /// The operator keeps it closed, and opens it for named devices and a time. `None`: no recovery by claim.
+    pub recovery_template: Option<TemplateName>,
+    /// The shortest time between two attempts to recover.
+    pub recovery_spacing: Duration,
     /// What the client id of the claim connection begins with; the serial follows.
     pub client_id_prefix: String,
 }
@@ -106,6 +114,21 @@ pub struct RotationSettings {
     pub verdict: Verdict,
     /// Waits after failures.
     pub backoff: BackoffPolicy,
+    /// Where a candidate proves itself.
+    pub verification: Verification,
+}
+
+/// Where a candidate proves itself: TLS, CONNACK, SUBACK, a QoS 1 echo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Verification {
+    /// On a connection of its own, `<thing>~verify`: the live session notices nothing. The certificate must be
+    /// attached as `EXCLUSIVE_THING`, else the policy variables of the thing resolve from the client id (Developer
+    /// Guide, thing-policy-variables), and there is no thing of that name.
+    #[default]
+    Beside,
+    /// On the live session's client id, which the candidate takes over and keeps if it passes. Messages wait
+    /// meanwhile; if it does not pass, the session goes back to the identity before, about a second later.
+    Takeover,
 }
 
 /// How long to wait for others.
@@ -163,14 +186,18 @@ impl AgentConfig {
 
     /// The settings of the rotation machine.
     pub fn machine(&self, seed: u64) -> fleetkey_lifecycle::Config {
+        let claim = self.claim.as_ref();
         fleetkey_lifecycle::Config {
-            has_claim: self.claim.is_some(),
+            has_claim: claim.is_some(),
+            has_recovery: claim.is_some_and(|claim| claim.recovery_template.is_some()),
+            recovery_spacing: claim.map_or(DAY, |claim| claim.recovery_spacing),
             schedule: self.rotation.schedule,
             soak: self.rotation.soak,
             retire_retry: self.rotation.retire_retry,
             verdict: self.rotation.verdict,
             backoff: self.rotation.backoff,
             seed,
+            time_floor: BUILD_TIME,
             ..fleetkey_lifecycle::Config::new(self.serial.clone())
         }
     }
@@ -179,7 +206,8 @@ impl AgentConfig {
 impl ClaimConfig {
     /// A claim with the usual client id prefix.
     pub fn new(certificate: PathBuf, key: PathBuf, template: TemplateName) -> Self {
-        Self { certificate, key, template, client_id_prefix: CLAIM_PREFIX.to_owned() }
+        let client_id_prefix = CLAIM_PREFIX.to_owned();
+        Self { certificate, key, template, recovery_template: None, recovery_spacing: DAY, client_id_prefix }
     }
 
     /// The client id of the claim connection.
@@ -208,13 +236,13 @@ impl Default for SessionSettings {
 
 impl Default for RotationSettings {
     fn default() -> Self {
-        const DAY: Duration = Duration::from_secs(24 * 3600);
         Self {
             schedule: Schedule::default(),
             soak: DAY,
             retire_retry: Duration::from_secs(60),
             verdict: Verdict::default(),
             backoff: BackoffPolicy::default(),
+            verification: Verification::default(),
         }
     }
 }

@@ -84,16 +84,22 @@ fn judge(error: &ConnectError) -> Failure {
     }
 }
 
-/// Reasons that may pass by themselves: overload, rates, maintenance.
-fn is_passing(reason: ReasonCode) -> bool {
+/// Reasons that may pass by themselves or are not about us: overload, rates, maintenance, a place that was taken.
+pub(crate) fn is_passing(reason: ReasonCode) -> bool {
     matches!(
         reason,
         ReasonCode::SERVER_UNAVAILABLE
             | ReasonCode::SERVER_BUSY
+            | ReasonCode::SERVER_SHUTTING_DOWN
+            | ReasonCode::KEEP_ALIVE_TIMEOUT
+            | ReasonCode::SESSION_TAKEN_OVER
+            | ReasonCode::MESSAGE_RATE_TOO_HIGH
             | ReasonCode::QUOTA_EXCEEDED
-            | ReasonCode::CONNECTION_RATE_EXCEEDED
+            | ReasonCode::ADMINISTRATIVE_ACTION
             | ReasonCode::USE_ANOTHER_SERVER
             | ReasonCode::SERVER_MOVED
+            | ReasonCode::CONNECTION_RATE_EXCEEDED
+            | ReasonCode::MAXIMUM_CONNECT_TIME
     )
 }
 

@@ -6,7 +6,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use fleetkey_lifecycle::record::Reason;
@@ -14,7 +13,7 @@ use fleetkey_lifecycle::{Action, Event, Machine, Notice, Status};
 use fleetkey_model::retirement::{ControllerAnswer, DeviceCommand, RetireStatus};
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, FlooredClock};
 use crate::event::AgentEvent;
 use crate::live::LiveEvent;
 
@@ -46,7 +45,7 @@ struct Running {
 pub(crate) struct Driver {
     pub(crate) machine: Machine,
     pub(crate) executor: Executor,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: FlooredClock,
     pub(crate) live: mpsc::Receiver<LiveEvent>,
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) status: watch::Sender<Status>,
@@ -66,6 +65,7 @@ impl Driver {
     /// brought to its end by the disk thread; any other action is taken up again by the next start.
     pub(crate) async fn run(mut self) {
         let mut running: Option<Running> = None;
+        self.clock.raise(self.machine.record().time_floor);
         loop {
             if running.is_none() {
                 running = self.machine.poll().map(|action| self.begin(action));
@@ -91,7 +91,11 @@ impl Driver {
     }
 
     fn handle(&mut self, event: Event) {
+        let persisted = event == Event::Persisted;
         self.machine.handle(self.clock.now(), event);
+        if persisted {
+            self.clock.raise(self.machine.record().time_floor);
+        }
     }
 
     async fn wait(&mut self, running: &mut Option<Running>) -> Woken {
@@ -119,6 +123,14 @@ impl Driver {
             LiveEvent::Down { why } => {
                 self.emit(AgentEvent::LinkDown { why });
                 self.handle(Event::LinkDown);
+            }
+            LiveEvent::Refused { slot, why } => {
+                self.emit(AgentEvent::LinkRefused { slot, why: why.clone() });
+                self.handle(Event::LinkRefused { slot, why });
+            }
+            LiveEvent::Displaced => {
+                self.emit(AgentEvent::Displaced);
+                self.handle(Event::Displaced);
             }
             LiveEvent::Command(command) => self.handle(Event::Command(command)),
             LiveEvent::Answer(answer) => self.on_answer(answer, running),

@@ -138,6 +138,15 @@ pub enum AgentEvent {
         /// Why.
         why: String,
     },
+    /// The broker refused the live session's attempt to connect again.
+    LinkRefused {
+        /// With which slot's identity.
+        slot: SlotId,
+        /// What it said.
+        why: String,
+    },
+    /// Another connection, none of ours, took the live session's client id over.
+    Displaced,
     /// A slot did not match and was moved out of the way.
     PutAside {
         /// Where it is now.
@@ -188,6 +197,8 @@ impl AgentEvent {
             | Self::Alarm { .. }
             | Self::LinkUp { .. }
             | Self::LinkDown { .. }
+            | Self::LinkRefused { .. }
+            | Self::Displaced
             | Self::PutAside { .. } => None,
         }
     }
@@ -211,6 +222,8 @@ impl AgentEvent {
             self,
             Self::LinkUp { .. }
                 | Self::LinkDown { .. }
+                | Self::LinkRefused { .. }
+                | Self::Displaced
                 | Self::Waiting { .. }
                 | Self::Deferred { .. }
                 | Self::RetirePending { .. }
@@ -231,7 +244,11 @@ impl AgentEvent {
             | Self::Alarm { .. } => {
                 tracing::error!("{shown}");
             }
-            Self::Waiting { .. } | Self::Deferred { .. } | Self::LinkDown { .. } => tracing::warn!("{shown}"),
+            Self::Waiting { .. }
+            | Self::Deferred { .. }
+            | Self::LinkDown { .. }
+            | Self::LinkRefused { .. }
+            | Self::Displaced => tracing::warn!("{shown}"),
             _ => tracing::info!("{shown}"),
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! The session's outbox keeps every message until its PUBACK, over lost connections and hand-overs alike. The
 //! task reconnects by itself with the identity it was last moved to; it moves to another identity only when
-//! told ([`LiveHandle::switch`]), make-before-break. Not here: which identity that is (`crate::driver`).
+//! told ([`LiveHandle::switch`]), make-before-break; [`LiveHandle::prove`] moves it only for good if the identity
+//! passes every tier on the way ([`proof`]). Not here: which identity that is (`crate::driver`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +21,13 @@ use crate::carrier::{Broken, Message};
 use crate::store::SlotIdentity;
 use crate::tls::Failure;
 
+pub(crate) use proof::Proof;
 pub(crate) use task::Live;
 
 mod backoff;
 mod handover;
 mod incoming;
+mod proof;
 mod replies;
 mod task;
 
@@ -71,8 +74,19 @@ impl PublishError {
 /// What the live session tells the driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LiveEvent {
-    Up { slot: SlotId },
-    Down { why: String },
+    Up {
+        slot: SlotId,
+    },
+    Down {
+        why: String,
+    },
+    /// The broker refused an attempt to connect again.
+    Refused {
+        slot: SlotId,
+        why: String,
+    },
+    /// Another connection, none of ours, took the client id over (MQTT 5 tells; 3.1.1 has no word for it).
+    Displaced,
     Command(DeviceCommand),
     Answer(ControllerAnswer),
 }
@@ -94,17 +108,51 @@ pub(crate) struct LiveSettings {
 
 /// What the task is asked.
 enum LiveCommand {
-    Publish { topic: String, payload: Bytes, reply: oneshot::Sender<Result<(), PublishError>> },
-    Subscribe { filters: Vec<String>, reply: oneshot::Sender<Vec<ReasonCode>> },
-    Listen { topics: Vec<String>, to: mpsc::Sender<Message> },
+    Publish {
+        topic: String,
+        payload: Bytes,
+        reply: oneshot::Sender<Result<(), PublishError>>,
+    },
+    /// A message that is given up with the connection.
+    PublishOnce {
+        topic: String,
+        payload: Bytes,
+        reply: oneshot::Sender<Result<(), Broken>>,
+    },
+    /// Asks the broker only for what it has not granted before, unless it is to be asked `afresh`.
+    Subscribe {
+        filters: Vec<String>,
+        afresh: bool,
+        reply: oneshot::Sender<Vec<ReasonCode>>,
+    },
+    Unsubscribe {
+        filters: Vec<String>,
+    },
+    Listen {
+        topics: Vec<String>,
+        to: mpsc::Sender<Message>,
+    },
     Switch(Switch),
-    Stop { reply: oneshot::Sender<()> },
+    Stop {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 /// A move to another identity.
 struct Switch {
     identity: Arc<SlotIdentity>,
-    reply: oneshot::Sender<Result<(), Failure>>,
+    /// What the identity must pass before the session moves, if anything.
+    proof: Option<Proof>,
+    reply: oneshot::Sender<Result<Moved, Failure>>,
+}
+
+/// How a move has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moved {
+    /// The session ran on this identity already: nothing was done, nothing proved.
+    Already,
+    /// It has moved, after the proof if one was asked for.
+    Now,
 }
 
 /// The way to the live session's task. Cheap to clone.
@@ -123,8 +171,19 @@ impl LiveHandle {
 
     /// Subscribes at QoS 1.
     pub(crate) async fn subscribe(&self, filters: Vec<String>) -> Result<Vec<ReasonCode>, Broken> {
-        let command = |reply| LiveCommand::Subscribe { filters, reply };
-        self.ask(command).await.ok_or_else(|| Broken::Closed("the session has stopped".into()))
+        let command = |reply| LiveCommand::Subscribe { filters, afresh: false, reply };
+        self.ask(command).await.ok_or_else(stopped)
+    }
+
+    /// Ends subscriptions; nobody waits for it.
+    pub(crate) async fn unsubscribe(&self, filters: Vec<String>) {
+        // A task that is gone has no subscriptions.
+        let _ = self.commands.send(LiveCommand::Unsubscribe { filters }).await;
+    }
+
+    /// The session as one who wants to know what the broker says now sees it.
+    pub(crate) fn afresh(&self) -> Afresh<'_> {
+        Afresh(self)
     }
 
     /// The messages on these topics from now on, until the receiver is dropped.
@@ -137,7 +196,17 @@ impl LiveHandle {
 
     /// Moves the session to `identity`. On failure it runs on what it ran on before, or on nothing.
     pub(crate) async fn switch(&self, identity: Arc<SlotIdentity>) -> Result<(), Failure> {
-        let command = |reply| LiveCommand::Switch(Switch { identity, reply });
+        self.move_to(identity, None).await.map(|_| ())
+    }
+
+    /// Moves the session to `identity` if it passes the proof. What its owner publishes waits meanwhile; on failure
+    /// the session is back on what it ran on before, or on its way there.
+    pub(crate) async fn prove(&self, identity: Arc<SlotIdentity>, proof: Proof) -> Result<Moved, Failure> {
+        self.move_to(identity, Some(proof)).await
+    }
+
+    async fn move_to(&self, identity: Arc<SlotIdentity>, proof: Option<Proof>) -> Result<Moved, Failure> {
+        let command = |reply| LiveCommand::Switch(Switch { identity, proof, reply });
         let stopped =
             || Failure::unreachable(fleetkey_lifecycle::event::Tier::Tls, "the session has stopped");
         self.ask(command).await.unwrap_or_else(|| Err(stopped()))
@@ -153,4 +222,27 @@ impl LiveHandle {
         self.commands.send(command(reply)).await.ok()?;
         answer.await.ok()
     }
+}
+
+/// The live session, asked as if for the first time: see [`LiveHandle::afresh`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Afresh<'a>(&'a LiveHandle);
+
+impl Afresh<'_> {
+    /// Subscribes at QoS 1, also to what was granted before.
+    pub(crate) async fn subscribe(&self, filters: Vec<String>) -> Result<Vec<ReasonCode>, Broken> {
+        let command = |reply| LiveCommand::Subscribe { filters, afresh: true, reply };
+        self.0.ask(command).await.ok_or_else(stopped)
+    }
+
+    /// Publishes at QoS 1, on the connection there is: what a broker closes the connection over is not sent again.
+    pub(crate) async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), Broken> {
+        let topic = topic.to_owned();
+        let command = |reply| LiveCommand::PublishOnce { topic, payload, reply };
+        self.0.ask(command).await.unwrap_or_else(|| Err(stopped()))
+    }
+}
+
+fn stopped() -> Broken {
+    Broken::Unsent("the session has stopped".into())
 }

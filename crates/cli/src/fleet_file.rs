@@ -104,11 +104,15 @@ impl FleetFile {
         config.endpoint.port = self.mqtt_port;
         config.topic_root = TopicRoot::new(self.topic_root.clone())
             .with_context(|| format!("{:?} in config.json is no topic root", self.topic_root))?;
-        config.claim = Some(ClaimConfig::new(
-            self.claim.certificate.clone(),
-            self.claim.key.clone(),
-            self.templates.claim.clone(),
-        ));
+        let recovery_template = Some(self.templates.recovery.clone());
+        config.claim = Some(ClaimConfig {
+            recovery_template,
+            ..ClaimConfig::new(
+                self.claim.certificate.clone(),
+                self.claim.key.clone(),
+                self.templates.claim.clone(),
+            )
+        });
         config.rotation.soak = Duration::from_secs(1);
         config.rotation.retire_retry = Duration::from_secs(2);
         config.rotation.backoff.base = Duration::from_millis(200);

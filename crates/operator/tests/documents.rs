@@ -169,7 +169,7 @@ fn a_claim_reaches_provisioning_and_nothing_else() {
             assert_eq!(without_request_echo(rights, &claim.rights(&topic)), rights, "{topic}");
         }
     }
-    let rotation = names.rotation_template.clone();
+    let rotation = names.rotation_template;
     let request = ReservedTopic::RegisterThing(rotation, Format::Json, Leg::Request).to_string();
     assert_eq!(claim.rights(&request), "", "{request}");
     for (topic, _) in control("pump-1") {

@@ -12,11 +12,12 @@ use fleetkey_iotcore::clock::Clock;
 use fleetkey_iotcore::clock::SystemClock;
 use fleetkey_iotcore::config::Config;
 use fleetkey_iotcore::server::{self, Handle, Listeners};
-use fleetkey_model::name::SerialNumber;
-use fleetkey_model::topic::TopicRoot;
-use fleetkey_mqtt::Version;
+use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::name::{PolicyName, SerialNumber, ThingName};
+use fleetkey_model::topic::{FleetTopic, TopicRoot};
 use fleetkey_mqtt::link::{Client, ConnectError, ConnectOptions, Messages};
 use fleetkey_mqtt::session::SessionConfig;
+use fleetkey_mqtt::{QoS, Version};
 use fleetkey_operator::control_plane::Hook;
 use fleetkey_operator::controller::{self, Connection, Controller, Engine, Journal, Ledger};
 use fleetkey_operator::documents::{Fleet, Names};
@@ -42,10 +43,16 @@ pub type Identity = ClientIdentity;
 impl Bench {
     /// Starts on an empty directory, with AWS's limits.
     pub async fn start() -> Self {
+        Self::start_with(Arc::new(SystemClock), |_| {}).await
+    }
+
+    /// The same by a clock of the caller's; `adjust` has the last word on the configuration.
+    pub async fn start_with(clock: Arc<dyn Clock>, adjust: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let config = Config::new(dir.path().join("iotcore"));
+        let mut config = Config::new(dir.path().join("iotcore"));
+        adjust(&mut config);
         let listeners = Listeners::loopback().await.unwrap();
-        let core = server::start(config, listeners, Arc::new(SystemClock)).await.unwrap();
+        let core = server::start(config, listeners, clock).await.unwrap();
         let scope = core.account().scope().clone();
         let fleet = Fleet { scope, root: TopicRoot::default(), names: Names::new("").unwrap() };
         let settings = Settings {
@@ -95,7 +102,12 @@ impl Bench {
 
     /// A device that is provisioned and connected.
     pub async fn provisioned(&self, serial: &str) -> AgentHandle {
-        let agent = Agent::start(self.device(serial), Arc::new(fleetkey_agent::SystemClock)).await.unwrap();
+        self.running(self.device(serial)).await
+    }
+
+    /// The same with settings of the caller's.
+    pub async fn running(&self, config: AgentConfig) -> AgentHandle {
+        let agent = Agent::start(config, Arc::new(fleetkey_agent::SystemClock)).await.unwrap();
         within("the device to be provisioned", agent.until(|status| status.connected && status.exported))
             .await
             .expect("the agent ended");
@@ -111,6 +123,64 @@ impl Bench {
     /// The claim identity.
     pub fn claim(&self) -> Identity {
         Identity::from_files(&self.report.claim.certificate, &self.report.claim.key).unwrap()
+    }
+
+    /// The observer's identity.
+    pub fn observer(&self) -> Identity {
+        Identity::from_files(&self.report.observer.certificate, &self.report.observer.key).unwrap()
+    }
+
+    /// Attaches a policy of one statement that denies `action` on everything to a certificate.
+    pub async fn deny(&self, certificate: &CertificateId, action: &str) {
+        let account = self.core.account();
+        let name = PolicyName::new(format!("deny-{}", action.replace(':', "-"))).unwrap();
+        if account.describe_policy(&name).is_err() {
+            let statement = format!(r#"{{"Effect":"Deny","Action":"{action}","Resource":"*"}}"#);
+            let document = format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#);
+            account.create_policy(&name, &document).await.unwrap();
+        }
+        account.attach_policy(&name, certificate).await.unwrap();
+    }
+
+    /// Changes both ways to a certificate so that none is attached exclusively, as where an operator shares things.
+    pub async fn share_things(&self) {
+        let names = &self.fleet.names;
+        for name in [&names.claim_template, &names.rotation_template] {
+            let template = self.core.account().describe_template(name).unwrap();
+            let shared = template.body.replace("EXCLUSIVE_THING", "NON_EXCLUSIVE_THING");
+            assert_ne!(shared, template.body);
+            self.core
+                .account()
+                .replace_template(name, &shared, template.enabled, template.hook)
+                .await
+                .unwrap();
+        }
+    }
+
+    /// Publishes a command to a device, as an operator of the account may.
+    pub async fn command(&self, thing: &ThingName, command: &str) {
+        let (operator, id) = self.operator().await;
+        // A client id of its own each time: the broker takes one CONNECT a second.
+        let client_id = format!("~operator-{}", id.short());
+        let (client, _messages) = self.connect(&operator, &client_id).await.unwrap();
+        let topic = FleetTopic::Commands(thing.clone()).to_string();
+        let published = client.publish(topic, command.to_owned().into_bytes(), QoS::AtLeastOnce);
+        within("PUBACK of a command", published).await.unwrap();
+        client.disconnect().await;
+    }
+
+    /// A fresh certificate that may do everything.
+    async fn operator(&self) -> (Identity, CertificateId) {
+        let account = self.core.account();
+        let everything = PolicyName::new("everything").unwrap();
+        if account.describe_policy(&everything).is_err() {
+            let statement = r#"{"Effect":"Allow","Action":"iot:*","Resource":"*"}"#;
+            let document = format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#);
+            account.create_policy(&everything, &document).await.unwrap();
+        }
+        let minted = account.create_keys_and_certificate(true).await.unwrap();
+        account.attach_policy(&everything, &minted.facts.id).await.unwrap();
+        (Identity { key: minted.private_key.unwrap(), chain: minted.pem }, minted.facts.id)
     }
 
     /// The controller at work, with spans of a moment.

@@ -10,8 +10,10 @@
 )]
 
 pub mod bench;
+pub mod load;
 pub mod presence;
 pub mod wait;
 
 pub use bench::{Bench, Identity};
+pub use load::{Load, Observer};
 pub use presence::Presence;

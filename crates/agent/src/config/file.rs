@@ -18,6 +18,7 @@
 //! [claim]                               # may be left out on a provisioned device
 //! certificate = "claim.cert.pem"
 //! key = "claim.key.pem"
+//! recovery_template = "FleetRecovery"   # for when no identity is accepted any more
 //!
 //! [rotation]
 //! age = "30d"
@@ -33,7 +34,7 @@ use fleetkey_model::topic::TopicRoot;
 use fleetkey_mqtt::Version;
 use serde::{Deserialize, Deserializer, de};
 
-use super::{AgentConfig, ClaimConfig, KeySource};
+use super::{AgentConfig, ClaimConfig, KeySource, Verification};
 
 /// Why there is no usable configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,6 +110,8 @@ struct TemplatesTable {
 struct ClaimTable {
     certificate: PathBuf,
     key: PathBuf,
+    recovery_template: Option<TemplateName>,
+    recovery_spacing: Option<Span>,
     client_id_prefix: Option<String>,
 }
 
@@ -137,6 +140,7 @@ struct RotationTable {
     backoff: Option<Span>,
     backoff_cap: Option<Span>,
     failure_cap: Option<Span>,
+    verification: Option<Place>,
 }
 
 #[derive(Default, Deserialize)]
@@ -153,6 +157,13 @@ enum Source {
     #[default]
     Csr,
     Service,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Place {
+    Beside,
+    Takeover,
 }
 
 #[derive(Deserialize)]
@@ -218,6 +229,8 @@ impl ClaimTable {
     fn into_config(self, base: &Path, template: Option<TemplateName>) -> Result<ClaimConfig, String> {
         let template = template.ok_or("[claim] needs templates.claim, the template to provision with")?;
         let mut claim = ClaimConfig::new(base.join(self.certificate), base.join(self.key), template);
+        claim.recovery_template = self.recovery_template;
+        set(&mut claim.recovery_spacing, self.recovery_spacing.map(|span| span.0));
         set(&mut claim.client_id_prefix, self.client_id_prefix);
         Ok(claim)
     }
@@ -262,6 +275,7 @@ impl RotationTable {
         set(&mut rotation.backoff.base, self.backoff.map(|span| span.0));
         set(&mut rotation.backoff.step_cap, self.backoff_cap.map(|span| span.0));
         set(&mut rotation.backoff.rotation_cap, self.failure_cap.map(|span| span.0));
+        set(&mut rotation.verification, self.verification.map(Verification::from));
         if rotation.schedule.age.is_zero() {
             return Err("rotation.age must be longer than nothing".into());
         }
@@ -277,6 +291,15 @@ impl TimeoutsTable {
         set(&mut config.timeouts.connect, self.connect.map(|span| span.0));
         set(&mut config.timeouts.answer, self.answer.map(|span| span.0));
         set(&mut config.timeouts.drain, self.drain.map(|span| span.0));
+    }
+}
+
+impl From<Place> for Verification {
+    fn from(place: Place) -> Self {
+        match place {
+            Place::Beside => Self::Beside,
+            Place::Takeover => Self::Takeover,
+        }
     }
 }
 
@@ -332,14 +355,19 @@ claim = "Claim"
     fn a_full_file_is_taken_to_the_letter() {
         let text = format!(
             "{MINIMAL}[claim]\ncertificate = \"/c\"\nkey = \"k\"\nclient_id_prefix = \"boot~\"\n\
+             recovery_template = \"Recovery\"\nrecovery_spacing = \"12h\"\n\
              [session]\nlive = false\nprotocol = \"mqtt3.1.1\"\nkeep_alive = \"1m\"\nexpiry = \"0s\"\n\
-             [rotation]\nage = \"10s\"\nwindow = \"3s\"\nsoak = \"2s\"\nrefusals = 5\n\
+             [rotation]\nage = \"10s\"\nwindow = \"3s\"\nsoak = \"2s\"\nverification = \"takeover\"\nrefusals = 5\n\
              backoff = \"20ms\"\nbackoff_cap = \"1s\"\nfailure_cap = \"1h\"\n\
              [timeouts]\nanswer = \"3s\"\n"
         );
         let config = read(&text).unwrap();
         let claim = config.claim.as_ref().unwrap();
         assert_eq!(claim.client_id(&config.serial).unwrap().as_str(), "boot~PM500-0001");
+        assert_eq!(claim.recovery_template, Some("Recovery".parse().unwrap()));
+        let machine = config.machine(0);
+        assert!(machine.has_recovery && machine.recovery_spacing == Duration::from_secs(12 * 3600));
+        assert_eq!(config.rotation.verification, Verification::Takeover);
         assert_eq!(config.live_client_id().as_str(), "PM500-0001~agent");
         assert_eq!((config.session.keep_alive, config.session.expiry), (60, None));
         assert_eq!(config.rotation.schedule.age, Duration::from_secs(10));

@@ -7,7 +7,7 @@ use fleetkey_lifecycle::event::StorageFault;
 use fleetkey_lifecycle::record::Authority;
 use fleetkey_lifecycle::{Action, Event, SlotId};
 use fleetkey_model::certificate::CertificateFacts;
-use fleetkey_model::name::{ClientId, ThingName};
+use fleetkey_model::name::{ClientId, TemplateName, ThingName};
 use fleetkey_model::provisioning::{CertificateIssued, Rejection};
 use fleetkey_model::retirement::{DeviceRequest, RequestOp};
 use fleetkey_model::secret::OwnershipToken;
@@ -16,13 +16,13 @@ use fleetkey_model::topic::FleetTopic;
 use super::claim::ClaimDesk;
 use crate::carrier::{Answers, Requests};
 use crate::clock::Clock;
-use crate::config::{AgentConfig, KeySource};
+use crate::config::{AgentConfig, ClaimConfig, KeySource, Verification};
 use crate::connect::Connector;
 use crate::disk::Disk;
-use crate::live::LiveHandle;
+use crate::live::{LiveHandle, Moved, Proof};
 use crate::provision::{self, Unserved};
 use crate::store::{FaultKind, SlotIdentity, Store, StoreFault};
-use crate::tls::{ClientIdentity, Failure};
+use crate::tls::Failure;
 use crate::verify;
 
 /// Everything that touches the world.
@@ -147,7 +147,10 @@ impl Executor {
         };
         let served = match authority {
             Authority::Current(_) => self.register_on_live(token).await,
-            Authority::Claim | Authority::Recovery => self.register_by_claim(token).await,
+            Authority::Claim => self.register_by_claim(token, |claim| Some(&claim.template)).await,
+            Authority::Recovery => {
+                self.register_by_claim(token, |claim| claim.recovery_template.as_ref()).await
+            }
         };
         served.map_or_else(unserved, |thing| Event::Registered { slot, thing })
     }
@@ -159,9 +162,14 @@ impl Executor {
         provision::register_thing(&self.live, &mut answers, template, token, serial, limit).await
     }
 
-    async fn register_by_claim(&self, token: OwnershipToken) -> Result<Option<ThingName>, Unserved> {
-        let template = self.config.claim.as_ref().map(|claim| &claim.template);
-        let template = template.ok_or_else(|| Unserved::NoAnswer("no claim is configured".into()))?;
+    async fn register_by_claim(
+        &self,
+        token: OwnershipToken,
+        template: impl Fn(&ClaimConfig) -> Option<&TemplateName>,
+    ) -> Result<Option<ThingName>, Unserved> {
+        let template = self.config.claim.as_ref().and_then(template);
+        let template = template
+            .ok_or_else(|| Unserved::NoAnswer("no claim, or no template of it, is configured".into()))?;
         let connected = self.claim.take(&self.connector, &self.config).await;
         let mut claim = connected.map_err(Unserved::NoAnswer)?;
         let (serial, limit) = (&self.config.serial, self.config.timeouts.answer);
@@ -172,19 +180,32 @@ impl Executor {
     }
 
     async fn verify(&self, slot: SlotId, thing: &ThingName) -> Event {
-        let verdict = match self.identity(slot).await {
-            Ok(identity) => {
-                let topic = self.config.topic_root.verification(thing);
-                let limit = self.config.timeouts.answer;
-                let client = ClientId::verify(thing);
-                let identity = ClientIdentity::from(&identity);
-                verify::verify(&self.connector, &identity, &client, &topic, limit).await
-            }
-            Err(failure) => Err(failure),
+        let verdict = match (self.identity(slot).await, self.config.rotation.verification) {
+            (Ok(identity), Verification::Beside) => self.verify_beside(&identity, thing).await,
+            (Ok(identity), Verification::Takeover) => self.verify_by_takeover(identity, thing).await,
+            (Err(failure), _) => Err(failure),
         };
         match verdict {
             Ok(()) => Event::Verified { slot },
             Err(Failure { tier, kind, why }) => Event::VerifyFailed { slot, tier, kind, why },
+        }
+    }
+
+    async fn verify_beside(&self, identity: &SlotIdentity, thing: &ThingName) -> Result<(), Failure> {
+        let topic = self.config.topic_root.verification(thing);
+        let limit = self.config.timeouts.answer;
+        let client = ClientId::verify(thing);
+        verify::verify(&self.connector, &identity.into(), &client, &topic, limit).await
+    }
+
+    /// The live session moves to the identity if that passes. The one it runs on already is proved where it is.
+    async fn verify_by_takeover(&self, identity: SlotIdentity, thing: &ThingName) -> Result<(), Failure> {
+        let topic = self.config.topic_root.verification(thing);
+        let limit = self.config.timeouts.answer;
+        let proof = Proof { topic: topic.clone(), limit };
+        match self.live.prove(Arc::new(identity), proof).await? {
+            Moved::Now => Ok(()),
+            Moved::Already => verify::verify_live(&self.live, &topic, limit).await,
         }
     }
 

@@ -5,18 +5,26 @@
 //! the broker lets it take the client id over. Only its CONNACK makes the session move. A refusal leaves the old
 //! connection as it was; a CONNACK that takes long lets messages through on the old connection again, and what
 //! it does not acknowledge is sent on the new one.
+//!
+//! Where the identity has to prove itself first, that happens on the new connection before the session moves to it
+//! ([`super::proof`]). By then the broker has closed the old connection, so that a failure means a way back: a new
+//! connection with the old identity, on which everything that waited goes out.
 
 use std::sync::Arc;
 
 use fleetkey_lifecycle::SlotId;
-use fleetkey_lifecycle::event::Tier;
-use tokio::time::{Instant, sleep_until};
+use fleetkey_lifecycle::event::{FailureKind, Tier};
+use tokio::time::{Duration, Instant, sleep_until};
 
+use super::proof::prove;
 use super::task::{Live, Pending};
-use super::{LiveEvent, Switch};
+use super::{LiveEvent, Moved, Proof, Switch};
 use crate::connect::Opened;
 use crate::store::SlotIdentity;
 use crate::tls::{ClientIdentity, Failure, Stream};
+
+/// How long a failed proof waits for the identity before to serve again. Reconnecting goes on after it.
+const RETURN: Duration = Duration::from_secs(10);
 
 /// A move that is under way.
 pub(super) struct Moving {
@@ -39,6 +47,20 @@ enum Phase {
         /// Why the old connection is gone, if it is: taken over, most likely.
         lost: Option<String>,
     },
+    /// The broker has accepted; the identity proves the rest. There is no old connection any more.
+    Proving { proved: Pending<Box<Opened>>, since: Instant },
+    /// The proof failed: on the way back to the identity before, for as long as is worth waiting for it.
+    Returning { failure: Failure, until: Instant },
+}
+
+impl Moving {
+    /// What there is to prove once the broker has accepted, and since when messages are held back.
+    fn proof(&self) -> Option<(Proof, Instant)> {
+        match self.phase {
+            Phase::Opening { since, .. } => self.switch.proof.clone().map(|proof| (proof, since)),
+            _ => None,
+        }
+    }
 }
 
 /// What a move has come to.
@@ -47,6 +69,8 @@ pub(super) enum Progress {
     Drained,
     Slow,
     Opened(Result<Box<Opened>, Failure>),
+    Proved(Result<Box<Opened>, Failure>),
+    Late,
 }
 
 /// Waits for the next step of a move; for ever when there is none. Cancel it at will.
@@ -67,13 +91,18 @@ pub(super) async fn progress(moving: Option<&mut Moving>) -> Progress {
                 }
             }
         }
+        Some(Phase::Proving { proved, .. }) => Progress::Proved(proved.await),
+        Some(Phase::Returning { until, .. }) => {
+            sleep_until(*until).await;
+            Progress::Late
+        }
     }
 }
 
 impl Live {
     pub(super) fn begin_switch(&mut self, switch: Switch) {
         if self.serves(switch.identity.slot) {
-            let _ = switch.reply.send(Ok(()));
+            let _ = switch.reply.send(Ok(Moved::Already));
             return;
         }
         let (connector, client) = (self.connector.clone(), self.settings.client.clone());
@@ -89,18 +118,22 @@ impl Live {
 
     /// Whether the client id is about to be taken over: no other attempt may interfere.
     pub(super) fn is_taking_over(&self) -> bool {
-        self.moving.as_ref().is_some_and(|moving| !matches!(moving.phase, Phase::Dialing(_)))
+        let is_free = |phase: &Phase| matches!(phase, Phase::Dialing(_) | Phase::Returning { .. });
+        self.moving.as_ref().is_some_and(|moving| !is_free(&moving.phase))
     }
 
     pub(super) async fn on_progress(&mut self, progress: Progress) {
         match progress {
-            Progress::Dialed(Ok(_)) if self.serves_already() => self.settle(Ok(())),
+            Progress::Dialed(Ok(_)) if self.serves_already() => self.settle(Ok(Moved::Already)),
             Progress::Dialed(Ok(stream)) => self.drain(stream),
             Progress::Dialed(Err(failure)) => self.settle(Err(failure)),
             Progress::Drained => self.open(),
             Progress::Slow => self.let_through(),
-            Progress::Opened(Ok(opened)) => self.take_over(opened).await,
+            Progress::Opened(Ok(opened)) => self.accepted(opened).await,
             Progress::Opened(Err(failure)) => self.stay(failure).await,
+            Progress::Proved(Ok(opened)) => self.take_over(opened).await,
+            Progress::Proved(Err(failure)) => self.go_back(failure).await,
+            Progress::Late => self.is_back(),
         }
     }
 
@@ -163,22 +196,39 @@ impl Live {
         Some(why)
     }
 
-    /// The broker has accepted: whatever was unacknowledged on the old connection goes out on the new one.
+    /// The broker has accepted, and thereby ended the old connection.
+    async fn accepted(&mut self, opened: Box<Opened>) {
+        let Some((proof, since)) = self.moving.as_ref().and_then(Moving::proof) else {
+            return self.take_over(opened).await;
+        };
+        self.up = None;
+        self.disconnected();
+        // What comes during the proof is answered there.
+        self.session.forget_received();
+        let (settings, events) = (self.settings.clone(), self.events.clone());
+        let proved = Box::pin(async move { prove(*opened, &proof, &settings, &events).await });
+        self.enter(Phase::Proving { proved, since });
+    }
+
+    /// The session moves: whatever was unacknowledged on the old connection goes out on the new one.
     async fn take_over(&mut self, opened: Box<Opened>) {
         let Some(Moving { switch, phase }) = self.moving.take() else {
             return;
         };
         self.up = None;
-        self.session.disconnected();
+        self.disconnected();
         self.session.resume();
         let slot = switch.identity.slot;
         self.target = Some(switch.identity);
         self.adopt(*opened, slot).await;
-        if let Phase::Opening { since, .. } = phase {
+        if let Some(proof) = switch.proof {
+            self.unsubscribe(&[proof.topic]);
+        }
+        if let Phase::Opening { since, .. } | Phase::Proving { since, .. } = phase {
             let held_ms = since.elapsed().as_millis();
             tracing::info!(%slot, held_ms, "the live session has moved");
         }
-        let _ = switch.reply.send(Ok(()));
+        let _ = switch.reply.send(Ok(Moved::Now));
     }
 
     /// The broker has not accepted: the old connection, or the next attempt with its identity, goes on.
@@ -188,18 +238,42 @@ impl Live {
             Some(Moving { phase: Phase::Opening { lost, .. }, .. }) => lost.take(),
             _ => None,
         };
+        if let Some(up) = self.up.as_mut().filter(|_| failure.kind == FailureKind::Unreachable) {
+            up.contested = true;
+        }
         if let Some(why) = lost {
             self.report(LiveEvent::Down { why }).await;
         }
         self.settle(Err(failure));
     }
 
+    /// The proof failed on the connection that took the old one's place: back to the identity before, at once.
+    async fn go_back(&mut self, failure: Failure) {
+        self.session.resume();
+        self.report(LiveEvent::Down { why: format!("another identity did not prove itself: {failure}") })
+            .await;
+        if self.target.is_none() {
+            return self.settle(Err(failure));
+        }
+        self.backoff.reset();
+        let until = Instant::now() + RETURN;
+        self.enter(Phase::Returning { failure, until });
+    }
+
+    /// The way back has ended: the old identity serves again, or that takes longer than is worth waiting for.
+    pub(super) fn is_back(&mut self) {
+        if let Some(Moving { phase: Phase::Returning { failure, .. }, .. }) = &self.moving {
+            let failure = failure.clone();
+            self.settle(Err(failure));
+        }
+    }
+
     /// Ends a move whose connection did not come about or was not needed.
-    fn settle(&mut self, result: Result<(), Failure>) {
+    fn settle(&mut self, result: Result<Moved, Failure>) {
         let Some(Moving { switch, .. }) = self.moving.take() else {
             return;
         };
-        if result.is_err() && self.target.is_none() {
+        if result.is_err() && self.target.is_none() && switch.proof.is_none() {
             // There is nothing to fall back to, so there is nothing to lose by going on trying.
             self.target = Some(Arc::<SlotIdentity>::clone(&switch.identity));
         }

@@ -4,7 +4,7 @@ use fleetkey_mqtt::ReasonCode;
 use fleetkey_mqtt::session::{Event, Incoming, Token};
 
 use super::task::Live;
-use super::{LiveEvent, PublishError};
+use super::{LiveEvent, LiveSettings};
 use crate::carrier::Message;
 
 impl Live {
@@ -12,10 +12,8 @@ impl Live {
     pub(super) async fn take_events(&mut self) {
         while let Some(event) = self.session.poll_event() {
             match event {
-                Event::Delivered(token) => self.replies.published(token, Ok(())),
-                Event::Refused(token, reason) => {
-                    self.replies.published(token, Err(PublishError::Refused(reason)));
-                }
+                Event::Delivered(token) => self.replies.published(token, None),
+                Event::Refused(token, reason) => self.replies.published(token, Some(reason)),
                 Event::Message(incoming) => self.on_message(incoming).await,
                 Event::Subscribed(token, reasons) => self.on_subscribed(token, reasons),
                 Event::Unsubscribed(_) => {}
@@ -29,17 +27,19 @@ impl Live {
     }
 
     fn on_subscribed(&mut self, token: Token, reasons: Vec<ReasonCode>) {
-        if self.base == token && reasons.iter().any(|reason| reason.is_error()) {
-            tracing::warn!(?reasons, "the policy does not let this thing hear commands and answers");
+        if self.base == token {
+            self.deaf = reasons.iter().any(|reason| reason.is_error());
+            if self.deaf {
+                tracing::warn!(?reasons, "the policy does not let this thing hear commands and answers");
+            }
         }
         self.replies.subscribed(token, reasons);
     }
 
     /// A message is acknowledged once whoever it is for has it.
     async fn on_message(&mut self, incoming: Incoming) {
-        let message =
-            Message { topic: incoming.publish.topic.to_string(), payload: incoming.publish.payload };
-        match self.read(&message) {
+        let message = Message::from(incoming.publish);
+        match self.settings.read(&message) {
             Some(event) => self.report(event).await,
             None => self.replies.deliver(&message),
         }
@@ -47,11 +47,14 @@ impl Live {
             self.session.acknowledge(ack);
         }
     }
+}
 
-    fn read(&self, message: &Message) -> Option<LiveEvent> {
-        let read = if message.topic == self.settings.commands {
+impl LiveSettings {
+    /// The command or answer in a message; `None` when it is something else.
+    pub(super) fn read(&self, message: &Message) -> Option<LiveEvent> {
+        let read = if message.topic == self.commands {
             serde_json::from_slice(&message.payload).map(LiveEvent::Command)
-        } else if message.topic == self.settings.answers {
+        } else if message.topic == self.answers {
             serde_json::from_slice(&message.payload).map(LiveEvent::Answer)
         } else {
             return None;

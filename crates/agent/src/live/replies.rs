@@ -7,11 +7,12 @@ use fleetkey_mqtt::session::Token;
 use tokio::sync::{mpsc, oneshot};
 
 use super::PublishError;
-use crate::carrier::Message;
+use crate::carrier::{Broken, Message};
 
 /// One who waits.
 enum Reply {
     Publish(oneshot::Sender<Result<(), PublishError>>),
+    Once(oneshot::Sender<Result<(), Broken>>),
     Subscribe(Vec<String>, oneshot::Sender<Vec<ReasonCode>>),
 }
 
@@ -26,6 +27,22 @@ pub(super) struct Replies {
 impl Replies {
     pub(super) fn await_publish(&mut self, token: Token, reply: oneshot::Sender<Result<(), PublishError>>) {
         self.waiting.insert(token, Reply::Publish(reply));
+    }
+
+    pub(super) fn await_once(&mut self, token: Token, reply: oneshot::Sender<Result<(), Broken>>) {
+        self.waiting.insert(token, Reply::Once(reply));
+    }
+
+    /// The connection is gone: the messages that go with it, which nobody waits for any more.
+    pub(super) fn give_up(&mut self) -> Vec<Token> {
+        let gone = self.waiting.extract_if(|_, reply| matches!(reply, Reply::Once(_)));
+        gone.map(|(token, reply)| {
+            if let Reply::Once(reply) = reply {
+                let _ = reply.send(Err(Broken::Closed("before the broker answered".into())));
+            }
+            token
+        })
+        .collect()
     }
 
     pub(super) fn await_subscribe(
@@ -47,19 +64,40 @@ impl Replies {
         self.listeners.push((topics, to));
     }
 
-    pub(super) fn published(&mut self, token: Token, result: Result<(), PublishError>) {
-        if let Some(Reply::Publish(reply)) = self.waiting.remove(&token) {
-            let _ = reply.send(result);
+    /// The broker took a message, or refused it.
+    pub(super) fn published(&mut self, token: Token, refused: Option<ReasonCode>) {
+        match self.waiting.remove(&token) {
+            Some(Reply::Publish(reply)) => {
+                let _ = reply.send(refused.map_or(Ok(()), |reason| Err(PublishError::Refused(reason))));
+            }
+            Some(Reply::Once(reply)) => {
+                let _ = reply.send(refused.map_or(Ok(()), |reason| Err(Broken::Refused(reason))));
+            }
+            Some(Reply::Subscribe(..)) | None => {}
         }
     }
 
+    /// The broker answered a subscription. One that it refuses when it is made again is granted no longer, and
+    /// which of them it was is not told: all are asked for again.
     pub(super) fn subscribed(&mut self, token: Token, reasons: Vec<ReasonCode>) {
-        if let Some(Reply::Subscribe(filters, reply)) = self.waiting.remove(&token) {
-            let granted = filters.into_iter().zip(&reasons);
-            let granted = granted.filter(|(_, reason)| !reason.is_error());
-            self.granted.extend(granted.map(|(filter, _)| filter));
-            let _ = reply.send(reasons);
+        match self.waiting.remove(&token) {
+            Some(Reply::Subscribe(filters, reply)) => {
+                for (filter, reason) in filters.into_iter().zip(&reasons) {
+                    if reason.is_error() {
+                        self.granted.remove(&filter);
+                    } else {
+                        self.granted.insert(filter);
+                    }
+                }
+                let _ = reply.send(reasons);
+            }
+            _ if reasons.iter().any(|reason| reason.is_error()) => self.granted.clear(),
+            _ => {}
         }
+    }
+
+    pub(super) fn unsubscribed(&mut self, filters: &[String]) {
+        self.granted.retain(|granted| !filters.contains(granted));
     }
 
     /// Hands a message to every listener on its topic. One whose queue is full has its answers already.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetkey_lifecycle::SlotId;
+use fleetkey_lifecycle::event::FailureKind;
 use fleetkey_model::topic::TopicName;
 use fleetkey_mqtt::link::{ConnectOptions, Link};
 use fleetkey_mqtt::session::{Outgoing, Session, SessionConfig, Token};
@@ -17,6 +18,7 @@ use super::backoff::Backoff;
 use super::handover::{Moving, Progress, progress};
 use super::replies::Replies;
 use super::{COMMANDS, LiveCommand, LiveEvent, LiveHandle, LiveSettings, MAX_PAYLOAD, PublishError};
+use crate::carrier::Broken;
 use crate::connect::{Connector, Opened};
 use crate::store::SlotIdentity;
 use crate::tls::{ClientIdentity, Failure, Stream};
@@ -40,11 +42,13 @@ pub(crate) struct Live {
     /// A move to another identity, under way while the connection there is serves.
     pub(super) moving: Option<Moving>,
     commands: mpsc::Receiver<LiveCommand>,
-    events: mpsc::Sender<LiveEvent>,
+    pub(super) events: mpsc::Sender<LiveEvent>,
     pub(super) replies: Replies,
-    backoff: Backoff,
+    pub(super) backoff: Backoff,
     /// The subscription to commands and answers.
     pub(super) base: Token,
+    /// The broker refused it the last time.
+    pub(super) deaf: bool,
 }
 
 /// A connection that stands.
@@ -52,6 +56,8 @@ pub(super) struct Up {
     link: Link<Stream>,
     since: Instant,
     pub(super) said: Option<ReasonCode>,
+    /// A CONNECT of ours with the same client id was never answered: it may still take this one's place.
+    pub(super) contested: bool,
 }
 
 /// What the loop does next.
@@ -89,8 +95,7 @@ impl Live {
             ..SessionConfig::default()
         });
         // The session makes it on its first connection, and again whenever the broker has lost it.
-        let topics = [settings.commands.clone(), settings.answers.clone()];
-        let base = session.subscribe(topics.map(at_least_once).into());
+        let base = session.subscribe(settings.base());
         let live = Self {
             backoff: Backoff::new(settings.reconnect_cap),
             connector,
@@ -105,6 +110,7 @@ impl Live {
             events,
             replies: Replies::default(),
             base,
+            deaf: false,
         };
         (live, LiveHandle { commands: sender })
     }
@@ -151,7 +157,14 @@ impl Live {
                     let _ = reply.send(Err(error));
                 }
             },
-            LiveCommand::Subscribe { filters, reply } => self.subscribe(filters, reply),
+            LiveCommand::PublishOnce { topic, payload, reply } => match self.enqueue(topic, payload) {
+                Ok(token) => self.replies.await_once(token, reply),
+                Err(error) => {
+                    let _ = reply.send(Err(Broken::Unsent(error.to_string())));
+                }
+            },
+            LiveCommand::Subscribe { filters, afresh, reply } => self.subscribe(filters, afresh, reply),
+            LiveCommand::Unsubscribe { filters } => self.unsubscribe(&filters),
             LiveCommand::Listen { topics, to } => self.replies.listen(topics, to),
             LiveCommand::Switch(switch) => self.begin_switch(switch),
             LiveCommand::Stop { reply } => {
@@ -176,8 +189,8 @@ impl Live {
     }
 
     /// The session keeps its subscriptions over connections: what was granted once is asked for once.
-    fn subscribe(&mut self, filters: Vec<String>, reply: oneshot::Sender<Vec<ReasonCode>>) {
-        if self.replies.are_granted(&filters) {
+    fn subscribe(&mut self, filters: Vec<String>, afresh: bool, reply: oneshot::Sender<Vec<ReasonCode>>) {
+        if !afresh && self.replies.are_granted(&filters) {
             let _ = reply.send(vec![ReasonCode::GRANTED_QOS_1; filters.len()]);
             return;
         }
@@ -186,16 +199,24 @@ impl Live {
         self.replies.await_subscribe(token, filters, reply);
     }
 
+    pub(super) fn unsubscribe(&mut self, filters: &[String]) {
+        self.replies.unsubscribed(filters);
+        self.session.unsubscribe(filters.iter().map(|filter| filter.as_str().into()).collect());
+    }
+
     async fn on_connected(&mut self, connected: Result<Box<Opened>, Failure>) {
         self.attempt = None;
+        let Some(target) = self.target.clone() else { return };
         match connected {
             Ok(opened) => {
-                if let Some(target) = self.target.clone() {
-                    self.adopt(*opened, target.slot).await;
-                }
+                self.adopt(*opened, target.slot).await;
+                self.is_back();
             }
             Err(failure) => {
                 tracing::warn!(client = %self.settings.client, why = failure.why, "not connected");
+                if failure.kind == FailureKind::Refused {
+                    self.report(LiveEvent::Refused { slot: target.slot, why: failure.why }).await;
+                }
             }
         }
     }
@@ -216,20 +237,36 @@ impl Live {
     /// Takes a fresh connection into use: the session goes on where it was.
     pub(super) async fn adopt(&mut self, opened: Opened, slot: SlotId) {
         opened.connected.begin(&mut self.session);
-        self.up = Some(Up { link: opened.link, since: Instant::now(), said: None });
+        if std::mem::take(&mut self.deaf) {
+            // What one identity may not hear another may.
+            self.base = self.session.subscribe(self.settings.base());
+        }
+        self.up = Some(Up { link: opened.link, since: Instant::now(), said: None, contested: false });
         self.report(LiveEvent::Up { slot }).await;
     }
 
     /// The connection is over. If a new one is just taking the client id over, that is why.
     async fn lost(&mut self, why: String) {
         let Some(up) = self.up.take() else { return };
-        self.session.disconnected();
+        self.disconnected();
         if up.since.elapsed() >= PROVEN && up.said != Some(ReasonCode::SESSION_TAKEN_OVER) {
             self.backoff.reset();
         }
+        let displaced = up.said == Some(ReasonCode::SESSION_TAKEN_OVER) && !up.contested;
         let why = up.said.map_or(why, |reason| format!("the broker disconnected: {reason}"));
         if let Some(why) = self.blame_takeover(why) {
+            if displaced {
+                self.report(LiveEvent::Displaced).await;
+            }
             self.report(LiveEvent::Down { why }).await;
+        }
+    }
+
+    /// The session has no connection any more; what was to go with that one goes.
+    pub(super) fn disconnected(&mut self) {
+        self.session.disconnected();
+        for token in self.replies.give_up() {
+            self.session.withdraw(token);
         }
     }
 
@@ -280,4 +317,11 @@ async fn ready<T>(pending: Option<&mut Pending<T>>) -> Result<T, Failure> {
 
 fn at_least_once(filter: String) -> SubscribeFilter {
     SubscribeFilter::new(filter, QoS::AtLeastOnce)
+}
+
+impl LiveSettings {
+    /// What every live session listens to.
+    fn base(&self) -> Vec<SubscribeFilter> {
+        [self.commands.clone(), self.answers.clone()].map(at_least_once).into()
+    }
 }

@@ -85,6 +85,7 @@ mod tests {
     use crate::tls::testing::{Server, identity};
     use crate::tls::{Failure, REFUSAL};
     use fleetkey_lifecycle::event::{FailureKind, Tier};
+    use fleetkey_model::time::Timestamp;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn dialer(server: &Server, port: u16) -> Dialer {
@@ -131,6 +132,25 @@ mod tests {
         for error in [untrusted, absent] {
             let failure = Failure::from(error);
             assert_eq!((failure.tier, failure.kind), (Tier::Tls, FailureKind::Unreachable));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_only_our_clock_finds_too_young_or_too_old_says_nothing_about_us() {
+        #[derive(Debug)]
+        struct Stuck(Timestamp);
+        impl Clock for Stuck {
+            fn now(&self) -> Timestamp {
+                self.0
+            }
+        }
+        let (client, chain) = identity("device");
+        let server = Server::trusting(&chain).await;
+        for seconds in [0, 4_070_908_800] {
+            let mut dialer = dialer(&server, server.port());
+            dialer.clock = Arc::new(Stuck(Timestamp::from_secs(seconds)));
+            let failure = Failure::from(dialer.dial(&client).await.unwrap_err());
+            assert_eq!((failure.tier, failure.kind), (Tier::Tls, FailureKind::Unreachable), "{failure}");
         }
     }
 

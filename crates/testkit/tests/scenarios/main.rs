@@ -7,8 +7,12 @@
     reason = "a test fails by panicking; clippy's own exception covers only #[test] functions"
 )]
 
+mod clocks;
+mod handover;
 mod isolation;
 mod provisioning;
+mod recovery;
 mod retirement;
 mod rotation;
 mod sweep;
+mod takeover;

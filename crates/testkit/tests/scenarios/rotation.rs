@@ -13,7 +13,7 @@ use fleetkey_testkit::wait::within;
 use fleetkey_testkit::{Bench, Presence};
 use tokio::sync::broadcast::Receiver;
 
-async fn event<T>(
+pub(crate) async fn event<T>(
     events: &mut Receiver<AgentEvent>,
     what: &str,
     fits: impl Fn(AgentEvent) -> Option<T>,
@@ -28,7 +28,7 @@ async fn event<T>(
     .await
 }
 
-async fn committed(events: &mut Receiver<AgentEvent>) -> CertificateId {
+pub(crate) async fn committed(events: &mut Receiver<AgentEvent>) -> CertificateId {
     event(events, "the commit", |event| match event {
         AgentEvent::Committed { certificate, .. } => Some(certificate),
         _ => None,
@@ -37,13 +37,13 @@ async fn committed(events: &mut Receiver<AgentEvent>) -> CertificateId {
 }
 
 /// The broker's session on a client id: it stays the same as long as the connection does.
-fn session(bench: &Bench, client: &str) -> String {
+pub(crate) fn session(bench: &Bench, client: &str) -> String {
     let connections = bench.core.connections();
     let live = connections.iter().find(|connection| connection.client_id.as_str() == client).unwrap();
     format!("{} {}", live.session_identifier, live.certificate)
 }
 
-async fn serves(agent: &AgentHandle) {
+pub(crate) async fn serves(agent: &AgentHandle) {
     within("PUBACK", agent.publish("device/device-1/telemetry", b"still here".to_vec())).await.unwrap();
 }
 
