@@ -43,8 +43,8 @@ mod template;
 mod thing;
 mod token;
 
-/// Everything that one account has registered, in memory.
-#[derive(Debug, Default)]
+/// Everything that one account has registered, in memory. A clone shares the records until one of the two changes.
+#[derive(Debug, Clone, Default)]
 pub struct Registry {
     certificates: BTreeMap<CertificateId, Arc<CertificateRecord>>,
     things: BTreeMap<ThingName, Arc<Thing>>,

@@ -6,9 +6,11 @@
 //!
 //! # Modules
 //! - [`disk`]: a disk in memory that loses what was not synced, and fails where it is told to
+//! - [`mint`]: keys and certificates that are the same in every run
 //!
 //! Not here: processes that are killed for real, and MQTT on a wire (`fleetkey-testkit`).
 
 #![forbid(unsafe_code)]
 
 pub mod disk;
+pub mod mint;

@@ -78,6 +78,15 @@ impl DeviceAuthority {
         Ok(Self { pair, validity })
     }
 
+    /// An authority whose key and certificate stand in one PEM text, for a model that must issue the same again.
+    ///
+    /// # Errors
+    /// When the text is no such pair.
+    pub fn from_pem(text: &str) -> Result<Self, CaError> {
+        let pair = KeyPair::from_pem(text.as_bytes(), Path::new("the text given"))?;
+        Ok(Self { pair, validity: None })
+    }
+
     /// Makes an RSA 2048 key and a certificate for it, on a thread where that may take its time.
     ///
     /// # Errors
@@ -87,7 +96,7 @@ impl DeviceAuthority {
         blocking(move || {
             let key = SigningKey::rsa_2048()?;
             let subject = mint::name(&[(mint::COMMON_NAME, SUBJECT)])?;
-            let mut minted = authority.mint(subject, key.public_key()?, term, now)?;
+            let mut minted = authority.mint(subject, key.public_key()?, term, now, random()?)?;
             minted.private_key = Some(pkcs1_pem(&key)?);
             Ok(minted)
         })
@@ -106,7 +115,22 @@ impl DeviceAuthority {
         now: Timestamp,
     ) -> Result<Minted, CaError> {
         let authority = self.clone();
-        blocking(move || authority.mint(request.subject, request.public_key, term, now)).await
+        blocking(move || authority.certify(request, term, now, random()?)).await
+    }
+
+    /// As [`Self::issue`], on this thread and with randomness that is given: from the same authority, the same
+    /// request, moment and `random` make the same certificate, byte for byte.
+    ///
+    /// # Errors
+    /// When signing fails.
+    pub fn certify(
+        &self,
+        request: SigningRequest,
+        term: Term,
+        now: Timestamp,
+        random: [u8; 20],
+    ) -> Result<Minted, CaError> {
+        self.mint(request.subject, request.public_key, term, now, random)
     }
 
     fn mint(
@@ -115,6 +139,7 @@ impl DeviceAuthority {
         public_key: SubjectPublicKeyInfoOwned,
         term: Term,
         now: Timestamp,
+        serial: [u8; 20],
     ) -> Result<Minted, CaError> {
         let not_after = match (term, self.validity) {
             (Term::Trial, Some(span)) => now + span,
@@ -125,7 +150,7 @@ impl DeviceAuthority {
             public_key,
             not_before: now - BACKDATE,
             not_after,
-            serial: random()?,
+            serial,
             extensions: vec![
                 mint::basic_constraints(false)?,
                 mint::key_usage(KeyUsage(KeyUsages::DigitalSignature.into()))?,

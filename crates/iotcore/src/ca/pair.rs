@@ -24,19 +24,24 @@ impl KeyPair {
         let Some(text) = file::read(path)?.map(Zeroizing::new) else {
             return Ok(None);
         };
+        Self::from_pem(&text, path).map(Some)
+    }
+
+    /// Reads the pair in `text`; `path` is where it came from.
+    pub(super) fn from_pem(text: &[u8], path: &Path) -> Result<Self, CaError> {
         let damaged = |reason: &str| CaError::Damaged { path: path.to_owned(), reason: reason.to_owned() };
-        let key = PrivatePkcs8KeyDer::from_pem_slice(&text)
+        let key = PrivatePkcs8KeyDer::from_pem_slice(text)
             .ok()
             .and_then(|key| SigningKey::from_pkcs8(key.secret_pkcs8_der()))
             .ok_or_else(|| damaged("it holds no private key that this program made"))?;
-        let certificate = CertificateDer::from_pem_slice(&text)
+        let certificate = CertificateDer::from_pem_slice(text)
             .ok()
             .and_then(|der| CertificateFacts::from_der(&der).ok())
             .ok_or_else(|| damaged("it holds no certificate"))?;
         if !key.matches(&certificate.public_key)? {
             return Err(damaged("its certificate is not for its key"));
         }
-        Ok(Some(Self { key, certificate }))
+        Ok(Self { key, certificate })
     }
 
     /// Writes the pair durably, with mode 0600.
