@@ -21,7 +21,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use fleetkey_model::provisioning::CertificateIssued;
 use fleetkey_model::time::Timestamp;
 
 use crate::action::Action;
@@ -85,7 +84,7 @@ pub struct Machine {
     /// Rotations that only time asks for are held back.
     held: bool,
     /// A certificate between its answer and the disk.
-    issued: Option<(SlotId, CertificateIssued)>,
+    issued: Option<candidate::Fresh>,
     register: register::Approach,
     /// RegisterThing may have been carried out although no answer said so.
     maybe_registered: bool,
@@ -308,6 +307,7 @@ impl Machine {
             (Awaiting::Request, outcome) => self.on_request(outcome),
             (_, Event::KeyMade { slot, public_key }) => self.on_key_made(slot, public_key),
             (_, Event::CertificateStored { slot, certificate }) => self.on_stored(slot, certificate),
+            (Awaiting::Store, Event::StorageFailed(fault)) => self.on_store_failed(fault),
             (_, Event::StorageFailed(fault)) => self.wait_for_disk(fault),
             _ => {}
         }
@@ -361,6 +361,7 @@ impl Machine {
     fn enter_phase(&mut self) {
         self.step = Wait::default();
         self.retire = Wait::default();
+        self.issued = None;
         self.register = register::Approach::Ask;
         self.maybe_registered = false;
         self.verdict = verify::Evidence::default();

@@ -6,22 +6,34 @@ use alloc::vec::Vec;
 
 use fleetkey_model::certificate::CertificateFacts;
 use fleetkey_model::provisioning::{CertificateIssued, Rejection};
+use fleetkey_model::time::Timestamp;
 
 use super::{Awaiting, Machine, Step};
 use crate::action::Action;
-use crate::event::Event;
+use crate::event::{Event, StorageFault};
 use crate::record::{Authority, Phase, Reason};
 use crate::slot::{SlotCertificate, SlotFacts, SlotId};
 use crate::status::Notice;
 
+/// A certificate that came and is not durable yet. A full disk is waited for with it in hand: asking again would
+/// only leave one more certificate behind.
+#[derive(Debug, Clone)]
+pub(super) struct Fresh {
+    slot: SlotId,
+    issued: CertificateIssued,
+    /// After this its token is not worth trying.
+    until: Timestamp,
+}
+
 impl Machine {
     /// The next step of the rotation under way, if its wait is over and its connection is there.
     pub(super) fn advance_candidate(&mut self) -> Option<Step> {
-        if let Some((slot, issued)) = self.issued.take() {
-            return Some((Action::StoreCertificate { slot, issued }, Awaiting::Store));
-        }
         if !self.step_is_due() {
             return None;
+        }
+        self.issued = self.issued.take().filter(|fresh| self.now < fresh.until);
+        if let Some(Fresh { slot, issued, .. }) = self.issued.clone() {
+            return Some((Action::StoreCertificate { slot, issued }, Awaiting::Store));
         }
         let rotation = self.durable.rotation.clone()?;
         if self.doubt.is_some() && rotation.reason != Reason::Recovery {
@@ -89,7 +101,7 @@ impl Machine {
     fn on_issued(&mut self, slot: SlotId, issued: CertificateIssued) {
         match CertificateFacts::from_pem(&issued.certificate_pem) {
             Ok(facts) if self.is_for_our_key(slot, &facts, &issued) => {
-                self.issued = Some((slot, issued));
+                self.issued = Some(Fresh { slot, issued, until: self.now + self.config.token_worth });
             }
             Ok(_) => self.wait_step("the certificate that came is for another key".to_string()),
             Err(error) => self.wait_step(format!("what came is no certificate: {error}")),
@@ -105,8 +117,16 @@ impl Machine {
         facts.id == issued.certificate_id && (made_by_the_service || *key == facts.public_key)
     }
 
+    /// What does not fit for want of room will fit later; anything else may be the certificate's own fault.
+    pub(super) fn on_store_failed(&mut self, fault: StorageFault) {
+        if fault == StorageFault::Io {
+            self.issued = None;
+        }
+        self.wait_for_disk(fault);
+    }
+
     pub(super) fn on_stored(&mut self, slot: SlotId, certificate: SlotCertificate) {
-        let token_until = self.now + self.config.token_worth;
+        let token_until = self.issued.as_ref().map_or(self.now, |fresh| fresh.until);
         let (id, not_before) = (certificate.id, certificate.not_before);
         let facts = SlotFacts {
             id: slot,

@@ -85,6 +85,19 @@ fn a_write_that_fails_anywhere_only_delays() {
 }
 
 #[test]
+fn a_certificate_that_does_not_fit_is_kept_in_hand_and_not_asked_for_again() {
+    let mut world = World::provisioned();
+    for _ in 0..12 {
+        world.fault("StoreCertificate", Fault::Storage(StorageFault::Full));
+    }
+    world.give(Event::Command(DeviceCommand::Rotate { id: String::new() }));
+    world.pass(DAY / 24);
+    assert!(world.count("StoreCertificate") > 12, "{:?}", world.trace);
+    assert_eq!(world.count("RequestCertificate"), 1);
+    assert_eq!(world.record.as_ref().unwrap().current, Some(SlotId(2)));
+}
+
+#[test]
 fn nothing_is_asked_of_the_cloud_while_the_disk_takes_no_writes() {
     let mut world = World::provisioned();
     for _ in 0..1000 {
