@@ -78,6 +78,9 @@ pub struct Status {
     pub candidate: Option<SlotId>,
     /// The id of the rotation under way or last committed and not yet retired.
     pub rotation: Option<String>,
+    /// Why the rotation under way was begun.
+    #[serde(default)]
+    pub reason: Option<Reason>,
     /// When the next rotation is due.
     pub due: Option<Timestamp>,
     /// Whether the live session is connected.

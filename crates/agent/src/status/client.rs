@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Address, Answer, MAX_LINE, Report, Request};
 use crate::store::{
-    AuditHead, CertificateSummary, RealFs, RecordError, has_ballast, read_audit_head, read_certificate,
+    AuditHead, CertificateSummary, Lock, RealFs, RecordError, has_ballast, read_audit_head, read_certificate,
     read_record,
 };
 
@@ -45,8 +45,10 @@ pub enum AskError {
 pub enum DeviceState {
     /// An agent runs and says this.
     Running(Report),
-    /// No agent runs; the directory says this.
+    /// No agent answers; the directory says this.
     Stopped {
+        /// Whether an agent runs all the same, on a disk that did not take its socket.
+        held: bool,
         /// The durable record.
         record: Record,
         /// The certificate in the committed slot.
@@ -65,8 +67,8 @@ impl DeviceState {
     pub fn json(&self) -> Value {
         match self {
             Self::Running(report) => json!({ "agent": "running", "status": report }),
-            Self::Stopped { record, certificate, ballast, audit } => json!({
-                "agent": "stopped",
+            Self::Stopped { held, record, certificate, ballast, audit } => json!({
+                "agent": if *held { "silent" } else { "stopped" },
                 "record": record,
                 "certificate": certificate.as_ref().map(|certificate| json!({
                     "id": certificate.id,
@@ -121,7 +123,7 @@ fn stopped(state_dir: &Path) -> Result<DeviceState, AskError> {
     };
     let certificate = record.current.and_then(|slot| read_certificate(&RealFs, state_dir, slot));
     let (ballast, audit) = (has_ballast(&RealFs, state_dir), read_audit_head(&RealFs, state_dir));
-    Ok(DeviceState::Stopped { record, certificate, ballast, audit })
+    Ok(DeviceState::Stopped { held: Lock::is_held(state_dir), record, certificate, ballast, audit })
 }
 
 fn ask(state_dir: &Path, request: Request) -> Result<Report, AskError> {

@@ -14,6 +14,7 @@ use super::*;
 use crate::disk::View;
 use crate::driver::Order;
 use crate::event::AgentEvent;
+use crate::store::Lock;
 use crate::store::testing::{Disk, issued, store};
 
 fn status() -> Status {
@@ -153,6 +154,10 @@ fn without_an_agent_the_directory_speaks_and_orders_are_refused() {
     assert_eq!(certificate.id, facts.id);
     let refused = rotate(disk.root(), false).unwrap_err();
     assert_eq!(refused, AskError::NotRunning(disk.root().to_path_buf()));
+    let told = || status_of(disk.root()).unwrap().json()["agent"].clone();
+    assert_eq!(told(), "stopped");
+    let _held = Lock::acquire(disk.root()).unwrap();
+    assert_eq!(told(), "silent", "an agent without a socket");
 }
 
 #[test]

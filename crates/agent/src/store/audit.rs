@@ -146,7 +146,6 @@ impl AuditLog {
         } else {
             end
         };
-        self.tail = Tail::Suspect(end.clone());
         let note = |event: Value| AuditEntry { at: entry.at, id: None, event };
         let cut = (torn > 0).then(|| note(json!({"event": "audit_cut", "bytes": torn})));
         let lost = (self.lost > 0).then(|| note(json!({"event": "audit_lost", "entries": self.lost})));
@@ -155,7 +154,7 @@ impl AuditLog {
         for entry in cut.iter().chain(&lost).chain([entry]) {
             head = Some(self.add_line(&mut lines, head.as_ref(), entry)?);
         }
-        self.write(&lines, end.length.is_none())?;
+        self.write(&lines, &end)?;
         let length = end.length.unwrap_or(0).saturating_add(lines.len() as u64);
         self.tail = Tail::Known(End { head, length: Some(length) });
         self.lost = 0;
@@ -180,12 +179,13 @@ impl AuditLog {
         Ok(head)
     }
 
-    fn write(&self, lines: &str, is_new: bool) -> Result<(), StoreFault> {
+    fn write(&mut self, lines: &str, end: &End) -> Result<(), StoreFault> {
         let path = self.root.join(LOG);
         let mut file = self.fs.append(&path, SECRET).attempt("open", &path)?;
+        self.tail = Tail::Suspect(end.clone());
         file.write_all(lines.as_bytes()).attempt("append to", &path)?;
         file.sync().attempt("fsync", &path)?;
-        if is_new { atomic::sync_dir(&*self.fs, &self.root) } else { Ok(()) }
+        if end.length.is_none() { atomic::sync_dir(&*self.fs, &self.root) } else { Ok(()) }
     }
 
     /// The end of a log that ends with a whole line, and how many bytes were cut off for that.

@@ -52,6 +52,14 @@ impl Lock {
         Self::acquire_with(dir, open_file)
     }
 
+    /// Whether some process holds the directory, as far as the kernel's table tells (proc(5), `/proc/locks`). Asked
+    /// so and not by trying, because a try would for a moment keep an agent from starting.
+    pub fn is_held(dir: &Path) -> bool {
+        let Ok(inode) = std::fs::metadata(dir).map(|facts| facts.ino()) else { return false };
+        let table = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+        table.lines().any(|line| is_lock_of(line, inode))
+    }
+
     /// The same with another way to open the file `lock`.
     fn acquire_with(dir: &Path, open: impl FnOnce(&Path) -> io::Result<File>) -> Result<Self, LockError> {
         prepare(dir)?;
@@ -69,6 +77,13 @@ impl Lock {
 enum Refused {
     InUse,
     Fault(StoreFault),
+}
+
+/// `1: FLOCK  ADVISORY  WRITE 708 00:13:633 0 EOF`, the last of the three numbers being the inode.
+fn is_lock_of(line: &str, inode: u64) -> bool {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let [_, "FLOCK", _, "WRITE", _, file, ..] = fields.as_slice() else { return false };
+    file.rsplit(':').next().is_some_and(|number| number.parse() == Ok(inode))
 }
 
 /// On a disk that takes no writes, a file that is there is opened for reading: a lock asks for no more.
@@ -117,6 +132,20 @@ mod tests {
         assert_eq!(Lock::acquire(&root).unwrap_err(), LockError::InUse(root.clone()));
         drop(first);
         Lock::acquire(&root).unwrap();
+    }
+
+    #[test]
+    fn who_only_asks_whether_it_is_held_keeps_nobody_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("state");
+        assert!(!Lock::is_held(&root));
+        let held = Lock::acquire(&root).unwrap();
+        assert!(Lock::is_held(&root));
+        drop(held);
+        assert!(!Lock::is_held(&root));
+        assert!(is_lock_of("1: FLOCK  ADVISORY  WRITE 708 00:13:633 0 EOF", 633));
+        assert!(!is_lock_of("1: -> FLOCK  ADVISORY  WRITE 708 00:13:633 0 EOF", 633), "it only waits");
+        assert!(!is_lock_of("2: POSIX  ADVISORY  WRITE 708 00:13:633 0 EOF", 633));
     }
 
     fn unavailable(_: &Path) -> io::Result<File> {

@@ -57,6 +57,7 @@ impl Machine {
             previous: record.previous,
             candidate: record.rotation.as_ref().map(|rotation| rotation.slot),
             rotation: rotation.or(retiring).cloned(),
+            reason: record.rotation.as_ref().map(|rotation| rotation.reason),
             due: self.due().map(|(due, _)| due),
             connected: self.link.is_some(),
             exported: record.current.is_some() && self.exported == record.current,

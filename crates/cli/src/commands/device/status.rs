@@ -22,22 +22,15 @@ pub(super) fn run(args: &DeviceArgs, as_json: bool) -> Result<()> {
 
 fn words(args: &DeviceArgs, state: &DeviceState) -> String {
     match state {
-        DeviceState::Running(Report { status, ballast, .. }) => {
-            let certificate = status.certificate.map_or_else(|| "none".to_owned(), |id| id.to_string());
-            let due = status.due.map_or(String::new(), |due| format!(", next rotation {due}"));
-            let blocked = status.blocked.as_ref().map_or(String::new(), |why| format!("\nwaiting: {why}"));
-            let room = if *ballast { "" } else { "\nno ballast: the disk is or was full" };
-            format!(
-                "{}: agent running, {:?}, {}\ncertificate {certificate}{due}{blocked}{room}",
-                args.serial,
-                status.state,
-                if status.connected { "connected" } else { "not connected" },
-            )
-        }
-        DeviceState::Stopped { certificate, .. } => match certificate {
+        DeviceState::Running(report) => running(args, report),
+        DeviceState::Stopped { held, certificate, .. } => match certificate {
             Some(certificate) => format!(
-                "{}: no agent runs\ncertificate {} from {} to {}",
-                args.serial, certificate.id, certificate.not_before, certificate.not_after
+                "{}: {}\ncertificate {} from {} to {}",
+                args.serial,
+                if *held { "its agent runs on a disk that takes no writes" } else { "no agent runs" },
+                certificate.id,
+                certificate.not_before,
+                certificate.not_after
             ),
             None => format!("{}: no agent runs, and there is no identity yet", args.serial),
         },
@@ -45,4 +38,35 @@ fn words(args: &DeviceArgs, state: &DeviceState) -> String {
             format!("{0}: nothing there; `fleetkey device provision --serial {0}` begins", args.serial)
         }
     }
+}
+
+fn running(args: &DeviceArgs, Report { status, ballast, .. }: &Report) -> String {
+    let mut words = format!(
+        "{}: agent running, {:?}, {}",
+        args.serial,
+        status.state,
+        if status.connected { "connected" } else { "not connected" }
+    );
+    let certificate = status.certificate.map_or_else(|| "none".to_owned(), |id| id.to_string());
+    words += &format!("\ncertificate {certificate}");
+    if let Some(due) = status.due {
+        words += &format!(", next rotation {due}");
+    }
+    if let Some(id) = &status.rotation {
+        let reason = status.reason.map_or(String::new(), |reason| format!(", because of {reason:?}"));
+        words += &format!("\nrotation {id}{reason}");
+    }
+    if let Some(why) = &status.blocked {
+        words += &format!("\nwaiting: {why}");
+    }
+    if status.failures > 0 {
+        words += &format!("\n{} rotations failed in a row", status.failures);
+    }
+    for alarm in &status.alarms {
+        words += &format!("\nalarm: {alarm:?}");
+    }
+    if !ballast {
+        words += "\nno ballast: the disk is or was full";
+    }
+    words
 }
