@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 
 use crate::config::AgentConfig;
 use crate::connect::Connector;
+use crate::disk::Disk;
 use crate::tls::ClientIdentity;
 
 /// A connection with the claim certificate.
@@ -29,10 +30,11 @@ impl ClaimDesk {
         &self,
         connector: &Connector,
         config: &AgentConfig,
+        disk: &Disk,
     ) -> Result<ClaimConnection, String> {
         match self.0.lock().await.take() {
             Some(waiting) => Ok(waiting),
-            None => open(connector, config).await,
+            None => open(connector, config, disk).await,
         }
     }
 
@@ -42,11 +44,11 @@ impl ClaimDesk {
     }
 }
 
-async fn open(connector: &Connector, config: &AgentConfig) -> Result<ClaimConnection, String> {
+async fn open(connector: &Connector, config: &AgentConfig, disk: &Disk) -> Result<ClaimConnection, String> {
     let claim = config.claim.as_ref().ok_or("no claim certificate is configured")?;
     let client_id = claim.client_id(&config.serial).map_err(|error| error.to_string())?;
     let (certificate, key) = (claim.certificate.clone(), claim.key.clone());
-    let read = tokio::task::spawn_blocking(move || ClientIdentity::from_files(&certificate, &key));
+    let read = disk.run(move |_| Ok(ClientIdentity::from_files(&certificate, &key)));
     let identity = read.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let connected = connector.client(&identity, &client_id).await;
     let (client, messages) = connected.map_err(|failure| format!("claim connection: {failure}"))?;

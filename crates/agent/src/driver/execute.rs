@@ -111,7 +111,7 @@ impl Executor {
 
     /// With a certificate in hand the connection stays for RegisterThing.
     async fn request_by_claim(&self, slot: SlotId) -> Result<CertificateIssued, Unserved> {
-        let connected = self.claim.take(&self.connector, &self.config).await;
+        let connected = self.claim.take(&self.connector, &self.config, &self.disk).await;
         let mut claim = connected.map_err(Unserved::NoAnswer)?;
         let served = self.ask_for_certificate(slot, &claim.client, &mut claim.messages).await;
         match &served {
@@ -170,7 +170,7 @@ impl Executor {
         let template = self.config.claim.as_ref().and_then(template);
         let template = template
             .ok_or_else(|| Unserved::NoAnswer("no claim, or no template of it, is configured".into()))?;
-        let connected = self.claim.take(&self.connector, &self.config).await;
+        let connected = self.claim.take(&self.connector, &self.config, &self.disk).await;
         let mut claim = connected.map_err(Unserved::NoAnswer)?;
         let (serial, limit) = (&self.config.serial, self.config.timeouts.answer);
         let messages = &mut claim.messages;
