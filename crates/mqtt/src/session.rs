@@ -43,6 +43,8 @@ pub struct Session {
     events: VecDeque<Event>,
     connection: Option<Connection>,
     paused: bool,
+    /// The broker has put a message off, and its owner has not said that time has passed.
+    throttled: bool,
 }
 
 /// What is known of the connection of the moment.
@@ -66,6 +68,7 @@ impl Session {
             events: VecDeque::new(),
             connection: None,
             paused: false,
+            throttled: false,
         }
     }
 
@@ -200,7 +203,8 @@ impl Session {
             return Some(request);
         }
         loop {
-            match self.outbox.next(connection.window, connection.max_packet, self.paused, &mut self.ids)? {
+            let held = self.paused || self.throttled;
+            match self.outbox.next(connection.window, connection.max_packet, held, &mut self.ids)? {
                 Next::Send(publish) => return Some(Packet::Publish(publish)),
                 Next::SendOnce(token, publish) => {
                     self.events.push_back(Event::Delivered(token));
@@ -261,6 +265,11 @@ impl Session {
         self.paused = false;
     }
 
+    /// Sends messages again after [`Event::Throttled`].
+    pub fn unthrottle(&mut self) {
+        self.throttled = false;
+    }
+
     fn token(&mut self) -> Token {
         self.tokens = self.tokens.wrapping_add(1);
         Token(self.tokens)
@@ -294,6 +303,13 @@ impl Session {
 
     /// A PUBACK that answers nothing is let pass: a broker may answer twice what it was sent twice.
     fn answered(&mut self, ack: &PubAck) {
+        let is_rate = ack.reason == ReasonCode::QUOTA_EXCEEDED;
+        if is_rate && self.outbox.put_off(ack.packet_id, self.config.put_off, &mut self.ids) {
+            if !std::mem::replace(&mut self.throttled, true) {
+                self.events.push_back(Event::Throttled);
+            }
+            return;
+        }
         let Some(token) = self.outbox.answered(ack.packet_id, &mut self.ids) else {
             return;
         };

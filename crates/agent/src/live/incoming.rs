@@ -3,9 +3,14 @@
 use fleetkey_mqtt::ReasonCode;
 use fleetkey_mqtt::session::{Event, Incoming, Token};
 
+use tokio::time::{Duration, Instant};
+
 use super::task::Live;
 use super::{LiveEvent, LiveSettings};
 use crate::carrier::Message;
+
+/// How long nothing is published after the broker has put a message off: its rates are by the second (quotas).
+const THROTTLED: Duration = Duration::from_secs(1);
 
 impl Live {
     /// Handles what the session has to tell after a step.
@@ -14,6 +19,7 @@ impl Live {
             match event {
                 Event::Delivered(token) => self.replies.published(token, None),
                 Event::Refused(token, reason) => self.replies.published(token, Some(reason)),
+                Event::Throttled => self.throttled_until = Some(Instant::now() + THROTTLED),
                 Event::Message(incoming) => self.on_message(incoming).await,
                 Event::Subscribed(token, reasons) => self.on_subscribed(token, reasons),
                 Event::Unsubscribed(_) => {}

@@ -129,7 +129,7 @@ impl Trial<'_> {
             }
             Event::Message(incoming) => self.on_message(incoming).await,
             // The link ends with the same reason.
-            Event::Refused(..) | Event::Unsubscribed(_) | Event::Disconnected(_) => {}
+            Event::Refused(..) | Event::Unsubscribed(_) | Event::Throttled | Event::Disconnected(_) => {}
         }
     }
 

@@ -26,6 +26,9 @@ use crate::tls::{ClientIdentity, Failure, Stream};
 /// A connection that has lasted this long was a good one: the next loss is retried fast.
 const PROVEN: Duration = Duration::from_secs(5);
 
+/// How often a message that is over the broker's rate is sent again, about a second apart, before its owner is told.
+const PUT_OFF: u32 = 60;
+
 pub(super) type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
 
 /// The live session's task.
@@ -49,6 +52,8 @@ pub(crate) struct Live {
     pub(super) base: Token,
     /// The broker refused it the last time.
     pub(super) deaf: bool,
+    /// Until when nothing is published because the broker put a message off.
+    pub(super) throttled_until: Option<Instant>,
 }
 
 /// A connection that stands.
@@ -72,6 +77,7 @@ enum Happened {
     Stepped(Result<(), String>),
     Command(Option<LiveCommand>),
     Moved(Progress),
+    Unthrottled,
     Connected(Result<Box<Opened>, Failure>),
 }
 
@@ -92,6 +98,7 @@ impl Live {
         let mut session = Session::new(SessionConfig {
             max_in_flight: settings.max_in_flight,
             outbox_limit: settings.outbox,
+            put_off: PUT_OFF,
             ..SessionConfig::default()
         });
         // The session makes it on its first connection, and again whenever the broker has lost it.
@@ -111,6 +118,7 @@ impl Live {
             replies: Replies::default(),
             base,
             deaf: false,
+            throttled_until: None,
         };
         (live, LiveHandle { commands: sender })
     }
@@ -135,6 +143,10 @@ impl Live {
             Happened::Command(Some(command)) => return self.on_command(command).await,
             Happened::Command(None) => return Flow::Stop,
             Happened::Moved(progress) => self.on_progress(progress).await,
+            Happened::Unthrottled => {
+                self.throttled_until = None;
+                self.session.unthrottle();
+            }
             Happened::Connected(connected) => self.on_connected(connected).await,
         }
         Flow::Continue
@@ -145,6 +157,7 @@ impl Live {
             stepped = step(&mut self.up, &mut self.session) => Happened::Stepped(stepped),
             command = self.commands.recv() => Happened::Command(command),
             progress = progress(self.moving.as_mut()) => Happened::Moved(progress),
+            () = over(self.throttled_until) => Happened::Unthrottled,
             connected = ready(self.attempt.as_mut()) => Happened::Connected(connected),
         }
     }
@@ -303,6 +316,14 @@ impl Live {
 async fn step(up: &mut Option<Up>, session: &mut Session) -> Result<(), String> {
     match up {
         Some(up) => up.link.step(session).await.map_err(|error| error.to_string()),
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for a moment; for ever when there is none to wait for.
+async fn over(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
         None => std::future::pending().await,
     }
 }

@@ -187,6 +187,7 @@ impl Driver {
                 }
                 // The link ends with the same reason.
                 Event::Disconnected(_) => {}
+                Event::Throttled => self.session.unthrottle(),
             }
         }
     }

@@ -23,6 +23,10 @@ pub struct SessionConfig {
     pub outbox_bytes: usize,
     /// Bytes of the largest message on the wire.
     pub max_packet: usize,
+    /// How often a message is sent again that the broker answers with "quota exceeded", which is AWS IoT Core's word
+    /// for too many a second (Developer Guide, mqtt). With 0 it is a refusal, and its owner need not know of
+    /// [`Event::Throttled`].
+    pub put_off: u32,
 }
 
 impl Default for SessionConfig {
@@ -33,6 +37,7 @@ impl Default for SessionConfig {
             outbox_limit: 10_000,
             outbox_bytes: 16 * 1024 * 1024,
             max_packet: Limits::default().max_packet,
+            put_off: 0,
         }
     }
 }
@@ -135,6 +140,8 @@ pub enum Event {
     /// The broker refuses the message (an error in its PUBACK of MQTT 5), or cannot take one so large. It will
     /// not be sent again.
     Refused(Token, ReasonCode),
+    /// The broker takes no more for now: no message is sent until [`Session::unthrottle`](super::Session::unthrottle).
+    Throttled,
     /// A message came.
     Message(Incoming),
     /// The broker answered each filter of a subscription, for the first time or after it had lost its session.

@@ -23,6 +23,8 @@ struct Held {
     message: Outgoing,
     /// Its bytes on the wire.
     size: usize,
+    /// How often the broker has put it off.
+    put_off: u32,
 }
 
 /// What to do next.
@@ -38,7 +40,7 @@ pub(super) enum Next {
 impl Outbox {
     pub(super) fn accept(&mut self, token: Token, message: Outgoing, size: usize) {
         self.bytes = self.bytes.saturating_add(size);
-        self.waiting.push_back(Held { token, message, size });
+        self.waiting.push_back(Held { token, message, size, put_off: 0 });
     }
 
     pub(super) fn len(&self) -> usize {
@@ -100,6 +102,20 @@ impl Outbox {
         self.remove(place, ids)
     }
 
+    /// The broker took no more than its rate allows: the message waits again, before those that came after it, unless
+    /// that has happened `most` times. Whether it does.
+    pub(super) fn put_off(&mut self, id: PacketId, most: u32, ids: &mut PacketIds) -> bool {
+        let place = self.in_flight.iter().position(|(other, held)| *other == id && held.put_off < most);
+        let Some((id, mut held)) = place.and_then(|place| self.take(place)) else {
+            return false;
+        };
+        ids.free(id);
+        held.put_off = held.put_off.saturating_add(1);
+        let place = self.waiting.partition_point(|other| other.token < held.token);
+        self.waiting.insert(place, held);
+        true
+    }
+
     /// Without a connection no answer can come any more, so that an identifier that is given back meets none.
     pub(super) fn withdraw(&mut self, token: Token, connected: bool, ids: &mut PacketIds) -> bool {
         if let Some(place) = self.waiting.iter().position(|held| held.token == token) {
@@ -136,12 +152,17 @@ impl Outbox {
     }
 
     fn remove(&mut self, place: usize, ids: &mut PacketIds) -> Option<Token> {
-        let (id, held) = self.in_flight.remove(place)?;
+        let (id, held) = self.take(place)?;
         ids.free(id);
+        Some(self.release(&held))
+    }
+
+    fn take(&mut self, place: usize) -> Option<(PacketId, Held)> {
+        let taken = self.in_flight.remove(place)?;
         if place < self.sent {
             self.sent -= 1;
         }
-        Some(self.release(&held))
+        Some(taken)
     }
 
     fn release(&mut self, held: &Held) -> Token {

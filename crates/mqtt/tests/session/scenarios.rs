@@ -80,6 +80,32 @@ fn a_refused_message_is_told_and_not_sent_again() {
 }
 
 #[test]
+fn a_throttled_message_waits_and_goes_out_again_in_its_place_a_bounded_number_of_times() {
+    let mut session =
+        Session::new(SessionConfig { put_off: 1, max_in_flight: 2, ..SessionConfig::default() });
+    session.connected(Version::V5, false, 65535);
+    for payload in ["first", "second", "third"] {
+        session.publish(message(payload, QoS::AtLeastOnce)).unwrap();
+    }
+    assert_eq!(transmitted(&mut session).len(), 2);
+    let throttle = |session: &mut Session, id: u16| {
+        let ack = PubAck::with_reason(PacketId::new(id).unwrap(), ReasonCode::QUOTA_EXCEEDED);
+        session.handle(Packet::PubAck(ack)).unwrap();
+    };
+    throttle(&mut session, 1);
+    throttle(&mut session, 2);
+    assert_eq!(happened(&mut session), [Event::Throttled], "told once");
+    assert!(transmitted(&mut session).is_empty());
+    session.unthrottle();
+    let again = transmitted(&mut session);
+    assert_eq!(publishes(&again), [("first", 3, false), ("second", 4, false)], "as new messages");
+    throttle(&mut session, 3);
+    assert!(matches!(happened(&mut session)[..], [Event::Refused(_, ReasonCode::QUOTA_EXCEEDED)]));
+    answer(&mut session, 4);
+    assert_eq!(session.unacknowledged(), 1, "the third");
+}
+
+#[test]
 fn a_message_is_taken_back_while_it_waits_and_once_its_connection_is_gone() {
     let mut session = connected();
     let sent = session.publish(message("sent", QoS::AtLeastOnce)).unwrap();

@@ -119,6 +119,26 @@ async fn a_command_during_the_hand_over_is_the_brokers_to_lose_where_the_session
     bench.core.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_beyond_the_brokers_rate_are_sent_again_and_none_is_refused() {
+    let bench = Bench::start_with(Arc::new(SystemClock), |config| {
+        config.limits.publishes_per_second = Some(20);
+    })
+    .await;
+    let agent = Arc::new(bench.provisioned("device-1").await);
+    let mut observer = Observer::listen(&bench).await;
+    let sending = (0..50u32).map(|number| {
+        let agent = agent.clone();
+        tokio::spawn(async move { agent.publish("device/device-1/telemetry", number.to_string()).await })
+    });
+    for sent in sending.collect::<Vec<_>>() {
+        assert_eq!(within("PUBACK", sent).await.unwrap(), Ok(()));
+    }
+    observer.has_all(50).await;
+    stopped(agent).await;
+    bench.core.shutdown().await;
+}
+
 /// What AWS documents no bound for: ten minutes.
 const SPREAD: Duration = Duration::from_secs(600);
 

@@ -176,6 +176,8 @@ impl<N: Connector> Wire<N> {
                     self.connected.send_replace(true);
                 }
                 SessionEvent::Refused(_, reason) => warn!(%reason, "the broker refused an answer"),
+                // Never: its session takes a throttle for a refusal.
+                SessionEvent::Throttled => self.session.unthrottle(),
                 SessionEvent::Disconnected(reason) => debug!(%reason, "the broker says goodbye"),
                 SessionEvent::Delivered(_) | SessionEvent::Unsubscribed(_) => {}
             }
