@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fleetkey_lifecycle::event::StorageFault;
+use fleetkey_lifecycle::event::{StorageFault, Tier};
 use fleetkey_lifecycle::record::Authority;
 use fleetkey_lifecycle::{Action, Event, SlotId};
 use fleetkey_model::certificate::CertificateFacts;
@@ -220,10 +220,16 @@ impl Executor {
         }
     }
 
-    /// A disk that cannot be read is no refusal by the broker.
+    /// A disk that cannot be read is no refusal by the broker. A slot that reads and is no identity any more is as
+    /// good as refused: the machine then looks for another.
     async fn identity(&self, slot: SlotId) -> Result<SlotIdentity, Failure> {
         let read = self.on_disk(move |store| store.identity(slot)).await;
-        read.map_err(|fault| Failure::unreachable(fleetkey_lifecycle::event::Tier::Tls, fault.to_string()))
+        read.map_err(|fault| match fault.kind {
+            FaultKind::Content => Failure::refused(Tier::Tls, fault.to_string()),
+            FaultKind::Full | FaultKind::ReadOnly | FaultKind::Io => {
+                Failure::unreachable(Tier::Tls, fault.to_string())
+            }
+        })
     }
 
     /// Publishes the request and waits. The answer comes over the live session to the driver, which then gives
