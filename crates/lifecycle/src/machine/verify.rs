@@ -48,7 +48,9 @@ impl Evidence {
 
     /// Counts one more refusal; whether they are now enough, over long enough, to believe.
     pub(super) fn is_final(&mut self, now: Timestamp, verdict: Verdict) -> bool {
-        let first = *self.first.get_or_insert(now);
+        // A first refusal that lies in the future was stamped by a wrong clock: the time counts from now.
+        let first = self.first.map_or(now, |first| first.min(now));
+        self.first = Some(first);
         self.refusals = self.refusals.saturating_add(1);
         self.control_is_due = false;
         self.refusals >= verdict.refusals && now.since(first) >= verdict.over
@@ -105,7 +107,8 @@ impl Machine {
             Some(Phase::Verifying { since, .. }) => *since,
             _ => return false,
         };
-        since + self.config.recovery_spacing <= self.now && self.may_recover()
+        let long_enough = since + self.config.recovery_spacing <= self.now || since > self.now;
+        long_enough && self.may_recover()
     }
 
     /// Both fail: that says nothing about the candidate.

@@ -159,3 +159,16 @@ fn a_first_identity_that_was_revoked_gives_way_to_recovery_after_a_day() {
     world.pass(4 * HOUR);
     assert_eq!(current(&world), Some(SlotId(2)), "{:?}", world.trace);
 }
+
+#[test]
+fn refusals_under_a_clock_in_2099_do_not_hold_the_recovery_up() {
+    let mut world = lost();
+    let right = world.now;
+    world.now = right + 24 * 365 * 73 * HOUR;
+    world.give(Event::Tick);
+    world.settle();
+    world.now = right;
+    world.give(Event::Tick);
+    world.pass(HOUR);
+    assert_eq!(current(&world), Some(SlotId(2)), "{:?}", world.trace);
+}
