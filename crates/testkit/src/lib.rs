@@ -12,6 +12,8 @@
 pub mod bench;
 pub mod load;
 pub mod presence;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod trace;
 pub mod wait;
 
 pub use bench::{Bench, Identity};
