@@ -104,6 +104,9 @@ pub trait Filesystem: fmt::Debug + Send + Sync {
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
 }
 
+/// Room beyond a file's length, in bytes, in which its end is found without growing the buffer.
+const SPARE: usize = 64;
+
 /// The operating system's file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealFs;
@@ -155,8 +158,11 @@ impl Filesystem for RealFs {
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        let file = File::open(path)?;
+        // Room for all of it at once: a buffer that grows leaves copies of a key in memory that nobody wipes.
+        let length = file.metadata()?.len().min(limit);
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default().saturating_add(SPARE));
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > limit {
             let message = format!("longer than {limit} bytes");
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
