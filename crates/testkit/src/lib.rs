@@ -10,6 +10,8 @@
 )]
 
 pub mod bench;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod kill;
 pub mod load;
 pub mod presence;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -60,8 +60,10 @@ async fn run(
 ) -> (Vec<(Operation, PathBuf)>, Ended, String) {
     let seen = Arc::default();
     let script = Script { below: below.to_owned(), seen: Arc::clone(&seen), kill_after, fail };
-    let program =
-        Program { path: program.into(), arguments: arguments.iter().map(|argument| argument.into()).collect() };
+    let program = Program {
+        path: program.into(),
+        arguments: arguments.iter().map(|argument| argument.into()).collect(),
+    };
     let mut traced = Traced::start(program, script).await.unwrap();
     let mut stderr = traced.stderr().unwrap();
     let ended = within("the end", traced.ended()).await;

@@ -65,7 +65,13 @@ impl Operation {
     pub const fn meets_the_disk(self) -> bool {
         matches!(
             self,
-            Self::Create | Self::MakeDir | Self::Write | Self::Sync | Self::Rename | Self::Link | Self::Resize
+            Self::Create
+                | Self::MakeDir
+                | Self::Write
+                | Self::Sync
+                | Self::Rename
+                | Self::Link
+                | Self::Resize
         )
     }
 

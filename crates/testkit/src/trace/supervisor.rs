@@ -67,7 +67,9 @@ impl<W: Watch> Supervisor<W> {
                 resume(thread, None)?;
             }
             Ok(WaitStatus::Stopped(thread, signal)) => resume(thread, Some(signal))?,
-            Ok(WaitStatus::Exited(thread, code)) if thread == self.pid => return Ok(Some(Ended::Exited(code))),
+            Ok(WaitStatus::Exited(thread, code)) if thread == self.pid => {
+                return Ok(Some(Ended::Exited(code)));
+            }
             Ok(WaitStatus::Signaled(thread, signal, _)) if thread == self.pid => {
                 return Ok(Some(Ended::Killed(signal)));
             }

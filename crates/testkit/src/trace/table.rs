@@ -32,8 +32,8 @@ pub(super) enum Place {
 }
 
 use Operation::{
-    Accept, Chmod, Close, Connect, Create, Link, Lock, MakeDir, Open, Read, Receive, Remove, Rename, Resize, Send,
-    Shutdown, Socket, Sync, Write,
+    Accept, Chmod, Close, Connect, Create, Link, Lock, MakeDir, Open, Read, Receive, Remove, Rename, Resize,
+    Send, Shutdown, Socket, Sync, Write,
 };
 use Place::{At, Path};
 use Shape::{Descriptor, Listener, Named, NewSocket, Renamed};
