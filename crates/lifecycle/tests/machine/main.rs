@@ -12,6 +12,7 @@ mod crashes;
 mod graph;
 mod ladder;
 mod lasting;
+mod misfits;
 mod recovery;
 mod refusals;
 mod rotation;

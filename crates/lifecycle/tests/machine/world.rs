@@ -12,7 +12,7 @@ use fleetkey_lifecycle::slot::SlotCertificate;
 use fleetkey_lifecycle::status::StateName;
 use fleetkey_lifecycle::{Action, Config, Found, Machine, Notice, SlotFacts, SlotId};
 use fleetkey_model::certificate::{CertificateFacts, CertificateId};
-use fleetkey_model::name::SerialNumber;
+use fleetkey_model::name::{SerialNumber, ThingName};
 use fleetkey_model::provisioning::{CertificateIssued, Rejection};
 use fleetkey_model::retirement::{ControllerAnswer, RequestOp, RetireStatus};
 use fleetkey_model::secret::OwnershipToken;
@@ -44,6 +44,10 @@ pub(crate) enum Fault {
     Unreachable,
     /// The certificate that comes is for the key of another slot.
     ForeignCertificate,
+    /// What comes is no certificate.
+    NoCertificate,
+    /// The template has registered another thing.
+    OtherThing,
 }
 
 pub(crate) struct World {
@@ -210,7 +214,7 @@ impl World {
         );
     }
 
-    fn run(&mut self, action: Action) -> Event {
+    pub(crate) fn run(&mut self, action: Action) -> Event {
         let name = name_of(&action);
         self.trace.push(name.to_string());
         let fault = self.faults.get_mut(name).filter(|queue| !queue.is_empty()).map(|queue| queue.remove(0));
@@ -240,6 +244,13 @@ impl World {
             }
             (Fault::ForeignCertificate, Action::RequestCertificate { slot, .. }) => {
                 Event::Issued { slot: *slot, issued: issue(SlotId(slot.0 + 1000)) }
+            }
+            (Fault::NoCertificate, Action::RequestCertificate { slot, .. }) => {
+                let issued = CertificateIssued { certificate_pem: "no PEM".into(), ..issue(*slot) };
+                Event::Issued { slot: *slot, issued }
+            }
+            (Fault::OtherThing, Action::RegisterThing { slot, .. }) => {
+                Event::Registered { slot: *slot, thing: ThingName::new("another").ok() }
             }
             (Fault::NoAnswer, _) => Event::NoAnswer { why: "test".into() },
             (fault, action) => panic!("{fault:?} does not fit {action:?}"),
