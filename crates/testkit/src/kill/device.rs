@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::eye::{Aim, Eye};
+use super::leftovers::leftovers;
 use super::point::{Point, durable_state};
 use crate::bench::Bench;
 use crate::trace::{Ended, Program, Signal, TraceError, Traced};
@@ -202,8 +203,8 @@ impl Agent {
         }
     }
 
-    /// Waits until the device is at rest: nothing under way by its record, nothing left of what it replaced,
-    /// connected, its files exported.
+    /// Waits until the device is at rest: nothing under way by its record, nothing on disk but what the identity in
+    /// use needs, connected, its files exported.
     ///
     /// # Errors
     /// When it does not get there, or its process ends.
@@ -240,7 +241,13 @@ impl Agent {
         let status = report.status;
         let settled =
             status.previous.is_none() && status.candidate.is_none() && status.state == StateName::Idle;
-        (self.eye.is_idle() && settled && status.connected && status.exported).then_some(status)
+        // A write that is under way shows as a leftover too; one that stays is a leftover.
+        let found = leftovers(&self.home.state_dir, status.current);
+        if !found.is_empty() {
+            *last = format!("{last}; in the state directory: {}", found.join(", "));
+        }
+        let tidy = self.eye.is_idle() && found.is_empty();
+        (tidy && settled && status.connected && status.exported).then_some(status)
     }
 
     /// A log line, a record, or a moment.

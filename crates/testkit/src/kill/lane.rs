@@ -11,7 +11,6 @@ use tokio::time::timeout;
 
 use super::device::{Agent, Course, Home, Unsettled};
 use super::eye::{Aim, Seen};
-use super::leftovers::leftovers;
 use super::point::{IDLE, Point, durable_state};
 use crate::bench::Bench;
 use crate::trace::TraceError;
@@ -205,7 +204,6 @@ impl Lane {
     async fn well(&mut self) -> Result<bool, Unsettled> {
         let status = self.agent.at_rest().await?;
         self.accepted(&status)?;
-        self.tidy(&status)?;
         self.certificate = status.certificate;
         if self.is_clean(&status) {
             return Ok(false);
@@ -217,15 +215,6 @@ impl Lane {
         self.certificate = status.certificate;
         self.becomes_clean(&status).await?;
         Ok(true)
-    }
-
-    /// Nothing on disk but what the identity in use needs.
-    fn tidy(&self, status: &Status) -> Result<(), Unsettled> {
-        let found = leftovers(&self.home.state_dir, status.current);
-        if found.is_empty() {
-            return Ok(());
-        }
-        Err(self.agent.unsettled("leftovers in the state directory".into(), found.join(", ")))
     }
 
     fn accepted(&self, status: &Status) -> Result<(), Unsettled> {
