@@ -224,7 +224,7 @@ impl SimDisk {
 }
 
 /// A name whose last sixteen hex digits, which are random, are masked.
-fn masked(name: &str) -> Cow<'_, str> {
+pub(crate) fn masked(name: &str) -> Cow<'_, str> {
     match name.rsplit_once('-') {
         Some((head, tail)) if tail.len() == 16 && tail.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
             Cow::Owned(format!("{head}-*"))

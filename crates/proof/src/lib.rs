@@ -6,11 +6,29 @@
 //!
 //! # Modules
 //! - [`disk`]: a disk in memory that loses what was not synced, and fails where it is told to
-//! - [`mint`]: keys and certificates that are the same in every run
+//! - [`cloud`]: the account: registry, provisioning, policies and controller as they ship
+//! - [`device`]: the shipping device; [`controls`]: those that must fail
+//! - [`schedule`]: what goes wrong when, as one line of text
+//! - [`director`], [`env`], [`world`]: a run of a schedule
+//! - [`explore`]: all runs of a kind, or many at random
+//! - [`invariants`], [`watch`], [`image`]: what must hold, and the eyes that look
+//! - [`mint`], [`rng`]: keys, certificates and choices that are the same in every run
 //!
 //! Not here: processes that are killed for real, and MQTT on a wire (`fleetkey-testkit`).
 
 #![forbid(unsafe_code)]
 
+pub mod cloud;
+pub mod controls;
+pub mod device;
+pub mod director;
 pub mod disk;
+pub mod env;
+pub mod explore;
+pub mod image;
+pub mod invariants;
 pub mod mint;
+pub mod rng;
+pub mod schedule;
+pub mod watch;
+pub mod world;

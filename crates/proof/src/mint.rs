@@ -2,7 +2,7 @@
 //!
 //! Key `n` is derived from its number and signs with the agent's own code; its `m`th certificate is issued by
 //! the local IoT Core's own device CA with a serial derived from both. A schedule therefore names the same
-//! certificate ids wherever it is run again. Not here: who may have a certificate.
+//! certificate ids wherever it is run again. Not here: who may have a certificate ([`crate::cloud`]).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

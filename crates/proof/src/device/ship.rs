@@ -1,0 +1,354 @@
+//! The shipping device: `lifecycle::Machine` on `agent::store::Store`, run by the twin of the agent's driver.
+//!
+//! Not here: how an action is done ([`super::execute`]), what must hold ([`crate::invariants`]).
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetkey_agent::store::{FaultKind, RecordError, Store, read_record};
+use fleetkey_lifecycle::event::{FailureKind, StorageFault};
+use fleetkey_lifecycle::status::{Alarm, StateName};
+use fleetkey_lifecycle::{Action, Config, Event, Found, Machine, Notice, Record, SlotFacts, SlotId};
+use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::name::SerialNumber;
+use fleetkey_model::time::Timestamp;
+
+use super::{Device, Home, Started};
+use crate::cloud::{Answer, NotConnected};
+use crate::director::{Dark, Wired};
+use crate::disk::SimDisk;
+use crate::env::{Env, News};
+use crate::image::Image;
+use crate::invariants;
+use crate::mint::ISSUED_AT;
+use crate::schedule::Whose;
+
+/// The agent's process.
+#[derive(Debug)]
+pub struct Ship {
+    pub(super) machine: Machine,
+    pub(super) store: Store,
+    pub(super) link: Link,
+    pub(super) claim: Option<u64>,
+    state: Option<StateName>,
+    /// What the invariants know of this process.
+    pub facts: Facts,
+}
+
+/// The live session.
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    /// The identity that it connects with.
+    pub(super) target: Option<(SlotId, CertificateId)>,
+    /// The connection.
+    pub(super) up: Option<u64>,
+    pub(super) retry_at: Timestamp,
+    pub(super) failures: u32,
+}
+
+/// What was seen of a process, for the invariants.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// Slots that passed a verification.
+    pub verified: BTreeSet<SlotId>,
+    /// Why a rotation may be given up.
+    pub grounds: Option<String>,
+    /// A refusal of the candidate that no control has answered yet.
+    pub refused: bool,
+    /// Refusals of the candidate that a control has confirmed, by the device's clock.
+    pub refusals: Vec<Timestamp>,
+    /// How often the committed identity was refused in a row.
+    pub current_refused: u32,
+    /// The committed slot when last looked at.
+    pub current: Option<Option<SlotId>>,
+    /// What may stand on the disk: what was durable last, and what was tried to be written since.
+    pub on_disk: Vec<Option<Record>>,
+}
+
+/// The machine's settings in the model: a soak of a minute, and everything else as it ships.
+pub fn config(serial: SerialNumber, seed: u64) -> Config {
+    Config {
+        soak: Duration::from_secs(60),
+        has_recovery: true,
+        seed,
+        time_floor: ISSUED_AT - Duration::from_secs(24 * 3600),
+        ..Config::new(serial)
+    }
+}
+
+impl Device for Ship {
+    const NAME: &'static str = "fleetkey-agent";
+
+    /// As `agent::open_blocking`: the record, the store, its slots, the machine.
+    fn start(env: &mut Env, home: &Home) -> Result<Started<Self>, Dark> {
+        let fs = Arc::new(Wired::new(&home.disk, &env.director));
+        let root = Path::new(SimDisk::HOME);
+        let started = open(fs, home, root);
+        env.director.powered()?;
+        let (record, store, slots) = match started {
+            Ok(opened) => opened,
+            Err(why) => return Ok(Started::Failed(why)),
+        };
+        let on_disk = vec![record.clone()];
+        let found = Found { record, slots };
+        let machine = Machine::new(config(home.serial.clone(), env.schedule.seed), found, env.clock());
+        let mut ship = Self {
+            machine,
+            store,
+            link: Link::default(),
+            claim: None,
+            state: None,
+            facts: Facts { on_disk, ..Facts::default() },
+        };
+        invariants::i5_identity_at_start(&ship.machine, home, &mut env.watch);
+        ship.look(env);
+        Ok(Started::Up(ship))
+    }
+
+    fn step(&mut self, env: &mut Env, home: &Home) -> Result<bool, Dark> {
+        if self.hear(env, home) {
+            return Ok(true);
+        }
+        if self.reconnect(env, home)? {
+            return Ok(true);
+        }
+        self.handle(env, Event::Tick);
+        let Some(action) = self.machine.poll() else {
+            self.look(env);
+            return Ok(false);
+        };
+        env.director.note(|| shorten(&action));
+        env.spend(Duration::from_millis(5));
+        if let Action::Persist(record) = &action {
+            self.facts.on_disk.push(Some(record.clone()));
+        }
+        let outcome = self.execute(env, home, action)?;
+        // The link, commands and late answers are handed over as they come, also while an action runs.
+        self.hear(env, home);
+        self.outcome(env, outcome);
+        Ok(true)
+    }
+
+    fn deadline(&self, env: &Env) -> Option<Timestamp> {
+        let now = self.machine.now().max(env.clock());
+        let machine = self.machine.next_deadline().map(|at| env.now + at.since(now));
+        let link = (self.link.target.is_some() && self.link.up.is_none()).then_some(self.link.retry_at);
+        machine.into_iter().chain(link).min()
+    }
+
+    fn is_settled(&self) -> bool {
+        self.machine.status().state == StateName::Idle
+            && self.link.up.is_some()
+            && self.link.target.map(|(slot, _)| slot) == self.machine.record().current
+            && self.machine.record().doomed.is_empty()
+    }
+
+    fn doing(&self) -> String {
+        let status = self.machine.status();
+        format!("{:?}, {}", status.state, status.blocked.as_deref().unwrap_or("nothing in the way"))
+    }
+
+    fn certificate(&self, whose: Whose) -> Option<CertificateId> {
+        let record = self.machine.record();
+        let slot = match whose {
+            Whose::Current => record.current,
+            Whose::Candidate => record.rotation.as_ref().map(|rotation| rotation.slot),
+            Whose::Previous => record.previous,
+        };
+        Some(self.machine.slot(slot?)?.certificate.as_ref()?.id)
+    }
+
+    fn identities(disk: &SimDisk) -> Vec<CertificateId> {
+        Image::of(disk).pairs.iter().map(|pair| pair.certificate).collect()
+    }
+
+    fn inspect(&mut self, env: &mut Env, home: &Home) {
+        invariants::after_every_event(self, env, home);
+    }
+}
+
+type Opened = (Option<Record>, Store, Vec<SlotFacts>);
+
+fn open(fs: Arc<Wired>, home: &Home, root: &Path) -> Result<Opened, String> {
+    let record = match read_record(&*fs, root) {
+        Ok(record) => record,
+        Err(RecordError::Damaged { .. }) => None,
+        Err(error) => return Err(error.to_string()),
+    };
+    let store = Store::open(fs, home.keys.clone(), root, home.serial.clone());
+    let store = store.map_err(|fault| fault.to_string())?;
+    let scan = store.scan().map_err(|fault| fault.to_string())?;
+    Ok((record, store, scan.slots))
+}
+
+impl Ship {
+    /// The machine, for invariants and reports.
+    pub const fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// Hands the machine an event, and looks at what came of it.
+    pub(super) fn handle(&mut self, env: &mut Env, event: Event) {
+        self.weigh(&event, env.clock());
+        self.machine.handle(env.clock(), event);
+        while let Some(notice) = self.machine.poll_notice() {
+            self.on_notice(env, &notice);
+        }
+        self.look(env);
+    }
+
+    /// Takes in what came by itself; whether anything did.
+    pub(super) fn hear(&mut self, env: &mut Env, home: &Home) -> bool {
+        let mut heard = false;
+        while let Some(news) = env.next_news(home.number) {
+            heard = true;
+            env.director.note(|| format!("device {} hears {}", home.number, shorten(&news)));
+            match news {
+                News::Ended { number, taken } => self.on_ended(env, number, taken),
+                News::Controller(answer) => self.handle(env, Event::RetireAnswered(answer)),
+                News::Late(answer) => self.on_late(env, answer),
+                News::Command(command) => self.handle(env, Event::Command(command)),
+                News::Compromised => self.handle(env, Event::Compromised),
+                News::ClockSet => self.handle(env, Event::Tick),
+            }
+        }
+        heard
+    }
+
+    fn on_ended(&mut self, env: &mut Env, number: u64, taken: bool) {
+        if self.link.up != Some(number) {
+            return;
+        }
+        self.link.up = None;
+        self.link.retry_at = env.now + Duration::from_secs(1);
+        if taken {
+            self.handle(env, Event::Displaced);
+        }
+        self.handle(env, Event::LinkDown);
+    }
+
+    /// An answer to a request that nobody waits for any more: whatever slot it is for, nothing may come of it.
+    fn on_late(&mut self, env: &mut Env, answer: Answer) {
+        let slot = self.machine.record().rotation.as_ref().map_or(SlotId(0), |rotation| rotation.slot);
+        let event = match answer {
+            Answer::Issued(issued) => Event::Issued { slot, issued },
+            Answer::Registered(thing) => Event::Registered { slot, thing },
+            Answer::Rejected(rejection) => Event::Rejected(rejection),
+        };
+        self.handle(env, event);
+    }
+
+    /// The live session's task connects again by itself, with the identity that it was last moved to.
+    fn reconnect(&mut self, env: &mut Env, home: &Home) -> Result<bool, Dark> {
+        let Some((slot, certificate)) = self.link.target.filter(|_| self.link.up.is_none()) else {
+            return Ok(false);
+        };
+        if env.now < self.link.retry_at {
+            return Ok(false);
+        }
+        match env.connect(home.number, &home.live(), certificate)? {
+            Ok(number) => {
+                self.link.up = Some(number);
+                self.link.failures = 0;
+                self.handle(env, Event::LinkUp { slot });
+            }
+            Err(why) => {
+                let wait = 1u64 << self.link.failures.min(6);
+                self.link.retry_at = env.now + Duration::from_secs(wait.min(60));
+                self.link.failures += 1;
+                if let NotConnected::Refused(why) = why {
+                    self.handle(env, Event::LinkRefused { slot, why: why.to_owned() });
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Hands over the outcome of an action.
+    fn outcome(&mut self, env: &mut Env, outcome: Event) {
+        env.director.note(|| format!("   → {}", shorten(&outcome)));
+        let persisted = outcome == Event::Persisted;
+        self.handle(env, outcome);
+        if persisted {
+            self.facts.on_disk = vec![Some(self.machine.record().clone())];
+        }
+    }
+
+    /// Notes what the invariants must know of an event.
+    fn weigh(&mut self, event: &Event, clock: Timestamp) {
+        let candidate = self.machine.record().rotation.as_ref().map(|rotation| rotation.slot);
+        let current = self.machine.record().current;
+        let facts = &mut self.facts;
+        match event {
+            Event::Verified { slot } => {
+                facts.verified.insert(*slot);
+                if Some(*slot) != candidate && facts.refused {
+                    facts.refusals.push(clock);
+                }
+                facts.refused = false;
+                facts.current_refused = 0;
+            }
+            Event::VerifyFailed { slot, kind: FailureKind::Refused, .. } if Some(*slot) == current => {
+                facts.current_refused += 1;
+            }
+            Event::VerifyFailed { slot, kind: FailureKind::Refused, .. } if Some(*slot) == candidate => {
+                // Without an identity in use there is no control: only how often, and for how long.
+                match current {
+                    Some(_) => facts.refused = true,
+                    None => facts.refusals.push(clock),
+                }
+            }
+            Event::Rejected(no) if !matches!(no.status_code, 403 | 429 | 500..) => {
+                facts.grounds = Some(format!("{} {}", no.status_code, no.error_code));
+            }
+            _ => {}
+        }
+    }
+
+    fn on_notice(&mut self, env: &mut Env, notice: &Notice) {
+        env.director.note(|| format!("   notice {notice:?}"));
+        invariants::secrets_stay_secret(notice, &env.cloud, &mut env.watch);
+        match notice {
+            Notice::Alarm(Alarm::DuplicateClientId) => env.watch.alarmed = true,
+            Notice::Abandoned { why, .. } | Notice::RolledBack { why, .. } => {
+                env.watch.given_up += 1;
+                let verdict = self.machine.config().verdict;
+                invariants::i3_given_up_for_a_reason(&self.facts, verdict, why, &mut env.watch);
+                self.facts.refusals.clear();
+                self.facts.grounds = None;
+            }
+            Notice::Committed { .. } => {
+                env.watch.commits += 1;
+                self.facts.refusals.clear();
+                self.facts.grounds = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes a step from one state to another.
+    fn look(&mut self, env: &mut Env) {
+        let state = self.machine.status().state;
+        if let Some(before) = self.state.replace(state)
+            && before != state
+        {
+            env.watch.observed.insert((before, state));
+            env.director.note(|| format!("   {before:?} → {state:?}"));
+        }
+    }
+
+    /// What a store's answer means for the machine.
+    pub(super) fn storage_fault(kind: FaultKind) -> StorageFault {
+        match kind {
+            FaultKind::Full => StorageFault::Full,
+            FaultKind::ReadOnly => StorageFault::ReadOnly,
+            FaultKind::Io | FaultKind::Content => StorageFault::Io,
+        }
+    }
+}
+
+fn shorten(what: &impl core::fmt::Debug) -> String {
+    format!("{what:?}").chars().take(160).collect()
+}

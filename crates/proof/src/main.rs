@@ -1,0 +1,121 @@
+//! The command of the rotation proof: replay one schedule, run all of a kind, or many at random.
+
+#![allow(clippy::print_stdout, reason = "a command's output")]
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+use fleetkey_proof::controls::{BackupFile, Demo, Staged, stage};
+use fleetkey_proof::device::Device;
+use fleetkey_proof::explore::{self, Share};
+use fleetkey_proof::schedule::Schedule;
+use fleetkey_proof::world::{Outcome, World, prepared};
+
+/// The rotation proof.
+#[derive(Debug, Parser)]
+#[command(name = "fleetkey-proof")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs one schedule and prints every step.
+    Replay {
+        /// For example 'seed=7 12:cut=lose 40:429'.
+        schedule: Schedule,
+        /// The program that is run: the shipping one, or a control.
+        #[arg(long, value_enum, default_value_t = Program::Agent)]
+        device: Program,
+    },
+    /// Runs one fault at every step, a crash at every step, and a second crash at every step of the recovery.
+    Exhaustive {
+        /// Of the pairs only one in so many; 1 is all, hours of it.
+        #[arg(long, default_value_t = 1)]
+        one_of: u64,
+    },
+    /// Runs schedules drawn at random, each following from its number.
+    Random {
+        /// How many.
+        #[arg(long, default_value_t = 10_000)]
+        count: u64,
+        /// The number of the first.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Stop after so many that break something.
+        #[arg(long, default_value_t = 5)]
+        enough: usize,
+    },
+}
+
+/// A device's program.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Program {
+    /// The shipping agent.
+    Agent,
+    /// The demo's algorithm.
+    Demo,
+    /// The Greengrass rotator's.
+    BackupFile,
+    /// A careful device under a server that retires on presence.
+    RetireOnPresence,
+}
+
+fn main() -> Result<ExitCode> {
+    match Args::parse().command {
+        Command::Replay { schedule, device } => replay(&schedule, device),
+        Command::Exhaustive { one_of } => exhaustive(one_of),
+        Command::Random { count, seed, enough } => random(seed, count, enough),
+    }
+}
+
+fn replay(schedule: &Schedule, device: Program) -> Result<ExitCode> {
+    Ok(match device {
+        Program::Agent => show(prepared(schedule)?, World::run),
+        Program::Demo => show(stage::<Demo>(schedule)?, faulty),
+        Program::BackupFile => show(stage::<BackupFile>(schedule)?, faulty),
+        Program::RetireOnPresence => {
+            let mut world = stage::<Staged>(schedule)?;
+            world.env.cloud.retires_on_presence = true;
+            show(world, faulty)
+        }
+    })
+}
+
+fn faulty<D: Device>(world: &mut World<D>) -> Outcome {
+    world.run_faulty();
+    world.outcome()
+}
+
+fn show<D: Device>(mut world: World<D>, run: impl FnOnce(&mut World<D>) -> Outcome) -> ExitCode {
+    world.env.director.keep_trace();
+    let outcome = run(&mut world);
+    for line in world.env.director.take_trace() {
+        println!("{line}");
+    }
+    match outcome.violation {
+        None => {
+            println!("{} steps, {} faults struck, nothing broken", outcome.steps, outcome.struck);
+            ExitCode::SUCCESS
+        }
+        Some(violation) => {
+            println!("{} is broken: {}", violation.invariant, violation.what);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn random(seed: u64, count: u64, enough: usize) -> Result<ExitCode> {
+    let found = explore::random(seed, count, enough, |found| println!("{found}"))?;
+    println!("{count} schedules from {seed}, {} broken", found.len());
+    Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn exhaustive(one_of: u64) -> Result<ExitCode> {
+    let report = explore::exhaustive(Share { one_of })?;
+    println!("{report}");
+    report.found.iter().for_each(|found| println!("{found}"));
+    Ok(if report.found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,76 @@
+//! What the invariants remember of a run: the first that was broken, and facts that no state holds.
+
+use std::collections::BTreeSet;
+
+use fleetkey_lifecycle::status::StateName;
+use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::time::Timestamp;
+
+/// Changes of the machine's state, from one to another.
+pub type Observed = BTreeSet<(StateName, StateName)>;
+
+/// A broken invariant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Its name.
+    pub invariant: &'static str,
+    /// What was seen.
+    pub what: String,
+}
+
+impl Violation {
+    /// What tells kinds apart: the invariant, and what was seen up to its details.
+    pub fn kind(&self) -> (&'static str, &str) {
+        let end = self.what.find(|c: char| c.is_ascii_digit() || c == '[').unwrap_or(self.what.len());
+        (self.invariant, self.what.get(..end).unwrap_or_default())
+    }
+}
+
+/// The memory of a run.
+#[derive(Debug, Default)]
+pub struct Watch {
+    violation: Option<Violation>,
+    /// The device has had an identity.
+    pub provisioned: bool,
+    /// The certificates with which the older ones were asked to be retired.
+    pub retired_by: BTreeSet<CertificateId>,
+    /// How often Fleet Provisioning was asked.
+    pub requests: u64,
+    /// When recovery was asked for, by the device's clock.
+    pub recoveries: Vec<Timestamp>,
+    /// Steps from one state of the machine to another.
+    pub observed: Observed,
+    /// What the last power cut left: disk and registry, as a number that tells them apart.
+    pub crash_state: u64,
+    /// Rotations that were given up.
+    pub given_up: u32,
+    /// The device told people that another has its client id.
+    pub alarmed: bool,
+    /// Commits.
+    pub commits: u32,
+}
+
+impl Watch {
+    /// Notes a broken invariant; the first one counts.
+    pub fn fail(&mut self, invariant: &'static str, what: impl FnOnce() -> String) {
+        if self.violation.is_none() {
+            self.violation = Some(Violation { invariant, what: what() });
+        }
+    }
+
+    /// As [`Self::fail`], for an outcome.
+    pub fn check(&mut self, invariant: &'static str, outcome: Result<(), String>) {
+        if let Err(what) = outcome {
+            self.fail(invariant, || what);
+        }
+    }
+
+    /// The broken invariant, if one is.
+    pub const fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    pub(crate) const fn asked(&mut self, _now: Timestamp) {
+        self.requests += 1;
+    }
+}

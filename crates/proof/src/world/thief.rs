@@ -1,0 +1,75 @@
+//! Somebody who has a copy of the device's first key: what the account lets such a one do.
+
+use std::sync::Arc;
+
+use fleetkey_agent::keys::Keys;
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::retirement::{DeviceRequest, RequestOp};
+
+use crate::cloud::{Answer, Asked, Party};
+use crate::device::Home;
+use crate::env::Env;
+use crate::image::Image;
+use crate::mint::PoolKeys;
+use crate::schedule::Theft;
+
+/// Where the numbers of the thief's own keys begin.
+const KEYS: u64 = 1 << 30;
+
+/// The thief.
+#[derive(Debug, Default)]
+pub(super) struct Thief {
+    /// The newest identity that it holds.
+    identity: Option<CertificateId>,
+    keys: Option<Arc<PoolKeys>>,
+}
+
+impl Thief {
+    /// Whether it has done anything yet.
+    pub(super) const fn is_at_work(&self) -> bool {
+        self.identity.is_some()
+    }
+
+    /// Does one thing, connecting as the thing for it.
+    pub(super) fn act(&mut self, theft: Theft, env: &mut Env, home: &Home) {
+        let stolen = Image::of(&home.disk).pairs.first().map(|pair| pair.certificate);
+        let Some(identity) = self.identity.or(stolen) else { return };
+        self.identity = Some(identity);
+        let connected = env.cloud.connect(env.now, Party::Thief, &home.live(), identity);
+        env.director.note(|| format!("the thief connects with {}: {connected:?}", identity.short()));
+        let Ok(session) = connected else { return };
+        match theft {
+            Theft::Connect => {}
+            Theft::Rotate => self.rotate(session, env, home),
+            Theft::Retire => {
+                let request = DeviceRequest { op: RequestOp::Retire, id: "theft".into(), audit: None };
+                env.cloud.publish_request(env.now, &home.live(), session, &home.thing, request);
+            }
+        }
+    }
+
+    /// What it holds is revoked, save the rightful device's own: for that there is the next rotation.
+    pub(super) fn is_caught(&mut self, env: &mut Env) {
+        if let Some(identity) = self.identity.take().filter(|_| self.keys.take().is_some()) {
+            let _ = env.cloud.set_status(env.now, &identity, CertificateStatus::Revoked);
+        }
+    }
+
+    fn rotate(&mut self, session: u64, env: &mut Env, home: &Home) {
+        let keys = self.keys.get_or_insert_with(|| Arc::new(PoolKeys::from(KEYS)));
+        let request = keys.generate().and_then(|key| keys.request(&key, &home.serial));
+        let Ok(csr) = request else { return };
+        let live = home.live();
+        let answer = env.cloud.ask(env.now, &live, session, &Asked::Certificate { csr });
+        let Some(Answer::Issued(issued)) = answer else { return };
+        let asked = Asked::Registration {
+            template: env.cloud.stage().fleet.names.rotation_template.clone(),
+            token: issued.certificate_ownership_token,
+            serial: home.serial.clone(),
+        };
+        if let Some(Answer::Registered(_)) = env.cloud.ask(env.now, &live, session, &asked) {
+            env.director.note(|| format!("the thief has {}", issued.certificate_id.short()));
+            self.identity = Some(issued.certificate_id);
+        }
+    }
+}
