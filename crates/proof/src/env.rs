@@ -15,6 +15,7 @@ use fleetkey_model::time::Timestamp;
 use crate::cloud::{Answer, Asked, Cloud, NotConnected, Party};
 use crate::director::{Dark, Director, Place};
 use crate::schedule::{Fault, Said, Schedule};
+use crate::storm::Quota;
 use crate::watch::Watch;
 
 mod controller;
@@ -75,6 +76,10 @@ pub struct Env {
     pub watch: Watch,
     /// How the world is set.
     pub schedule: Schedule,
+    /// What the cloud takes of this and of other worlds together.
+    pub quota: Option<Quota>,
+    /// The window over which rotations are spread, if not the shipping one.
+    pub window: Option<Duration>,
     news: Vec<VecDeque<News>>,
     mail: Vec<Mail>,
     stale: Vec<(usize, Kind, Answer)>,
@@ -93,6 +98,8 @@ impl Env {
             skew: (Duration::ZERO, Duration::ZERO),
             watch: Watch::default(),
             schedule,
+            quota: None,
+            window: None,
             news: Vec::new(),
             mail: Vec::new(),
             stale: Vec::new(),
@@ -262,6 +269,9 @@ impl Env {
         let answer = match fault {
             Some(Fault::Lost) => None,
             Some(Fault::Reject(said)) => Some(reject(said)),
+            _ if self.quota.as_ref().is_some_and(|quota| !quota.admits(self.now)) => {
+                Some(reject(Said::Throttled))
+            }
             _ => self.serve(device, client, number, asked, kind, fault),
         };
         let late = self.stale.iter().position(|(to, of, _)| (*to, *of) == (device, kind));

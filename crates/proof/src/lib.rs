@@ -11,6 +11,7 @@
 //! - [`schedule`]: what goes wrong when, as one line of text
 //! - [`director`], [`env`], [`world`]: a run of a schedule
 //! - [`explore`]: all runs of a kind, or many at random
+//! - [`storm`]: many devices due at once, before a cloud that throttles
 //! - [`invariants`], [`watch`], [`image`]: what must hold, and the eyes that look
 //! - [`mint`], [`rng`]: keys, certificates and choices that are the same in every run
 //!
@@ -30,5 +31,6 @@ pub mod invariants;
 pub mod mint;
 pub mod rng;
 pub mod schedule;
+pub mod storm;
 pub mod watch;
 pub mod world;

@@ -22,7 +22,7 @@ use crate::invariants;
 use crate::schedule::{ClockTo, Fault};
 use crate::watch::Violation;
 
-pub use stage::{Start, prepared, provisioned};
+pub use stage::{Start, prepared, provisioned, unprovisioned};
 
 mod liveness;
 mod stage;

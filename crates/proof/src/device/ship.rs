@@ -93,7 +93,9 @@ impl Device for Ship {
         };
         let on_disk = vec![record.clone()];
         let found = Found { record, slots };
-        let machine = Machine::new(config(home.serial.clone(), env.schedule.seed), found, env.clock());
+        let mut config = config(home.serial.clone(), env.schedule.seed);
+        config.schedule.jitter = env.window.unwrap_or(config.schedule.jitter);
+        let machine = Machine::new(config, found, env.clock());
         let mut ship = Self {
             machine,
             store,

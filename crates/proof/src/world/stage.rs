@@ -47,7 +47,7 @@ pub(crate) fn account() -> Result<Arc<Stage>> {
 /// When a device cannot even be provisioned without faults.
 pub fn prepared(schedule: &Schedule) -> Result<World<Ship>> {
     if schedule.fresh {
-        return unprovisioned(schedule.clone());
+        return fresh(schedule.clone(), SerialNumber::new(SERIAL)?, 0);
     }
     provisioned()?.world(schedule)
 }
@@ -78,15 +78,23 @@ impl Start {
     }
 }
 
-fn unprovisioned(schedule: Schedule) -> Result<World<Ship>> {
-    let home = Home::new(0, SerialNumber::new(SERIAL)?, 0);
+/// A world with one device that was never provisioned; its keys are those from `first_key` on.
+///
+/// # Errors
+/// When the account cannot be made ready.
+pub fn unprovisioned(serial: SerialNumber, first_key: u64) -> Result<World<Ship>> {
+    fresh(Schedule::calm(), serial, first_key)
+}
+
+fn fresh(schedule: Schedule, serial: SerialNumber, first_key: u64) -> Result<World<Ship>> {
+    let home = Home::new(0, serial, first_key);
     let cloud = Cloud::new(account()?);
     Ok(World::new(Env::new(cloud, schedule, ISSUED_AT + Duration::from_secs(60)), home))
 }
 
 /// Runs the first provisioning without faults, and stops shortly before the first rotation is due.
 fn provision() -> Result<Start> {
-    let mut world = unprovisioned(Schedule::calm())?;
+    let mut world = unprovisioned(SerialNumber::new(SERIAL)?, 0)?;
     anyhow::ensure!(world.settle(), "the first provisioning never ends");
     if let Some(violation) = world.env.watch.violation() {
         anyhow::bail!("the first provisioning breaks {}: {}", violation.invariant, violation.what);
