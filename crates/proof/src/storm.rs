@@ -85,7 +85,7 @@ impl Storm {
         let mut worlds =
             (1..=self.devices).map(|number| self.provisioned(number)).collect::<Result<Vec<_>>>()?;
         let before: Vec<_> = worlds.iter().map(current).collect();
-        let due = worlds.iter().filter_map(|world| deadline(world)).min().context("nothing is due")?;
+        let due = worlds.iter().filter_map(deadline).min().context("nothing is due")?;
         for world in &mut worlds {
             world.env.now = due;
             world.env.quota = Some(quota.clone());
