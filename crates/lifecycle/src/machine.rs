@@ -270,8 +270,8 @@ impl Machine {
     /// device matters more than renewing it.
     fn decide(&mut self) -> Option<Step> {
         const STEPS: [fn(&mut Machine) -> Option<Step>; 6] = [
-            Machine::note_compromise,
             Machine::climb,
+            Machine::note_compromise,
             Machine::advance_candidate,
             Machine::settle_previous,
             Machine::destroy_doomed,

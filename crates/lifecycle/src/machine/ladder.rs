@@ -106,6 +106,11 @@ impl Machine {
             return self.trust(slot);
         }
         if self.is_candidate(slot) {
+            // Should the disk refuse the commit, the round has found something all the same.
+            if let Some(doubt) = &mut self.doubt {
+                doubt.nothing = Evidence::default();
+            }
+            self.next_round();
             return self.commit();
         }
         let (now, verdict) = (self.now, self.config.fall_back());
@@ -116,6 +121,7 @@ impl Machine {
         if doubt.unclear {
             *evidence = Evidence::default();
         } else if evidence.is_final(now, verdict) {
+            self.next_round();
             return self.fall_back(slot);
         }
         self.next_round();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fleetkey_lifecycle::event::StorageFault;
 use fleetkey_lifecycle::record::{Authority, Reason};
 use fleetkey_lifecycle::status::StateName;
 use fleetkey_lifecycle::{Event, SlotId};
@@ -171,4 +172,25 @@ fn refusals_under_a_clock_in_2099_do_not_hold_the_recovery_up() {
     world.give(Event::Tick);
     world.pass(HOUR);
     assert_eq!(current(&world), Some(SlotId(2)), "{:?}", world.trace);
+}
+
+#[test]
+fn a_candidate_that_is_accepted_is_not_given_up_because_the_disk_refuses_its_commit() {
+    let mut config = config();
+    config.has_recovery = true;
+    let mut world = World::with(config);
+    world.settle();
+    world.trace.clear();
+    world.fault("RegisterThing", Fault::AnswerLost);
+    world.give(Event::Compromised);
+    while world.count("RegisterThing") == 0 {
+        world.step();
+    }
+    for _ in 0..60 {
+        world.fault("Persist", Fault::Storage(StorageFault::Full));
+    }
+    world.revoke(SlotId(1));
+    world.pass(12 * HOUR);
+    assert_eq!(current(&world), Some(SlotId(2)), "{:?}", world.trace);
+    assert_eq!(world.record.as_ref().unwrap().recovery_at, None, "{:?} {:?}", world.trace, world.notices);
 }

@@ -33,6 +33,8 @@ pub struct Controller {
     journal: BTreeMap<ThingName, Record>,
     /// What people were told.
     pub reports: Vec<Report>,
+    /// What was heard and is not acknowledged: the broker says it again to a controller that died over it.
+    unacknowledged: Vec<Event>,
 }
 
 impl Clone for Controller {
@@ -41,6 +43,7 @@ impl Clone for Controller {
         let ledger = Ledger::new(self.config.clone(), self.journal.values().cloned());
         Self {
             ledger,
+            unacknowledged: self.unacknowledged.clone(),
             config: self.config.clone(),
             journal: self.journal.clone(),
             reports: self.reports.clone(),
@@ -55,7 +58,7 @@ pub struct Done(pub String);
 impl Controller {
     pub(super) fn new(config: Config) -> Self {
         let ledger = Ledger::new(config.clone(), []);
-        Self { ledger, config, journal: BTreeMap::new(), reports: Vec::new() }
+        Self { ledger, config, journal: BTreeMap::new(), reports: Vec::new(), unacknowledged: Vec::new() }
     }
 
     /// What is known of a thing.
@@ -90,6 +93,7 @@ impl Controller {
 
     /// Takes something in.
     pub fn hear(&mut self, now: Timestamp, event: Event) {
+        self.unacknowledged.push(event.clone());
         self.ledger.handle(now, event);
     }
 }
@@ -97,7 +101,12 @@ impl Controller {
 impl Cloud {
     /// Whether the controller has a step to take now; it must be taken if this says so.
     pub fn controller_polls(&mut self, now: Timestamp) -> Option<Action> {
-        self.controller.ledger.poll(now)
+        let action = self.controller.ledger.poll(now);
+        if action.is_none() {
+            // Everything that follows from what was heard is done: as the service acknowledges.
+            self.controller.unacknowledged.clear();
+        }
+        action
     }
 
     /// Takes one step of the controller.
@@ -109,7 +118,9 @@ impl Cloud {
     ) -> Done {
         let shown = show(&action);
         if fault == Some(ControllerFault::Dies) {
+            let again = std::mem::take(&mut self.controller.unacknowledged);
             self.controller.restart();
+            again.into_iter().for_each(|event| self.tell_later(event));
             return Done(format!("dies before it could {shown}"));
         }
         let outcome = match action {

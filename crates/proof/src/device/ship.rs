@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use fleetkey_agent::store::{FaultKind, RecordError, Store, read_record};
 use fleetkey_lifecycle::event::{FailureKind, StorageFault};
+use fleetkey_lifecycle::record::Reason;
 use fleetkey_lifecycle::status::{Alarm, StateName};
 use fleetkey_lifecycle::{Action, Config, Event, Found, Machine, Notice, Record, SlotFacts, SlotId};
 use fleetkey_model::certificate::CertificateId;
@@ -193,7 +194,9 @@ impl Ship {
 
     /// Hands the machine an event, and looks at what came of it.
     pub(super) fn handle(&mut self, env: &mut Env, event: Event) {
-        self.weigh(&event, env.clock());
+        // Spans are measured as the machine measures them, whose time goes on from its floor.
+        self.machine.handle(env.clock(), Event::Tick);
+        self.weigh(&event, self.machine.now());
         self.machine.handle(env.clock(), event);
         while let Some(notice) = self.machine.poll_notice() {
             self.on_notice(env, &notice);
@@ -282,6 +285,8 @@ impl Ship {
     fn weigh(&mut self, event: &Event, clock: Timestamp) {
         let candidate = self.machine.record().rotation.as_ref().map(|rotation| rotation.slot);
         let current = self.machine.record().current;
+        let reason = self.machine.record().rotation.as_ref().map(|rotation| rotation.reason);
+        let recovering = reason == Some(Reason::Recovery);
         let facts = &mut self.facts;
         match event {
             Event::Verified { slot } => {
@@ -301,6 +306,10 @@ impl Ship {
                     Some(_) => facts.refused = true,
                     None => facts.refusals.push(clock),
                 }
+            }
+            // A recovery does not insist on the hook: its window is closed, and tomorrow is another day.
+            Event::Rejected(no) if no.status_code == 403 && recovering => {
+                facts.grounds = Some("the recovery window is closed".to_owned());
             }
             Event::Rejected(no) if !matches!(no.status_code, 403 | 429 | 500..) => {
                 facts.grounds = Some(format!("{} {}", no.status_code, no.error_code));
