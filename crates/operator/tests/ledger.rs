@@ -31,6 +31,20 @@ fn an_older_certificate_goes_through_inactive_and_revoked_to_deleted() {
 }
 
 #[test]
+fn a_certificate_that_is_already_deleted_is_done_with() {
+    let mut world = World::with(&[1, 2]);
+    world.commit(2);
+    world.pass(29);
+    assert_eq!(world.status(1), Some(Revoked));
+    // The account did it, and its answer was lost.
+    world.certificates.remove(&generation(1));
+    world.pass(1000);
+    assert_eq!(world.changes_of(1), [Change::Deactivate, Change::Revoke, Change::Delete]);
+    assert!(world.reports.iter().all(|report| !matches!(report, Report::Failing { .. })));
+    assert!(world.ledger.record(&thing()).unwrap().older.is_empty());
+}
+
+#[test]
 fn without_a_request_nothing_is_retired() {
     let mut world = World::with(&[1, 2]);
     world.connect(1, "pump-1");

@@ -81,7 +81,8 @@ fn phase_of(image: &Image, slot: SlotId) -> Option<&Phase> {
 
 /// I3: a rotation is given up only after a refusal of the request itself, or a differential verdict.
 pub fn i3_given_up_for_a_reason(facts: &Facts, verdict: Verdict, why: &str, watch: &mut Watch) {
-    let (first, last) = (facts.refusals.first(), facts.refusals.last());
+    // A clock that jumped back makes the time count from there.
+    let (first, last) = (facts.refusals.iter().min(), facts.refusals.last());
     let span = last.zip(first).map_or(Duration::ZERO, |(last, first)| last.since(*first));
     let judged = facts.refusals.len() >= verdict.refusals as usize && span >= verdict.over;
     // A rotation that hangs on an identity which is refused makes room for recovery.

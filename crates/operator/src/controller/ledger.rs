@@ -184,6 +184,10 @@ impl Ledger {
                 self.control = Gate::default();
                 self.with(thing, |case| case.changed(now, certificate, change));
             }
+            // Deleted before, and the answer was lost: what was wanted is so.
+            Err(ApiError::NotFound(_)) if change == Change::Delete => {
+                self.with(thing, |case| case.changed(now, certificate, change));
+            }
             Err(error) => self.failed(now, thing, error),
         }
     }

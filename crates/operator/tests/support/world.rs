@@ -228,6 +228,9 @@ impl World {
             return Err(error.clone());
         }
         self.changes.push((self.now, *id, change));
+        if !self.certificates.contains_key(id) {
+            return Err(ApiError::NotFound(id.to_string()));
+        }
         match change {
             Change::Deactivate => self.certificates.get_mut(id).unwrap().status = CertificateStatus::Inactive,
             Change::Revoke => self.certificates.get_mut(id).unwrap().status = CertificateStatus::Revoked,
