@@ -13,7 +13,7 @@
 //! ```
 //!
 //! All of it is synchronous: a call returns when its effect is durable, and an agent makes its calls on one
-//! thread ([`crate::disk`]), so that the order on disk is the order in the code. What may and may not be trusted
+//! thread (`crate::disk`), so that the order on disk is the order in the code. What may and may not be trusted
 //! after a failed fsync stands in `atomic`. Not here: when to do what (`fleetkey-lifecycle`).
 //!
 //! # A disk that takes no writes

@@ -9,7 +9,7 @@
 //! - [`cloud`]: the account: registry, provisioning, policies and controller as they ship
 //! - [`device`]: the shipping device; [`controls`]: those that must fail
 //! - [`schedule`]: what goes wrong when, as one line of text
-//! - [`director`], [`env`], [`world`]: a run of a schedule
+//! - [`director`], [`mod@env`], [`world`]: a run of a schedule
 //! - [`explore`]: all runs of a kind, or many at random
 //! - [`storm`]: many devices due at once, before a cloud that throttles
 //! - [`invariants`], [`watch`], [`image`]: what must hold, and the eyes that look
