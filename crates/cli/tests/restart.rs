@@ -45,7 +45,7 @@ impl Core {
     }
 
     fn kill(&mut self) {
-        self.process.signal("KILL");
+        self.process.kill();
     }
 
     fn restart(&mut self) {

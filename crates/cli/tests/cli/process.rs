@@ -78,6 +78,13 @@ impl Process {
         assert!(sent.success());
     }
 
+    /// Kills it with no warning, and waits until it is gone: its locks are only then free.
+    #[allow(dead_code, reason = "the module is shared; not every test kills")]
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Waits for the end: how it ended, all of its lines, and its standard error.
     pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>, String) {
         // Both channels close when the process does.
