@@ -222,7 +222,7 @@ impl Machine {
             Event::Hold(held) => self.held = held,
             Event::LinkUp { slot } => self.on_link_up(slot),
             Event::LinkDown => self.link = None,
-            Event::LinkRefused { slot, why } => self.doubt(slot, why),
+            Event::LinkRefused { slot, why } => self.on_link_refused(slot, why),
             Event::Displaced => self.on_displaced(),
             Event::RetireAnswered(answer) => self.on_retire_answered(answer),
             outcome => {

@@ -63,7 +63,17 @@ impl Machine {
         self.notices.push_back(Notice::Waiting { why, until });
     }
 
+    /// A session that is refused with an identity that is not the committed one has no business there.
+    pub(super) fn on_link_refused(&mut self, slot: SlotId, why: String) {
+        if self.durable.current != Some(slot) {
+            self.live = None;
+        }
+        self.doubt(slot, why);
+    }
+
     pub(super) fn on_link_up(&mut self, slot: SlotId) {
+        // A verification by takeover may have left the session on a candidate whose commit then failed.
+        self.live = Some(slot);
         self.link = Some(slot);
         self.trust(slot);
         // Whatever waited for the connection need not wait longer.

@@ -243,6 +243,29 @@ fn a_compromise_during_a_rotation_is_followed_by_another() {
     assert_eq!(current(&world), Some(SlotId(3)), "and no more");
 }
 
+/// Verification by takeover moves the live session; the disk then refuses the commit.
+#[test]
+fn a_session_that_was_left_on_a_candidate_goes_back_to_the_committed_identity() {
+    for refused in [false, true] {
+        let mut world = World::provisioned();
+        rotate_up_to(&mut world, "RegisterThing");
+        world.step();
+        world.fault("Persist", Fault::Storage(StorageFault::Full));
+        world.trace.clear();
+        if refused {
+            world.give(Event::LinkDown);
+            world.give(Event::LinkRefused { slot: SlotId(2), why: "deactivated".into() });
+        } else {
+            world.give(Event::LinkUp { slot: SlotId(2) });
+        }
+        world.settle();
+        assert_eq!(world.count("GoLive"), 1, "{:?}", world.trace);
+        assert_eq!(current(&world), Some(SlotId(1)), "the commit is not on the disk");
+        world.pass(HOUR);
+        assert_eq!(current(&world), Some(SlotId(2)), "{:?}", world.trace);
+    }
+}
+
 #[test]
 fn a_disk_without_room_defers_before_anything_is_asked() {
     let mut world = World::with(config());
