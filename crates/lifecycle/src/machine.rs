@@ -89,6 +89,8 @@ pub struct Machine {
     /// RegisterThing may have been carried out although no answer said so.
     maybe_registered: bool,
     verdict: verify::Evidence,
+    /// Rounds in which the broker refused the candidate of a recovery and the committed identity alike.
+    hopeless: verify::Evidence,
     blocked: Option<String>,
 }
 
@@ -189,6 +191,7 @@ impl Machine {
             register: register::Approach::Ask,
             maybe_registered: false,
             verdict: verify::Evidence::default(),
+            hopeless: verify::Evidence::default(),
             blocked: None,
         };
         machine.tell_time(now);
@@ -365,6 +368,7 @@ impl Machine {
         self.register = register::Approach::Ask;
         self.maybe_registered = false;
         self.verdict = verify::Evidence::default();
+        self.hopeless = verify::Evidence::default();
         self.frozen = false;
         self.blocked = None;
     }

@@ -80,7 +80,7 @@ impl Machine {
                 match (purpose, kind) {
                     (Purpose::Candidate, FailureKind::Refused) => self.on_candidate_refused(why),
                     (Purpose::Probe, FailureKind::Refused) => self.on_probe_refused(),
-                    (Purpose::Control, _) => self.on_control_failed(&why),
+                    (Purpose::Control, kind) => self.on_control_failed(kind, &why),
                     (_, FailureKind::Unreachable) | (Purpose::Rung(_), _) => self.wait_step(why),
                 }
             }
@@ -111,9 +111,18 @@ impl Machine {
         long_enough && self.may_recover()
     }
 
-    /// Both fail: that says nothing about the candidate.
-    fn on_control_failed(&mut self, why: &str) {
+    /// Both fail: that says nothing about the candidate. A recovery begins where the identity in use is refused, so
+    /// there the same holds as for a first identity: only the next recovery can tell, and it is a day away.
+    fn on_control_failed(&mut self, kind: FailureKind, why: &str) {
         self.verdict = Evidence::default();
+        if kind != FailureKind::Refused {
+            self.hopeless = Evidence::default();
+        } else if self.is_recovering()
+            && self.hopeless.is_final(self.now, self.config.verdict)
+            && self.has_tried_long_enough()
+        {
+            return self.roll_back(format!("refused since the recovery: {why}"));
+        }
         self.wait_step(format!("neither identity passes: {why}"));
     }
 

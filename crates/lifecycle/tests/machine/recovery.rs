@@ -162,6 +162,18 @@ fn a_first_identity_that_was_revoked_gives_way_to_recovery_after_a_day() {
 }
 
 #[test]
+fn a_recovered_identity_that_is_refused_for_a_day_gives_way_to_another() {
+    let mut world = lost();
+    world.revoked.insert(SlotId(2));
+    world.pass(23 * HOUR);
+    assert_eq!(world.count("RegisterThing"), 1);
+    assert_eq!(world.machine.status().state, StateName::Verifying);
+    world.pass(5 * HOUR);
+    assert_eq!(current(&world), Some(SlotId(3)), "{:?}", world.trace);
+    assert!(world.slots.contains_key(&SlotId(1)), "the last committed identity is kept");
+}
+
+#[test]
 fn refusals_under_a_clock_in_2099_do_not_hold_the_recovery_up() {
     let mut world = lost();
     let right = world.now;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fleetkey_agent::store::{FaultKind, RecordError, Store, read_record};
 use fleetkey_lifecycle::event::{FailureKind, StorageFault};
-use fleetkey_lifecycle::record::Reason;
+use fleetkey_lifecycle::record::{Phase, Reason};
 use fleetkey_lifecycle::status::{Alarm, StateName};
 use fleetkey_lifecycle::{Action, Config, Event, Found, Machine, Notice, Record, SlotFacts, SlotId};
 use fleetkey_model::certificate::CertificateId;
@@ -285,8 +285,10 @@ impl Ship {
     fn weigh(&mut self, event: &Event, clock: Timestamp) {
         let candidate = self.machine.record().rotation.as_ref().map(|rotation| rotation.slot);
         let current = self.machine.record().current;
-        let reason = self.machine.record().rotation.as_ref().map(|rotation| rotation.reason);
-        let recovering = reason == Some(Reason::Recovery);
+        let rotation = self.machine.record().rotation.as_ref();
+        let recovering = rotation.is_some_and(|rotation| rotation.reason == Reason::Recovery);
+        let asking_to_recover =
+            recovering && rotation.is_some_and(|rotation| rotation.phase == Phase::Requested);
         let facts = &mut self.facts;
         match event {
             Event::Verified { slot } => {
@@ -307,12 +309,17 @@ impl Ship {
                     None => facts.refusals.push(clock),
                 }
             }
+            Event::Issued { .. } => facts.grounds = None,
             // A recovery does not insist on the hook: its window is closed, and tomorrow is another day.
             Event::Rejected(no) if no.status_code == 403 && recovering => {
                 facts.grounds = Some("the recovery window is closed".to_owned());
             }
             Event::Rejected(no) if !matches!(no.status_code, 403 | 429 | 500..) => {
                 facts.grounds = Some(format!("{} {}", no.status_code, no.error_code));
+            }
+            // What a recovery is for has come about by itself, while there was no certificate of its own.
+            Event::Live { slot } | Event::LinkUp { slot } if Some(*slot) == current && asking_to_recover => {
+                facts.grounds = Some("the committed identity is accepted".to_owned());
             }
             _ => {}
         }

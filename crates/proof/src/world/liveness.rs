@@ -41,6 +41,9 @@ impl<D: Device> World<D> {
         self.env.director.calm();
         let now = self.env.now;
         let contested = self.is_contested();
+        if self.is_told() {
+            self.give_back();
+        }
         self.env.set_clock(None);
         self.env.tell(0, News::ClockSet);
         self.env.cloud.delay = Duration::ZERO;
@@ -62,6 +65,14 @@ impl<D: Device> World<D> {
                 self.env.cloud.controller.release(now, &node.home.thing);
             }
         }
+    }
+
+    /// Whoever was told of a thief counts as lost what the thief had retired, and makes ACTIVE again what is only
+    /// INACTIVE. For what is REVOKED there is recovery.
+    fn give_back(&mut self) {
+        let Some(node) = self.nodes.first() else { return };
+        let own = Image::of(&node.home.disk).pairs;
+        self.env.cloud.killed.extend(own.iter().map(|pair| pair.certificate));
     }
 
     /// Runs on until the device is settled.
