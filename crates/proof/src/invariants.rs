@@ -87,7 +87,7 @@ pub fn i3_given_up_for_a_reason(facts: &Facts, verdict: Verdict, why: &str, watc
     let judged = facts.refusals.len() >= verdict.refusals as usize && span >= verdict.over;
     // A rotation that hangs on an identity which is refused makes room for recovery.
     let stranded = facts.current_refused >= verdict.refusals;
-    if facts.grounds.is_none() && !judged && !stranded {
+    if facts.grounds.is_none() && !facts.reconsidered && !judged && !stranded {
         watch.fail("I3", || format!("a rotation was given up without a refusal: {why}"));
     }
 }

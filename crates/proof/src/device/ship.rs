@@ -56,6 +56,8 @@ pub struct Facts {
     pub verified: BTreeSet<SlotId>,
     /// Why a rotation may be given up.
     pub grounds: Option<String>,
+    /// The committed identity was accepted while a recovery had no certificate yet: it need not go on.
+    pub reconsidered: bool,
     /// A refusal of the candidate that no control has answered yet.
     pub refused: bool,
     /// Refusals of the candidate that a control has confirmed, by the device's clock.
@@ -309,7 +311,7 @@ impl Ship {
                     None => facts.refusals.push(clock),
                 }
             }
-            Event::Issued { .. } => facts.grounds = None,
+            Event::CertificateStored { .. } => facts.reconsidered = false,
             // A recovery does not insist on the hook: its window is closed, and tomorrow is another day.
             Event::Rejected(no) if no.status_code == 403 && recovering => {
                 facts.grounds = Some("the recovery window is closed".to_owned());
@@ -319,7 +321,7 @@ impl Ship {
             }
             // What a recovery is for has come about by itself, while there was no certificate of its own.
             Event::Live { slot } | Event::LinkUp { slot } if Some(*slot) == current && asking_to_recover => {
-                facts.grounds = Some("the committed identity is accepted".to_owned());
+                facts.reconsidered = true;
             }
             _ => {}
         }
@@ -336,11 +338,13 @@ impl Ship {
                 invariants::i3_given_up_for_a_reason(&self.facts, verdict, why, &mut env.watch);
                 self.facts.refusals.clear();
                 self.facts.grounds = None;
+                self.facts.reconsidered = false;
             }
             Notice::Committed { .. } => {
                 env.watch.commits += 1;
                 self.facts.refusals.clear();
                 self.facts.grounds = None;
+                self.facts.reconsidered = false;
             }
             _ => {}
         }
