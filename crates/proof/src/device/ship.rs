@@ -290,7 +290,7 @@ impl Ship {
         let rotation = self.machine.record().rotation.as_ref();
         let recovering = rotation.is_some_and(|rotation| rotation.reason == Reason::Recovery);
         let asking_to_recover =
-            recovering && rotation.is_some_and(|rotation| rotation.phase == Phase::Requested);
+            recovering && rotation.is_some_and(|rotation| has_no_certificate(&rotation.phase));
         let facts = &mut self.facts;
         match event {
             Event::Verified { slot } => {
@@ -373,4 +373,8 @@ impl Ship {
 
 fn shorten(what: &impl core::fmt::Debug) -> String {
     format!("{what:?}").chars().take(160).collect()
+}
+
+const fn has_no_certificate(phase: &Phase) -> bool {
+    matches!(phase, Phase::MakingKey | Phase::KeyReady | Phase::Requested)
 }
