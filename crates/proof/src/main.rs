@@ -8,9 +8,12 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use fleetkey_proof::controls::{BackupFile, Demo, Staged, stage};
 use fleetkey_proof::device::Device;
-use fleetkey_proof::explore::{self, Share};
+use fleetkey_proof::explore::{self, Share, Told};
 use fleetkey_proof::schedule::Schedule;
 use fleetkey_proof::world::{Outcome, World, prepared};
+
+/// A line is printed after so many schedules.
+const PROGRESS: u64 = 10_000;
 
 /// The rotation proof.
 #[derive(Debug, Parser)]
@@ -108,8 +111,17 @@ fn show<D: Device>(mut world: World<D>, run: impl FnOnce(&mut World<D>) -> Outco
 }
 
 fn random(seed: u64, count: u64, enough: usize) -> Result<ExitCode> {
-    let found = explore::random(seed, count, enough, |found| println!("{found}"))?;
-    println!("{count} schedules from {seed}, {} broken", found.len());
+    let mut last = 0;
+    let found = explore::random(seed, count, enough, |told| match told {
+        Told::Broke(found) => println!("{found}"),
+        Told::Ran(ran) => {
+            last = ran + 1;
+            if ran > 0 && ran.is_multiple_of(PROGRESS) {
+                println!("{ran} schedules from {seed}");
+            }
+        }
+    })?;
+    println!("{last} schedules from {seed}, {} kinds of break", found.len());
     Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

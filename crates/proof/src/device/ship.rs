@@ -49,6 +49,9 @@ pub(super) struct Link {
     pub(super) failures: u32,
 }
 
+/// The longest wait between two attempts of the live session: long, so that runs of days have few steps.
+const RECONNECT_CAP: Duration = Duration::from_secs(600);
+
 /// What was seen of a process, for the invariants.
 #[derive(Debug, Default)]
 pub struct Facts {
@@ -262,8 +265,8 @@ impl Ship {
                 self.handle(env, Event::LinkUp { slot });
             }
             Err(why) => {
-                let wait = 1u64 << self.link.failures.min(6);
-                self.link.retry_at = env.now + Duration::from_secs(wait.min(60));
+                let wait = Duration::from_secs(1 << self.link.failures.min(10));
+                self.link.retry_at = env.now + wait.min(RECONNECT_CAP);
                 self.link.failures += 1;
                 if let NotConnected::Refused(why) = why {
                     self.handle(env, Event::LinkRefused { slot, why: why.to_owned() });

@@ -108,13 +108,23 @@ fn whose(rng: &mut Rng) -> Whose {
     rng.pick(&[Whose::Current, Whose::Candidate, Whose::Previous]).unwrap_or(Whose::Current)
 }
 
+/// What is told while schedules run.
+#[derive(Debug)]
+pub enum Told<'a> {
+    /// So many have run.
+    Ran(u64),
+    /// One broke something.
+    Broke(&'a Found),
+}
+
 /// Runs `count` schedules from number `first` on; those that break something, shrunk, at most `enough` of them.
 ///
 /// # Errors
 /// When no run can even begin.
-pub fn random(first: u64, count: u64, enough: usize, mut tell: impl FnMut(&Found)) -> Result<Vec<Found>> {
+pub fn random(first: u64, count: u64, enough: usize, mut tell: impl FnMut(Told<'_>)) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     for number in first..first.saturating_add(count) {
+        tell(Told::Ran(number - first));
         let schedule = draw(number);
         let outcome = run(&schedule)?;
         let Some(violation) = outcome.violation else { continue };
@@ -129,7 +139,7 @@ pub fn random(first: u64, count: u64, enough: usize, mut tell: impl FnMut(&Found
         };
         let schedule = shrink(&schedule, same);
         let broken = Found { outcome: run(&schedule)?, schedule };
-        tell(&broken);
+        tell(Told::Broke(&broken));
         found.push(broken);
         if found.len() >= enough {
             break;
