@@ -14,6 +14,8 @@
 //! - [`account`]: the control plane, in process
 //! - `tls`, `broker`, `sessions`: from the socket to the subscriber, and what outlives a connection
 //! - `events`, `attest`: what the broker itself publishes
+//! - `rules`: topic rules
+//! - [`seams`]: what the broker asks of services beside it
 //! - [`faults`]: what can be made to go wrong, on the wire
 
 #![forbid(unsafe_code)]
@@ -27,12 +29,14 @@ pub mod hook;
 pub mod limits;
 pub mod provisioning;
 pub mod registry;
+pub mod seams;
 pub mod server;
 pub mod store;
 
 mod attest;
 mod broker;
 mod events;
+mod rules;
 mod sessions;
 mod tls;
 

@@ -13,7 +13,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus, ThingPrincipalType};
-use fleetkey_model::name::{GroupName, PolicyName, TemplateName, ThingName};
+use fleetkey_model::name::{GroupName, PolicyName, RuleName, TemplateName, ThingName};
 use fleetkey_model::time::Timestamp;
 use fleetkey_policy::PolicyDocument;
 
@@ -22,6 +22,9 @@ pub use change::{Change, Key, Plan};
 pub use error::RegistryError;
 pub use group::GroupRecord;
 pub use policy::PolicyRecord;
+pub use rule::{
+    LambdaAction, MqttHeaders, RepublishAction, RuleAction, RulePayload, RuleRecord, UserProperty,
+};
 pub use template::{BuiltinHook, SerialPattern, TemplateRecord};
 pub use thing::{Thing, ThingTypeName};
 pub use token::TokenHash;
@@ -39,6 +42,7 @@ mod error;
 mod expiry;
 mod group;
 mod policy;
+mod rule;
 mod template;
 mod thing;
 mod token;
@@ -52,6 +56,7 @@ pub struct Registry {
     groups: BTreeMap<GroupName, Arc<GroupRecord>>,
     policies: BTreeMap<PolicyName, Arc<PolicyRecord>>,
     templates: BTreeMap<TemplateName, Arc<TemplateRecord>>,
+    rules: BTreeMap<RuleName, Arc<RuleRecord>>,
     // Derived from the certificates' records by `apply`, never stored.
     principals: BTreeMap<ThingName, BTreeSet<CertificateId>>,
     policy_principals: BTreeMap<PolicyName, BTreeSet<CertificateId>>,
@@ -168,6 +173,16 @@ impl Registry {
     /// All provisioning templates in the order of their names.
     pub fn templates(&self) -> impl Iterator<Item = &TemplateRecord> {
         self.templates.values().map(Arc::as_ref)
+    }
+
+    /// The topic rule with this name, enabled or not.
+    pub fn rule(&self, name: &RuleName) -> Option<&Arc<RuleRecord>> {
+        self.rules.get(name)
+    }
+
+    /// All topic rules in the order of their names.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<RuleRecord>> {
+        self.rules.values()
     }
 
     /// The policies in effect for a certificate: those attached to it and, if `thing` is given, those of the

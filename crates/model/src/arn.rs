@@ -6,7 +6,7 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::CertificateId;
-use crate::name::{ClientId, GroupName, PolicyName, TemplateName, ThingName};
+use crate::name::{ClientId, GroupName, PolicyName, RuleName, TemplateName, ThingName};
 
 /// The account and region that every resource of a deployment lives in; the front half of each ARN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,11 @@ impl Scope {
     /// A policy.
     pub fn policy(&self, name: &PolicyName) -> String {
         self.arn(&format!("policy/{name}"))
+    }
+
+    /// A topic rule.
+    pub fn rule(&self, name: &RuleName) -> String {
+        self.arn(&format!("rule/{name}"))
     }
 
     /// A provisioning template.

@@ -126,6 +126,18 @@ macro_rules! string_name {
     };
 }
 
+/// A topic rule's name: 1–128 of `[a-zA-Z0-9_]` (AWS IoT API Reference, CreateTopicRule).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RuleName(String);
+
+impl RuleName {
+    fn check(text: &str) -> Result<(), NameError> {
+        check("rule name", text, 128, "a-z A-Z 0-9 _", |c| c.is_ascii_alphanumeric() || c == '_')
+    }
+}
+string_name!(RuleName);
+
 /// A thing name: 1–128 of `[a-zA-Z0-9:_-]` (AWS IoT API Reference, CreateThing).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

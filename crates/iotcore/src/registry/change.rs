@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fleetkey_model::certificate::CertificateId;
-use fleetkey_model::name::{GroupName, PolicyName, TemplateName, ThingName};
+use fleetkey_model::name::{GroupName, PolicyName, RuleName, TemplateName, ThingName};
 
-use super::{CertificateRecord, GroupRecord, PolicyRecord, Registry, TemplateRecord, Thing, ThingTypeName};
+use super::{
+    CertificateRecord, GroupRecord, PolicyRecord, Registry, RuleRecord, TemplateRecord, Thing, ThingTypeName,
+};
 
 /// What an operation will change and what it will answer, once the changes are durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +54,10 @@ pub enum Change {
     PutTemplate(Arc<TemplateRecord>),
     /// A provisioning template is gone.
     DeleteTemplate(TemplateName),
+    /// A topic rule.
+    PutRule(Arc<RuleRecord>),
+    /// A topic rule is gone.
+    DeleteRule(RuleName),
 }
 
 /// The record that a change is about.
@@ -69,6 +75,8 @@ pub enum Key<'a> {
     Policy(&'a PolicyName),
     /// A provisioning template.
     Template(&'a TemplateName),
+    /// A topic rule.
+    Rule(&'a RuleName),
 }
 
 impl Change {
@@ -86,6 +94,8 @@ impl Change {
             Self::DeletePolicy(name) => Key::Policy(name),
             Self::PutTemplate(template) => Key::Template(&template.name),
             Self::DeleteTemplate(name) => Key::Template(name),
+            Self::PutRule(rule) => Key::Rule(&rule.name),
+            Self::DeleteRule(name) => Key::Rule(name),
         }
     }
 
@@ -93,7 +103,12 @@ impl Change {
     pub fn certificate_id(&self) -> Option<&CertificateId> {
         match self.key() {
             Key::Certificate(id) => Some(id),
-            Key::Thing(_) | Key::ThingType(_) | Key::Group(_) | Key::Policy(_) | Key::Template(_) => None,
+            Key::Thing(_)
+            | Key::ThingType(_)
+            | Key::Group(_)
+            | Key::Policy(_)
+            | Key::Template(_)
+            | Key::Rule(_) => None,
         }
     }
 }
@@ -130,6 +145,12 @@ impl Registry {
             }
             Change::DeleteTemplate(name) => {
                 self.templates.remove(name);
+            }
+            Change::PutRule(rule) => {
+                self.rules.insert(rule.name.clone(), rule.clone());
+            }
+            Change::DeleteRule(name) => {
+                self.rules.remove(name);
             }
         }
     }

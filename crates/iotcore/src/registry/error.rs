@@ -4,7 +4,7 @@
 //! `LimitExceededException` 410).
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
-use fleetkey_model::name::{GroupName, PolicyName, TemplateName, ThingName};
+use fleetkey_model::name::{GroupName, PolicyName, RuleName, TemplateName, ThingName};
 
 use super::ThingTypeName;
 
@@ -136,6 +136,21 @@ pub enum RegistryError {
     /// More templates than an account may have.
     #[error("At most {0} provisioning templates are allowed")]
     TooManyTemplates(usize),
+    /// A topic rule has the name.
+    #[error("Rule already exists {0}")]
+    RuleExists(RuleName),
+    /// No topic rule has this name. AWS does not say whether it exists.
+    #[error("Access to topic rule '{0}' was denied")]
+    NoSuchRule(RuleName),
+    /// A topic rule's SQL, or an expression in one of its templates, is not acceptable.
+    #[error("{0}")]
+    BadSql(String),
+    /// A topic rule is not acceptable otherwise.
+    #[error("{0}")]
+    BadRule(String),
+    /// More topic rules than an account may have.
+    #[error("At most {0} topic rules are allowed")]
+    TooManyRules(usize),
 }
 
 impl RegistryError {
@@ -153,6 +168,7 @@ impl RegistryError {
             | Self::GroupExists(_)
             | Self::PolicyExists(_)
             | Self::TemplateExists(_)
+            | Self::RuleExists(_)
             | Self::TokenExists => "ResourceAlreadyExistsException",
             Self::StatusForbidden { .. } | Self::StillActive(_) => "CertificateStateException",
             Self::ThingsAttached(_) | Self::PoliciesAttached(_) | Self::PolicyAttached(_) => {
@@ -164,11 +180,15 @@ impl RegistryError {
             | Self::AttachedElsewhere { .. }
             | Self::TooManyAttributes { .. }
             | Self::BadAttribute(_)
-            | Self::BadTemplate(_) => "InvalidRequestException",
+            | Self::BadTemplate(_)
+            | Self::BadRule(_) => "InvalidRequestException",
             Self::TooManyPolicies { .. }
             | Self::TooManyGroups { .. }
             | Self::TooDeep(_)
-            | Self::TooManyTemplates(_) => "LimitExceededException",
+            | Self::TooManyTemplates(_)
+            | Self::TooManyRules(_) => "LimitExceededException",
+            Self::NoSuchRule(_) => "UnauthorizedException",
+            Self::BadSql(_) => "SqlParseException",
             Self::MalformedPolicy(_) => "MalformedPolicyException",
             Self::BadCertificate(_) => "CertificateValidationException",
         }
@@ -181,6 +201,7 @@ impl RegistryError {
             "ResourceAlreadyExistsException" | "DeleteConflictException" => 409,
             "CertificateStateException" => 406,
             "LimitExceededException" => 410,
+            "UnauthorizedException" => 401,
             _ => 400,
         }
     }

@@ -14,3 +14,7 @@ pub const MAX_ATTRIBUTES_UNTYPED: usize = 3;
 pub const MAX_ATTRIBUTES: usize = 50;
 /// Groups that a thing may be in.
 pub const MAX_GROUPS: usize = 10;
+/// Topic rules that an account may have.
+pub const MAX_RULES: usize = 1000;
+/// Actions of one topic rule.
+pub const MAX_RULE_ACTIONS: usize = 10;

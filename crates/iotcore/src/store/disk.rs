@@ -10,7 +10,7 @@ use std::path::Path;
 use redb::backends::FileBackend;
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageBackend,
-    TableDefinition, WriteTransaction,
+    TableDefinition, TableError, WriteTransaction,
 };
 
 use super::error::{OpenError, StorageError};
@@ -72,7 +72,12 @@ impl Disk {
     pub(super) fn load(&self, mut apply: impl FnMut(Change)) -> Result<(), OpenError> {
         let transaction = self.database.begin_read().map_err(StorageError::new)?;
         for table in Table::ALL {
-            let rows = transaction.open_table(definition(table)).map_err(StorageError::new)?;
+            let rows = match transaction.open_table(definition(table)) {
+                Ok(rows) => rows,
+                // A file made before the program knew this table; the first row makes it.
+                Err(TableError::TableDoesNotExist(_)) => continue,
+                Err(error) => return Err(StorageError::new(error).into()),
+            };
             for row in rows.iter().map_err(StorageError::new)? {
                 let (key, json) = row.map_err(StorageError::new)?;
                 apply(table.read(json.value()).map_err(|error| OpenError::Damaged {

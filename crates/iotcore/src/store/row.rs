@@ -17,11 +17,19 @@ pub(super) enum Table {
     Groups,
     Policies,
     Templates,
+    Rules,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Certificates, Self::Things, Self::ThingTypes, Self::Groups, Self::Policies, Self::Templates];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Certificates,
+        Self::Things,
+        Self::ThingTypes,
+        Self::Groups,
+        Self::Policies,
+        Self::Templates,
+        Self::Rules,
+    ];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -31,6 +39,7 @@ impl Table {
             Self::Groups => "groups",
             Self::Policies => "policies",
             Self::Templates => "templates",
+            Self::Rules => "rules",
         }
     }
 
@@ -43,6 +52,7 @@ impl Table {
             Self::Groups => Change::PutGroup(record(json)?),
             Self::Policies => Change::PutPolicy(record(json)?),
             Self::Templates => Change::PutTemplate(record(json)?),
+            Self::Rules => Change::PutRule(record(json)?),
         })
     }
 }
@@ -73,6 +83,8 @@ impl Row {
             Change::DeletePolicy(name) => Ok(delete(Table::Policies, name)),
             Change::PutTemplate(template) => put(Table::Templates, &template.name, template.as_ref()),
             Change::DeleteTemplate(name) => Ok(delete(Table::Templates, name)),
+            Change::PutRule(rule) => put(Table::Rules, &rule.name, rule.as_ref()),
+            Change::DeleteRule(name) => Ok(delete(Table::Rules, name)),
         }
     }
 }
