@@ -67,14 +67,14 @@ impl ControlPlane for LocalControl {
     }
 
     async fn create_template(&self, template: &TemplateSpec) -> Done {
-        let hook = builtin(template.hook.as_ref())?;
+        let hook = template.hook.as_ref().map(builtin);
         let TemplateSpec { name, body, enabled, .. } = template;
         self.0.create_template(name, body, *enabled, hook).await.map_err(api_error)
     }
 
     async fn replace_template(&self, template: &TemplateSpec) -> Done {
         let TemplateSpec { name, body, enabled, .. } = template;
-        let hook = builtin(template.hook.as_ref())?;
+        let hook = template.hook.as_ref().map(builtin);
         self.0.replace_template(name, body, *enabled, hook).await.map_err(api_error)
     }
 
@@ -142,16 +142,13 @@ fn api_error(error: AccountError) -> ApiError {
     }
 }
 
-fn builtin(hook: Option<&Hook>) -> Result<Option<BuiltinHook>, ApiError> {
+fn builtin(hook: &Hook) -> BuiltinHook {
     match hook {
-        None => Ok(None),
-        Some(Hook::OwnThing) => Ok(Some(BuiltinHook::OwnThing)),
-        Some(Hook::Serials { allow }) => {
-            Ok(Some(BuiltinHook::Serials { allow: allow.iter().cloned().map(SerialPattern).collect() }))
+        Hook::OwnThing => BuiltinHook::OwnThing,
+        Hook::Serials { allow } => {
+            BuiltinHook::Serials { allow: allow.iter().cloned().map(SerialPattern).collect() }
         }
-        Some(Hook::Function { arn }) => {
-            Err(ApiError::Other(format!("the local IoT Core runs no Lambda functions yet ({arn})")))
-        }
+        Hook::Function { arn } => BuiltinHook::Function { arn: arn.clone() },
     }
 }
 
@@ -161,5 +158,6 @@ fn hook_of(hook: BuiltinHook) -> Hook {
         BuiltinHook::Serials { allow } => {
             Hook::Serials { allow: allow.into_iter().map(|pattern| pattern.0).collect() }
         }
+        BuiltinHook::Function { arn } => Hook::Function { arn },
     }
 }

@@ -1,9 +1,10 @@
 //! Pre-provisioning hooks: who may provision what.
 //!
-//! Two kinds, both asked on every RegisterThing. A template's [`BuiltinHook`] is pure and decided on the very
-//! registry that the plan is made on, so nothing can change between the decision and the deed. An external
-//! [`PreProvisioningHook`], the twin of AWS's Lambda, is asked first, may override parameters, and has five
-//! seconds. Source: Developer Guide, pre-provisioning-hook.
+//! All are asked on every RegisterThing. A template's [`BuiltinHook`] is pure and decided on the very registry
+//! that the plan is made on, so nothing can change between the decision and the deed; where it names a function,
+//! the function ([`FunctionHooks`]) is asked before that, as AWS asks its Lambda. A [`PreProvisioningHook`] of
+//! whoever embeds the server is asked first of all. Both may override parameters, and have five seconds.
+//! Source: Developer Guide, pre-provisioning-hook.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -64,4 +65,11 @@ pub type HookFuture = Pin<Box<dyn Future<Output = Result<HookDecision, HookFailu
 pub trait PreProvisioningHook: Send + Sync {
     /// Decides on one RegisterThing. Dropped after [`TIMEOUT`]; that, too, denies access.
     fn call(&self, event: HookEvent) -> HookFuture;
+}
+
+/// The functions that templates name as their hook.
+pub trait FunctionHooks: Send + Sync {
+    /// Asks the function with this ARN; fails when there is none, or when `event`'s template may not invoke it.
+    /// Dropped after [`TIMEOUT`]; that, too, denies access.
+    fn call(&self, arn: &str, event: HookEvent) -> HookFuture;
 }

@@ -15,7 +15,7 @@ use fleetkey_model::topic::{Format, Leg, ReservedTopic};
 
 use crate::ca::{DeviceAuthority, Minted, SigningRequest, Term};
 use crate::clock::Clock;
-use crate::hook::{HookEvent, PreProvisioningHook, TIMEOUT};
+use crate::hook::{BuiltinHook, FunctionHooks, HookEvent, HookFuture, PreProvisioningHook, TIMEOUT};
 use crate::registry::Source;
 use crate::store::{CommitError, StorageError, Store};
 
@@ -66,6 +66,8 @@ pub struct ProvisioningConfig {
     pub rates: Option<Rates>,
     /// A hook asked before the templates' own.
     pub hook: Option<Arc<dyn PreProvisioningHook>>,
+    /// The functions that templates may name; without them, such a template denies access.
+    pub functions: Option<Arc<dyn FunctionHooks>>,
 }
 
 /// The API. Clones share the throttle.
@@ -76,6 +78,7 @@ pub struct ProvisioningApi {
     clock: Arc<dyn Clock>,
     scope: Scope,
     hook: Option<Arc<dyn PreProvisioningHook>>,
+    functions: Option<Arc<dyn FunctionHooks>>,
     throttle: Arc<Throttle>,
 }
 
@@ -94,6 +97,7 @@ impl ProvisioningApi {
             clock,
             scope,
             hook: config.hook,
+            functions: config.functions,
             throttle: Arc::new(Throttle::new(config.rates)),
         }
     }
@@ -170,32 +174,36 @@ impl ProvisioningApi {
     }
 
     async fn register(&self, caller: &Caller, mut request: Register) -> Result<Output, Refusal> {
-        self.ask_hook(caller, &mut request).await?;
+        self.ask_hooks(caller, &mut request).await?;
         let now = self.clock.now();
         let plan = |registry: &_| core::register(registry, caller, &request, now);
         Ok(Output::Registered(self.store.commit(plan).await?))
     }
 
-    /// Asks the external hook, if there is one, and takes its parameters over.
-    async fn ask_hook(&self, caller: &Caller, request: &mut Register) -> Result<(), Refusal> {
-        let Some(hook) = &self.hook else {
-            return Ok(());
-        };
-        let event = self.hook_event(caller, request)?;
-        let decision = match tokio::time::timeout(TIMEOUT, hook.call(event)).await {
-            Ok(Ok(decision)) if decision.allow_provisioning => decision,
-            Ok(Ok(_)) => return Err(Refusal::AccessDenied),
-            Ok(Err(failure)) => {
-                tracing::warn!(%failure, template = %request.template, "denying access");
+    /// Asks the hooks outside the registry, and takes their parameters over.
+    async fn ask_hooks(&self, caller: &Caller, request: &mut Register) -> Result<(), Refusal> {
+        if let Some(hook) = &self.hook {
+            let event = self.hook_event(caller, request)?;
+            ask(hook.call(event), request).await?;
+        }
+        if let Some(arn) = self.function_of(&request.template)? {
+            let Some(functions) = &self.functions else {
+                tracing::warn!(arn, template = %request.template, "no functions run here: denying access");
                 return Err(Refusal::AccessDenied);
-            }
-            Err(_) => {
-                tracing::warn!(template = %request.template, "the hook took more than {TIMEOUT:?}: denying access");
-                return Err(Refusal::AccessDenied);
-            }
-        };
-        request.parameters.extend(decision.parameter_overrides);
+            };
+            let event = self.hook_event(caller, request)?;
+            ask(functions.call(&arn, event), request).await?;
+            request.allowed_by = Some(arn);
+        }
         Ok(())
+    }
+
+    /// The function that is the template's hook, if it is one.
+    fn function_of(&self, template: &TemplateName) -> Result<Option<String>, Refusal> {
+        match &core::enabled_template(&self.store.read(), template)?.hook {
+            Some(BuiltinHook::Function { arn }) => Ok(Some(arn.clone())),
+            Some(BuiltinHook::Serials { .. } | BuiltinHook::OwnThing) | None => Ok(None),
+        }
     }
 
     fn hook_event(&self, caller: &Caller, request: &Register) -> Result<HookEvent, Refusal> {
@@ -215,6 +223,21 @@ impl ProvisioningApi {
     fn template_arn(&self, template: &TemplateName) -> String {
         self.scope.template(template)
     }
+}
+
+/// Waits for a hook's decision, no longer than AWS does, and takes its parameters over.
+async fn ask(decision: HookFuture, request: &mut Register) -> Result<(), Refusal> {
+    let template = &request.template;
+    match tokio::time::timeout(TIMEOUT, decision).await {
+        Ok(Ok(decision)) if decision.allow_provisioning => {
+            request.parameters.extend(decision.parameter_overrides);
+            return Ok(());
+        }
+        Ok(Ok(_)) => tracing::info!(%template, "the hook does not allow it: denying access"),
+        Ok(Err(failure)) => tracing::warn!(%failure, %template, "denying access"),
+        Err(_) => tracing::warn!(%template, "the hook took more than {TIMEOUT:?}: denying access"),
+    }
+    Err(Refusal::AccessDenied)
 }
 
 /// The topic of the answer, and the format of its payload.

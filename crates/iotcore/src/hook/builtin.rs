@@ -1,15 +1,13 @@
-//! The built-in hooks: a list of serials, and "only your own thing".
-
-use std::collections::BTreeMap;
+//! The built-in hooks: a list of serials, and "only your own thing". Of a function, only whether it was asked.
 
 use fleetkey_model::certificate::CertificateStatus;
 use fleetkey_model::name::{ClientId, SerialNumber, ThingName};
 use fleetkey_model::provisioning::SERIAL_PARAMETER;
 
-use crate::provisioning::Caller;
+use crate::provisioning::{Caller, Register};
 use crate::registry::{BuiltinHook, Registry, SerialPattern};
 
-/// Whether `hook` lets `caller` provision `thing` with these parameters.
+/// Whether `hook` lets `caller` provision `thing` as it requests.
 ///
 /// What is too long for a serial matches no pattern: the thing could never rotate, its verification session would
 /// find no client id.
@@ -18,14 +16,16 @@ pub(crate) fn allows(
     registry: &Registry,
     caller: &Caller,
     thing: &ThingName,
-    parameters: &BTreeMap<String, String>,
+    request: &Register,
 ) -> bool {
     match hook {
-        BuiltinHook::Serials { allow } => parameters
+        BuiltinHook::Serials { allow } => request
+            .parameters
             .get(SERIAL_PARAMETER)
             .filter(|serial| SerialNumber::new(serial.as_str()).is_ok())
             .is_some_and(|serial| allow.iter().any(|pattern| matches(pattern, serial))),
         BuiltinHook::OwnThing => holds(registry, caller, thing),
+        BuiltinHook::Function { arn } => request.allowed_by.as_ref() == Some(arn),
     }
 }
 

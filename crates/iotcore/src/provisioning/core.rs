@@ -32,6 +32,8 @@ pub struct Register {
     pub token: OwnershipToken,
     /// What the device sent, and what an external hook put over it.
     pub parameters: BTreeMap<String, String>,
+    /// The ARN of the function that was asked about this very request and allowed it.
+    pub allowed_by: Option<String>,
 }
 
 /// Registers a minted certificate as PENDING_ACTIVATION and answers with its ownership token, which is made of
@@ -65,7 +67,8 @@ pub fn issue(
     }))
 }
 
-/// RegisterThing, the template's built-in hook included. The same token for the same thing again is answered as
+/// RegisterThing, the template's built-in hook included; where the hook is a function, its word must be that of the
+/// function which the template names at this moment. The same token for the same thing again is answered as
 /// before and changes nothing: a device whose answer was lost may simply repeat.
 ///
 /// # Errors
@@ -82,7 +85,7 @@ pub fn register(
         template.template.resolve(&request.parameters, &certificate.id).map_err(Refusal::Template)?;
     let thing = &resolved.thing.name;
     if let Some(hook) = &template.hook
-        && !hook::allows(hook, registry, caller, thing, &request.parameters)
+        && !hook::allows(hook, registry, caller, thing, request)
     {
         return Err(Refusal::AccessDenied);
     }

@@ -48,6 +48,7 @@ pub(super) fn read_register(
         template: template.clone(),
         token: token.unwrap_or_else(|| OwnershipToken::new("")),
         parameters: request.parameters.unwrap_or_default(),
+        allowed_by: None,
     })
 }
 

@@ -17,6 +17,7 @@ use crate::hook::{HookDecision, HookFailure, HookFuture};
 use crate::registry::{BuiltinHook, SerialPattern};
 
 mod deciding;
+mod functions;
 
 /// A registry with a fleet's policy, group and claim template, and the API over it.
 struct Bench {
@@ -31,8 +32,13 @@ impl Bench {
     }
 
     async fn with(config: ProvisioningConfig) -> Self {
-        let (store, clock) = (Store::in_memory().unwrap(), Arc::new(ManualClock::new(NOW)));
+        let store = Store::in_memory().unwrap();
         set_up(&store).await;
+        Self::on(store, config)
+    }
+
+    fn on(store: Store, config: ProvisioningConfig) -> Self {
+        let clock = Arc::new(ManualClock::new(NOW));
         Self {
             api: ProvisioningApi::new(store.clone(), devices(), clock.clone(), Scope::local(), config),
             store,
@@ -215,7 +221,7 @@ async fn an_unregistered_certificate_is_gone_after_an_hour() {
 #[tokio::test]
 async fn beyond_the_quota_a_request_is_throttled_and_may_be_repeated_later() {
     let rates = Rates { create_from_csr: 2, ..Rates::AWS };
-    let bench = Bench::with(ProvisioningConfig { rates: Some(rates), hook: None }).await;
+    let bench = Bench::with(ProvisioningConfig { rates: Some(rates), ..ProvisioningConfig::default() }).await;
     bench.issued().await;
     bench.issued().await;
     let payload = json!({"certificateSigningRequest": CSR}).to_string();
@@ -255,7 +261,7 @@ impl PreProvisioningHook for Recorder {
 
 async fn with_hook(answer: fn() -> HookFuture) -> (Bench, Arc<Recorder>) {
     let hook = Arc::new(Recorder { events: Mutex::default(), answer });
-    let config = ProvisioningConfig { rates: None, hook: Some(hook.clone()) };
+    let config = ProvisioningConfig { hook: Some(hook.clone()), ..ProvisioningConfig::default() };
     (Bench::with(config).await, hook)
 }
 

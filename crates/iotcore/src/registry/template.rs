@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::quota::MAX_TEMPLATES;
 use super::{Change, Draft, Plan, Registry, RegistryError};
 
-/// Which built-in pre-provisioning hook a template calls on every RegisterThing.
+/// Which pre-provisioning hook a template calls on every RegisterThing: one that is built in, or a function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
 pub enum BuiltinHook {
@@ -24,6 +24,11 @@ pub enum BuiltinHook {
     /// The caller must hold the thing it asks for: its certificate is attached to that thing, and its client id
     /// is the thing's name or `<thing>~agent`.
     OwnThing,
+    /// A Lambda function decides ([`crate::hook::FunctionHooks`]), before the registry is asked.
+    Function {
+        /// `arn:aws:lambda:REGION:ACCOUNT:function:NAME`.
+        arn: String,
+    },
 }
 
 /// A serial number, or a pattern of serials: `*` is any run of characters, `?` any one.

@@ -111,7 +111,8 @@ impl Cloud {
     ) -> Result<Option<ThingName>, Refusal> {
         self.expire(now);
         let parameters = BTreeMap::from([(SERIAL_PARAMETER.to_owned(), serial.to_string())]);
-        let request = Register { template: template.clone(), token: token.clone(), parameters };
+        let request =
+            Register { template: template.clone(), token: token.clone(), parameters, allowed_by: None };
         let certificate = self.registry.owned_by(token, now).map(|record| record.id);
         let plan = register(&self.registry, caller, &request, now)?;
         let is_news = !plan.changes.is_empty();

@@ -56,6 +56,7 @@ impl Fleet {
             template: TemplateName::new(template).unwrap(),
             token: token.clone(),
             parameters: [("SerialNumber".to_owned(), serial.to_owned())].into(),
+            allowed_by: None,
         };
         let plan = register(&self.registry, caller, &request, NOW)?;
         plan.changes.iter().for_each(|change| self.registry.apply(change));
@@ -114,7 +115,8 @@ fn a_serial_that_is_not_on_the_list_is_refused_and_so_is_none() {
     let mut fleet = Fleet::new();
     let token = fleet.issue(1);
     assert_eq!(fleet.register(&claim(), "claim", &token, "XX-1"), Err(Refusal::AccessDenied));
-    let request = Register { template: TemplateName::new("claim").unwrap(), token, parameters: [].into() };
+    let template = TemplateName::new("claim").unwrap();
+    let request = Register { template, token, parameters: [].into(), allowed_by: None };
     let refusal = register(&fleet.registry, &claim(), &request, NOW).unwrap_err();
     assert_eq!(refusal.rejection().error_code, "InvalidParameters");
     assert!(!refusal.retryable());
