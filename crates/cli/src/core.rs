@@ -29,6 +29,7 @@ pub(crate) async fn start(
     let listeners = Listeners {
         mqtt: bind(listen.bind, listen.mqtt_port, "--mqtt-port").await?,
         alpn: bind(listen.bind, listen.alpn_port, "--alpn-port").await?,
+        rest: None,
     };
     let config = Config {
         hosts: listen.hosts.clone(),

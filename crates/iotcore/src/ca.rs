@@ -20,6 +20,8 @@ pub use device::{DeviceAuthority, Minted, Term};
 pub use error::CaError;
 pub use server::{ServerIdentity, ServerResolver};
 
+pub(crate) use file::write_private;
+
 mod csr;
 mod device;
 mod error;

@@ -27,6 +27,19 @@ pub struct Config {
     pub provisioning: ProvisioningConfig,
     /// How often expiry is looked for: of sessions, certificates in use, retained messages. Default 1 s.
     pub sweep_every: Duration,
+    /// The REST side.
+    pub rest: RestOptions,
+}
+
+/// What the REST side may do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RestOptions {
+    /// Take any access key and any signature, or none. Only on loopback: [`crate::server::start`] refuses it elsewhere.
+    pub any_credentials: bool,
+    /// Serve `POST /_fleetkey/reset`.
+    pub allow_reset: bool,
+    /// Run functions' own code although `any_credentials` lets anybody create one.
+    pub allow_code: bool,
 }
 
 impl Config {
@@ -41,6 +54,7 @@ impl Config {
             provisioning: ProvisioningConfig::default(),
             cut_delay: Duration::ZERO,
             sweep_every: Duration::from_secs(1),
+            rest: RestOptions::default(),
         }
     }
 
@@ -61,6 +75,7 @@ impl fmt::Debug for Config {
             .field("device_validity", &self.device_validity)
             .field("limits", &self.limits)
             .field("switches", &self.switches)
+            .field("rest", &self.rest)
             .finish_non_exhaustive()
     }
 }

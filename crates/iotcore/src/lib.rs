@@ -16,10 +16,13 @@
 //! - `events`, `attest`: what the broker itself publishes
 //! - `rules`: topic rules
 //! - [`seams`]: what the broker asks of services beside it
+//! - [`access_key`]: what REST requests are signed with
+//! - `rest`: AWS's operations over HTTP
 //! - [`faults`]: what can be made to go wrong, on the wire
 
 #![forbid(unsafe_code)]
 
+pub mod access_key;
 pub mod account;
 pub mod ca;
 pub mod clock;
@@ -36,6 +39,7 @@ pub mod store;
 mod attest;
 mod broker;
 mod events;
+mod rest;
 mod rules;
 mod sessions;
 mod tls;

@@ -3,6 +3,7 @@
 //! Listeners are given, bound by the caller, who decides who can reach them. Not here: flags, signals, printing.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use redb::Database;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::access_key::{AccessKey, AccessKeyError};
 use crate::account::Account;
 use crate::broker::{Broker, Close, ConnectionInfo, Parts, watch};
 use crate::ca::{Authorities, CaConfig, CaError, ServerResolver};
@@ -20,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::faults::Faults;
 use crate::provisioning::ProvisioningApi;
+use crate::rest::{Endpoints, Rest, RestConfig, Services};
 use crate::sessions::{self, Sessions, SessionsError, Writer};
 use crate::store::{OpenError, Store};
 use crate::tls::{ListenerKind, Tls};
@@ -30,6 +33,8 @@ mod accept;
 
 /// How long connections may take to say goodbye when the server stops.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// A name in the server's certificate.
+const HOST: &str = "localhost";
 
 /// The sockets to serve; `TcpListener::bind` made them.
 #[derive(Debug)]
@@ -38,10 +43,12 @@ pub struct Listeners {
     pub mqtt: TcpListener,
     /// AWS's 443: the protocol that ALPN names.
     pub alpn: TcpListener,
+    /// The REST APIs over HTTP; `None` for no REST.
+    pub rest: Option<TcpListener>,
 }
 
 impl Listeners {
-    /// Two ports of the system's choice on 127.0.0.1.
+    /// Ports of the system's choice on 127.0.0.1, for all there is.
     ///
     /// # Errors
     /// When the system has none.
@@ -49,6 +56,7 @@ impl Listeners {
         Ok(Self {
             mqtt: TcpListener::bind("127.0.0.1:0").await?,
             alpn: TcpListener::bind("127.0.0.1:0").await?,
+            rest: Some(TcpListener::bind("127.0.0.1:0").await?),
         })
     }
 }
@@ -69,6 +77,8 @@ pub struct Ports {
     pub mqtt: u16,
     /// By ALPN.
     pub alpn: u16,
+    /// REST over HTTP, if it is served.
+    pub rest: Option<u16>,
 }
 
 /// Why a local IoT Core does not start.
@@ -94,6 +104,12 @@ pub enum StartError {
     /// TLS cannot be set up.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
+    /// The access key cannot be read or made.
+    #[error(transparent)]
+    AccessKey(#[from] AccessKeyError),
+    /// Whoever reaches the listener could do anything, and more than this computer can reach it.
+    #[error("any credentials are accepted on loopback addresses only, and REST would listen on {0}")]
+    AnyCredentials(SocketAddr),
     /// A listener is not usable.
     #[error("listener: {0}")]
     Listener(io::Error),
@@ -110,6 +126,8 @@ pub struct Handle {
     faults: Faults,
     broker: Arc<Broker>,
     acceptor: Acceptor,
+    rest: Option<Rest>,
+    access_key: AccessKey,
     tasks: Vec<JoinHandle<()>>,
     writer: Option<Writer>,
 }
@@ -136,15 +154,25 @@ pub async fn start_on(
     clock: Arc<dyn Clock>,
     storage: Storage,
 ) -> Result<Handle, StartError> {
+    let rest_address = match &listeners.rest {
+        Some(listener) => Some(listener.local_addr().map_err(StartError::Listener)?),
+        None => None,
+    };
+    if let Some(address) = rest_address.filter(|address| !address.ip().is_loopback())
+        && config.rest.any_credentials
+    {
+        return Err(StartError::AnyCredentials(address));
+    }
     let ports = Ports {
         mqtt: listeners.mqtt.local_addr().map_err(StartError::Listener)?.port(),
         alpn: listeners.alpn.local_addr().map_err(StartError::Listener)?.port(),
+        rest: rest_address.map(|address| address.port()),
     };
     let opened = {
         let (config, clock) = (config.clone(), clock.clone());
         tokio::task::spawn_blocking(move || open(&config, clock.as_ref(), storage)).await??
     };
-    let (store, authorities, database) = opened;
+    let Opened { store, authorities, database, access_key } = opened;
     let scope = Scope::local();
     let devices = &authorities.devices;
     let account = Account::new(store.clone(), devices.clone(), clock.clone(), scope.clone());
@@ -157,6 +185,7 @@ pub async fn start_on(
     );
     let resolver = Arc::new(ServerResolver::new(authorities.server.clone(), clock.clone()));
     let tls = Tls::new(resolver, config.limits.handshake, config.switches.require_sni)?;
+    let (rest_clock, rest_scope) = (clock.clone(), scope.clone());
     let (sessions, loaded, writer) = Sessions::start(database)?;
     let faults = Faults::default();
     let changes = store.subscribe();
@@ -173,6 +202,17 @@ pub async fn start_on(
         cut_delay: config.cut_delay,
     };
     let broker = Broker::new(parts, loaded);
+    let rest = listeners.rest.zip(rest_address).map(|(listener, address)| {
+        let services = Services {
+            account: account.clone(),
+            broker: broker.clone(),
+            clock: rest_clock,
+            scope: rest_scope,
+            endpoints: Arc::new(Endpoints { host: HOST.to_owned(), ports }),
+        };
+        let config = RestConfig { hosts: config.hosts, options: config.rest, access_key: access_key.clone() };
+        Rest::start(listener, address, services, config)
+    });
     let tasks = vec![
         tokio::spawn(watch(broker.clone(), changes, config.sweep_every)),
         acceptor.spawn(listeners.mqtt, ListenerKind::Mqtt, broker.clone()),
@@ -185,17 +225,15 @@ pub async fn start_on(
         faults,
         broker,
         acceptor,
+        rest,
+        access_key,
         tasks,
         writer: Some(writer),
     })
 }
 
 /// The registry first: its lock keeps a second process away from the rest.
-fn open(
-    config: &Config,
-    clock: &dyn Clock,
-    storage: Storage,
-) -> Result<(Store, Authorities, Database), StartError> {
+fn open(config: &Config, clock: &dyn Clock, storage: Storage) -> Result<Opened, StartError> {
     make_private(&config.data_dir)
         .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })?;
     let store = match storage.registry {
@@ -208,7 +246,16 @@ fn open(
         Some(database) => database,
         None => sessions::open(&config.sessions_file())?,
     };
-    Ok((store, authorities, database))
+    let access_key = AccessKey::open(&config.data_dir)?;
+    Ok(Opened { store, authorities, database, access_key })
+}
+
+/// What lies in the data directory.
+struct Opened {
+    store: Store,
+    authorities: Authorities,
+    database: Database,
+    access_key: AccessKey,
 }
 
 fn make_private(directory: &Path) -> io::Result<()> {
@@ -230,7 +277,12 @@ impl Handle {
 
     /// The name to connect to: it is in the server's certificate.
     pub const fn endpoint(&self) -> &'static str {
-        "localhost"
+        HOST
+    }
+
+    /// The key that REST requests are signed with.
+    pub const fn access_key(&self) -> &AccessKey {
+        &self.access_key
     }
 
     /// The certificate that clients must trust, a PEM file.
@@ -275,6 +327,9 @@ impl Handle {
         if tokio::time::timeout(GOODBYE, self.acceptor.idle()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
+        if let Some(rest) = self.rest.take() {
+            rest.ended().await;
+        }
         for task in self.tasks.drain(..) {
             task.abort();
             // Its end, not its result: it was told to stop.
@@ -288,6 +343,9 @@ impl Handle {
     fn stop(&self) {
         self.faults.clear();
         self.acceptor.stop();
+        if let Some(rest) = &self.rest {
+            rest.stop();
+        }
         self.broker.close_all(Close::SHUTDOWN);
     }
 }

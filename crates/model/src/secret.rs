@@ -1,4 +1,4 @@
-//! Values that must never be printed: private keys and certificate ownership tokens.
+//! Values that must never be printed: private keys, certificate ownership tokens, secret access keys.
 //!
 //! Their `Debug` is redacted, they have no `Display`, and their memory is zeroed on drop.
 
@@ -55,6 +55,12 @@ secret_text!(PrivateKeyPem);
 pub struct OwnershipToken(Zeroizing<String>);
 secret_text!(OwnershipToken);
 
+/// The secret half of an AWS access key, or a session token.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct SecretAccessKey(Zeroizing<String>);
+secret_text!(SecretAccessKey);
+
 impl OwnershipToken {
     /// How long a token is valid after it was issued.
     pub const LIFETIME: core::time::Duration = core::time::Duration::from_secs(3600);
@@ -69,5 +75,6 @@ mod tests {
     fn a_secret_cannot_be_printed() {
         assert_eq!(format!("{:?}", PrivateKeyPem::new("-----BEGIN")), "PrivateKeyPem(…)");
         assert_eq!(format!("{:?}", OwnershipToken::new("t0k3n")), "OwnershipToken(…)");
+        assert_eq!(format!("{:?}", SecretAccessKey::new("wJalr")), "SecretAccessKey(…)");
     }
 }

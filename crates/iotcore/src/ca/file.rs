@@ -30,6 +30,11 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, CaError> {
     }
 }
 
+/// As [`write`], for secrets of other parts of this crate.
+pub(crate) fn write_private(path: &Path, contents: &[u8]) -> io::Result<()> {
+    try_write(path, contents, PRIVATE)
+}
+
 fn try_write(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     // What a crash left behind; the directory is ours, so nobody else is writing it.

@@ -1,0 +1,57 @@
+//! The REST side of the local IoT Core: HTTP, signatures, and AWS's operations on top of the account.
+//!
+//! A request passes, in this order: who may speak to us at all ([`guard`]), whose it is ([`auth`]), which operation
+//! it means ([`routes`]), the operation's own handler, and the service's way of writing answers ([`protocol`]).
+//!
+//! # Adding an operation
+//! One file a family of operations, with `pub(crate) fn routes() -> Vec<Route>`; [`routes`] names the services'
+//! tables. A handler takes a [`Context`] and its own input, and gives a [`Reply`] or a [`Refusal`]:
+//!
+//! ```text
+//! route("DescribeEndpoint", Method::GET, "/endpoint", describe_endpoint)
+//!
+//! async fn describe_endpoint(context: Context, input: Input) -> Result<Reply, Refusal>
+//! ```
+//!
+//! # Modules
+//! - [`server`]: sockets, limits, the end
+//! - [`dispatch`]: the way above, written down
+//! - [`context`], [`reply`], [`refusal`]: what a handler is given and gives
+//! - [`route`], [`template`], [`input`], [`text`], [`page`]: from a request to a handler's input
+//! - [`iot`]: the operations of AWS IoT
+//!
+//! Not here: what an operation does to the account, which is [`crate::account`]'s.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "the foundation of services whose operations come one family at a time"
+)]
+
+pub(crate) use context::{Caller, Context, Endpoints, RequestId, Services};
+pub(crate) use page::{Page, PageQuery};
+pub(crate) use refusal::Refusal;
+pub(crate) use reply::Reply;
+pub(crate) use route::{Route, action, route, target};
+pub(crate) use server::{Rest, RestConfig};
+
+pub(crate) mod text;
+
+mod auth;
+mod context;
+mod dispatch;
+mod form;
+mod guard;
+mod input;
+mod iot;
+mod page;
+mod protocol;
+mod refusal;
+mod reply;
+mod route;
+mod routes;
+mod server;
+mod service;
+mod sigv4;
+mod template;
+mod xml;

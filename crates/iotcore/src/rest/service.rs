@@ -1,0 +1,70 @@
+//! The services that share the one address, told apart by the name that a request is signed for.
+
+use super::protocol::Protocol;
+
+/// A service of AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Service {
+    /// AWS IoT's control plane.
+    Iot,
+    /// AWS IoT's data plane.
+    IotData,
+    /// IAM.
+    Iam,
+    /// STS.
+    Sts,
+    /// Lambda.
+    Lambda,
+    /// CloudWatch Logs.
+    Logs,
+}
+
+impl Service {
+    /// All of them.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Iot, Self::IotData, Self::Iam, Self::Sts, Self::Lambda, Self::Logs];
+
+    /// The service of a credential scope. `iotdevicegateway` is the data plane's older name.
+    pub(crate) fn of_scope(name: &str) -> Option<Self> {
+        Some(match name {
+            "iot" => Self::Iot,
+            "iotdata" | "iotdevicegateway" => Self::IotData,
+            "iam" => Self::Iam,
+            "sts" => Self::Sts,
+            "lambda" => Self::Lambda,
+            "logs" => Self::Logs,
+            _ => return None,
+        })
+    }
+
+    /// The name in a credential scope.
+    pub(crate) const fn signing_name(self) -> &'static str {
+        match self {
+            Self::Iot => "iot",
+            Self::IotData => "iotdata",
+            Self::Iam => "iam",
+            Self::Sts => "sts",
+            Self::Lambda => "lambda",
+            Self::Logs => "logs",
+        }
+    }
+
+    /// How the service writes answers.
+    pub(crate) const fn protocol(self) -> Protocol {
+        match self {
+            Self::Iot | Self::IotData => Protocol::RestJson,
+            Self::Lambda => Protocol::Lambda,
+            Self::Logs => Protocol::Json11,
+            Self::Iam => Protocol::Query("https://iam.amazonaws.com/doc/2010-05-08/"),
+            Self::Sts => Protocol::Query("https://sts.amazonaws.com/doc/2011-06-15/"),
+        }
+    }
+
+    /// The longest body in bytes. Lambda: a function's archive of 50 MB travels as base64 (quotas page).
+    pub(crate) const fn body_limit(self) -> usize {
+        match self {
+            Self::Lambda => 70 << 20,
+            Self::Iot | Self::IotData | Self::Iam | Self::Sts | Self::Logs => 1 << 20,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The REST side as AWS's clients meet it: signed requests over loopback, one file a group of behaviour.
+//!
+//! The client here signs for itself; that it signs as AWS's own clients do is proved with the vectors of botocore
+//! that the server's verifier is proved with (`signatures`).
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking; clippy's own exception covers only #[test] functions"
+)]
+
+#[allow(dead_code, reason = "for the families of operations that are still to come")]
+mod support;
+
+mod endpoint;
