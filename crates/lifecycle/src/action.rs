@@ -10,6 +10,7 @@ use crate::slot::SlotId;
 
 /// One thing to do. Run it to its end, then hand its outcome to `Machine::handle`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one action exists at a time")]
 pub enum Action {
     /// Make the record durable: a barrier. → `Persisted` | `StorageFailed`
     Persist(Record),

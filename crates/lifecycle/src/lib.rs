@@ -23,7 +23,8 @@
 //! # Invariants
 //! - **I1** There is always a complete slot that the broker has accepted and that we have not asked to retire.
 //! - **I2** Nothing is asked of the cloud before what recognises its effect after a crash is durable.
-//! - **I3** No answer, a throttle and a 403 of the hook are not refusals; only a differential test is.
+//! - **I3** No answer, a throttle and a 403 of the hook are not refusals; only a differential test is. (Where there
+//!   is no identity to test against, only a day of refusals is, and then only for another attempt.)
 //! - **I4** A certificate carries traffic only after it is durable, and its predecessor is retired only after
 //!   the commit and the broker's witness.
 //! - **I5** Decisions are by content (public keys), never by a file's existence or by the local clock alone.

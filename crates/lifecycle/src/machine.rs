@@ -12,6 +12,7 @@ mod identity;
 mod ladder;
 mod recover;
 mod register;
+mod soak;
 mod start;
 mod verify;
 mod view;
@@ -27,7 +28,7 @@ use crate::action::Action;
 use crate::backoff::Jitter;
 use crate::config::Config;
 use crate::event::Event;
-use crate::record::{Phase, Reason, Record};
+use crate::record::{Asked, Phase, Reason, Record};
 use crate::slot::{SlotFacts, SlotId};
 use crate::status::{Alarm, Notice};
 
@@ -60,6 +61,8 @@ pub struct Machine {
     /// The slot whose files other programs have.
     exported: Option<SlotId>,
     step: Wait,
+    /// The step waits for an answer that a new connection may bring; otherwise a new connection changes nothing.
+    step_wants_link: bool,
     golive: Wait,
     retire: Wait,
     upkeep: Wait,
@@ -68,7 +71,10 @@ pub struct Machine {
     preflight: Wait,
     /// The committed identity is refused: what is known meanwhile.
     doubt: Option<ladder::Doubt>,
+    /// How often in a row the live session was refused with the committed identity.
+    live_refusals: u32,
     displaced: displaced::Displaced,
+    soaked: soak::Soaked,
     /// The controller holds the last retirement.
     frozen: bool,
     /// The alarms that were told of and still last.
@@ -81,6 +87,8 @@ pub struct Machine {
     wanted: Option<Reason>,
     /// The keys up to this slot are known to others; durable as soon as the disk takes it.
     compromised: Option<SlotId>,
+    /// The last command to rotate; durable as soon as the disk takes it.
+    asked: Option<Asked>,
     /// Rotations that only time asks for are held back.
     held: bool,
     /// A certificate between its answer and the disk.
@@ -157,7 +165,7 @@ impl Machine {
         let slots: BTreeMap<SlotId, SlotFacts> =
             found.slots.into_iter().map(|slot| (slot.id, slot)).collect();
         let (durable, unsaved) = recover::record(found.record, &slots, config.time_floor);
-        let compromised = durable.compromised;
+        let (compromised, asked) = (durable.compromised, durable.asked.clone());
         let mut machine = Self {
             now,
             behind: Duration::ZERO,
@@ -172,6 +180,7 @@ impl Machine {
             live: None,
             exported: None,
             step: Wait::default(),
+            step_wants_link: false,
             golive: Wait::default(),
             retire: Wait::default(),
             upkeep: Wait::default(),
@@ -179,13 +188,16 @@ impl Machine {
             destroy: Wait::default(),
             preflight: Wait::default(),
             doubt: None,
+            live_refusals: 0,
             displaced: displaced::Displaced::default(),
+            soaked: soak::Soaked::default(),
             frozen: false,
             raised: Vec::new(),
             starting: None,
             unsaved,
             wanted: None,
             compromised,
+            asked,
             held: false,
             issued: None,
             register: register::Approach::Ask,
@@ -247,6 +259,7 @@ impl Machine {
             self.behind = floor.since(clock);
         }
         self.now = clock + self.behind;
+        self.count_soak();
     }
 
     /// The next action, or `None` while one runs or nothing is to be done before [`Self::next_deadline`].
@@ -272,14 +285,17 @@ impl Machine {
     /// Picks what to do, or stages a record. The committed identity comes before the candidate: serving the
     /// device matters more than renewing it.
     fn decide(&mut self) -> Option<Step> {
-        const STEPS: [fn(&mut Machine) -> Option<Step>; 6] = [
+        const STEPS: [fn(&mut Machine) -> Option<Step>; 5] = [
             Machine::climb,
-            Machine::note_compromise,
             Machine::advance_candidate,
             Machine::settle_previous,
             Machine::destroy_doomed,
             Machine::start_if_due,
         ];
+        self.note_wishes();
+        if self.staged.is_some() {
+            return None;
+        }
         if let Some(step) = self.serve_identity() {
             return Some(step);
         }
@@ -335,7 +351,12 @@ impl Machine {
         self.unsaved = false;
         self.starting = None;
         if self.durable.current != staged.record.current {
+            self.live_refusals = 0;
             self.end_doubt();
+        }
+        if self.asked == self.durable.asked {
+            // A commit has met it.
+            self.asked.clone_from(&staged.record.asked);
         }
         let moved_on = !same_phase(&self.durable, &staged.record);
         self.durable = staged.record;
@@ -363,12 +384,14 @@ impl Machine {
     /// A new phase starts without the waits and the evidence of the last one.
     fn enter_phase(&mut self) {
         self.step = Wait::default();
+        self.step_wants_link = false;
         self.retire = Wait::default();
         self.issued = None;
         self.register = register::Approach::Ask;
         self.maybe_registered = false;
         self.verdict = verify::Evidence::default();
         self.hopeless = verify::Evidence::default();
+        self.soaked = soak::Soaked::default();
         self.frozen = false;
         self.blocked = None;
     }
@@ -390,7 +413,25 @@ impl Machine {
     fn wait_step(&mut self, why: String) {
         let policy = self.config.backoff;
         let until = self.now + self.jitter.wait(policy.base, policy.step_cap, self.step.failures);
+        self.put_off_step(why, until);
+    }
+
+    /// As [`Self::wait_step`], for an answer that did not come: a new connection is worth another try at once.
+    fn wait_for_answer(&mut self, why: String) {
+        self.wait_step(why);
+        self.step_wants_link = true;
+    }
+
+    /// Puts off the step that somebody has forbidden for now, longer than one that merely failed.
+    fn wait_out(&mut self, why: String) {
+        let longest = self.config.backoff.step_cap;
+        let until = self.now + self.jitter.spread(longest, longest, 0);
+        self.put_off_step(why, until);
+    }
+
+    fn put_off_step(&mut self, why: String, until: Timestamp) {
         self.step = Wait { until: Some(until), failures: self.step.failures.saturating_add(1) };
+        self.step_wants_link = false;
         self.notices.push_back(Notice::Waiting { why: why.clone(), until });
         self.blocked = Some(why);
     }

@@ -41,6 +41,9 @@ pub struct Record {
     /// When a recovery was last begun. Since version 2.
     #[serde(default)]
     pub recovery_at: Option<Timestamp>,
+    /// The last command to rotate. Since version 2.
+    #[serde(default)]
+    pub asked: Option<Asked>,
     /// Time was at least this: build time, or NotBefore of a certificate that came over a validated link.
     pub time_floor: Timestamp,
 }
@@ -61,6 +64,7 @@ impl Record {
             not_before: None,
             compromised: None,
             recovery_at: None,
+            asked: None,
             time_floor,
         }
     }
@@ -71,6 +75,15 @@ impl Record {
             || self.previous == Some(slot)
             || self.rotation.as_ref().is_some_and(|rotation| rotation.slot == slot)
     }
+}
+
+/// A command to rotate: remembered until a commit has met it, and after that so that it is not taken twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Tells commands apart: the first half of SHA-256 of the command's id, in hexadecimal.
+    pub mark: String,
+    /// No commit has come since.
+    pub open: bool,
 }
 
 /// Why a rotation was started.
@@ -153,6 +166,18 @@ pub enum Phase {
     },
 }
 
+impl Phase {
+    /// Whether the candidate's certificate is durable.
+    pub const fn has_certificate(&self) -> bool {
+        !matches!(self, Self::MakingKey | Self::KeyReady | Self::Requested)
+    }
+
+    /// Whether the candidate may be registered, so that the broker may accept it sooner or later.
+    pub const fn may_be_registered(&self) -> bool {
+        matches!(self, Self::Registering { .. } | Self::Verifying { .. })
+    }
+}
+
 /// What follows a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Aftermath {
@@ -204,6 +229,7 @@ mod tests {
         record.doomed = alloc::vec![SlotId(u64::MAX); 16];
         record.compromised = Some(SlotId(u64::MAX));
         record.recovery_at = Some(Timestamp::from_millis(u64::MAX));
+        record.asked = Some(Asked { mark: "f".repeat(32), open: false });
         let text = serde_json::to_string(&record).unwrap();
         assert!(text.len() <= 4096, "{} bytes", text.len());
         assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);

@@ -8,7 +8,8 @@ use fleetkey_model::certificate::{CertificateFacts, CertificateId};
 use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The number of a slot. Numbers rise for ever; a number is never used for a second key.
+/// The number of a slot. While the record is there numbers rise for ever, and none is used for a second key; when
+/// it is lost they go on after the highest that is on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SlotId(pub u64);

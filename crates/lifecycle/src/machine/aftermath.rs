@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use fleetkey_model::retirement::{ControllerAnswer, RetireStatus};
 
+use super::start::MOST_DOOMED;
 use super::{Awaiting, Machine, Step, Wait};
 use crate::action::Action;
 use crate::event::Event;
@@ -21,8 +22,7 @@ impl Machine {
         }
         let aftermath = self.durable.aftermath.clone()?;
         match aftermath.stage {
-            // Soaking means traffic: a device that is off line has not soaked.
-            Stage::Soak { until } if self.is_on_current() && self.reached(Some(until), self.config.soak) => {
+            Stage::Soak { until } if self.has_soaked(until) => {
                 self.set_stage(Stage::Retiring);
                 None
             }
@@ -103,8 +103,10 @@ impl Machine {
     }
 
     pub(super) fn destroy_doomed(&mut self) -> Option<Step> {
-        // While the committed identity is in doubt nothing is destroyed that might still be of use to somebody.
-        let waits = self.doubt.is_some() || !self.upkeep_is_due();
+        // While the committed identity is in doubt nothing is destroyed that might still be of use to somebody,
+        // until there is no room for another recovery.
+        let may_be_of_use = self.doubt.is_some() && self.durable.doomed.len() < MOST_DOOMED;
+        let waits = may_be_of_use || !self.upkeep_is_due();
         if waits || !self.reached(self.destroy.until, self.config.backoff.step_cap) {
             return None;
         }

@@ -90,9 +90,9 @@ impl Machine {
     pub(super) fn on_request(&mut self, outcome: Event) {
         match outcome {
             Event::Issued { slot, issued } => self.on_issued(slot, issued),
-            Event::Rejected(rejection) if self.is_passing(&rejection) => self.wait_step(describe(&rejection)),
+            Event::Rejected(rejection) if self.is_passing(&rejection) => self.wait_passing(&rejection),
             Event::Rejected(rejection) => self.abandon(describe(&rejection)),
-            Event::NoAnswer { why } => self.wait_step(format!("no certificate yet: {why}")),
+            Event::NoAnswer { why } => self.wait_for_answer(format!("no certificate yet: {why}")),
             _ => {}
         }
     }
@@ -155,6 +155,14 @@ impl Machine {
             403 => !self.is_recovering(),
             429 | 500..=599 => true,
             _ => false,
+        }
+    }
+
+    /// What a hook forbids it will most likely forbid again a moment later.
+    pub(super) fn wait_passing(&mut self, rejection: &Rejection) {
+        match rejection.status_code {
+            403 => self.wait_out(describe(rejection)),
+            _ => self.wait_step(describe(rejection)),
         }
     }
 }

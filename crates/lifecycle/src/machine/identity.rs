@@ -29,12 +29,13 @@ impl Machine {
                 self.live = Some(slot);
                 self.link = Some(slot);
                 self.golive = Wait::default();
+                self.live_refusals = 0;
                 self.trust(slot);
                 self.notices.push_back(Notice::WentLive { slot });
             }
             Event::LiveFailed { why, kind, .. } => {
                 if kind == FailureKind::Refused {
-                    self.doubt(slot, why.clone());
+                    self.doubt_live(slot, why.clone());
                 }
                 self.wait_golive(format!("not live: {kind:?}: {why}"));
             }
@@ -68,16 +69,20 @@ impl Machine {
         if self.durable.current != Some(slot) {
             self.live = None;
         }
-        self.doubt(slot, why);
+        self.doubt_live(slot, why);
     }
 
     pub(super) fn on_link_up(&mut self, slot: SlotId) {
         // A verification by takeover may have left the session on a candidate whose commit then failed.
         self.live = Some(slot);
         self.link = Some(slot);
+        self.live_refusals = 0;
         self.trust(slot);
-        // Whatever waited for the connection need not wait longer.
-        self.step.until = None;
+        // What waited for the connection need not wait longer. What was throttled or refused must: a whole fleet
+        // comes back at once after an outage.
+        if core::mem::take(&mut self.step_wants_link) {
+            self.step.until = None;
+        }
         self.retire.until = None;
     }
 }

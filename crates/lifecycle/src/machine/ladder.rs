@@ -17,7 +17,7 @@ use super::verify::{Evidence, Purpose};
 use super::{Awaiting, Machine, Step, Wait};
 use crate::action::Action;
 use crate::event::{Event, FailureKind};
-use crate::record::{Phase, Reason, Record};
+use crate::record::{Reason, Record, Stage};
 use crate::slot::{SlotFacts, SlotId};
 use crate::status::Notice;
 
@@ -32,6 +32,8 @@ pub(super) struct Doubt {
     nothing: Evidence,
     /// Whether somebody could not be asked in this round: then the round proves nothing.
     unclear: bool,
+    /// The committed identity passed beside the live session in this round.
+    passes_beside: bool,
     wait: Wait,
 }
 
@@ -56,6 +58,14 @@ impl Machine {
         self.doubt = Some(Doubt { rungs: self.rungs(), ..Doubt::default() });
     }
 
+    /// As [`Self::doubt`], of the live session itself.
+    pub(super) fn doubt_live(&mut self, slot: SlotId, why: String) {
+        if self.durable.current == Some(slot) {
+            self.live_refusals = self.live_refusals.saturating_add(1);
+        }
+        self.doubt(slot, why);
+    }
+
     /// The committed identity is accepted after all.
     pub(super) fn trust(&mut self, slot: SlotId) {
         if self.durable.current == Some(slot) {
@@ -69,9 +79,10 @@ impl Machine {
         self.wanted = self.wanted.filter(|&reason| reason != Reason::Recovery);
     }
 
-    /// One rung further, if the wait is over. A recovery under way has the last word before another round.
+    /// One rung further, if the wait is over. A recovery goes on meanwhile: it may be waiting for an operator, who
+    /// may as well give an old identity back.
     pub(super) fn climb(&mut self) -> Option<Step> {
-        if self.is_recovering() || !self.upkeep_is_due() {
+        if !self.upkeep_is_due() {
             return None;
         }
         let until = self.doubt.as_ref()?.wait.until;
@@ -103,7 +114,7 @@ impl Machine {
 
     fn on_rung_accepted(&mut self, slot: SlotId) {
         if self.durable.current == Some(slot) {
-            return self.trust(slot);
+            return self.on_current_accepted(slot);
         }
         if self.is_candidate(slot) {
             // Should the disk refuse the commit, the round has found something all the same.
@@ -127,12 +138,24 @@ impl Machine {
         self.next_round();
     }
 
+    /// An identity that passes beside the live session while that session is refused has not proved itself: in its
+    /// soak it may still give way to the one before, once. Later there is nothing that would serve better.
+    fn on_current_accepted(&mut self, slot: SlotId) {
+        let soaking = self.durable.aftermath.as_ref();
+        let soaking = soaking.is_some_and(|aftermath| matches!(aftermath.stage, Stage::Soak { .. }));
+        let refused = self.live_refusals >= self.config.fall_back().refusals;
+        match &mut self.doubt {
+            Some(doubt) if refused && soaking => doubt.passes_beside = true,
+            _ => self.trust(slot),
+        }
+    }
+
     /// Every rung was tried and none accepted.
     fn end_round(&mut self) {
         let verdict = self.config.verdict;
         let now = self.now;
         let Some(doubt) = &mut self.doubt else { return };
-        if doubt.unclear {
+        if doubt.unclear || doubt.passes_beside {
             doubt.nothing = Evidence::default();
         } else if doubt.nothing.is_final(now, verdict) && self.may_recover() {
             return self.recover();
@@ -148,6 +171,7 @@ impl Machine {
         doubt.wait = Wait { until: Some(until), failures: doubt.wait.failures.saturating_add(1) };
         doubt.rungs = rungs;
         doubt.unclear = false;
+        doubt.passes_beside = false;
     }
 
     /// All there is to try, the committed identity first (it is popped from the end).
@@ -166,10 +190,10 @@ impl Machine {
 
     /// Whether this slot is a candidate that may have been registered.
     fn is_candidate(&self, slot: SlotId) -> bool {
-        self.durable.rotation.as_ref().is_some_and(|rotation| {
-            rotation.slot == slot
-                && matches!(rotation.phase, Phase::Registering { .. } | Phase::Verifying { .. })
-        })
+        self.durable
+            .rotation
+            .as_ref()
+            .is_some_and(|rotation| rotation.slot == slot && rotation.phase.may_be_registered())
     }
 
     pub(super) fn is_recovering(&self) -> bool {
@@ -183,10 +207,16 @@ impl Machine {
         self.config.has_recovery && self.durable.recovery_at.is_none_or(over)
     }
 
-    /// The rotation under way, if there is one, hangs on an identity that is refused: it makes room.
+    /// The rotation under way, if there is one, hangs on an identity that is refused, or was never answered: it
+    /// makes room. A recovery that has its certificate is judged by itself.
     fn recover(&mut self) {
-        if self.durable.rotation.is_some() {
-            return self.abandon(String::from("no identity is accepted: recovery by claim comes first"));
+        let under_way = self.durable.rotation.as_ref().map(|rotation| &rotation.phase);
+        match under_way {
+            Some(phase) if self.is_recovering() && phase.has_certificate() => return self.next_round(),
+            Some(_) => {
+                return self.abandon(String::from("no identity is accepted: recovery by claim comes first"));
+            }
+            None => {}
         }
         self.wanted = Some(Reason::Recovery);
         self.next_round();
@@ -204,7 +234,8 @@ impl Machine {
             record.current = Some(to);
             record.current_since = since;
             record.previous = Some(from);
-            record.doomed.extend(record.rotation.take().map(|rotation| rotation.slot));
+            let candidate = record.rotation.take().filter(|rotation| !rotation.phase.may_be_registered());
+            record.doomed.extend(candidate.map(|rotation| rotation.slot));
             record.aftermath = None;
             record.failures = failures;
             record.not_before = Some(not_before);

@@ -34,6 +34,9 @@ pub(super) fn record(
 /// the best guess, and the broker has the last word on it (the ladder tries the others). A newer one with a token
 /// may have been registered: it is taken up where that is found out.
 fn without_record(slots: &BTreeMap<SlotId, SlotFacts>, time_floor: Timestamp) -> (Record, bool) {
+    // NotBefore came over a validated link: time was at least that.
+    let known = slots.values().filter_map(|slot| Some(slot.certificate.as_ref()?.not_before)).max();
+    let time_floor = time_floor.max(known.unwrap_or_default());
     let fresh = Record::fresh(time_floor);
     let mut rebuilt = fresh.clone();
     let complete = || slots.values().rev().filter(|slot| slot.is_complete());

@@ -48,6 +48,10 @@ impl Machine {
         }
     }
 
+    fn may_renew(&self) -> bool {
+        !self.maybe_registered || self.durable.current.is_some() || self.has_tried_long_enough()
+    }
+
     /// A token is stale after its worth, and also when the clock says that it was issued in the future.
     fn token_is_stale(&self, token_until: Timestamp) -> bool {
         token_until <= self.now || token_until > self.now + self.config.token_worth + self.config.token_worth
@@ -60,7 +64,7 @@ impl Machine {
             Event::NoAnswer { why } => {
                 self.register = Approach::ProbeFirst;
                 self.maybe_registered = true;
-                self.wait_step(format!("registration unanswered: {why}"));
+                self.wait_for_answer(format!("registration unanswered: {why}"));
             }
             _ => {}
         }
@@ -88,7 +92,12 @@ impl Machine {
 
     fn on_register_rejected(&mut self, rejection: &Rejection) {
         if self.is_passing(rejection) {
-            return self.wait_step(describe(rejection));
+            if rejection.status_code >= 500 {
+                // A server in trouble may have carried it out all the same.
+                self.register = Approach::ProbeFirst;
+                self.maybe_registered = true;
+            }
+            return self.wait_passing(rejection);
         }
         // After an unanswered request a no may only mean that the request was carried out, as when a claim
         // template refuses an existing thing: giving up would destroy the key of what was registered.
@@ -100,11 +109,12 @@ impl Machine {
     }
 
     /// The probe was refused: either it was not registered, or the registration is not effective yet. With a
-    /// token that still counts, asking again settles both; without one, only time tells them apart.
+    /// token that still counts, asking again settles both; without one, only time tells them apart: a verdict's
+    /// where an identity serves on, a day where this may be the only certificate that the claim ever gives.
     pub(super) fn on_probe_refused(&mut self) {
         if self.register != Approach::ProbeThenRenew {
             self.register = Approach::Ask;
-        } else if self.verdict.is_final(self.now, self.config.verdict) {
+        } else if self.verdict.is_final(self.now, self.config.verdict) && self.may_renew() {
             self.set_phase(Phase::Requested, None);
         } else {
             self.wait_step("the token is spent and the certificate is not accepted yet".to_string());

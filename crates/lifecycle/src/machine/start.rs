@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Awaiting, Machine, Step, Wait};
 use crate::action::Action;
 use crate::event::{Event, StorageFault};
-use crate::record::{Authority, Phase, Reason, Record, Rotation};
+use crate::record::{Asked, Authority, Phase, Reason, Record, Rotation};
 use crate::slot::{SlotCertificate, SlotId};
 use crate::status::Notice;
 
@@ -22,7 +22,17 @@ pub(super) const MOST_DOOMED: usize = 16;
 impl Machine {
     pub(super) fn on_command(&mut self, command: &DeviceCommand) {
         match command {
-            DeviceCommand::Rotate { .. } => self.want(Reason::Command),
+            DeviceCommand::Rotate { id } => self.on_asked(id),
+        }
+    }
+
+    /// A broker may deliver a command twice, and a retained one comes with every subscription.
+    fn on_asked(&mut self, id: &str) {
+        let mark = first_half_of_sha256(id);
+        let repeated = !id.is_empty() && self.asked.as_ref().is_some_and(|asked| asked.mark == mark);
+        if !repeated {
+            self.asked = Some(Asked { mark, open: true });
+            self.want(Reason::Command);
         }
     }
 
@@ -39,13 +49,21 @@ impl Machine {
         }
     }
 
-    /// The word of a compromise is made durable as soon as the disk takes it: a crash must not forget it.
-    pub(super) fn note_compromise(&mut self) -> Option<Step> {
-        let compromised = self.compromised;
-        if self.is_compromised() && compromised != self.durable.compromised && self.upkeep_is_due() {
-            self.stage(Vec::new(), |record| record.compromised = compromised);
+    /// What was asked for is made durable before anything else is done: a crash must not forget it.
+    pub(super) fn note_wishes(&mut self) {
+        let (compromised, asked) = (self.compromised, self.asked.clone());
+        let new = compromised > self.durable.compromised || asked != self.durable.asked;
+        if new && self.upkeep_is_due() {
+            self.stage(Vec::new(), |record| {
+                record.compromised = record.compromised.max(compromised);
+                record.asked = asked;
+            });
         }
-        None
+    }
+
+    /// Whether a command to rotate waits for a commit.
+    pub(super) fn is_asked(&self) -> bool {
+        self.durable.asked.as_ref().is_some_and(|asked| asked.open)
     }
 
     /// Whether the key in use is known to others.
@@ -72,21 +90,22 @@ impl Machine {
 
     /// Why a rotation should start now. What stands in the way of one reason need not stop the next: a wish or
     /// an age that waits for the last retirement must not hide that the certificate ends.
-    fn reasons_now(&self) -> [Option<Reason>; 4] {
+    fn reasons_now(&self) -> [Option<Reason>; 5] {
         if self.doubt.is_some() {
             // Any other rotation would be asked for with an identity that is refused.
             let recovery = self.wanted == Some(Reason::Recovery) && self.may_recover();
-            return [recovery.then_some(Reason::Recovery), None, None, None];
+            return [recovery.then_some(Reason::Recovery), None, None, None, None];
         }
         if self.durable.current.is_none() {
-            return [self.first_reason(), None, None, None];
+            return [self.first_reason(), None, None, None, None];
         }
         let waited = self.reached(self.durable.not_before, self.config.backoff.rotation_cap);
         let again = (self.is_compromised() && waited).then_some(Reason::Compromise);
+        let asked = (self.is_asked() && waited).then_some(Reason::Command);
         let reached = |due: Timestamp| due <= self.now && !self.held;
         let due = self.due().filter(|(due, _)| reached(*due)).map(|(_, reason)| reason);
         let expiry = self.expiry().filter(|due| reached(*due)).map(|_| Reason::Expiry);
-        [self.wanted.filter(|&reason| reason != Reason::Recovery), again, due, expiry]
+        [self.wanted.filter(|&reason| reason != Reason::Recovery), again, asked, due, expiry]
     }
 
     /// A claim that was refused for good most likely met a thing that exists: this device under an earlier disk.
@@ -201,7 +220,7 @@ impl Machine {
     /// One id a rotation, without randomness: serial, slot and moment make it unique.
     fn rotation_id(&self, slot: SlotId) -> String {
         let seed = format!("{}/{slot}/{}", self.config.serial, self.now.as_millis());
-        Sha256::digest(seed.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        first_half_of_sha256(&seed).chars().take(16).collect()
     }
 
     /// Gives the rotation up: the committed identity serves on, the candidate is doomed, and the next try waits.
@@ -227,12 +246,18 @@ impl Machine {
         let failures = self.durable.failures.saturating_add(1);
         let until = self.now + self.rotation_wait(failures);
         let notice = notice(rotation.id.clone(), why.clone());
+        // One that may be registered and was never judged stays on the ladder; the next commit takes it away.
+        let keep = self.doubt.is_some() && !self.is_recovering() && rotation.phase.may_be_registered();
         self.stage(alloc::vec![notice], |record: &mut Record| {
             record.rotation = None;
             record.failures = failures;
             record.not_before = Some(until);
-            record.doomed.push(rotation.slot);
+            record.doomed.extend((!keep).then_some(rotation.slot));
         });
         self.blocked = Some(why);
     }
+}
+
+fn first_half_of_sha256(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -95,20 +95,24 @@ impl Machine {
         if self.durable.current.is_some() {
             self.verdict.control_is_due = true;
             self.blocked = Some(why);
-        } else if self.verdict.is_final(self.now, self.config.verdict) && self.has_tried_long_enough() {
+        } else if self.verdict.is_final(self.now, self.config.verdict)
+            && self.has_tried_long_enough()
+            && self.may_recover()
+        {
             self.roll_back(format!("refused since it was registered: {why}"));
         } else {
             self.wait_step(format!("not accepted yet: {why}"));
         }
     }
 
-    fn has_tried_long_enough(&self) -> bool {
-        let since = match self.durable.rotation.as_ref().map(|rotation| &rotation.phase) {
-            Some(Phase::Verifying { since, .. }) => *since,
-            _ => return false,
+    /// As long as two recoveries lie apart. A beginning in the future was stamped by a wrong clock.
+    pub(super) fn has_tried_long_enough(&self) -> bool {
+        let Some(rotation) = &self.durable.rotation else { return false };
+        let since = match rotation.phase {
+            Phase::Verifying { since, .. } => since,
+            _ => rotation.started_at,
         };
-        let long_enough = since + self.config.recovery_spacing <= self.now || since > self.now;
-        long_enough && self.may_recover()
+        since + self.config.recovery_spacing <= self.now || since > self.now
     }
 
     /// Both fail: that says nothing about the candidate. A recovery begins where the identity in use is refused, so
@@ -120,6 +124,7 @@ impl Machine {
         } else if self.is_recovering()
             && self.hopeless.is_final(self.now, self.config.verdict)
             && self.has_tried_long_enough()
+            && self.may_recover()
         {
             return self.roll_back(format!("refused since the recovery: {why}"));
         }
@@ -152,8 +157,12 @@ impl Machine {
             Notice::Verified { id: id.clone(), certificate },
             Notice::Committed { id, reason, certificate },
         ];
+        let asked = self.asked.clone();
         self.stage(notices, |record| {
             commit_to(record, rotation, now, now + soak);
+            if record.asked == asked {
+                record.asked.iter_mut().for_each(|asked| asked.open = false);
+            }
             record.doomed.extend(unexplained);
         });
     }

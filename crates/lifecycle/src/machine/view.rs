@@ -15,10 +15,6 @@ impl Machine {
             return None;
         }
         let record = &self.durable;
-        let soak = match record.aftermath.as_ref().map(|aftermath| aftermath.stage) {
-            Some(Stage::Soak { until }) => Some(until),
-            _ => None,
-        };
         let due = match (&record.rotation, &record.aftermath) {
             _ if self.held => None,
             (Some(_), _) => None,
@@ -27,7 +23,8 @@ impl Machine {
             (None, Some(_)) => self.expiry(),
         };
         let due = due.map(|due| due.max(record.not_before.unwrap_or_default()));
-        let retries = record.rotation.is_none() && (record.current.is_none() || self.is_compromised());
+        let retries = record.rotation.is_none()
+            && (record.current.is_none() || self.is_compromised() || self.is_asked());
         let retry = record.not_before.filter(|_| retries);
         let waits =
             [self.step, self.golive, self.retire, self.upkeep, self.export, self.destroy, self.preflight];
@@ -35,7 +32,7 @@ impl Machine {
         let recovery = recovery.map(|at| at + self.config.recovery_spacing);
         let ladder = self.doubt.as_ref().and_then(super::ladder::Doubt::deadline);
         (waits.into_iter().map(|wait| wait.until))
-            .chain([soak, due, retry, recovery, ladder, self.double_until()])
+            .chain([self.soak_deadline(), due, retry, recovery, ladder, self.double_until()])
             .flatten()
             .filter(|&at| at > self.now)
             .min()

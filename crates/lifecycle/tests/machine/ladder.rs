@@ -166,7 +166,72 @@ fn a_soak_needs_traffic() {
     assert_eq!(world.machine.status().state, StateName::Soak);
     world.give(Event::LinkUp { slot: SlotId(2) });
     world.settle();
+    assert_eq!(world.machine.status().state, StateName::Soak, "a moment on the connection is no soak");
+    world.pass(Duration::from_secs(3));
     assert_eq!(world.machine.status().state, StateName::Idle, "{:?}", world.trace);
+}
+
+#[test]
+fn a_clock_that_leaps_does_not_end_a_soak() {
+    let mut world = soaking();
+    world.now = world.now + 48 * HOUR;
+    world.give(Event::Tick);
+    world.settle();
+    assert_eq!(world.machine.status().state, StateName::Soak);
+    world.pass(Duration::from_secs(3));
+    assert_eq!(world.machine.status().state, StateName::Idle, "{:?}", world.trace);
+}
+
+/// A policy that lets it prove itself beside the live session, and not be the live session.
+#[test]
+fn an_identity_that_passes_only_beside_the_live_session_gives_way_in_its_soak() {
+    let mut world = soaking();
+    world.live_refused.insert(SlotId(2));
+    world.give(Event::LinkDown);
+    for _ in 0..3 {
+        world.give(Event::LinkRefused { slot: SlotId(2), why: "not authorised".into() });
+        world.settle();
+    }
+    world.pass(Duration::from_secs(300));
+    assert!(world.notices.contains(&fell_back(2, 1)), "{:?}", world.trace);
+    assert!(world.machine.status().connected);
+}
+
+#[test]
+fn falling_back_from_a_refused_session_happens_once() {
+    let mut world = soaking();
+    world.live_refused.extend([SlotId(1), SlotId(2)]);
+    world.give(Event::LinkDown);
+    for _ in 0..3 {
+        world.give(Event::LinkRefused { slot: SlotId(2), why: "not authorised".into() });
+        world.settle();
+    }
+    world.pass(12 * HOUR);
+    let fallen = world.notices.iter().filter(|notice| matches!(notice, Notice::FellBack { .. })).count();
+    assert_eq!(fallen, 1, "the disk is not worn out by going to and fro");
+    world.live_refused.clear();
+    world.pass(24 * HOUR);
+    assert!(world.machine.status().connected, "{:?}", world.machine.status());
+}
+
+#[test]
+fn a_candidate_that_made_room_for_a_recovery_is_still_tried() {
+    let mut config = config();
+    config.has_recovery = true;
+    let mut world = World::with(config);
+    world.settle();
+    world.trace.clear();
+    rotate_up_to(&mut world, "RegisterThing");
+    world.revoked.extend([SlotId(1), SlotId(2)]);
+    for _ in 0..100 {
+        world.fault("RegisterThing", Fault::Rejected(403, "AccessDenied"));
+    }
+    world.revoke(SlotId(1));
+    world.pass(HOUR);
+    assert!(world.count("RegisterThing") > 1, "the recovery was asked for: {:?}", world.trace);
+    world.revoked.remove(&SlotId(2));
+    world.pass(2 * HOUR);
+    assert_eq!(current(&world), Some(SlotId(2)), "{:?}", world.trace);
 }
 
 #[test]
@@ -233,6 +298,45 @@ fn a_compromise_is_not_forgotten_in_a_crash_nor_when_falling_back() {
 
 /// Whoever copied the disk in the middle of a rotation has the candidate's key too.
 #[test]
+fn a_command_outlives_a_crash_and_a_rotation_that_was_given_up() {
+    let mut world = World::provisioned();
+    world.fault("RegisterThing", Fault::Rejected(400, "InvalidRequest"));
+    world.give(Event::Command(DeviceCommand::Rotate { id: "c1".into() }));
+    assert!(world.step(), "it is made durable before anything else");
+    assert_eq!(world.trace, ["Persist"]);
+    world.crash();
+    world.pass(24 * HOUR);
+    assert_eq!(current(&world), Some(SlotId(3)), "{:?}", world.trace);
+}
+
+#[test]
+fn a_command_that_comes_twice_is_met_once() {
+    let mut world = World::provisioned();
+    for _ in 0..3 {
+        world.give(Event::Command(DeviceCommand::Rotate { id: "c1".into() }));
+        world.pass(HOUR);
+        world.crash();
+    }
+    assert_eq!(current(&world), Some(SlotId(2)), "{:?}", world.trace);
+    world.give(Event::Command(DeviceCommand::Rotate { id: "c2".into() }));
+    world.pass(HOUR);
+    assert_eq!(current(&world), Some(SlotId(3)), "{:?}", world.trace);
+}
+
+#[test]
+fn a_new_connection_does_not_cut_a_throttle_short() {
+    let mut world = World::provisioned();
+    world.fault("RequestCertificate", Fault::Rejected(403, "AccessDenied"));
+    rotate_up_to(&mut world, "RequestCertificate");
+    world.give(Event::LinkDown);
+    world.give(Event::LinkUp { slot: SlotId(1) });
+    world.settle();
+    assert_eq!(world.count("RequestCertificate"), 1);
+    world.pass(HOUR);
+    assert_eq!(current(&world), Some(SlotId(2)), "{:?}", world.trace);
+}
+
+#[test]
 fn a_compromise_during_a_rotation_is_followed_by_another() {
     let mut world = World::provisioned();
     rotate_up_to(&mut world, "StoreCertificate");
@@ -277,7 +381,7 @@ fn a_disk_without_room_defers_before_anything_is_asked() {
     rotate(&mut world);
     assert_eq!(world.machine.status().state, StateName::Deferred);
     assert_eq!(world.machine.status().alarms, [Alarm::Storage]);
-    assert_eq!(world.trace, ["Preflight"]);
+    assert_eq!(world.trace, ["Persist", "Preflight"], "the command is remembered");
     world.pass(12 * HOUR);
     assert_eq!(current(&world), Some(SlotId(2)));
 }

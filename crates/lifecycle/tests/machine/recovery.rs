@@ -6,6 +6,7 @@ use fleetkey_lifecycle::event::StorageFault;
 use fleetkey_lifecycle::record::{Authority, Reason};
 use fleetkey_lifecycle::status::StateName;
 use fleetkey_lifecycle::{Event, SlotId};
+use fleetkey_model::retirement::DeviceCommand;
 
 use crate::world::{Fault, World, config};
 
@@ -170,6 +171,61 @@ fn a_recovered_identity_that_is_refused_for_a_day_gives_way_to_another() {
     assert_eq!(world.machine.status().state, StateName::Verifying);
     world.pass(5 * HOUR);
     assert_eq!(current(&world), Some(SlotId(3)), "{:?}", world.trace);
+}
+
+/// Each try leaves a slot behind; the oldest of them make room for the next.
+#[test]
+fn recovery_is_tried_for_as_long_as_it_takes() {
+    let mut world = lost();
+    for _ in 0..1000 {
+        world.fault("RegisterThing", Fault::Rejected(403, "AccessDenied"));
+    }
+    world.pass(40 * 24 * HOUR);
+    assert!(world.count("RegisterThing") >= 25, "{}", world.count("RegisterThing"));
+    world.faults.clear();
+    world.pass(48 * HOUR);
+    assert!(current(&world) > Some(SlotId(1)), "{:?}", world.machine.status());
+    assert!(world.slots.len() <= 2, "{:?}", world.slots.keys());
+}
+
+/// The claim is deactivated, as it should be when a batch is done.
+#[test]
+fn a_recovery_without_an_answer_does_not_keep_the_ladder_from_an_identity_that_is_given_back() {
+    let mut config = config();
+    config.has_recovery = true;
+    let mut world = World::with(config);
+    world.settle();
+    world.give(Event::Command(DeviceCommand::Rotate { id: String::new() }));
+    world.settle();
+    assert_eq!((current(&world), world.machine.status().previous), (Some(SlotId(2)), Some(SlotId(1))));
+    for _ in 0..100_000 {
+        world.fault("RequestCertificate", Fault::NoAnswer);
+    }
+    world.revoked.insert(SlotId(1));
+    world.revoke(SlotId(2));
+    world.pass(10 * 24 * HOUR);
+    world.revoked.remove(&SlotId(1));
+    world.pass(HOUR);
+    assert_eq!(current(&world), Some(SlotId(1)), "{:?}", world.machine.status());
+}
+
+/// The claim refuses a thing that exists: a certificate that may be registered is the only one there will be.
+#[test]
+fn a_first_certificate_that_may_be_registered_is_not_given_up_for_a_servers_trouble() {
+    for trouble in
+        [Fault::NoAnswer, Fault::Rejected(500, "InternalError"), Fault::Rejected(503, "Unavailable")]
+    {
+        let mut world = World::new();
+        world.fault("RegisterThing", trouble);
+        world.fault("RegisterThing", Fault::Rejected(409, "ResourceConflict"));
+        world.revoked.insert(SlotId(1));
+        world.pass(3 * HOUR);
+        assert_eq!(world.count("RequestCertificate"), 1, "{:?}", world.trace);
+        world.registered.insert(world.certificate_of(SlotId(1)).unwrap());
+        world.revoked.clear();
+        world.pass(HOUR);
+        assert_eq!(current(&world), Some(SlotId(1)), "{:?}", world.trace);
+    }
 }
 
 #[test]

@@ -67,6 +67,8 @@ pub(crate) struct World {
     pub(crate) walked: BTreeSet<(StateName, StateName)>,
     /// What the broker refuses on purpose, so that a lost identity is no failure of the machine.
     pub(crate) revoked: BTreeSet<SlotId>,
+    /// What the broker accepts beside the live session only.
+    pub(crate) live_refused: BTreeSet<SlotId>,
     config: Config,
 }
 
@@ -96,6 +98,7 @@ impl World {
             retire_answers: Vec::new(),
             walked: BTreeSet::new(),
             revoked: BTreeSet::new(),
+            live_refused: BTreeSet::new(),
             config,
         }
     }
@@ -294,7 +297,9 @@ impl World {
                 self.slots.get_mut(&slot).unwrap().has_token = false;
                 Event::Exported
             }
-            Action::GoLive { slot } if self.accepts(slot) => Event::Live { slot },
+            Action::GoLive { slot } if self.accepts(slot) && !self.live_refused.contains(&slot) => {
+                Event::Live { slot }
+            }
             Action::GoLive { slot } => {
                 Event::LiveFailed { slot, kind: FailureKind::Refused, why: "not accepted".into() }
             }
