@@ -379,6 +379,12 @@ impl Machine {
             self.maybe_registered = true;
         }
         self.wait_for_disk(fault);
+        if self.wanted.is_some()
+            && self.durable.rotation.is_none()
+            && let (Some(until), Some(why)) = (self.upkeep.until, self.blocked.clone())
+        {
+            self.notices.push_back(Notice::Deferred { why, until });
+        }
     }
 
     /// A new phase starts without the waits and the evidence of the last one.

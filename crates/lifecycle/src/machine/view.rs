@@ -79,6 +79,12 @@ impl Machine {
         self.slots.get(&slot)
     }
 
+    /// Whether every command and compromise that was taken in would be known after a crash: what makes it right to
+    /// acknowledge one.
+    pub fn wishes_are_durable(&self) -> bool {
+        self.asked == self.durable.asked && self.compromised <= self.durable.compromised
+    }
+
     fn state(&self) -> StateName {
         let record = &self.durable;
         if self.doubt.is_some() && !self.is_recovering() && self.starting.is_none() {

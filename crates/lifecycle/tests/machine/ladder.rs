@@ -302,11 +302,32 @@ fn a_command_outlives_a_crash_and_a_rotation_that_was_given_up() {
     let mut world = World::provisioned();
     world.fault("RegisterThing", Fault::Rejected(400, "InvalidRequest"));
     world.give(Event::Command(DeviceCommand::Rotate { id: "c1".into() }));
+    assert!(!world.machine.wishes_are_durable());
     assert!(world.step(), "it is made durable before anything else");
     assert_eq!(world.trace, ["Persist"]);
+    assert!(world.machine.wishes_are_durable());
     world.crash();
     world.pass(24 * HOUR);
     assert_eq!(current(&world), Some(SlotId(3)), "{:?}", world.trace);
+}
+
+#[test]
+fn a_command_that_the_disk_does_not_take_is_deferred() {
+    let mut world = World::provisioned();
+    for _ in 0..3 {
+        world.fault("Persist", Fault::Storage(StorageFault::ReadOnly));
+    }
+    world.give(Event::Command(DeviceCommand::Rotate { id: "c1".into() }));
+    world.settle();
+    assert_eq!(world.trace, ["Persist"], "nothing is asked of the cloud");
+    assert!(
+        world.notices.iter().any(|notice| matches!(notice, Notice::Deferred { .. })),
+        "{:?}",
+        world.notices
+    );
+    assert_eq!(world.machine.status().state, StateName::Deferred);
+    world.pass(HOUR);
+    assert_eq!(current(&world), Some(SlotId(2)), "{:?}", world.trace);
 }
 
 #[test]
