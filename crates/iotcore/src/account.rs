@@ -8,14 +8,17 @@ use std::sync::Arc;
 
 use fleetkey_model::arn::Scope;
 use fleetkey_model::certificate::CertificateStatus;
+use fleetkey_model::time::Timestamp;
 
 use crate::ca::DeviceAuthority;
 use crate::clock::Clock;
 use crate::registry::{Plan, Registry, RegistryError};
 use crate::store::{CommitError, Store};
 
+pub use authorization::{Authorization, Question};
 pub use error::AccountError;
 
+mod authorization;
 mod certificates;
 mod error;
 mod policies;
@@ -58,7 +61,16 @@ impl Account {
         self.store.read().count_by_status()
     }
 
-    async fn commit<T>(
+    /// The clock of everything that is written here.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Carries out what the registry plans: durable, then visible, then answered.
+    ///
+    /// # Errors
+    /// What the plan says, or when the disk fails.
+    pub async fn commit<T>(
         &self,
         plan: impl FnOnce(&Registry) -> Result<Plan<T>, RegistryError>,
     ) -> Result<T, AccountError> {

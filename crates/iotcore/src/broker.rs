@@ -39,6 +39,8 @@ use crate::provisioning::ProvisioningApi;
 use crate::sessions::{Loaded, Sessions};
 use crate::store::Store;
 
+pub(crate) use authority::Standing;
+
 use authority::Authority;
 use clients::Clients;
 use message::Message;

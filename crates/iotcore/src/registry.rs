@@ -15,49 +15,67 @@ use std::sync::Arc;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus, ThingPrincipalType};
 use fleetkey_model::name::{GroupName, PolicyName, RuleName, TemplateName, ThingName};
 use fleetkey_model::time::Timestamp;
-use fleetkey_policy::PolicyDocument;
 
 pub use certificate::{CertificateRecord, NewCertificate, Ownership, Source};
 pub use change::{Change, Key, Plan};
 pub use error::RegistryError;
-pub use group::GroupRecord;
+pub use events::{EventSettings, EventType};
+pub use group::{GroupRecord, GroupUpdate, NewGroup};
 pub use policy::PolicyRecord;
 pub use rule::{
     LambdaAction, MqttHeaders, RepublishAction, RuleAction, RulePayload, RuleRecord, UserProperty,
 };
-pub use template::{BuiltinHook, SerialPattern, TemplateRecord};
-pub use thing::{Thing, ThingTypeName};
+pub use tags::Tags;
+pub use target::{Taggable, Target};
+pub use template::{BuiltinHook, NewTemplate, SerialPattern, TemplateRecord};
+pub use thing::{AttributeUpdate, Thing, ThingUpdate, TypeUpdate};
+pub use thing_type::{ThingType, ThingTypeName, ThingTypeProperties};
 pub use token::TokenHash;
+pub use versions::{OtherVersion, VersionRef, Versions};
 
+pub(crate) use attributes::merge_attributes;
 pub(crate) use draft::Draft;
-pub(crate) use thing::merge_attributes;
 
 pub mod quota;
 
 mod attachment;
+mod attributes;
 mod certificate;
 mod change;
+mod claim;
 mod draft;
+mod effective;
 mod error;
+mod events;
 mod expiry;
 mod group;
+mod membership;
 mod policy;
+mod require;
 mod rule;
+mod tags;
+mod target;
 mod template;
 mod thing;
+mod thing_type;
 mod token;
+mod unique;
+mod versions;
 
 /// Everything that one account has registered, in memory. A clone shares the records until one of the two changes.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     certificates: BTreeMap<CertificateId, Arc<CertificateRecord>>,
     things: BTreeMap<ThingName, Arc<Thing>>,
-    thing_types: BTreeSet<ThingTypeName>,
+    thing_types: BTreeMap<ThingTypeName, Arc<ThingType>>,
     groups: BTreeMap<GroupName, Arc<GroupRecord>>,
     policies: BTreeMap<PolicyName, Arc<PolicyRecord>>,
     templates: BTreeMap<TemplateName, Arc<TemplateRecord>>,
     rules: BTreeMap<RuleName, Arc<RuleRecord>>,
-    // Derived from the certificates' records by `apply`, never stored.
+    events: Arc<EventSettings>,
+    // Derived from the records of certificates and things by `apply`, never stored.
+    members: BTreeMap<GroupName, BTreeSet<ThingName>>,
+    by_age: BTreeSet<(Timestamp, CertificateId)>,
     principals: BTreeMap<ThingName, BTreeSet<CertificateId>>,
     policy_principals: BTreeMap<PolicyName, BTreeSet<CertificateId>>,
     tokens: HashMap<TokenHash, CertificateId>,
@@ -92,6 +110,11 @@ impl Registry {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let rest = self.certificates.range::<CertificateId, _>((start, Bound::Unbounded));
         rest.map(|(_, record)| record.as_ref())
+    }
+
+    /// The certificates in the order of their registration, from the oldest; those of one moment by their ids.
+    pub fn certificates_by_age(&self) -> impl DoubleEndedIterator<Item = &CertificateRecord> {
+        self.by_age.iter().filter_map(|(_, id)| self.certificate(id))
     }
 
     /// How many certificates there are of each status; statuses with none are absent.
@@ -140,9 +163,14 @@ impl Registry {
         rest.map(|(_, thing)| thing.as_ref())
     }
 
-    /// Whether a thing type exists.
-    pub fn has_thing_type(&self, name: &ThingTypeName) -> bool {
-        self.thing_types.contains(name)
+    /// The thing type with this name.
+    pub fn thing_type(&self, name: &ThingTypeName) -> Option<&ThingType> {
+        self.thing_types.get(name).map(Arc::as_ref)
+    }
+
+    /// All thing types in the order of their names.
+    pub fn thing_types(&self) -> impl Iterator<Item = &ThingType> {
+        self.thing_types.values().map(Arc::as_ref)
     }
 
     /// The thing group with this name.
@@ -185,35 +213,9 @@ impl Registry {
         self.rules.values()
     }
 
-    /// The policies in effect for a certificate: those attached to it and, if `thing` is given, those of the
-    /// thing's groups and their ancestors, each once. AWS applies group policies only where the client id is
-    /// the thing's name (Developer Guide, thing-groups): pass `thing` only then.
-    pub fn policies_for(
-        &self,
-        id: &CertificateId,
-        thing: Option<&ThingName>,
-    ) -> Vec<(PolicyName, Arc<PolicyDocument>)> {
-        let mut names: BTreeSet<&PolicyName> = BTreeSet::new();
-        names.extend(self.certificate(id).into_iter().flat_map(|record| &record.policies));
-        let thing = thing.and_then(|name| self.thing(name));
-        for group in thing.into_iter().flat_map(|thing| &thing.groups) {
-            names.extend(self.lineage(group).flat_map(|group| &group.policies));
-        }
-        names
-            .into_iter()
-            .filter_map(|name| self.policy(name))
-            .map(|policy| (policy.name.clone(), policy.document.clone()))
-            .collect()
-    }
-
-    /// When the next ownership token expires.
+    /// When the next ownership token or provisioning claim expires.
     pub fn next_expiry(&self) -> Option<Timestamp> {
         self.expiries.first().map(|(at, _)| *at)
-    }
-
-    /// The group and its ancestors, nearest first. Parents are fixed at creation, so there is no cycle.
-    fn lineage(&self, name: &GroupName) -> impl Iterator<Item = &GroupRecord> {
-        std::iter::successors(self.group(name), |group| self.group(group.parent.as_ref()?))
     }
 }
 

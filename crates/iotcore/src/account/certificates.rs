@@ -1,9 +1,11 @@
 //! Certificates of an account.
 
 use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
+use fleetkey_model::name::TemplateName;
 
 use super::{Account, AccountError};
 use crate::ca::{Minted, SigningRequest, Term};
+use crate::registry::quota::CLAIM_LIFETIME;
 use crate::registry::{CertificateRecord, NewCertificate, RegistryError, Source};
 
 impl Account {
@@ -24,6 +26,24 @@ impl Account {
     pub async fn create_claim(&self) -> Result<Minted, AccountError> {
         let minted = self.devices.create_keys(Term::Lasting, self.clock.now()).await?;
         self.register_minted(minted, true, Source::Claim).await
+    }
+
+    /// CreateProvisioningClaim: a certificate that is valid for five minutes and may use one template.
+    ///
+    /// # Errors
+    /// When the template does not exist, or minting or the disk fails.
+    pub async fn create_provisioning_claim(&self, template: &TemplateName) -> Result<Minted, AccountError> {
+        self.store.read().require_template(template)?;
+        let minted = self.devices.create_keys(Term::For(CLAIM_LIFETIME), self.clock.now()).await?;
+        let new = NewCertificate {
+            pem: minted.pem.clone(),
+            facts: minted.facts.clone(),
+            status: CertificateStatus::Active,
+            source: Source::Claim,
+        };
+        let now = self.clock.now();
+        self.commit(|registry| registry.plan_register_claim(new, template, now)).await?;
+        Ok(minted)
     }
 
     /// CreateCertificateFromCsr: ACTIVE or INACTIVE.
@@ -82,8 +102,7 @@ impl Account {
     /// # Errors
     /// When the certificate is unknown.
     pub fn describe_certificate(&self, id: &CertificateId) -> Result<CertificateRecord, AccountError> {
-        let found = self.store.read().certificate(id).cloned();
-        found.ok_or_else(|| RegistryError::NoSuchCertificate(*id).into())
+        Ok(self.store.read().require_certificate(id)?.clone())
     }
 
     /// ListCertificates: up to `limit` in the order of their ids, those after `after`.

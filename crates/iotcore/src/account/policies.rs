@@ -4,7 +4,7 @@ use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{GroupName, PolicyName};
 
 use super::{Account, AccountError};
-use crate::registry::{PolicyRecord, RegistryError};
+use crate::registry::PolicyRecord;
 
 impl Account {
     /// CreatePolicy.
@@ -16,12 +16,13 @@ impl Account {
         self.commit(|registry| registry.plan_create_policy(name, document, now)).await
     }
 
-    /// CreatePolicyVersion with `setAsDefault`.
+    /// Another document for the default version; see [`crate::registry::Registry::plan_replace_policy`].
     ///
     /// # Errors
     /// When the policy does not exist or the document does not parse.
     pub async fn replace_policy(&self, name: &PolicyName, document: &str) -> Result<(), AccountError> {
-        self.commit(|registry| registry.plan_replace_policy(name, document)).await
+        let now = self.clock.now();
+        self.commit(|registry| registry.plan_replace_policy(name, document, now)).await
     }
 
     /// GetPolicy.
@@ -29,8 +30,7 @@ impl Account {
     /// # Errors
     /// When the policy does not exist.
     pub fn describe_policy(&self, name: &PolicyName) -> Result<PolicyRecord, AccountError> {
-        let found = self.store.read().policy(name).cloned();
-        found.ok_or_else(|| RegistryError::NoSuchPolicy(name.clone()).into())
+        Ok(self.store.read().require_policy(name)?.clone())
     }
 
     /// DeletePolicy.

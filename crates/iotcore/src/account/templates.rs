@@ -3,7 +3,7 @@
 use fleetkey_model::name::TemplateName;
 
 use super::{Account, AccountError};
-use crate::registry::{BuiltinHook, RegistryError, TemplateRecord};
+use crate::registry::{BuiltinHook, TemplateRecord};
 
 impl Account {
     /// CreateProvisioningTemplate.
@@ -41,8 +41,9 @@ impl Account {
         self.update_template(name, |template| template.hook = hook).await
     }
 
-    /// CreateProvisioningTemplateVersion with `setAsDefault` and UpdateProvisioningTemplate in one: replaces all
-    /// that a template is.
+    /// Another body for the default version, with the hook and whether the template is enabled: all that a template
+    /// does. AWS has no such call; there it takes CreateProvisioningTemplateVersion, UpdateProvisioningTemplate and
+    /// the deletion of the version before.
     ///
     /// # Errors
     /// When the template does not exist or the body does not parse; then nothing is changed.
@@ -66,8 +67,7 @@ impl Account {
     /// # Errors
     /// When the template does not exist.
     pub fn describe_template(&self, name: &TemplateName) -> Result<TemplateRecord, AccountError> {
-        let found = self.store.read().template(name).cloned();
-        found.ok_or_else(|| RegistryError::NoSuchTemplate(name.clone()).into())
+        Ok(self.store.read().require_template(name)?.clone())
     }
 
     /// DeleteProvisioningTemplate.

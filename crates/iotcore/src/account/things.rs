@@ -6,7 +6,10 @@ use fleetkey_model::certificate::{CertificateId, ThingPrincipalType};
 use fleetkey_model::name::{GroupName, ThingName};
 
 use super::{Account, AccountError};
-use crate::registry::{CertificateRecord, GroupRecord, RegistryError, Thing, ThingTypeName};
+use crate::registry::{
+    AttributeUpdate, CertificateRecord, GroupRecord, Tags, Thing, ThingTypeName, ThingTypeProperties,
+    ThingUpdate,
+};
 
 impl Account {
     /// CreateThing.
@@ -33,15 +36,17 @@ impl Account {
         attributes: &BTreeMap<String, String>,
         merge: bool,
     ) -> Result<(), AccountError> {
-        self.commit(|registry| registry.plan_update_thing(name, attributes, merge)).await
+        let attributes = Some(AttributeUpdate { attributes: attributes.clone(), merge });
+        let update = ThingUpdate { attributes, ..ThingUpdate::default() };
+        self.commit(|registry| registry.plan_update_thing(name, &update)).await
     }
 
-    /// DeleteThing.
+    /// DeleteThing; a thing that does not exist is deleted already.
     ///
     /// # Errors
-    /// When the thing does not exist or has certificates.
+    /// When the thing has certificates.
     pub async fn delete_thing(&self, name: &ThingName) -> Result<(), AccountError> {
-        self.commit(|registry| registry.plan_delete_thing(name)).await
+        self.commit(|registry| registry.plan_delete_thing(name, None)).await
     }
 
     /// DescribeThing.
@@ -49,8 +54,7 @@ impl Account {
     /// # Errors
     /// When the thing does not exist.
     pub fn describe_thing(&self, name: &ThingName) -> Result<Thing, AccountError> {
-        let found = self.store.read().thing(name).cloned();
-        found.ok_or_else(|| RegistryError::NoSuchThing(name.clone()).into())
+        Ok(self.store.read().require_thing(name)?.clone())
     }
 
     /// ListThings: up to `limit` in the order of their names, those after `after`.
@@ -64,10 +68,8 @@ impl Account {
     /// When the thing does not exist.
     pub fn list_thing_principals(&self, name: &ThingName) -> Result<BTreeSet<CertificateId>, AccountError> {
         let registry = self.store.read();
-        match registry.thing(name) {
-            Some(_) => Ok(registry.principals_of(name).clone()),
-            None => Err(RegistryError::NoSuchThing(name.clone()).into()),
-        }
+        registry.require_thing(name)?;
+        Ok(registry.principals_of(name).clone())
     }
 
     /// ListThingPrincipals with DescribeCertificate: every certificate attached to a thing, whatever its status.
@@ -76,9 +78,7 @@ impl Account {
     /// When the thing does not exist.
     pub fn thing_certificates(&self, name: &ThingName) -> Result<Vec<CertificateRecord>, AccountError> {
         let registry = self.store.read();
-        if registry.thing(name).is_none() {
-            return Err(RegistryError::NoSuchThing(name.clone()).into());
-        }
+        registry.require_thing(name)?;
         let records = registry.principals_of(name).iter();
         Ok(records.filter_map(|id| registry.certificate(id)).cloned().collect())
     }
@@ -137,16 +137,15 @@ impl Account {
     /// # Errors
     /// When the group does not exist.
     pub fn describe_thing_group(&self, name: &GroupName) -> Result<GroupRecord, AccountError> {
-        let found = self.store.read().group(name).cloned();
-        found.ok_or_else(|| RegistryError::NoSuchGroup(name.clone()).into())
+        Ok(self.store.read().require_group(name)?.clone())
     }
 
-    /// DeleteThingGroup.
+    /// DeleteThingGroup; a group that does not exist is deleted already.
     ///
     /// # Errors
-    /// When the group does not exist or has child groups.
+    /// When the group has child groups.
     pub async fn delete_thing_group(&self, name: &GroupName) -> Result<(), AccountError> {
-        self.commit(|registry| registry.plan_delete_group(name)).await
+        self.commit(|registry| registry.plan_delete_group(name, None)).await
     }
 
     /// AddThingToThingGroup.
@@ -172,8 +171,10 @@ impl Account {
     /// CreateThingType.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// When a type of the name has other properties.
     pub async fn create_thing_type(&self, name: &ThingTypeName) -> Result<(), AccountError> {
-        self.commit(|registry| Ok(registry.plan_create_thing_type(name))).await
+        let now = self.clock.now();
+        let (properties, tags) = (ThingTypeProperties::default(), Tags::default());
+        self.commit(|registry| registry.plan_create_thing_type(name, properties, tags, now)).await
     }
 }

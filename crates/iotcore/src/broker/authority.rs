@@ -46,16 +46,18 @@ pub(crate) struct Rights {
     pub(crate) identity: Identity,
     authority: Authority,
     epoch: u64,
-    subject: Subject,
+    subject: Standing,
     decided: HashMap<Box<str>, [Option<bool>; ACTIONS]>,
 }
 
-/// What the registry says of an identity at one epoch.
-struct Subject {
+/// What the registry says of an identity at one moment.
+pub(crate) struct Standing {
     thing: Option<ThingName>,
     exclusive: bool,
-    policies: Vec<(PolicyName, Arc<PolicyDocument>)>,
-    context: Context,
+    /// The policies in effect.
+    pub(crate) policies: Vec<(PolicyName, Arc<PolicyDocument>)>,
+    /// What is known of the identity, its thing included.
+    pub(crate) context: Context,
 }
 
 const ACTIONS: usize = 5;
@@ -138,24 +140,38 @@ const fn slot(action: Action) -> usize {
     }
 }
 
-impl Authority {
-    fn subject(&self, identity: &Identity) -> Subject {
-        let registry = self.store.read();
-        let exclusive = registry.exclusive_thing(&identity.certificate).cloned();
-        let named = identity.client.thing().filter(|name| registry.thing(name).is_some());
-        let in_groups = if self.switches.group_policies_by_exclusive_thing {
+impl Standing {
+    /// A certificate's standing under a client id, on top of what else is known of the connection. Without a client
+    /// id only an exclusive thing counts.
+    pub(crate) fn new(
+        registry: &Registry,
+        switches: &Switches,
+        certificate: &CertificateId,
+        client: Option<&ClientId>,
+        mut context: Context,
+    ) -> Self {
+        let exclusive = registry.exclusive_thing(certificate).cloned();
+        let named = client.and_then(ClientId::thing).filter(|name| registry.thing(name).is_some());
+        let in_groups = if switches.group_policies_by_exclusive_thing {
             exclusive.as_ref().or(named.as_ref())
         } else {
             named.as_ref()
         };
-        let policies = registry.policies_for(&identity.certificate, in_groups);
+        let policies = registry.policies_for(certificate, in_groups);
         let is_exclusive = exclusive.is_some();
         let thing = exclusive.or(named);
-        let mut context = self.connection_context(identity);
         if let Some(thing) = &thing {
-            describe_thing(&mut context, &registry, &identity.certificate, thing);
+            describe_thing(&mut context, registry, certificate, thing);
         }
-        Subject { thing, exclusive: is_exclusive, policies, context }
+        Self { thing, exclusive: is_exclusive, policies, context }
+    }
+}
+
+impl Authority {
+    fn subject(&self, identity: &Identity) -> Standing {
+        let registry = self.store.read();
+        let context = self.connection_context(identity);
+        Standing::new(&registry, &self.switches, &identity.certificate, Some(&identity.client), context)
     }
 
     /// Developer Guide, basic-policy-variables, cert-policy-variables and connect-policy.
@@ -195,3 +211,6 @@ fn describe_thing(context: &mut Context, registry: &Registry, certificate: &Cert
         context.set(&format!("iot:Connection.Thing.Attributes[{attribute}]"), value.as_str());
     }
 }
+
+#[cfg(test)]
+mod tests;

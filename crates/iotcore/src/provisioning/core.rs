@@ -20,7 +20,8 @@ use super::{Caller, Refusal};
 use crate::ca::Minted;
 use crate::hook;
 use crate::registry::{
-    CertificateRecord, Draft, NewCertificate, Plan, Registry, Source, TemplateRecord, Thing, merge_attributes,
+    CertificateRecord, Draft, NewCertificate, Plan, Registry, Source, Tags, TemplateRecord, Thing,
+    merge_attributes,
 };
 
 /// A RegisterThing request.
@@ -203,7 +204,7 @@ fn attach_policy(
         ResolvedPolicy::Named(name) => name,
         ResolvedPolicy::Document { name, text } => {
             if draft.find_policy(name).is_none() {
-                draft.create_policy(name, text, now)?;
+                draft.create_policy(name, text, Tags::default(), now)?;
             }
             name
         }

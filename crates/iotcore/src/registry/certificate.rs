@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus, ThingPrincipalType};
-use fleetkey_model::name::{PolicyName, ThingName};
+use fleetkey_model::name::{PolicyName, TemplateName, ThingName};
 use fleetkey_model::secret::OwnershipToken;
 use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Draft, Plan, Registry, RegistryError, TokenHash};
+use super::{Change, Draft, Plan, Registry, RegistryError, TokenHash, unique};
 
 /// How a certificate came to be registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,9 +63,17 @@ pub struct CertificateRecord {
     pub things: BTreeMap<ThingName, ThingPrincipalType>,
     /// The token of a certificate made over MQTT, while the token lives.
     pub ownership: Option<Ownership>,
+    /// The template that a claim of CreateProvisioningClaim is for; other certificates have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_for: Option<TemplateName>,
 }
 
 impl CertificateRecord {
+    /// The `generationId`.
+    pub fn generation(&self) -> String {
+        unique::generation("certificate", &self.id.to_string(), self.created_at)
+    }
+
     /// The thing that owns this certificate exclusively, if one does.
     pub fn exclusive_thing(&self) -> Option<&ThingName> {
         let exclusive = |(_, kind): &(_, &ThingPrincipalType)| **kind == ThingPrincipalType::ExclusiveThing;
@@ -200,6 +208,7 @@ impl Registry {
             policies: BTreeSet::new(),
             things: BTreeMap::new(),
             ownership,
+            claim_for: None,
         });
         Ok(draft.plan(id))
     }

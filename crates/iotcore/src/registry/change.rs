@@ -2,14 +2,15 @@
 //!
 //! A change replaces or removes one whole record, so that it is also exactly one row on disk.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{GroupName, PolicyName, RuleName, TemplateName, ThingName};
 
 use super::{
-    CertificateRecord, GroupRecord, PolicyRecord, Registry, RuleRecord, TemplateRecord, Thing, ThingTypeName,
+    CertificateRecord, EventSettings, GroupRecord, PolicyRecord, Registry, RuleRecord, TemplateRecord, Thing,
+    ThingType, ThingTypeName,
 };
 
 /// What an operation will change and what it will answer, once the changes are durable.
@@ -41,7 +42,9 @@ pub enum Change {
     /// A thing is gone.
     DeleteThing(ThingName),
     /// A thing type.
-    PutThingType(ThingTypeName),
+    PutThingType(Arc<ThingType>),
+    /// A thing type is gone.
+    DeleteThingType(ThingTypeName),
     /// A thing group.
     PutGroup(Arc<GroupRecord>),
     /// A thing group is gone.
@@ -58,6 +61,8 @@ pub enum Change {
     PutRule(Arc<RuleRecord>),
     /// A topic rule is gone.
     DeleteRule(RuleName),
+    /// Which registry events are wanted.
+    PutEventSettings(Arc<EventSettings>),
 }
 
 /// The record that a change is about.
@@ -77,6 +82,8 @@ pub enum Key<'a> {
     Template(&'a TemplateName),
     /// A topic rule.
     Rule(&'a RuleName),
+    /// The one record of which registry events are wanted.
+    EventSettings,
 }
 
 impl Change {
@@ -87,7 +94,8 @@ impl Change {
             Self::DeleteCertificate(id) => Key::Certificate(id),
             Self::PutThing(thing) => Key::Thing(&thing.name),
             Self::DeleteThing(name) => Key::Thing(name),
-            Self::PutThingType(name) => Key::ThingType(name),
+            Self::PutThingType(kind) => Key::ThingType(&kind.name),
+            Self::DeleteThingType(name) => Key::ThingType(name),
             Self::PutGroup(group) => Key::Group(&group.name),
             Self::DeleteGroup(name) => Key::Group(name),
             Self::PutPolicy(policy) => Key::Policy(&policy.name),
@@ -96,6 +104,7 @@ impl Change {
             Self::DeleteTemplate(name) => Key::Template(name),
             Self::PutRule(rule) => Key::Rule(&rule.name),
             Self::DeleteRule(name) => Key::Rule(name),
+            Self::PutEventSettings(_) => Key::EventSettings,
         }
     }
 
@@ -108,7 +117,8 @@ impl Change {
             | Key::Group(_)
             | Key::Policy(_)
             | Key::Template(_)
-            | Key::Rule(_) => None,
+            | Key::Rule(_)
+            | Key::EventSettings => None,
         }
     }
 }
@@ -119,14 +129,13 @@ impl Registry {
         match change {
             Change::PutCertificate(record) => self.put_certificate(record.clone()),
             Change::DeleteCertificate(id) => self.forget_certificate(id),
-            Change::PutThing(thing) => {
-                self.things.insert(thing.name.clone(), thing.clone());
+            Change::PutThing(thing) => self.put_thing(thing.clone()),
+            Change::DeleteThing(name) => self.forget_thing(name),
+            Change::PutThingType(kind) => {
+                self.thing_types.insert(kind.name.clone(), kind.clone());
             }
-            Change::DeleteThing(name) => {
-                self.things.remove(name);
-            }
-            Change::PutThingType(name) => {
-                self.thing_types.insert(name.clone());
+            Change::DeleteThingType(name) => {
+                self.thing_types.remove(name);
             }
             Change::PutGroup(group) => {
                 self.groups.insert(group.name.clone(), group.clone());
@@ -152,6 +161,22 @@ impl Registry {
             Change::DeleteRule(name) => {
                 self.rules.remove(name);
             }
+            Change::PutEventSettings(settings) => self.events = settings.clone(),
+        }
+    }
+
+    fn put_thing(&mut self, thing: Arc<Thing>) {
+        self.forget_thing(&thing.name);
+        for group in &thing.groups {
+            self.members.entry(group.clone()).or_default().insert(thing.name.clone());
+        }
+        self.things.insert(thing.name.clone(), thing);
+    }
+
+    fn forget_thing(&mut self, name: &ThingName) {
+        let groups = self.things.remove(name).map(|thing| thing.groups.clone()).unwrap_or_default();
+        for group in &groups {
+            remove_member(&mut self.members, group, name);
         }
     }
 
@@ -167,6 +192,10 @@ impl Registry {
             self.tokens.insert(ownership.token, record.id);
             self.expiries.insert((ownership.expires_at, record.id));
         }
+        if record.claim_for.is_some() {
+            self.expiries.insert((record.not_after, record.id));
+        }
+        self.by_age.insert((record.created_at, record.id));
         self.certificates.insert(record.id, record);
     }
 
@@ -184,15 +213,13 @@ impl Registry {
             self.tokens.remove(&ownership.token);
             self.expiries.remove(&(ownership.expires_at, record.id));
         }
+        self.expiries.remove(&(record.not_after, record.id));
+        self.by_age.remove(&(record.created_at, record.id));
     }
 }
 
 /// Removes `member` from the set at `key`, and the set when it is empty.
-fn remove_member<K: Ord>(
-    index: &mut std::collections::BTreeMap<K, BTreeSet<CertificateId>>,
-    key: &K,
-    member: &CertificateId,
-) {
+fn remove_member<K: Ord, M: Ord>(index: &mut BTreeMap<K, BTreeSet<M>>, key: &K, member: &M) {
     if let Some(members) = index.get_mut(key) {
         members.remove(member);
         if members.is_empty() {

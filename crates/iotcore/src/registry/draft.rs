@@ -7,9 +7,7 @@ use std::sync::Arc;
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{GroupName, PolicyName, ThingName};
 
-use super::{
-    CertificateRecord, Change, GroupRecord, Plan, PolicyRecord, Registry, RegistryError, Thing, ThingTypeName,
-};
+use super::{CertificateRecord, Change, GroupRecord, Plan, PolicyRecord, Registry, RegistryError, Thing};
 
 /// Changes on top of a registry. Finish it with [`Draft::plan`]; dropping it changes nothing.
 #[derive(Debug)]
@@ -71,15 +69,7 @@ impl<'a> Draft<'a> {
 
     /// A thing group; no operation of several steps writes groups, so the registry's are the truth.
     pub(crate) fn group(&self, name: &GroupName) -> Result<&GroupRecord, RegistryError> {
-        self.base.group(name).ok_or_else(|| RegistryError::NoSuchGroup(name.clone()))
-    }
-
-    /// Likewise.
-    pub(crate) fn require_thing_type(&self, name: &ThingTypeName) -> Result<(), RegistryError> {
-        if self.base.has_thing_type(name) {
-            return Ok(());
-        }
-        Err(RegistryError::NoSuchThingType(name.clone()))
+        self.base.require_group(name)
     }
 
     pub(super) fn put_certificate(&mut self, record: CertificateRecord) {

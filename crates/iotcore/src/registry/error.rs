@@ -3,6 +3,7 @@
 //! Source: API Reference, common errors; statuses as botocore models them (`CertificateStateException` is 406,
 //! `LimitExceededException` 410).
 
+use fleetkey_model::arn::Scope;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::{GroupName, PolicyName, RuleName, TemplateName, ThingName};
 
@@ -29,15 +30,49 @@ pub enum RegistryError {
     /// No provisioning template has this name.
     #[error("Template with name {0} does not exist.")]
     NoSuchTemplate(TemplateName),
+    /// The policy has no version of this number.
+    #[error("Policy {policy} has no version {version}")]
+    NoSuchPolicyVersion {
+        /// The policy.
+        policy: PolicyName,
+        /// What was asked for.
+        version: u32,
+    },
+    /// The template has no version of this number.
+    #[error("Template {template} has no version {version}")]
+    NoSuchTemplateVersion {
+        /// The template.
+        template: TemplateName,
+        /// What was asked for.
+        version: u32,
+    },
     /// The certificate is registered already.
     #[error("The certificate is already registered: {0}")]
     CertificateExists(CertificateId),
     /// Another thing, or the same with other properties, has the name.
-    #[error("Thing {0} already exists in the account with different properties")]
-    ThingExists(ThingName),
-    /// A thing group has the name and another parent.
-    #[error("Thing group {0} already exists in the account with different properties")]
-    GroupExists(GroupName),
+    #[error("Thing {name} already exists in account with different properties")]
+    ThingExists {
+        /// The thing.
+        name: ThingName,
+        /// Its `thingId`.
+        id: String,
+    },
+    /// A thing type has the name and other properties.
+    #[error("Thing type {name} already exists in account with different properties")]
+    ThingTypeExists {
+        /// The type.
+        name: ThingTypeName,
+        /// Its `thingTypeId`.
+        id: String,
+    },
+    /// A thing group has the name and other properties.
+    #[error("Thing group {name} already exists in account with different properties")]
+    GroupExists {
+        /// The group.
+        name: GroupName,
+        /// Its `thingGroupId`.
+        id: String,
+    },
     /// A policy has the name.
     #[error("Policy {0} already exists")]
     PolicyExists(PolicyName),
@@ -72,11 +107,75 @@ pub enum RegistryError {
     /// The policy is attached to certificates or groups.
     #[error("The policy cannot be deleted as the policy is attached to one or more principals (name={0})")]
     PolicyAttached(PolicyName),
+    /// The policy has versions besides the default.
+    #[error("Cannot delete the policy because it has one or more policy versions attached to it (name={0})")]
+    PolicyHasVersions(PolicyName),
+    /// The version is in effect.
+    #[error("Cannot delete the default version of policy {0}")]
+    DefaultPolicyVersion(PolicyName),
+    /// The template has versions besides the default.
+    #[error("Cannot delete template {0}: delete its non-default versions first")]
+    TemplateHasVersions(TemplateName),
+    /// The version is in effect.
+    #[error("Cannot delete the default version of template {0}")]
+    DefaultTemplateVersion(TemplateName),
+    /// Five versions exist already.
+    #[error("The {what} already has the maximum number of versions ({max})")]
+    TooManyVersions {
+        /// The policy or template, for people.
+        what: String,
+        /// The quota.
+        max: usize,
+    },
+    /// The record has another version than the request expects.
+    #[error("The expected version {expected} of {what} is not its version {found}")]
+    VersionConflict {
+        /// The thing or group, for people.
+        what: String,
+        /// What the request expects.
+        expected: u64,
+        /// What is.
+        found: u64,
+    },
+    /// The type takes no more things.
+    #[error("Thing type {0} is deprecated: things cannot be associated with it any more")]
+    TypeDeprecated(ThingTypeName),
+    /// Only a deprecated type can be deleted.
+    #[error("Cannot delete thing type {0}: it must be deprecated first")]
+    TypeNotDeprecated(ThingTypeName),
+    /// A type can be deleted five minutes after its deprecation.
+    #[error("Cannot delete thing type {0}: wait for 5 minutes after its deprecation")]
+    TypeTooFresh(ThingTypeName),
+    /// Things are of the type.
+    #[error("Cannot delete thing type {0}: there are still things associated with it")]
+    TypeInUse(ThingTypeName),
+    /// The thing is in another group of the same hierarchy.
+    #[error("Thing {thing} cannot be in both {group} and {other}: they are in the same hierarchy")]
+    SameHierarchy {
+        /// The thing.
+        thing: ThingName,
+        /// One group.
+        group: GroupName,
+        /// The other.
+        other: GroupName,
+    },
+    /// A thing cannot join and leave a group at once.
+    #[error("Thing group {0} is both to be added and to be removed")]
+    JoinsAndLeaves(GroupName),
+    /// The ARN names no certificate or thing group of this account.
+    #[error("Invalid principal or target: {0:?} is no certificate or thing group of this account and region")]
+    BadTarget(String),
+    /// The ARN names nothing that carries tags.
+    #[error("Invalid resource ARN: {0:?} is no resource of this account and region that carries tags")]
+    NotTaggable(String),
+    /// A tag breaks a rule.
+    #[error("Invalid tag: {0}")]
+    BadTag(String),
     /// Certificates are attached to the thing.
     #[error("Cannot delete. Thing {0} is still attached to one or more principals")]
     PrincipalsAttached(ThingName),
     /// The group has children.
-    #[error("Cannot delete. Thing group {0} still has child groups")]
+    #[error("Cannot delete thing group : {0} when there are still child groups attached to it.")]
     GroupHasChildren(GroupName),
     /// Exclusive attachment and another attachment exclude each other.
     #[error("Certificate {id} is attached to thing {thing}; detach it before attaching it {how}")]
@@ -110,20 +209,37 @@ pub enum RegistryError {
     #[error("Thing group {0} would be nested deeper than {max} levels", max = super::quota::MAX_DEPTH)]
     TooDeep(GroupName),
     /// More attributes than a thing may have.
-    #[error("Thing {thing} would have {count} attributes, at most {max} are allowed {why}")]
+    #[error("{what} would have {count} attributes, at most {max} are allowed {why}")]
     TooManyAttributes {
-        /// The thing.
-        thing: ThingName,
+        /// The thing or group, for people.
+        what: String,
         /// How many it would have.
         count: usize,
         /// The quota.
         max: usize,
-        /// `without a thing type` or `with a thing type`.
+        /// `without a thing type`, `with a thing type` or `in a thing group`.
         why: &'static str,
     },
     /// An attribute's name or value has characters that AWS does not allow, or is too long.
     #[error("Attribute {0:?} is not allowed: a name has 1-128 and a value up to 800 of a-zA-Z0-9_.,@/:#=[]-")]
     BadAttribute(String),
+    /// All attributes together are too long.
+    #[error("The attributes together have more than {0} characters")]
+    AttributesTooLong(usize),
+    /// More groups under one than there may be.
+    #[error("Thing group {parent} already has {max} child groups")]
+    TooManyChildren {
+        /// The group above.
+        parent: GroupName,
+        /// The quota.
+        max: usize,
+    },
+    /// More searchable attributes than a thing type may have.
+    #[error("A thing type has at most {0} searchable attributes")]
+    TooManySearchable(usize),
+    /// More tags than a resource may have.
+    #[error("A resource has at most {0} tags")]
+    TooManyTags(usize),
     /// The document is no policy.
     #[error("The policy document is malformed: {0}")]
     MalformedPolicy(String),
@@ -162,35 +278,57 @@ impl RegistryError {
             | Self::NoSuchThingType(_)
             | Self::NoSuchGroup(_)
             | Self::NoSuchPolicy(_)
-            | Self::NoSuchTemplate(_) => "ResourceNotFoundException",
+            | Self::NoSuchTemplate(_)
+            | Self::NoSuchPolicyVersion { .. }
+            | Self::NoSuchTemplateVersion { .. } => "ResourceNotFoundException",
             Self::CertificateExists(_)
-            | Self::ThingExists(_)
-            | Self::GroupExists(_)
+            | Self::ThingExists { .. }
+            | Self::ThingTypeExists { .. }
+            | Self::GroupExists { .. }
             | Self::PolicyExists(_)
             | Self::TemplateExists(_)
             | Self::RuleExists(_)
             | Self::TokenExists => "ResourceAlreadyExistsException",
             Self::StatusForbidden { .. } | Self::StillActive(_) => "CertificateStateException",
-            Self::ThingsAttached(_) | Self::PoliciesAttached(_) | Self::PolicyAttached(_) => {
-                "DeleteConflictException"
-            }
+            Self::ThingsAttached(_)
+            | Self::PoliciesAttached(_)
+            | Self::PolicyAttached(_)
+            | Self::PolicyHasVersions(_)
+            | Self::TemplateHasVersions(_)
+            | Self::DefaultTemplateVersion(_) => "DeleteConflictException",
+            Self::TooManyVersions { .. } => "VersionsLimitExceededException",
+            Self::VersionConflict { .. } => "VersionConflictException",
+            Self::TooManyPolicies { .. }
+            | Self::TooManyGroups { .. }
+            | Self::TooDeep(_)
+            | Self::TooManyChildren { .. }
+            | Self::TooManyTags(_)
+            | Self::TooManyTemplates(_)
+            | Self::TooManyRules(_) => "LimitExceededException",
+            Self::MalformedPolicy(_) => "MalformedPolicyException",
+            Self::BadCertificate(_) => "CertificateValidationException",
             Self::StatusReserved(_)
+            | Self::DefaultPolicyVersion(_)
+            | Self::TypeDeprecated(_)
+            | Self::TypeNotDeprecated(_)
+            | Self::TypeTooFresh(_)
+            | Self::TypeInUse(_)
+            | Self::SameHierarchy { .. }
+            | Self::JoinsAndLeaves(_)
+            | Self::BadTarget(_)
+            | Self::NotTaggable(_)
+            | Self::BadTag(_)
             | Self::PrincipalsAttached(_)
             | Self::GroupHasChildren(_)
             | Self::AttachedElsewhere { .. }
             | Self::TooManyAttributes { .. }
+            | Self::AttributesTooLong(_)
+            | Self::TooManySearchable(_)
             | Self::BadAttribute(_)
             | Self::BadTemplate(_)
             | Self::BadRule(_) => "InvalidRequestException",
-            Self::TooManyPolicies { .. }
-            | Self::TooManyGroups { .. }
-            | Self::TooDeep(_)
-            | Self::TooManyTemplates(_)
-            | Self::TooManyRules(_) => "LimitExceededException",
             Self::NoSuchRule(_) => "UnauthorizedException",
             Self::BadSql(_) => "SqlParseException",
-            Self::MalformedPolicy(_) => "MalformedPolicyException",
-            Self::BadCertificate(_) => "CertificateValidationException",
         }
     }
 
@@ -198,11 +336,27 @@ impl RegistryError {
     pub fn status(&self) -> u16 {
         match self.code() {
             "ResourceNotFoundException" => 404,
-            "ResourceAlreadyExistsException" | "DeleteConflictException" => 409,
+            "ResourceAlreadyExistsException"
+            | "DeleteConflictException"
+            | "VersionConflictException"
+            | "VersionsLimitExceededException" => 409,
             "CertificateStateException" => 406,
             "LimitExceededException" => 410,
             "UnauthorizedException" => 401,
             _ => 400,
+        }
+    }
+
+    /// The `resourceId` and `resourceArn` that a ResourceAlreadyExistsException carries.
+    pub fn existing(&self, scope: &Scope) -> Option<(String, String)> {
+        match self {
+            Self::CertificateExists(id) => Some((id.to_string(), scope.certificate(id))),
+            Self::ThingExists { name, id } => Some((id.clone(), scope.thing(name))),
+            Self::ThingTypeExists { name, id } => Some((id.clone(), scope.arn(&format!("thingtype/{name}")))),
+            Self::GroupExists { name, id } => Some((id.clone(), scope.group(name))),
+            Self::PolicyExists(name) => Some((name.to_string(), scope.policy(name))),
+            Self::TemplateExists(name) => Some((name.to_string(), scope.template(name))),
+            _ => None,
         }
     }
 }

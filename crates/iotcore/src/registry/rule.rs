@@ -7,7 +7,7 @@ use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::quota::MAX_RULES;
-use super::{Change, Draft, Plan, Registry, RegistryError};
+use super::{Change, Draft, Plan, Registry, RegistryError, Tags};
 
 /// A topic rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct RuleRecord {
     pub payload: RulePayload,
     /// When it was made.
     pub created_at: Timestamp,
+    /// What the operator notes of it.
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
+    pub tags: Tags,
 }
 
 /// `TopicRulePayload`.
@@ -128,7 +131,7 @@ impl Registry {
         if self.rules.len() >= MAX_RULES {
             return Err(RegistryError::TooManyRules(MAX_RULES));
         }
-        Ok(self.plan_rule(RuleRecord { name: name.clone(), payload, created_at: now }))
+        Ok(self.plan_rule(RuleRecord { name: name.clone(), payload, created_at: now, tags: Tags::default() }))
     }
 
     /// ReplaceTopicRule: everything but the name and the time of its making.
@@ -166,7 +169,11 @@ impl Registry {
         Ok(draft.plan(()))
     }
 
-    fn require_rule(&self, name: &RuleName) -> Result<&RuleRecord, RegistryError> {
+    /// The topic rule with this name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn require_rule(&self, name: &RuleName) -> Result<&RuleRecord, RegistryError> {
         self.rule(name).map(AsRef::as_ref).ok_or_else(|| RegistryError::NoSuchRule(name.clone()))
     }
 

@@ -1,6 +1,7 @@
-//! Provisioning templates as the registry keeps them: the body, whether it is enabled, and its hook.
+//! Provisioning templates as the registry keeps them: up to five versions of a body, whether it is enabled, and its
+//! hook.
 //!
-//! Parsing and resolving a body is `fleetkey_model::template`; what a hook decides is [`crate::hook`].
+//! Source: API Reference, CreateProvisioningTemplate and its neighbours. Parsing and resolving a body is `fleetkey_model::template`; what a hook decides is [`crate::hook`].
 
 use std::sync::Arc;
 
@@ -10,7 +11,10 @@ use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::quota::MAX_TEMPLATES;
-use super::{Change, Draft, Plan, Registry, RegistryError};
+use super::versions::{VersionRef, Versions};
+use super::{Change, Draft, Plan, Registry, RegistryError, Tags};
+
+mod version;
 
 /// Which pre-provisioning hook a template calls on every RegisterThing: one that is built in, or a function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,10 +46,16 @@ pub struct SerialPattern(pub String);
 pub struct TemplateRecord {
     /// Its name, which is its identity.
     pub name: TemplateName,
-    /// The body as it was written.
+    /// The default version's body as it was written.
     pub body: String,
     /// The same, parsed.
     pub template: Arc<Template>,
+    /// The other versions, and the number of the default one.
+    pub versions: Versions,
+    /// For people.
+    pub description: Option<String>,
+    /// The role that AWS would provision as; kept and told, nothing here acts under it.
+    pub role_arn: Option<String>,
     /// RegisterThing is refused while this is false.
     pub enabled: bool,
     /// The hook, if it has one.
@@ -54,9 +64,28 @@ pub struct TemplateRecord {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub last_modified: Timestamp,
+    /// What the operator notes of it.
+    pub tags: Tags,
 }
 
-/// A template as it is stored.
+/// What CreateProvisioningTemplate makes, besides the name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewTemplate {
+    /// The body, JSON.
+    pub body: String,
+    /// Whether RegisterThing may use it.
+    pub enabled: bool,
+    /// The hook, if it has one.
+    pub hook: Option<BuiltinHook>,
+    /// For people.
+    pub description: Option<String>,
+    /// The role that AWS would provision as.
+    pub role_arn: Option<String>,
+    /// What the operator notes of it.
+    pub tags: Tags,
+}
+
+/// A template as it is stored. What came later than the first format has a default.
 #[derive(Clone, Serialize, Deserialize)]
 struct TemplateRow {
     name: TemplateName,
@@ -65,6 +94,14 @@ struct TemplateRow {
     hook: Option<BuiltinHook>,
     created_at: Timestamp,
     last_modified: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    versions: Option<Versions>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    role_arn: Option<String>,
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
+    tags: Tags,
 }
 
 impl TryFrom<TemplateRow> for TemplateRecord {
@@ -79,6 +116,10 @@ impl TryFrom<TemplateRow> for TemplateRecord {
             hook: row.hook,
             created_at: row.created_at,
             last_modified: row.last_modified,
+            versions: row.versions.unwrap_or_else(|| Versions::first(row.created_at)),
+            description: row.description,
+            role_arn: row.role_arn,
+            tags: row.tags,
         })
     }
 }
@@ -92,21 +133,67 @@ impl From<TemplateRecord> for TemplateRow {
             hook: record.hook,
             created_at: record.created_at,
             last_modified: record.last_modified,
+            versions: Some(record.versions),
+            description: record.description,
+            role_arn: record.role_arn,
+            tags: record.tags,
         }
     }
 }
 
-impl Registry {
-    /// CreateProvisioningTemplate.
+impl TemplateRecord {
+    /// All versions in the order of their numbers.
+    pub fn all_versions(&self) -> Vec<VersionRef<'_>> {
+        self.versions.all(&self.body)
+    }
+
+    /// The version with this number.
     ///
     /// # Errors
-    /// When the name is taken, the body does not parse, or there are [`MAX_TEMPLATES`] already.
+    /// When there is none.
+    pub fn version(&self, id: u32) -> Result<VersionRef<'_>, RegistryError> {
+        self.versions.get(&self.body, id).ok_or_else(|| self.no_version(id))
+    }
+
+    /// Makes a version the default; the body follows.
+    ///
+    /// # Errors
+    /// When there is no such version.
+    pub fn set_default_version(&mut self, id: u32) -> Result<(), RegistryError> {
+        let missing = self.no_version(id);
+        self.versions.set_default(id, &mut self.body).map_err(|_| missing)
+    }
+
+    fn no_version(&self, version: u32) -> RegistryError {
+        RegistryError::NoSuchTemplateVersion { template: self.name.clone(), version }
+    }
+}
+
+impl Registry {
+    /// CreateProvisioningTemplate with nothing but a body and a hook.
+    ///
+    /// # Errors
+    /// As [`Registry::plan_create_described_template`].
     pub fn plan_create_template(
         &self,
         name: &TemplateName,
         body: &str,
         enabled: bool,
         hook: Option<BuiltinHook>,
+        now: Timestamp,
+    ) -> Result<Plan<()>, RegistryError> {
+        let new = NewTemplate { body: body.to_owned(), enabled, hook, ..NewTemplate::default() };
+        self.plan_create_described_template(name, new, now)
+    }
+
+    /// CreateProvisioningTemplate: version 1, which is the default.
+    ///
+    /// # Errors
+    /// When the name is taken, the body does not parse, or there are [`MAX_TEMPLATES`] already.
+    pub fn plan_create_described_template(
+        &self,
+        name: &TemplateName,
+        new: NewTemplate,
         now: Timestamp,
     ) -> Result<Plan<()>, RegistryError> {
         if self.template(name).is_some() {
@@ -117,12 +204,16 @@ impl Registry {
         }
         let record = TemplateRecord {
             name: name.clone(),
-            body: body.to_owned(),
-            template: parse(body)?,
-            enabled,
-            hook,
+            template: parse(&new.body)?,
+            body: new.body,
+            versions: Versions::first(now),
+            description: new.description,
+            role_arn: new.role_arn,
+            enabled: new.enabled,
+            hook: new.hook,
             created_at: now,
             last_modified: now,
+            tags: new.tags,
         };
         let mut draft = Draft::new(self);
         draft.write(Change::PutTemplate(record.into()));
@@ -139,9 +230,25 @@ impl Registry {
         now: Timestamp,
         edit: impl FnOnce(&mut TemplateRecord),
     ) -> Result<Plan<()>, RegistryError> {
-        let before = self.template(name).ok_or_else(|| RegistryError::NoSuchTemplate(name.clone()))?;
+        self.plan_edit_template(name, now, |template| {
+            edit(template);
+            Ok(())
+        })
+    }
+
+    /// The same with an edit that may refuse, for example [`TemplateRecord::set_default_version`].
+    ///
+    /// # Errors
+    /// As [`Registry::plan_update_template`], and what `edit` says.
+    pub fn plan_edit_template<T>(
+        &self,
+        name: &TemplateName,
+        now: Timestamp,
+        edit: impl FnOnce(&mut TemplateRecord) -> Result<T, RegistryError>,
+    ) -> Result<Plan<T>, RegistryError> {
+        let before = self.require_template(name)?;
         let mut after = before.clone();
-        edit(&mut after);
+        let output = edit(&mut after)?;
         after.name = name.clone();
         after.template = parse(&after.body)?;
         let mut draft = Draft::new(self);
@@ -149,16 +256,16 @@ impl Registry {
             after.last_modified = now;
             draft.write(Change::PutTemplate(after.into()));
         }
-        Ok(draft.plan(()))
+        Ok(draft.plan(output))
     }
 
     /// DeleteProvisioningTemplate.
     ///
     /// # Errors
-    /// When the template does not exist.
+    /// When the template does not exist or has versions besides the default.
     pub fn plan_delete_template(&self, name: &TemplateName) -> Result<Plan<()>, RegistryError> {
-        if self.template(name).is_none() {
-            return Err(RegistryError::NoSuchTemplate(name.clone()));
+        if !self.require_template(name)?.versions.others.is_empty() {
+            return Err(RegistryError::TemplateHasVersions(name.clone()));
         }
         let mut draft = Draft::new(self);
         draft.write(Change::DeleteTemplate(name.clone()));

@@ -3,12 +3,17 @@
 use std::time::Duration;
 
 use fleetkey_model::secret::OwnershipToken;
+use fleetkey_policy::PolicyDocument;
 
 use super::quota::*;
 use super::*;
 use crate::fixtures::{CLAIM_TEMPLATE, NOW, POLICY, id, new_certificate};
 
+mod account_wide;
+mod groups;
 mod invariants;
+mod types;
+mod versions;
 
 const EXCLUSIVE: ThingPrincipalType = ThingPrincipalType::ExclusiveThing;
 const SHARED: ThingPrincipalType = ThingPrincipalType::NonExclusiveThing;
@@ -174,10 +179,10 @@ fn an_exclusive_certificate_belongs_to_one_thing_and_a_thing_may_have_two() {
 fn a_thing_with_certificates_is_not_deleted() {
     let mut registry = Registry::new().with_thing("a").with_certificate(1);
     registry.attach("a", 1, EXCLUSIVE).unwrap();
-    assert_eq!(codes(registry.plan_delete_thing(&thing("a"))), ("InvalidRequestException", 400));
+    assert_eq!(codes(registry.plan_delete_thing(&thing("a"), None)), ("InvalidRequestException", 400));
     let plan = registry.plan_detach_thing_principal(&thing("a"), &id(1));
     registry.run(plan).unwrap();
-    let plan = registry.plan_delete_thing(&thing("a"));
+    let plan = registry.plan_delete_thing(&thing("a"), None);
     registry.run(plan).unwrap();
     assert_eq!(codes(registry.attach("a", 1, SHARED)), ("ResourceNotFoundException", 404));
 }
@@ -239,8 +244,8 @@ fn a_thing_without_a_type_has_three_attributes_at_most() {
     assert_eq!(codes(four), ("InvalidRequestException", 400));
     let typed = || registry.plan_create_thing(&thing("b"), Some(group("type")), attributes(50), NOW);
     assert_eq!(codes(typed()), ("ResourceNotFoundException", 404));
-    let plan = registry.plan_create_thing_type(&group("type"));
-    registry.run(Ok(plan)).unwrap();
+    let plan = registry.plan_create_thing_type(&group("type"), Default::default(), Tags::default(), NOW);
+    registry.run(plan).unwrap();
     let plan = registry.plan_create_thing(&thing("b"), Some(group("type")), attributes(50), NOW);
     registry.run(plan).unwrap();
     let odd = [("a b".to_owned(), "v".to_owned())].into();
@@ -257,7 +262,8 @@ fn attributes_are_merged_and_an_empty_value_removes_one() {
     let plan = registry.plan_create_thing(&thing("a"), None, first.into(), NOW);
     registry.run(plan).unwrap();
     let change = [("a".to_owned(), String::new()), ("c".to_owned(), "3".to_owned())].into();
-    let plan = registry.plan_update_thing(&thing("a"), &change, true);
+    let attributes = Some(AttributeUpdate { attributes: change, merge: true });
+    let plan = registry.plan_update_thing(&thing("a"), &ThingUpdate { attributes, ..ThingUpdate::default() });
     registry.run(plan).unwrap();
     let found = registry.thing(&thing("a")).unwrap();
     assert_eq!(found.attributes.keys().collect::<Vec<_>>(), ["b", "c"]);
@@ -351,11 +357,11 @@ fn groups_nest_seven_deep_and_a_parent_is_not_deleted() {
     }
     let deeper = registry.plan_create_group(&group("g8"), Some(group("g7")), NOW);
     assert_eq!(codes(deeper), ("LimitExceededException", 410));
-    assert_eq!(codes(registry.plan_delete_group(&group("g6"))), ("InvalidRequestException", 400));
+    assert_eq!(codes(registry.plan_delete_group(&group("g6"), None)), ("InvalidRequestException", 400));
     let mut registry = registry.with_thing("a");
     let plan = registry.plan_add_to_group(&thing("a"), &group("g7"));
     registry.run(plan).unwrap();
-    let plan = registry.plan_delete_group(&group("g7"));
+    let plan = registry.plan_delete_group(&group("g7"), None);
     registry.run(plan).unwrap();
     assert!(registry.thing(&thing("a")).unwrap().groups.is_empty());
 }

@@ -1,6 +1,7 @@
-//! Things and thing types.
+//! Things: create, update, delete, under AWS's limits.
 //!
-//! Limits: AWS IoT Core endpoints and quotas (3 attributes without a thing type, 50 with one; 10 groups).
+//! Limits: AWS IoT Core endpoints and quotas (3 attributes without a thing type, 50 with one; 10 groups). Types are
+//! [`super::thing_type`]'s, groups [`super::group`]'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +9,9 @@ use fleetkey_model::name::{GroupName, ThingName};
 use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::attributes::{self, merge_attributes};
 use super::quota::{MAX_ATTRIBUTES, MAX_ATTRIBUTES_UNTYPED, MAX_GROUPS};
-use super::{Change, Draft, Plan, Registry, RegistryError};
-
-/// A thing type name follows the rule of a group name: 1–128 of `[a-zA-Z0-9:_-]`.
-pub type ThingTypeName = GroupName;
+use super::{Change, Draft, Plan, Registry, RegistryError, ThingTypeName, unique};
 
 /// A thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +42,53 @@ impl Thing {
             created_at: now,
         }
     }
+
+    /// The `thingId`.
+    pub fn id(&self) -> String {
+        unique::uuid("thing", self.name.as_str(), self.created_at)
+    }
+}
+
+/// What UpdateThing changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ThingUpdate {
+    /// What becomes of the type.
+    pub type_name: TypeUpdate,
+    /// New attributes, if any.
+    pub attributes: Option<AttributeUpdate>,
+    /// The version that the thing must have.
+    pub expected_version: Option<u64>,
+}
+
+/// What becomes of a thing's type.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum TypeUpdate {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It becomes this one.
+    Set(ThingTypeName),
+    /// The thing has none any more.
+    Remove,
+}
+
+/// Attributes that replace those there are, or are merged into them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AttributeUpdate {
+    /// Names and values; with `merge`, an empty value removes an attribute.
+    pub attributes: BTreeMap<String, String>,
+    /// Whether attributes that are not named stay.
+    pub merge: bool,
+}
+
+impl AttributeUpdate {
+    /// Changes `attributes` accordingly.
+    pub(super) fn apply(&self, attributes: &mut BTreeMap<String, String>) {
+        if !self.merge {
+            attributes.clear();
+        }
+        merge_attributes(attributes, &self.attributes);
+    }
 }
 
 impl Registry {
@@ -60,102 +106,76 @@ impl Registry {
         let mut draft = Draft::new(self);
         match draft.find_thing(name) {
             Some(thing) if thing.type_name == type_name && thing.attributes == attributes => {}
-            Some(_) => return Err(RegistryError::ThingExists(name.clone())),
+            Some(thing) => return Err(RegistryError::ThingExists { name: name.clone(), id: thing.id() }),
             None => draft.save_thing(Thing { type_name, attributes, ..Thing::new(name.clone(), now) })?,
         }
         Ok(draft.plan(()))
     }
 
-    /// UpdateThing: replaces the attributes, or merges them where an empty value removes one.
+    /// UpdateThing.
     ///
     /// # Errors
-    /// When the thing does not exist or a limit is exceeded.
+    /// When thing or type do not exist, the thing has another version, or a limit is exceeded.
     pub fn plan_update_thing(
         &self,
         name: &ThingName,
-        attributes: &BTreeMap<String, String>,
-        merge: bool,
+        update: &ThingUpdate,
     ) -> Result<Plan<()>, RegistryError> {
         let mut draft = Draft::new(self);
         let mut thing = draft.thing(name)?.clone();
-        if !merge {
-            thing.attributes.clear();
+        check_version(name, thing.version, update.expected_version)?;
+        match &update.type_name {
+            TypeUpdate::Keep => {}
+            TypeUpdate::Set(type_name) => thing.type_name = Some(type_name.clone()),
+            TypeUpdate::Remove => thing.type_name = None,
         }
-        merge_attributes(&mut thing.attributes, attributes);
+        if let Some(attributes) = &update.attributes {
+            attributes.apply(&mut thing.attributes);
+        }
         draft.save_thing(thing)?;
         Ok(draft.plan(()))
     }
 
-    /// DeleteThing.
+    /// DeleteThing. As AWS documents, deleting what does not exist succeeds.
     ///
     /// # Errors
-    /// When the thing does not exist or certificates are attached to it.
-    pub fn plan_delete_thing(&self, name: &ThingName) -> Result<Plan<()>, RegistryError> {
-        let mut draft = Draft::new(self);
-        draft.thing(name)?;
-        if !self.principals_of(name).is_empty() {
-            return Err(RegistryError::PrincipalsAttached(name.clone()));
-        }
-        draft.write(Change::DeleteThing(name.clone()));
-        Ok(draft.plan(()))
-    }
-
-    /// AddThingToThingGroup; adding twice changes nothing.
-    ///
-    /// # Errors
-    /// When one of them does not exist or the thing is in [`MAX_GROUPS`] groups.
-    pub fn plan_add_to_group(&self, name: &ThingName, group: &GroupName) -> Result<Plan<()>, RegistryError> {
-        let mut draft = Draft::new(self);
-        let mut thing = draft.thing(name)?.clone();
-        thing.groups.insert(group.clone());
-        draft.save_thing(thing)?;
-        Ok(draft.plan(()))
-    }
-
-    /// RemoveThingFromThingGroup; removing twice changes nothing.
-    ///
-    /// # Errors
-    /// When one of them does not exist.
-    pub fn plan_remove_from_group(
+    /// When the thing has another version or certificates are attached to it.
+    pub fn plan_delete_thing(
         &self,
         name: &ThingName,
-        group: &GroupName,
+        expected_version: Option<u64>,
     ) -> Result<Plan<()>, RegistryError> {
         let mut draft = Draft::new(self);
-        draft.group(group)?;
-        let mut thing = draft.thing(name)?.clone();
-        thing.groups.remove(group);
-        draft.save_thing(thing)?;
-        Ok(draft.plan(()))
-    }
-
-    /// CreateThingType; making one twice changes nothing.
-    pub fn plan_create_thing_type(&self, name: &ThingTypeName) -> Plan<()> {
-        let mut draft = Draft::new(self);
-        if !self.has_thing_type(name) {
-            draft.write(Change::PutThingType(name.clone()));
+        if let Some(thing) = draft.find_thing(name) {
+            check_version(name, thing.version, expected_version)?;
+            if !self.principals_of(name).is_empty() {
+                return Err(RegistryError::PrincipalsAttached(name.clone()));
+            }
+            draft.write(Change::DeleteThing(name.clone()));
         }
-        draft.plan(())
+        Ok(draft.plan(()))
     }
 }
 
 impl Draft<'_> {
     /// Makes or replaces a thing after checking its limits; its version rises only if something changed.
     pub(crate) fn save_thing(&mut self, mut thing: Thing) -> Result<(), RegistryError> {
-        self.check_thing(&thing)?;
-        if let Some(before) = self.find_thing(&thing.name) {
-            if *before == thing {
-                return Ok(());
-            }
+        let before = self.find_thing(&thing.name);
+        if before == Some(&thing) {
+            return Ok(());
+        }
+        self.check_thing(&thing, before)?;
+        if let Some(before) = before {
             thing.version = before.version.saturating_add(1);
         }
         self.put_thing(thing);
         Ok(())
     }
 
-    fn check_thing(&self, thing: &Thing) -> Result<(), RegistryError> {
+    fn check_thing(&self, thing: &Thing, before: Option<&Thing>) -> Result<(), RegistryError> {
         if let Some(type_name) = &thing.type_name {
-            self.require_thing_type(type_name)?;
+            let fresh = before.and_then(|before| before.type_name.as_ref()) != Some(type_name);
+            self.check_type(type_name, fresh)?;
         }
         check_attributes(thing)?;
         if thing.groups.len() > MAX_GROUPS {
@@ -165,18 +185,46 @@ impl Draft<'_> {
                 max: MAX_GROUPS,
             });
         }
-        thing.groups.iter().try_for_each(|group| self.group(group).map(drop))
+        self.check_groups(thing, before)
+    }
+
+    /// A deprecated type keeps its things and gets no more.
+    fn check_type(&self, name: &ThingTypeName, fresh: bool) -> Result<(), RegistryError> {
+        let kind = self.base.require_thing_type(name)?;
+        if fresh && kind.deprecated_at.is_some() {
+            return Err(RegistryError::TypeDeprecated(name.clone()));
+        }
+        Ok(())
+    }
+
+    /// Every group exists, and a new one is of another hierarchy than the others (Developer Guide, thing-groups:
+    /// "you cannot add a thing to more than one group in the same hierarchy").
+    fn check_groups(&self, thing: &Thing, before: Option<&Thing>) -> Result<(), RegistryError> {
+        let is_new = |group: &GroupName| before.is_none_or(|before| !before.groups.contains(group));
+        for group in &thing.groups {
+            self.group(group)?;
+            let root = self.base.root_of(group);
+            let relative = thing.groups.iter().find(|other| {
+                *other != group && (is_new(group) || is_new(other)) && self.base.root_of(other) == root
+            });
+            if let Some(other) = relative {
+                return Err(RegistryError::SameHierarchy {
+                    thing: thing.name.clone(),
+                    group: group.clone(),
+                    other: other.clone(),
+                });
+            }
+        }
+        Ok(())
     }
 }
 
-/// Adds `new` to `attributes`; an empty value removes the attribute (API Reference, AttributePayload).
-pub(crate) fn merge_attributes(attributes: &mut BTreeMap<String, String>, new: &BTreeMap<String, String>) {
-    for (name, value) in new {
-        if value.is_empty() {
-            attributes.remove(name);
-        } else {
-            attributes.insert(name.clone(), value.clone());
+fn check_version(name: &ThingName, found: u64, expected: Option<u64>) -> Result<(), RegistryError> {
+    match expected {
+        Some(expected) if expected != found => {
+            Err(RegistryError::VersionConflict { what: format!("thing {name}"), expected, found })
         }
+        _ => Ok(()),
     }
 }
 
@@ -187,22 +235,11 @@ fn check_attributes(thing: &Thing) -> Result<(), RegistryError> {
     };
     if thing.attributes.len() > max {
         return Err(RegistryError::TooManyAttributes {
-            thing: thing.name.clone(),
+            what: format!("Thing {}", thing.name),
             count: thing.attributes.len(),
             max,
             why,
         });
     }
-    let bad = |(name, value): &(&String, &String)| {
-        name.is_empty() || name.len() > 128 || value.len() > 800 || !is_plain(name) || !is_plain(value)
-    };
-    match thing.attributes.iter().find(bad) {
-        Some((name, _)) => Err(RegistryError::BadAttribute(name.chars().take(128).collect())),
-        None => Ok(()),
-    }
-}
-
-/// The characters of attribute names and values (API Reference, AttributePayload).
-fn is_plain(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_alphanumeric() || "_.,@/:#=[]-".contains(c))
+    attributes::check(&thing.attributes)
 }

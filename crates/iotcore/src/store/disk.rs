@@ -18,7 +18,9 @@ use super::row::{Row, Table};
 use crate::registry::Change;
 
 /// The newest format that this program reads, and the one it writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// Format 1 had fewer tables and fewer fields; what it lacks has defaults, so that nothing but the tables is added.
+const OLDER: u32 = 1;
 const FORMAT_KEY: &str = "format";
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
 /// The registry is held in memory anyway: redb's page cache (1 GiB by default) would be a second copy.
@@ -46,8 +48,8 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Refuses a newer format, writes the present one into a new file. When [`FORMAT`] rises, the steps from
-    /// each older format to the next go here, in the same transaction as the new version row.
+    /// Refuses a newer format, writes the present one into a new file or one of format 1. When [`FORMAT`] rises, the
+    /// steps from each older format to the next go here, in the same transaction as the new version row.
     fn check_format(&self) -> Result<(), OpenError> {
         let transaction = self.begin()?;
         {
@@ -55,10 +57,12 @@ impl Disk {
             let found = meta.get(FORMAT_KEY).map_err(StorageError::new)?.map(|row| row.value().to_owned());
             match found {
                 Some(text) if text.parse() == Ok(FORMAT) => return Ok(()),
-                Some(found) => {
-                    return Err(OpenError::TooNew { found, known: FORMAT });
+                Some(text) if text.parse() != Ok(OLDER) => {
+                    return Err(OpenError::TooNew { found: text, known: FORMAT });
                 }
-                None => meta.insert(FORMAT_KEY, FORMAT.to_string().as_str()).map_err(StorageError::new)?,
+                Some(_) | None => {
+                    meta.insert(FORMAT_KEY, FORMAT.to_string().as_str()).map_err(StorageError::new)?
+                }
             };
         }
         for table in Table::ALL {

@@ -18,10 +18,14 @@ pub(super) enum Table {
     Policies,
     Templates,
     Rules,
+    EventSettings,
 }
 
+/// The one row of its table.
+const EVENT_SETTINGS: &str = "account";
+
 impl Table {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Certificates,
         Self::Things,
         Self::ThingTypes,
@@ -29,6 +33,7 @@ impl Table {
         Self::Policies,
         Self::Templates,
         Self::Rules,
+        Self::EventSettings,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -40,6 +45,7 @@ impl Table {
             Self::Policies => "policies",
             Self::Templates => "templates",
             Self::Rules => "rules",
+            Self::EventSettings => "event-settings",
         }
     }
 
@@ -48,11 +54,12 @@ impl Table {
         Ok(match self {
             Self::Certificates => Change::PutCertificate(record(json)?),
             Self::Things => Change::PutThing(record(json)?),
-            Self::ThingTypes => Change::PutThingType(serde_json::from_slice(json)?),
+            Self::ThingTypes => Change::PutThingType(record(json)?),
             Self::Groups => Change::PutGroup(record(json)?),
             Self::Policies => Change::PutPolicy(record(json)?),
             Self::Templates => Change::PutTemplate(record(json)?),
             Self::Rules => Change::PutRule(record(json)?),
+            Self::EventSettings => Change::PutEventSettings(record(json)?),
         })
     }
 }
@@ -76,7 +83,8 @@ impl Row {
             Change::DeleteCertificate(id) => Ok(delete(Table::Certificates, id)),
             Change::PutThing(thing) => put(Table::Things, &thing.name, thing.as_ref()),
             Change::DeleteThing(name) => Ok(delete(Table::Things, name)),
-            Change::PutThingType(name) => put(Table::ThingTypes, name, name),
+            Change::PutThingType(kind) => put(Table::ThingTypes, &kind.name, kind.as_ref()),
+            Change::DeleteThingType(name) => Ok(delete(Table::ThingTypes, name)),
             Change::PutGroup(group) => put(Table::Groups, &group.name, group.as_ref()),
             Change::DeleteGroup(name) => Ok(delete(Table::Groups, name)),
             Change::PutPolicy(policy) => put(Table::Policies, &policy.name, policy.as_ref()),
@@ -85,6 +93,9 @@ impl Row {
             Change::DeleteTemplate(name) => Ok(delete(Table::Templates, name)),
             Change::PutRule(rule) => put(Table::Rules, &rule.name, rule.as_ref()),
             Change::DeleteRule(name) => Ok(delete(Table::Rules, name)),
+            Change::PutEventSettings(settings) => {
+                put(Table::EventSettings, &EVENT_SETTINGS, settings.as_ref())
+            }
         }
     }
 }

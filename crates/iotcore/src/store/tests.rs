@@ -8,7 +8,7 @@ use redb::{Database, TableDefinition};
 use tokio::sync::broadcast::error::TryRecvError;
 
 use super::*;
-use crate::registry::{BuiltinHook, RegistryError, SerialPattern};
+use crate::registry::{BuiltinHook, RegistryError, SerialPattern, Tags};
 use disk::{Backend, TestDisk};
 
 mod disk;
@@ -134,7 +134,10 @@ async fn commits_take_turns_so_that_each_plan_sees_the_last() {
     for task in tasks {
         match task.await.unwrap() {
             Ok(()) => made += 1,
-            Err(error) => assert_eq!(error, CommitError::Refused(RegistryError::ThingExists(thing("one")))),
+            Err(CommitError::Refused(RegistryError::ThingExists { name, .. })) => {
+                assert_eq!(name, thing("one"));
+            }
+            Err(error) => panic!("{error}"),
         }
     }
     assert_eq!((made, store.epoch()), (1, 1));
@@ -164,7 +167,7 @@ async fn a_file_holds_every_kind_of_record_and_only_its_owner_reads_it() {
     let plans: [Planner<'_>; 5] = [
         &|registry| registry.plan_create_policy(&policy, POLICY, NOW),
         &|registry| registry.plan_create_group(&group, None, NOW),
-        &|registry| Ok(registry.plan_create_thing_type(&group)),
+        &|registry| registry.plan_create_thing_type(&group, Default::default(), Tags::default(), NOW),
         &|registry| registry.plan_create_template(&template, CLAIM_TEMPLATE, true, Some(hook.clone()), NOW),
         &|registry| Ok(registry.plan_register_certificate(new_certificate(1), NOW)?.map(drop)),
     ];
@@ -212,13 +215,61 @@ fn tampered(edit: impl FnOnce(&redb::WriteTransaction)) -> OpenError {
     Store::open(&path).unwrap_err()
 }
 
+/// Rows as the first format had them: a thing type was its name, a policy and a template had one version.
+#[tokio::test]
+async fn a_file_of_the_first_format_is_opened_and_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.redb");
+    drop(Store::open(&path).unwrap());
+    let database = Database::create(&path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let put = |table: &str, key: &str, json: String| {
+        let table: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(table);
+        transaction.open_table(table).unwrap().insert(key, json.as_bytes()).unwrap();
+    };
+    let at = NOW.as_millis();
+    let body = serde_json::Value::from(CLAIM_TEMPLATE);
+    put("policies", "p", serde_json::json!({"name": "p", "text": POLICY, "created_at": at}).to_string());
+    put("thing-types", "pump", r#""pump""#.to_owned());
+    put("groups", "g", format!(r#"{{"name":"g","parent":null,"policies":["p"],"created_at":{at}}}"#));
+    put(
+        "templates",
+        "t",
+        format!(
+            r#"{{"name":"t","body":{body},"enabled":true,"hook":null,"created_at":{at},"last_modified":{at}}}"#
+        ),
+    );
+    let meta: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
+    transaction.open_table(meta).unwrap().insert("format", "1").unwrap();
+    transaction.delete_table(TableDefinition::<'_, &str, &[u8]>::new("event-settings")).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+
+    let store = Store::open(&path).unwrap();
+    let policy = PolicyName::new("p").unwrap();
+    store.commit(|registry| registry.plan_create_policy_version(&policy, POLICY, true, NOW)).await.unwrap();
+    let wanted = [(crate::registry::EventType::Thing, true)].into();
+    let events = |registry: &Registry| Ok::<_, RegistryError>(registry.plan_update_events(&wanted, NOW));
+    store.commit(events).await.unwrap();
+    drop(store);
+    let store = Store::open(&path).unwrap();
+    let registry = store.read();
+    let versions = registry.policy(&policy).unwrap().all_versions().len();
+    let template = registry.template(&TemplateName::new("t").unwrap()).unwrap();
+    let group = fleetkey_model::name::GroupName::new("g").unwrap();
+    assert_eq!((versions, template.versions.default), (2, 1));
+    assert_eq!(registry.thing_types().count(), 1);
+    assert_eq!(registry.group(&group).unwrap().version, 1);
+    assert!(registry.event_settings().wants(crate::registry::EventType::Thing));
+}
+
 #[test]
 fn a_newer_format_is_refused_with_both_versions_named() {
     let error = tampered(|transaction| {
         let meta: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
         transaction.open_table(meta).unwrap().insert("format", "7").unwrap();
     });
-    assert!(matches!(&error, OpenError::TooNew { found, known: 1 } if found == "7"), "{error:?}");
+    assert!(matches!(&error, OpenError::TooNew { found, known: 2 } if found == "7"), "{error:?}");
 }
 
 #[test]
