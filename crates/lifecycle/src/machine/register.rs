@@ -1,7 +1,8 @@
 //! RegisterThing: asked for with the token, found out by a probe when an answer may have been lost.
 
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
+use core::time::Duration;
 
 use fleetkey_model::name::ThingName;
 use fleetkey_model::provisioning::Rejection;
@@ -11,12 +12,13 @@ use super::candidate::describe;
 use super::verify::Purpose;
 use super::{Awaiting, Machine, Step};
 use crate::action::Action;
+use crate::config::Verdict;
 use crate::event::Event;
 use crate::record::{Authority, Phase};
 use crate::slot::SlotId;
 
 /// How the registering phase goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Approach {
     /// Ask with the token.
     Ask,
@@ -24,6 +26,8 @@ pub(super) enum Approach {
     ProbeFirst,
     /// The token is of no use any more: connect with the candidate, else begin again with the same key.
     ProbeThenRenew,
+    /// The answer was no, for this reason, to a first identity: connect with the candidate before giving it up.
+    ProbeThenGiveUp(String),
 }
 
 impl Machine {
@@ -36,12 +40,12 @@ impl Machine {
         if self.register == Approach::Ask && self.token_is_stale(token_until) {
             self.register = Approach::ProbeThenRenew;
         }
-        match self.register {
+        match &self.register {
             Approach::Ask if self.can_ask(authority) => {
                 Some((Action::RegisterThing { slot, authority }, Awaiting::Register))
             }
             Approach::Ask => None,
-            Approach::ProbeFirst | Approach::ProbeThenRenew => {
+            Approach::ProbeFirst | Approach::ProbeThenRenew | Approach::ProbeThenGiveUp(_) => {
                 let thing = self.config.thing();
                 Some((Action::Verify { slot, thing }, Awaiting::Verify(Purpose::Probe)))
             }
@@ -105,6 +109,11 @@ impl Machine {
             self.register = Approach::ProbeThenRenew;
             return self.wait_step(describe(rejection));
         }
+        if self.durable.current.is_none() {
+            // The request may have been delivered twice, and this be the answer to the second: "exists already".
+            self.register = Approach::ProbeThenGiveUp(describe(rejection));
+            return;
+        }
         self.abandon(describe(rejection));
     }
 
@@ -112,6 +121,15 @@ impl Machine {
     /// token that still counts, asking again settles both; without one, only time tells them apart: a verdict's
     /// where an identity serves on, a day where this may be the only certificate that the claim ever gives.
     pub(super) fn on_probe_refused(&mut self) {
+        if let Approach::ProbeThenGiveUp(why) = &self.register {
+            let why = why.clone();
+            let short = Verdict { over: Duration::ZERO, ..self.config.verdict };
+            return if self.verdict.is_final(self.now, short) {
+                self.abandon(why)
+            } else {
+                self.wait_step(why)
+            };
+        }
         if self.register != Approach::ProbeThenRenew {
             self.register = Approach::Ask;
         } else if self.verdict.is_final(self.now, self.config.verdict) && self.may_renew() {

@@ -228,6 +228,20 @@ fn a_first_certificate_that_may_be_registered_is_not_given_up_for_a_servers_trou
     }
 }
 
+/// A request that is delivered twice: the second answer is "exists already", and it is the one that is heard.
+#[test]
+fn a_first_certificate_is_tried_before_a_no_is_believed() {
+    let mut world = World::new();
+    world.fault("RegisterThing", Fault::Rejected(409, "ResourceConflict"));
+    while world.count("RegisterThing") == 0 {
+        world.step();
+    }
+    world.registered.insert(world.certificate_of(SlotId(1)).unwrap());
+    world.pass(HOUR);
+    assert_eq!(current(&world), Some(SlotId(1)), "{:?}", world.trace);
+    assert_eq!(world.count("RequestCertificate"), 1);
+}
+
 #[test]
 fn refusals_under_a_clock_in_2099_do_not_hold_the_recovery_up() {
     let mut world = lost();
