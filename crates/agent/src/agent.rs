@@ -308,7 +308,7 @@ fn check_claim(config: &AgentConfig) -> Result<(), StartError> {
     Ok(())
 }
 
-fn connector(config: &AgentConfig, clock: &FlooredClock) -> Result<Connector, StartError> {
+pub(crate) fn connector(config: &AgentConfig, clock: &FlooredClock) -> Result<Connector, StartError> {
     let roots = Arc::new(Roots::new(config.roots.clone()));
     roots.load()?;
     let limit = config.timeouts.connect;
@@ -321,7 +321,7 @@ fn connector(config: &AgentConfig, clock: &FlooredClock) -> Result<Connector, St
     })
 }
 
-fn live(
+pub(crate) fn live(
     config: &AgentConfig,
     connector: &Connector,
 ) -> (Live, mpsc::Receiver<crate::live::LiveEvent>, LiveHandle) {

@@ -10,7 +10,7 @@ use fleetkey_mqtt::link::{self, Client, Messages};
 use fleetkey_mqtt::{Publish, QoS, ReasonCode};
 use tokio::sync::mpsc;
 
-use crate::live::{Afresh, LiveHandle};
+use crate::live::{Afresh, OnIdentity};
 
 /// A message that came in.
 #[derive(Clone, PartialEq, Eq)]
@@ -80,16 +80,15 @@ impl Answers for Messages {
     }
 }
 
-impl Requests for LiveHandle {
+/// Over the live session, with the identity that the request is meant to be attested with. The session itself is no
+/// such carrier: its outbox outlives connections.
+impl Requests for OnIdentity<'_> {
     async fn subscribe(&self, filters: &[String]) -> Result<Vec<ReasonCode>, Broken> {
         Self::subscribe(self, filters.to_vec()).await
     }
 
     async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), Broken> {
-        Self::publish(self, topic, payload).await.map_err(|error| match error {
-            crate::live::PublishError::Refused(reason) => Broken::Refused(reason),
-            other => Broken::Closed(other.to_string()),
-        })
+        Self::publish(self, topic, payload).await
     }
 }
 

@@ -66,27 +66,43 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let mut running: Option<Running> = None;
         self.clock.raise(self.machine.record().time_floor);
-        loop {
-            if running.is_none() {
-                running = self.machine.poll().map(|action| self.begin(action));
+        while self.turn(&mut running).await {}
+    }
+
+    /// One thing that happened, and what follows from it; `false` when that is the end.
+    async fn turn(&mut self, running: &mut Option<Running>) -> bool {
+        if running.is_none() {
+            *running = self.machine.poll().map(|action| self.begin(action));
+        }
+        self.tell();
+        match self.wait(running).await {
+            Woken::Outcome(event) => {
+                self.hear_out(running);
+                *running = None;
+                self.handle(event);
             }
-            self.tell();
-            match self.wait(&mut running).await {
-                Woken::Outcome(event) => {
-                    running = None;
-                    self.handle(event);
-                }
-                Woken::Live(event) => self.on_live(event, &mut running),
-                Woken::Order(Order::Stop) => break,
-                Woken::Order(order) => self.handle(event_of(order)),
-                Woken::Time => self.handle(Event::Tick),
+            Woken::Live(event) => self.on_live(event, running),
+            Woken::Order(Order::Stop) => return false,
+            Woken::Order(order) => self.handle(event_of(order)),
+            Woken::Time => self.handle(Event::Tick),
+        }
+        true
+    }
+
+    /// What the live session told before an action ended is heard before the action's outcome: a proof that failed
+    /// by takeover puts the return of the old identity into the queue and then ends, and which of the two ways
+    /// brings its news first is chance. Only what waits by now, so that a flood of messages holds up nothing.
+    fn hear_out(&mut self, running: &mut Option<Running>) {
+        for _ in 0..self.live.len() {
+            if let Ok(event) = self.live.try_recv() {
+                self.on_live(event, running);
             }
         }
     }
 
     fn begin(&self, action: Action) -> Running {
         tracing::debug!(action = name(&action), "begins");
-        let outcome = Box::pin(self.executor.clone().execute(action.clone()));
+        let outcome = Box::pin(self.executor.clone().execute(action.clone(), self.machine.record().current));
         Running { action, outcome }
     }
 
@@ -212,3 +228,6 @@ fn name(action: &Action) -> &'static str {
         Action::DestroySlot { .. } => "destroy slot",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,8 @@ mod incoming;
 mod proof;
 mod replies;
 mod task;
+#[cfg(test)]
+mod tests;
 
 /// The largest payload that AWS IoT Core takes, in bytes (quotas).
 pub const MAX_PAYLOAD: usize = 128 * 1024;
@@ -113,8 +115,9 @@ enum LiveCommand {
         payload: Bytes,
         reply: oneshot::Sender<Result<(), PublishError>>,
     },
-    /// A message that is given up with the connection.
+    /// A message of the connection that stands, given up with it; with `on`, only if it has that identity.
     PublishOnce {
+        on: Option<SlotId>,
         topic: String,
         payload: Bytes,
         reply: oneshot::Sender<Result<(), Broken>>,
@@ -186,6 +189,11 @@ impl LiveHandle {
         Afresh(self)
     }
 
+    /// The session for requests that the broker attests with the identity of the connection: see [`OnIdentity`].
+    pub(crate) fn on(&self, slot: SlotId) -> OnIdentity<'_> {
+        OnIdentity { live: self, slot }
+    }
+
     /// The messages on these topics from now on, until the receiver is dropped.
     pub(crate) async fn listen(&self, topics: Vec<String>) -> mpsc::Receiver<Message> {
         let (to, messages) = mpsc::channel(ANSWERS);
@@ -238,8 +246,31 @@ impl Afresh<'_> {
     /// Publishes at QoS 1, on the connection there is: what a broker closes the connection over is not sent again.
     pub(crate) async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), Broken> {
         let topic = topic.to_owned();
-        let command = |reply| LiveCommand::PublishOnce { topic, payload, reply };
+        let command = |reply| LiveCommand::PublishOnce { on: None, topic, payload, reply };
         self.0.ask(command).await.unwrap_or_else(|| Err(stopped()))
+    }
+}
+
+/// The live session while its connection has one identity. What is asked of the cloud is asked with that identity or
+/// not at all: a request that waited in the outbox would go out on whatever connection comes next, and the broker
+/// would attest it with an identity that is not committed, or no longer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OnIdentity<'a> {
+    live: &'a LiveHandle,
+    slot: SlotId,
+}
+
+impl OnIdentity<'_> {
+    /// Subscribes at QoS 1; what was granted before is not asked for again.
+    pub(crate) async fn subscribe(&self, filters: Vec<String>) -> Result<Vec<ReasonCode>, Broken> {
+        self.live.subscribe(filters).await
+    }
+
+    /// Publishes at QoS 1 on the connection that stands, if it has this identity; never on another.
+    pub(crate) async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), Broken> {
+        let (on, topic) = (Some(self.slot), topic.to_owned());
+        let command = |reply| LiveCommand::PublishOnce { on, topic, payload, reply };
+        self.live.ask(command).await.unwrap_or_else(|| Err(stopped()))
     }
 }
 

@@ -37,8 +37,8 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    /// Runs one action to its end.
-    pub(crate) async fn execute(self, action: Action) -> Event {
+    /// Runs one action to its end; `committed` is the slot that the durable record names as current.
+    pub(crate) async fn execute(self, action: Action, committed: Option<SlotId>) -> Event {
         match action {
             Action::Persist(record) => {
                 let written = self.on_disk(move |store| store.write_record(&record)).await;
@@ -55,7 +55,7 @@ impl Executor {
             Action::Verify { slot, thing } => self.verify(slot, &thing).await,
             Action::Export { slot } => self.export(slot).await,
             Action::GoLive { slot } => self.go_live(slot).await,
-            Action::RequestRetire { id } => self.request_retire(id).await,
+            Action::RequestRetire { id } => self.request_retire(id, committed).await,
             Action::DestroySlot { slot } => {
                 let destroyed = self.on_disk(move |store| store.destroy(slot)).await;
                 storage(destroyed, |()| Event::Destroyed { slot })
@@ -100,9 +100,9 @@ impl Executor {
 
     async fn request_certificate(&self, slot: SlotId, authority: Authority) -> Event {
         let served = match authority {
-            Authority::Current(_) => {
+            Authority::Current(current) => {
                 let mut answers = self.live.listen(provision::certificate_answers()).await;
-                self.ask_for_certificate(slot, &self.live, &mut answers).await
+                self.ask_for_certificate(slot, &self.live.on(current), &mut answers).await
             }
             Authority::Claim | Authority::Recovery => self.request_by_claim(slot).await,
         };
@@ -146,7 +146,7 @@ impl Executor {
             }
         };
         let served = match authority {
-            Authority::Current(_) => self.register_on_live(token).await,
+            Authority::Current(current) => self.register_on_live(current, token).await,
             Authority::Claim => self.register_by_claim(token, |claim| Some(&claim.template)).await,
             Authority::Recovery => {
                 self.register_by_claim(token, |claim| claim.recovery_template.as_ref()).await
@@ -155,11 +155,16 @@ impl Executor {
         served.map_or_else(unserved, |thing| Event::Registered { slot, thing })
     }
 
-    async fn register_on_live(&self, token: OwnershipToken) -> Result<Option<ThingName>, Unserved> {
+    async fn register_on_live(
+        &self,
+        current: SlotId,
+        token: OwnershipToken,
+    ) -> Result<Option<ThingName>, Unserved> {
         let template = &self.config.rotation_template;
         let mut answers = self.live.listen(provision::registration_answers(template)).await;
         let (serial, limit) = (&self.config.serial, self.config.timeouts.answer);
-        provision::register_thing(&self.live, &mut answers, template, token, serial, limit).await
+        let requests = self.live.on(current);
+        provision::register_thing(&requests, &mut answers, template, token, serial, limit).await
     }
 
     async fn register_by_claim(
@@ -233,8 +238,12 @@ impl Executor {
     }
 
     /// Publishes the request and waits. The answer comes over the live session to the driver, which then gives
-    /// this up; reaching the end means that there was none.
-    async fn request_retire(&self, id: String) -> Event {
+    /// this up; reaching the end means that there was none. What the broker attests is the identity of the
+    /// connection, so the request goes out on the committed one's or not at all.
+    async fn request_retire(&self, id: String, committed: Option<SlotId>) -> Event {
+        let Some(committed) = committed else {
+            return Event::NoAnswer { why: "no identity is committed".into() };
+        };
         let limit = self.config.timeouts.answer;
         let topic = FleetTopic::Requests(self.config.thing()).to_string();
         // Whoever changes the log on the device from now on contradicts what the controller has noted.
@@ -246,7 +255,7 @@ impl Executor {
                 return Event::NoAnswer { why: error.to_string() };
             }
         };
-        let published = tokio::time::timeout(limit, self.live.publish(&topic, payload)).await;
+        let published = tokio::time::timeout(limit, self.live.on(committed).publish(&topic, payload)).await;
         match published {
             Ok(Ok(())) => tokio::time::sleep(limit).await,
             Ok(Err(error)) => {

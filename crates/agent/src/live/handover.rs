@@ -138,7 +138,7 @@ impl Live {
     }
 
     /// Whether the connection that is there has this identity. It may have come about since it was asked for.
-    fn serves(&self, slot: SlotId) -> bool {
+    pub(super) fn serves(&self, slot: SlotId) -> bool {
         self.up.is_some() && self.target.as_ref().is_some_and(|target| target.slot == slot)
     }
 

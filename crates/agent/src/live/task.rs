@@ -170,12 +170,14 @@ impl Live {
                     let _ = reply.send(Err(error));
                 }
             },
-            LiveCommand::PublishOnce { topic, payload, reply } => match self.enqueue(topic, payload) {
-                Ok(token) => self.replies.await_once(token, reply),
-                Err(error) => {
-                    let _ = reply.send(Err(Broken::Unsent(error.to_string())));
+            LiveCommand::PublishOnce { on, topic, payload, reply } => {
+                match self.enqueue_here(on, topic, payload) {
+                    Ok(token) => self.replies.await_once(token, reply),
+                    Err(unsent) => {
+                        let _ = reply.send(Err(unsent));
+                    }
                 }
-            },
+            }
             LiveCommand::Subscribe { filters, afresh, reply } => self.subscribe(filters, afresh, reply),
             LiveCommand::Unsubscribe { filters } => self.unsubscribe(&filters),
             LiveCommand::Listen { topics, to } => self.replies.listen(topics, to),
@@ -199,6 +201,22 @@ impl Live {
         }
         let outgoing = Outgoing::new(topic, payload, QoS::AtLeastOnce);
         Ok(self.session.publish(outgoing)?)
+    }
+
+    /// Only for the connection that stands, and only if it has the wanted identity. [`Self::disconnected`] takes the
+    /// message back, sent or not.
+    fn enqueue_here(
+        &mut self,
+        on: Option<SlotId>,
+        topic: String,
+        payload: bytes::Bytes,
+    ) -> Result<Token, Broken> {
+        let stands = on.map_or(self.up.is_some(), |slot| self.serves(slot));
+        if !stands {
+            let wanted = on.map_or_else(String::new, |slot| format!(" with the identity of slot {slot}"));
+            return Err(Broken::Unsent(format!("there is no connection{wanted}")));
+        }
+        self.enqueue(topic, payload).map_err(|error| Broken::Unsent(error.to_string()))
     }
 
     /// The session keeps its subscriptions over connections: what was granted once is asked for once.
