@@ -18,15 +18,15 @@ use crate::clock::{Clock, FlooredClock};
 use crate::config::AgentConfig;
 use crate::connect::Connector;
 use crate::disk::{Disk, Files};
-use crate::driver::{ClaimDesk, Driver, Executor, Order};
+use crate::driver::{ClaimDesk, Driver, Executor, NOT_OUR_SESSION, Order, Ordered, Receipts};
 use crate::event::AgentEvent;
 use crate::keys::{Keys, P256Keys};
 use crate::live::{Live, LiveHandle, LiveSettings, PublishError};
 use crate::pace::Pacer;
 use crate::status::{Service, bind, serve};
 use crate::store::{
-    Aside, AuditEntry, AuditLog, Filesystem, Lock, LockError, RealFs, RecordError, Scan, Store, StoreFault,
-    read_record,
+    Aside, AuditEntry, AuditLog, Filesystem, Lock, LockError, ReadOnly, RealFs, RecordError, Scan, Store,
+    StoreFault, read_record,
 };
 use crate::tls::{ClientIdentity, Dialer, IdentityError, Roots, RootsError};
 
@@ -79,7 +79,7 @@ pub struct Agent;
 #[derive(Debug)]
 pub struct AgentHandle {
     live: LiveHandle,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<Ordered>,
     status: watch::Receiver<Status>,
     events: broadcast::Sender<AgentEvent>,
     task: JoinHandle<()>,
@@ -88,6 +88,8 @@ pub struct AgentHandle {
 /// What was found on disk.
 struct Opened {
     record: Option<Record>,
+    /// A newer version's directory is only served from: why, for people.
+    newer: Option<String>,
     scan: Scan,
     socket: Option<UnixListener>,
 }
@@ -134,6 +136,8 @@ impl Agent {
             orders: orders_in,
             status: shown,
             events: events.clone(),
+            receipts: Receipts::default(),
+            frozen: opened.newer,
             executor: Executor {
                 config,
                 disk,
@@ -149,7 +153,7 @@ impl Agent {
             orders: orders.downgrade(),
             events: events.downgrade(),
         };
-        let parts = supervise(driver, opened.scan.aside, live, serve(opened.socket, state_dir, service));
+        let parts = supervise(driver, opened.scan, live, serve(opened.socket, state_dir, service));
         let task = tokio::spawn(parts.instrument(span));
         Ok(AgentHandle { live: live_handle, orders, status, events, task })
     }
@@ -216,22 +220,25 @@ impl AgentHandle {
 
     async fn order(&self, order: Order) {
         // An agent that has ended has nothing to be ordered.
-        let _ = self.orders.send(order).await;
+        let _ = self.orders.send(order.into()).await;
     }
 }
 
 /// Runs all parts until the driver ends, then ends the others; the disk thread, and the lock with it, goes last.
 async fn supervise(
     driver: Driver,
-    aside: Vec<Aside>,
+    scan: Scan,
     live: Live,
     socket: impl Future<Output = ()> + Send + 'static,
 ) {
     let (live_handle, disk) = (driver.executor.live.clone(), driver.executor.disk.ended());
     let socket = tokio::spawn(socket.in_current_span());
     let live = tokio::spawn(live.run().in_current_span());
-    for Aside { path, reason } in aside {
+    for Aside { path, reason } in scan.aside {
         driver.emit(AgentEvent::PutAside { path, reason });
+    }
+    for Aside { path, reason } in scan.unreadable {
+        driver.emit(AgentEvent::Unreadable { path, reason });
     }
     driver.run().await;
     live_handle.stop().await;
@@ -252,26 +259,44 @@ fn open(
     now: Timestamp,
 ) -> Result<(Files, Opened), StartError> {
     let lock = Lock::acquire(&config.state_dir)?;
-    // A newer version's directory is left exactly as it is.
-    let record = match read_record(&*fs, &config.state_dir) {
-        Ok(record) => record,
-        Err(error @ RecordError::Damaged { .. }) => {
-            tracing::error!(%error, "the slots tell who the device is");
-            None
-        }
-        Err(error) => return Err(StartError::Record(error)),
-    };
+    let (record, newer, fs) = recall(config, fs, now)?;
     let keys: Arc<dyn Keys> = Arc::new(P256Keys);
     let store = Store::open(fs.clone(), keys, &config.state_dir, config.serial.clone())?;
-    let scan = store.scan()?;
-    let unprovisioned = record.as_ref().is_none_or(|record| record.current.is_none());
-    if unprovisioned && !scan.slots.iter().any(fleetkey_lifecycle::SlotFacts::is_complete) {
+    let current = record.as_ref().and_then(|record| record.current);
+    let scan = store.scan_for(current)?;
+    if !config.session.live {
+        tracing::warn!("once a rotation is committed, {NOT_OUR_SESSION}");
+    }
+    if current.is_none() && !scan.slots.iter().any(fleetkey_lifecycle::SlotFacts::is_complete) {
         check_claim(config)?;
     }
     let socket = socket(&config.state_dir, bind)?;
     let mut files = Files { store, audit: AuditLog::new(fs, &config.state_dir), _lock: lock };
     files.note(&started(config, record.as_ref(), now));
-    Ok((files, Opened { record, scan, socket }))
+    Ok((files, Opened { record, newer, scan, socket }))
+}
+
+/// What [`recall`] finds: the record, why nothing may be written, and the disk to work on.
+type Recalled = (Option<Record>, Option<String>, Arc<dyn Filesystem>);
+
+/// The record, if there is one that reads. What a newer version wrote may mean more than we understand: its directory
+/// is left exactly as it is, and served from like one on a read-only disk, if it says which identity is in use.
+fn recall(config: &AgentConfig, fs: Arc<dyn Filesystem>, now: Timestamp) -> Result<Recalled, StartError> {
+    match read_record(&*fs, &config.state_dir) {
+        Ok(record) => Ok((record, None, fs)),
+        Err(error @ RecordError::Damaged { .. }) => {
+            tracing::error!(%error, "the slots tell who the device is");
+            Ok((None, None, fs))
+        }
+        Err(error @ RecordError::Newer { current: Some(current), .. }) => {
+            tracing::error!(%error, "the identity in use is served, and nothing is written");
+            let fresh = Record::fresh(Timestamp::default());
+            let next_slot = current.0.saturating_add(1);
+            let record = Record { current: Some(current), current_since: now, next_slot, ..fresh };
+            Ok((Some(record), Some(error.to_string()), Arc::new(ReadOnly(fs))))
+        }
+        Err(error) => Err(StartError::Record(error)),
+    }
 }
 
 /// The audit log's entry of a start.

@@ -9,9 +9,10 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use fleetkey_lifecycle::record::Reason;
+use fleetkey_lifecycle::status::{Alarm, StateName};
 use fleetkey_lifecycle::{Action, Event, Machine, Notice, Status};
 use fleetkey_model::retirement::{ControllerAnswer, DeviceCommand, RetireStatus};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::clock::{Clock, FlooredClock};
 use crate::event::AgentEvent;
@@ -19,12 +20,20 @@ use crate::live::LiveEvent;
 
 pub(crate) use claim::ClaimDesk;
 pub(crate) use execute::Executor;
+use receipts::Receipt;
+pub(crate) use receipts::Receipts;
 
 mod claim;
 mod execute;
+mod receipts;
 
 /// The longest sleep: a clock that was set, or a machine that slept, is noticed within this.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// Why a device whose live session is another program's is never done with a rotation.
+pub(crate) const NOT_OUR_SESSION: &str = "the previous identity waits to be retired: the controller takes the word of \
+    the thing's own session alone, which `[session] live = false` leaves to another program; no rotation follows that \
+    only age or a command asks for";
 
 /// What the agent's owner, or the status socket, orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +42,20 @@ pub(crate) enum Order {
     Compromised,
     Hold(bool),
     Stop,
+}
+
+/// An order, and who waits to hear that it is noted.
+#[derive(Debug)]
+pub(crate) struct Ordered {
+    pub(crate) order: Order,
+    /// Told once a restart would not forget the order; dropped without a word if that never comes.
+    pub(crate) noted: Option<oneshot::Sender<()>>,
+}
+
+impl From<Order> for Ordered {
+    fn from(order: Order) -> Self {
+        Self { order, noted: None }
+    }
 }
 
 /// The action that runs.
@@ -47,16 +70,19 @@ pub(crate) struct Driver {
     pub(crate) executor: Executor,
     pub(crate) clock: FlooredClock,
     pub(crate) live: mpsc::Receiver<LiveEvent>,
-    pub(crate) orders: mpsc::Receiver<Order>,
+    pub(crate) orders: mpsc::Receiver<Ordered>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) events: broadcast::Sender<AgentEvent>,
+    pub(crate) receipts: Receipts,
+    /// Why this device can do no more than serve the identity that it has, if that is so.
+    pub(crate) frozen: Option<String>,
 }
 
 /// What woke the loop.
 enum Woken {
     Outcome(Event),
     Live(LiveEvent),
-    Order(Order),
+    Order(Ordered),
     Time,
 }
 
@@ -72,18 +98,29 @@ impl Driver {
     /// One thing that happened, and what follows from it; `false` when that is the end.
     async fn turn(&mut self, running: &mut Option<Running>) -> bool {
         if running.is_none() {
-            *running = self.machine.poll().map(|action| self.begin(action));
+            let action = self.machine.poll();
+            self.note_wishes(action.as_ref()).await;
+            *running = action.map(|action| self.begin(action));
         }
         self.tell();
         match self.wait(running).await {
             Woken::Outcome(event) => {
                 self.hear_out(running);
+                let wrote = matches!(running, Some(Running { action: Action::Persist(_), .. }));
                 *running = None;
+                let durable = event == Event::Persisted;
                 self.handle(event);
+                if wrote {
+                    let noted = self.receipts.written(durable);
+                    self.give(noted).await;
+                }
             }
             Woken::Live(event) => self.on_live(event, running),
-            Woken::Order(Order::Stop) => return false,
-            Woken::Order(order) => self.handle(event_of(order)),
+            Woken::Order(Ordered { order: Order::Stop, .. }) => return false,
+            Woken::Order(Ordered { order, noted }) => {
+                self.handle(event_of(order));
+                noted.map(Receipt::Socket).into_iter().for_each(|receipt| self.receipts.owe(receipt));
+            }
             Woken::Time => self.handle(Event::Tick),
         }
         true
@@ -96,6 +133,29 @@ impl Driver {
         for _ in 0..self.live.len() {
             if let Ok(event) = self.live.try_recv() {
                 self.on_live(event, running);
+            }
+        }
+    }
+
+    /// What was asked for until now goes to the disk with the record that is written next. With nothing to do there is
+    /// nothing to write, unless the disk takes no writes.
+    async fn note_wishes(&mut self, next: Option<&Action>) {
+        match next {
+            Some(Action::Persist(_)) => self.receipts.writing(),
+            None if !self.machine.status().alarms.contains(&Alarm::Storage) => {
+                let noted = self.receipts.idle();
+                self.give(noted).await;
+            }
+            _ => {}
+        }
+    }
+
+    async fn give(&self, receipts: Vec<Receipt>) {
+        for receipt in receipts {
+            match receipt {
+                Receipt::Broker(ack) => self.executor.live.acknowledge(ack).await,
+                // One who no longer waits is simply not told.
+                Receipt::Socket(noted) => drop(noted.send(())),
             }
         }
     }
@@ -119,7 +179,7 @@ impl Driver {
         tokio::select! {
             outcome = outcome_of(running) => Woken::Outcome(outcome),
             Some(event) = self.live.recv() => Woken::Live(event),
-            order = self.orders.recv() => Woken::Order(order.unwrap_or(Order::Stop)),
+            order = self.orders.recv() => Woken::Order(order.unwrap_or_else(|| Order::Stop.into())),
             () = tokio::time::sleep(sleep) => Woken::Time,
         }
     }
@@ -148,7 +208,10 @@ impl Driver {
                 self.emit(AgentEvent::Displaced);
                 self.handle(Event::Displaced);
             }
-            LiveEvent::Command(command) => self.handle(Event::Command(command)),
+            LiveEvent::Command { command, ack } => {
+                self.handle(Event::Command(command));
+                ack.map(Receipt::Broker).into_iter().for_each(|receipt| self.receipts.owe(receipt));
+            }
             LiveEvent::Answer(answer) => self.on_answer(answer, running),
         }
     }
@@ -170,7 +233,7 @@ impl Driver {
 
     /// Tells what has happened since the last time.
     fn tell(&mut self) {
-        let status = self.machine.status();
+        let status = self.status();
         // What is told now may have ended the rotation that it is about: then it is the one told of last.
         let rotation = status.rotation.clone().or_else(|| self.status.borrow().rotation.clone());
         while let Some(notice) = self.machine.poll_notice() {
@@ -184,6 +247,17 @@ impl Driver {
             *shown = status;
             changed
         });
+    }
+
+    /// What the machine tells, and what it cannot know of: why nothing moves although it would.
+    fn status(&self) -> Status {
+        let mut status = self.machine.status();
+        if let Some(why) = &self.frozen {
+            status.blocked = Some(why.clone());
+        } else if status.state == StateName::Retiring && !self.executor.config.session.live {
+            status.blocked = Some(NOT_OUR_SESSION.to_owned());
+        }
+        status
     }
 
     pub(crate) fn emit(&self, event: AgentEvent) {

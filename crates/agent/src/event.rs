@@ -154,6 +154,13 @@ pub enum AgentEvent {
         /// What is wrong with it.
         reason: String,
     },
+    /// The disk does not read a slot that the device can do without for now.
+    Unreadable {
+        /// The slot.
+        path: PathBuf,
+        /// What the disk said.
+        reason: String,
+    },
 }
 
 impl From<Notice> for AgentEvent {
@@ -199,7 +206,8 @@ impl AgentEvent {
             | Self::LinkDown { .. }
             | Self::LinkRefused { .. }
             | Self::Displaced
-            | Self::PutAside { .. } => None,
+            | Self::PutAside { .. }
+            | Self::Unreadable { .. } => None,
         }
     }
 
@@ -239,6 +247,7 @@ impl AgentEvent {
             Self::RolledBack { .. }
             | Self::Frozen { .. }
             | Self::PutAside { .. }
+            | Self::Unreadable { .. }
             | Self::Refused { .. }
             | Self::FellBack { .. }
             | Self::Alarm { .. } => {

@@ -14,7 +14,7 @@ use fleetkey_model::name::ClientId;
 use fleetkey_model::retirement::{ControllerAnswer, DeviceCommand};
 use fleetkey_model::topic::TopicError;
 use fleetkey_mqtt::ReasonCode;
-use fleetkey_mqtt::session::OutboxError;
+use fleetkey_mqtt::session::{Ack, OutboxError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::carrier::{Broken, Message};
@@ -89,7 +89,11 @@ pub(crate) enum LiveEvent {
     },
     /// Another connection, none of ours, took the client id over (MQTT 5 tells; 3.1.1 has no word for it).
     Displaced,
-    Command(DeviceCommand),
+    /// A command; with `ack` it is to be acknowledged once it is noted ([`LiveHandle::acknowledge`]).
+    Command {
+        command: DeviceCommand,
+        ack: Option<Ack>,
+    },
     Answer(ControllerAnswer),
 }
 
@@ -135,6 +139,7 @@ enum LiveCommand {
         topics: Vec<String>,
         to: mpsc::Sender<Message>,
     },
+    Acknowledge(Ack),
     Switch(Switch),
     Stop {
         reply: oneshot::Sender<()>,
@@ -182,6 +187,12 @@ impl LiveHandle {
     pub(crate) async fn unsubscribe(&self, filters: Vec<String>) {
         // A task that is gone has no subscriptions.
         let _ = self.commands.send(LiveCommand::Unsubscribe { filters }).await;
+    }
+
+    /// Acknowledges a command; one whose connection is gone comes again.
+    pub(crate) async fn acknowledge(&self, ack: Ack) {
+        // A task that is gone has nobody to tell.
+        let _ = self.commands.send(LiveCommand::Acknowledge(ack)).await;
     }
 
     /// The session as one who wants to know what the broker says now sees it.

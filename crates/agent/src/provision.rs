@@ -1,8 +1,10 @@
 //! The Fleet Provisioning MQTT API from the device's side (Developer Guide, fleet-provision-api).
 //!
 //! Subscribe to both answers and wait for SUBACK, publish at QoS 1, wait for the answer. There is no
-//! correlation token, so an answer counts by its content: one for another key or thing is late, a duplicate or
-//! somebody else's, and is passed over. No answer in time is no refusal.
+//! correlation token, so an acceptance counts by its content: a certificate for another key, or the word that another
+//! thing was registered, is late, a duplicate or somebody else's, and is passed over. A rejection has nothing in it
+//! that says what it rejects: it counts for the request that waits, and the rotation machine gives nothing up on the
+//! word of one while an earlier request may have been carried out. No answer in time is no refusal.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -100,7 +102,8 @@ pub(crate) async fn certificate_and_key(
     ask(requests, answers, &create_keys(), payload, has_key, limit).await
 }
 
-/// RegisterThing: attaches the token's certificate to the thing that the serial names.
+/// RegisterThing: attaches the token's certificate to the thing that the serial names. Returns the thing's name if the
+/// answer has it; an answer that names another thing is none.
 pub(crate) async fn register_thing(
     requests: &impl Requests,
     answers: &mut impl Answers,
@@ -115,9 +118,21 @@ pub(crate) async fn register_thing(
     };
     let operation = register_thing_by(template);
     let payload = encode(&request)?;
-    let any = |_: &ThingRegistered| true;
-    let answer = ask(requests, answers, &operation, payload, any, limit).await?;
-    Ok(answer.thing_name)
+    let (ours, mut other) = (serial.thing(), None);
+    let is_ours = |answer: &ThingRegistered| {
+        other = answer.thing_name.clone().filter(|thing| *thing != ours);
+        other.is_none()
+    };
+    let answered = ask(requests, answers, &operation, payload, is_ours, limit).await;
+    answered.map(|answer| answer.thing_name).map_err(|unserved| match (unserved, other) {
+        (Unserved::NoAnswer(why), Some(other)) => {
+            let hint = format!(
+                "an answer named the thing {other}, not {ours}: is that what the template makes of it?"
+            );
+            Unserved::NoAnswer(format!("{why}; {hint}"))
+        }
+        (unserved, _) => unserved,
+    })
 }
 
 fn encode(request: &impl serde::Serialize) -> Result<Bytes, Unserved> {
@@ -131,7 +146,7 @@ async fn ask<T: DeserializeOwned>(
     answers: &mut impl Answers,
     operation: &Operation,
     payload: Bytes,
-    is_ours: impl Fn(&T) -> bool,
+    is_ours: impl FnMut(&T) -> bool,
     limit: Duration,
 ) -> Result<T, Unserved> {
     let exchange = exchange(requests, answers, operation, payload, is_ours);
@@ -145,7 +160,7 @@ async fn exchange<T: DeserializeOwned>(
     answers: &mut impl Answers,
     operation: &Operation,
     payload: Bytes,
-    is_ours: impl Fn(&T) -> bool,
+    mut is_ours: impl FnMut(&T) -> bool,
 ) -> Result<T, Unserved> {
     let lost = |error: crate::carrier::Broken| Unserved::NoAnswer(error.to_string());
     let granted = requests.subscribe(&operation.answers()).await.map_err(lost)?;
@@ -168,7 +183,7 @@ async fn exchange<T: DeserializeOwned>(
                 let Some(message) = message else {
                     return Err(Unserved::NoAnswer("the connection was lost".into()));
                 };
-                if let Some(answer) = read(operation, &message.topic, &message.payload, &is_ours) {
+                if let Some(answer) = read(operation, &message.topic, &message.payload, &mut is_ours) {
                     return answer;
                 }
             }
@@ -181,7 +196,7 @@ fn read<T: DeserializeOwned>(
     operation: &Operation,
     topic: &str,
     payload: &[u8],
-    is_ours: &impl Fn(&T) -> bool,
+    is_ours: &mut impl FnMut(&T) -> bool,
 ) -> Option<Result<T, Unserved>> {
     if topic == operation.rejected {
         let rejection = serde_json::from_slice(payload).unwrap_or_else(|error| Rejection {

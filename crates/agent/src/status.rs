@@ -45,7 +45,7 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// The state of the device; for `rotate`, as it was when the order was taken.
+    /// The state of the device; for `rotate`, as it was when the order was durable.
     Status(Box<Report>),
     /// The request cannot be met: why.
     Error(String),

@@ -37,6 +37,7 @@ pub use export::{BUNDLE_FILE, CERTIFICATE_FILE, EXPORT_LINK, KEY_FILE};
 pub use fault::{FaultKind, StoreFault};
 pub use fs::{Entry, Filesystem, NewFile, RealFs};
 pub use lock::{Lock, LockError};
+pub(crate) use read_only::ReadOnly;
 pub use record::{RecordError, read_record};
 pub use scan::{Aside, Scan};
 pub use slot::{CertificateSummary, SlotIdentity, read_certificate};
@@ -49,6 +50,7 @@ mod export;
 mod fault;
 mod fs;
 mod lock;
+mod read_only;
 mod record;
 mod scan;
 mod slot;
@@ -84,7 +86,8 @@ impl Store {
     ) -> Result<Self, StoreFault> {
         let store = Self { fs, keys, root: root.into(), serial, ballast: Arc::default() };
         let made = atomic::ensure_dir(&*store.fs, &store.root, SLOTS);
-        store.remove_leftovers()?;
+        store.remove_leftovers();
+        store.entries(&store.slots())?;
         if let Err(fault) = made.and_then(|()| store.keep_ballast()) {
             tracing::warn!(%fault, "the state directory takes no writes; what is in it serves");
         }

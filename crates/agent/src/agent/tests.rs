@@ -15,6 +15,8 @@ use crate::store::read_entries;
 use crate::store::testing::Disk;
 use crate::testing::{Broker, Seen};
 
+mod trouble;
+
 async fn start(config: AgentConfig) -> AgentHandle {
     Agent::start(config, Arc::new(SystemClock)).await.unwrap()
 }
@@ -348,19 +350,6 @@ fn only_a_disk_that_takes_no_writes_is_reason_enough_to_serve_without_a_socket()
     assert!(matches!(told(io::ErrorKind::ReadOnlyFilesystem), Ok(None)));
     assert!(matches!(told(io::ErrorKind::StorageFull), Ok(None)));
     assert!(matches!(told(io::ErrorKind::PermissionDenied), Err(StartError::Socket { .. })));
-}
-
-#[tokio::test]
-async fn a_directory_of_a_newer_version_is_left_as_it_is() {
-    let broker = Broker::start().await;
-    let disk = Disk::new();
-    let mut config = broker.device("dev-1");
-    config.state_dir = disk.root().to_path_buf();
-    std::fs::write(disk.root().join("state.json"), r#"{"v":99}"#).unwrap();
-    let started = Agent::start_on(config, Arc::new(SystemClock), Arc::new(disk.clone())).await;
-    let error = started.unwrap_err();
-    assert!(matches!(error, StartError::Record(RecordError::Newer { found: 99, .. })), "{error}");
-    assert_eq!(disk.calls(), Vec::<String>::new());
 }
 
 #[tokio::test]

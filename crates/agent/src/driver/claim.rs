@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use fleetkey_lifecycle::event::FailureKind;
 use fleetkey_mqtt::link::{Client, Messages};
 use tokio::sync::Mutex;
 
@@ -51,6 +52,10 @@ async fn open(connector: &Connector, config: &AgentConfig, disk: &Disk) -> Resul
     let read = disk.run(move |_| Ok(ClientIdentity::from_files(&certificate, &key)));
     let identity = read.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let connected = connector.client(&identity, &client_id).await;
-    let (client, messages) = connected.map_err(|failure| format!("claim connection: {failure}"))?;
+    let (client, messages) = connected.map_err(|failure| match failure.kind {
+        // For people: by itself it may be no more than a policy that is not there yet.
+        FailureKind::Refused => format!("the claim certificate is refused: {failure}"),
+        FailureKind::Unreachable => format!("claim connection: {failure}"),
+    })?;
     Ok(ClaimConnection { client, messages })
 }

@@ -99,6 +99,8 @@ async fn what_the_live_session_told_before_an_action_ended_is_heard_before_its_o
             live,
             orders,
             events: broadcast::channel(4).0,
+            receipts: Receipts::default(),
+            frozen: None,
         };
         told.send(LiveEvent::Up { slot: SlotId(1) }).await.unwrap();
         let (slot, tier, kind) = (SlotId(2), Tier::Suback, FailureKind::Refused);

@@ -42,10 +42,13 @@ impl Live {
         self.replies.subscribed(token, reasons);
     }
 
-    /// A message is acknowledged once whoever it is for has it.
+    /// A message is acknowledged once whoever it is for has it; a command once a restart would not forget it.
     async fn on_message(&mut self, incoming: Incoming) {
         let message = Message::from(incoming.publish);
         match self.settings.read(&message) {
+            Some(LiveEvent::Command { command, .. }) => {
+                return self.report(LiveEvent::Command { command, ack: incoming.ack }).await;
+            }
             Some(event) => self.report(event).await,
             None => self.replies.deliver(&message),
         }
@@ -59,7 +62,7 @@ impl LiveSettings {
     /// The command or answer in a message; `None` when it is something else.
     pub(super) fn read(&self, message: &Message) -> Option<LiveEvent> {
         let read = if message.topic == self.commands {
-            serde_json::from_slice(&message.payload).map(LiveEvent::Command)
+            serde_json::from_slice(&message.payload).map(|command| LiveEvent::Command { command, ack: None })
         } else if message.topic == self.answers {
             serde_json::from_slice(&message.payload).map(LiveEvent::Answer)
         } else {

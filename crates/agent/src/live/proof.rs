@@ -133,7 +133,9 @@ impl Trial<'_> {
         }
     }
 
-    /// Commands and answers are for the driver as ever; nothing else is asked for while an identity proves itself.
+    /// Commands and answers are for the driver as ever; nothing else is asked for while an identity proves itself. A
+    /// command is acknowledged at once: this connection's session does not outlive the proof, and the driver notes
+    /// nothing before the proof is over.
     async fn on_message(&mut self, incoming: Incoming) {
         let message = Message::from(incoming.publish);
         if self.echo.token.is_some() && message.payload == self.echo.nonce {

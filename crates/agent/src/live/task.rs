@@ -181,6 +181,7 @@ impl Live {
             LiveCommand::Subscribe { filters, afresh, reply } => self.subscribe(filters, afresh, reply),
             LiveCommand::Unsubscribe { filters } => self.unsubscribe(&filters),
             LiveCommand::Listen { topics, to } => self.replies.listen(topics, to),
+            LiveCommand::Acknowledge(ack) => self.session.acknowledge(ack),
             LiveCommand::Switch(switch) => self.begin_switch(switch),
             LiveCommand::Stop { reply } => {
                 self.disconnect().await;
@@ -211,7 +212,7 @@ impl Live {
         topic: String,
         payload: bytes::Bytes,
     ) -> Result<Token, Broken> {
-        let stands = on.map_or(self.up.is_some(), |slot| self.serves(slot));
+        let stands = on.map_or_else(|| self.up.is_some(), |slot| self.serves(slot));
         if !stands {
             let wanted = on.map_or_else(String::new, |slot| format!(" with the identity of slot {slot}"));
             return Err(Broken::Unsent(format!("there is no connection{wanted}")));

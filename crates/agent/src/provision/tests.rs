@@ -87,3 +87,30 @@ async fn what_the_broker_does_not_let_us_ask_is_no_rejection() {
     let why = no_answer(ask_for(&Scripted::willing(), cut, &key).await);
     assert!(why.contains("lost"), "{why}");
 }
+
+const REGISTERED: &str = "$aws/provisioning-templates/Rotation/provision/json/accepted";
+
+fn registered(thing: Option<&str>) -> (String, Vec<u8>) {
+    let thing_name = thing.map(|thing| thing.parse().unwrap());
+    let answer = ThingRegistered { device_configuration: BTreeMap::new(), thing_name };
+    (REGISTERED.to_owned(), serde_json::to_vec(&answer).unwrap())
+}
+
+async fn register(
+    script: impl IntoIterator<Item = (String, Vec<u8>)>,
+) -> Result<Option<ThingName>, Unserved> {
+    let (template, serial) = ("Rotation".parse().unwrap(), "dev-1".parse().unwrap());
+    let (requests, mut script) = (Scripted::willing(), Script::of(script));
+    register_thing(&requests, &mut script, &template, OwnershipToken::new("t"), &serial, LIMIT).await
+}
+
+#[tokio::test]
+async fn an_acceptance_that_names_another_thing_is_not_taken_for_ours() {
+    let ours = register([registered(Some("dev-2")), registered(Some("dev-1"))]).await;
+    assert_eq!(ours, Ok(Some("dev-1".parse().unwrap())));
+    let Err(Unserved::NoAnswer(why)) = register([registered(Some("dev-2"))]).await else {
+        panic!("somebody else's answer was taken");
+    };
+    assert!(why.contains("dev-2"), "{why}");
+    assert_eq!(register([registered(None)]).await, Ok(None), "a template may leave the name out");
+}

@@ -25,7 +25,7 @@ pub enum AskError {
     #[error("no agent runs on {}; start one with: fleetkey-agent run --config FILE", .0.display())]
     NotRunning(PathBuf),
     /// The agent answered with an error.
-    #[error("the agent refused: {0}")]
+    #[error("the agent says: {0}")]
     Refused(String),
     /// The conversation failed.
     #[error("cannot talk to the agent on {}: {reason}", path.display())]

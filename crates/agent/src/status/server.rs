@@ -10,13 +10,15 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{Address, Answer, MAX_LINE, Report, Request};
 use crate::disk::View;
-use crate::driver::Order;
+use crate::driver::{Order, Ordered};
 use crate::event::AgentEvent;
 
+/// How long an order may take to be noted. Below what a client waits for its answer.
+const NOTED: Duration = Duration::from_secs(3);
 /// How long a peer may take for its one line.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -25,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Service {
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) disk: watch::Receiver<View>,
-    pub(crate) orders: mpsc::WeakSender<Order>,
+    pub(crate) orders: mpsc::WeakSender<Ordered>,
     pub(crate) events: broadcast::WeakSender<AgentEvent>,
 }
 
@@ -127,11 +129,26 @@ impl Service {
             Request::Rotate { compromised: false } => Order::Rotate,
             Request::Rotate { compromised: true } => Order::Compromised,
         };
+        let (noted, note) = oneshot::channel();
+        let ordered = Ordered { order, noted: Some(noted) };
         let taken = match self.orders.upgrade() {
-            Some(orders) => orders.send(order).await.is_ok(),
+            Some(orders) => orders.send(ordered).await.is_ok(),
             None => false,
         };
-        if taken { self.status() } else { Answer::Error("the agent is stopping".into()) }
+        if !taken {
+            return Answer::Error("the agent is stopping".into());
+        }
+        match tokio::time::timeout(NOTED, note).await {
+            Ok(Ok(())) => self.status(),
+            _ => Answer::Error(self.not_noted()),
+        }
+    }
+
+    /// The order stands, but a restart would forget it.
+    fn not_noted(&self) -> String {
+        let blocked = self.status.borrow().blocked.clone();
+        let why = blocked.unwrap_or_else(|| "another step is under way".into());
+        format!("the order is taken, but not noted on the disk yet ({why}): a restart would forget it")
     }
 
     fn status(&self) -> Answer {

@@ -12,7 +12,7 @@ use super::client::{AskError, DeviceState, events, rotate, status_of};
 use super::server::{Service, bind};
 use super::*;
 use crate::disk::View;
-use crate::driver::Order;
+use crate::driver::{Order, Ordered};
 use crate::event::AgentEvent;
 use crate::store::Lock;
 use crate::store::testing::{Disk, issued, store};
@@ -33,9 +33,9 @@ fn view() -> View {
 }
 
 struct Agent {
-    orders: mpsc::Receiver<Order>,
+    orders: mpsc::Receiver<Ordered>,
     events: broadcast::Sender<AgentEvent>,
-    _keep: (mpsc::Sender<Order>, watch::Sender<Status>, watch::Sender<View>),
+    _keep: (mpsc::Sender<Ordered>, watch::Sender<Status>, watch::Sender<View>),
 }
 
 fn agent(dir: &Path) -> Agent {
@@ -63,10 +63,30 @@ async fn a_running_agent_tells_its_status_and_takes_orders_however_deep_its_dire
         let told = blocking(move || status_of(&asked)).await.unwrap();
         assert_eq!(told, DeviceState::Running(report()));
         let asked = state.clone();
-        blocking(move || rotate(&asked, false).and_then(|_| rotate(&asked, true))).await.unwrap();
-        assert_eq!(agent.orders.recv().await, Some(Order::Rotate));
-        assert_eq!(agent.orders.recv().await, Some(Order::Compromised));
+        let orders = blocking(move || rotate(&asked, false).and_then(|_| rotate(&asked, true)));
+        let taken = async {
+            for expected in [Order::Rotate, Order::Compromised] {
+                let Ordered { order, noted } = agent.orders.recv().await.unwrap();
+                assert_eq!(order, expected);
+                noted.unwrap().send(()).unwrap();
+            }
+        };
+        let (answered, ()) = tokio::join!(orders, taken);
+        answered.unwrap();
     }
+}
+
+#[tokio::test]
+async fn an_order_that_is_not_noted_is_not_said_to_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut agent = agent(dir.path());
+    let path = dir.path().to_path_buf();
+    let order = tokio::spawn(blocking(move || rotate(&path, false)));
+    let Ordered { noted, .. } = agent.orders.recv().await.unwrap();
+    assert!(!order.is_finished(), "no answer before the note");
+    drop(noted);
+    let Err(AskError::Refused(reason)) = order.await.unwrap() else { panic!("it was said to be noted") };
+    assert!(reason.contains("a restart would forget it"), "{reason}");
 }
 
 #[tokio::test(start_paused = true)]

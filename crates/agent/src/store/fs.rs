@@ -79,6 +79,17 @@ pub trait Filesystem: fmt::Debug + Send + Sync {
     /// As the operating system reports, `NotFound` included.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
 
+    /// Overwrites a file with zeros where it lies and syncs them, as far as its medium does so: one that copies on
+    /// write, or a flash translation layer, may keep what was there. A disk whose content nobody else can read has
+    /// nothing to do.
+    ///
+    /// # Errors
+    /// As the operating system reports, `NotFound` included.
+    fn wipe(&self, path: &Path) -> io::Result<()> {
+        let _ = path;
+        Ok(())
+    }
+
     /// Removes an empty directory.
     ///
     /// # Errors
@@ -151,6 +162,14 @@ impl Filesystem for RealFs {
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn wipe(&self, path: &Path) -> io::Result<()> {
+        // Not truncated: that would give its blocks free as they are.
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        let length = file.metadata()?.len();
+        io::copy(&mut io::repeat(0).take(length), &mut file)?;
+        file.sync_all()
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::atomic::{PRIVATE_DIR, SECRET};
 use super::fault::{Attempt, StoreFault};
+use super::record::STATE;
 
 /// Why a state directory cannot be taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -103,7 +104,7 @@ fn lock(path: &Path, opened: io::Result<File>) -> Result<File, Refused> {
 }
 
 fn prepare(dir: &Path) -> Result<(), LockError> {
-    DirBuilder::new().recursive(true).mode(PRIVATE_DIR).create(dir).attempt("create", dir)?;
+    make(dir, |dir| File::open(dir)?.sync_all())?;
     let mode = std::fs::metadata(dir).attempt("inspect", dir)?.mode() & 0o777;
     if mode & 0o077 == 0 {
         return Ok(());
@@ -116,6 +117,41 @@ fn prepare(dir: &Path) -> Result<(), LockError> {
     Err(LockError::Open { path: dir.to_path_buf(), mode })
 }
 
+/// Makes the directory and what is missing above it, each name synced in its parent: otherwise a power cut could take
+/// the state directory with all that was synced in it, after the cloud has issued what is in it. While there is no
+/// record yet, an earlier attempt may have died before its syncs: all names above are synced then.
+fn make(dir: &Path, sync: impl Fn(&Path) -> io::Result<()>) -> Result<(), LockError> {
+    let is_first = !dir.join(STATE).exists();
+    let missing: Vec<&Path> = dir.ancestors().take_while(|above| !above.exists()).collect();
+    DirBuilder::new().recursive(true).mode(PRIVATE_DIR).create(dir).attempt("create", dir)?;
+    if !is_first {
+        return Ok(());
+    }
+    for name in dir.ancestors() {
+        let parent = match name.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => break,
+        };
+        match sync(parent) {
+            Err(error) if missing.contains(&name) && !is_out_of_reach(&error) => {
+                // The next attempt has to make it anew: a sync that has failed once may lie.
+                missing.iter().for_each(|made| drop(std::fs::remove_dir(made)));
+                return Err(StoreFault::io("fsync", parent, &error).into());
+            }
+            Err(error) => tracing::debug!(%error, dir = %parent.display(), "not synced"),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a directory above ours is one that we may not open, or on a file system that takes no writes: then nothing
+/// can be done about it.
+fn is_out_of_reach(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
 fn is_empty(dir: &Path) -> io::Result<bool> {
     Ok(std::fs::read_dir(dir)?.next().is_none())
 }
@@ -123,6 +159,40 @@ fn is_empty(dir: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Makes the directory and says which directories were synced, below `root`.
+    fn synced(root: &Path, dir: &Path) -> Vec<String> {
+        let synced = std::cell::RefCell::new(Vec::new());
+        let note = |dir: &Path| {
+            synced.borrow_mut().push(dir.to_path_buf());
+            Ok(())
+        };
+        make(dir, note).unwrap();
+        let below = |dir: &PathBuf| dir.strip_prefix(root).ok().map(|dir| dir.display().to_string());
+        synced.borrow().iter().filter_map(below).collect()
+    }
+
+    #[test]
+    fn the_name_of_each_directory_that_was_made_is_synced_until_there_is_a_record() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("var/fleetkey/state");
+        let names = ["var/fleetkey", "var", ""];
+        assert_eq!(synced(root.path(), &dir), names);
+        assert_eq!(synced(root.path(), &dir), names, "an attempt that died may have synced none");
+        std::fs::write(dir.join(STATE), "{}").unwrap();
+        assert_eq!(synced(root.path(), &dir), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_directory_whose_name_cannot_be_synced_is_made_anew_by_the_next_attempt() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("fleetkey/state");
+        let broken = |_: &Path| Err(io::Error::other("EIO"));
+        assert!(matches!(make(&dir, broken), Err(LockError::Fault(fault)) if fault.op == "fsync"));
+        assert!(!root.path().join("fleetkey").exists());
+        make(&dir, |_| Err(io::ErrorKind::PermissionDenied.into())).unwrap();
+        assert!(dir.exists(), "a parent that only others may read is no reason not to start");
+    }
 
     #[test]
     fn a_second_process_is_refused_until_the_first_lets_go() {

@@ -8,8 +8,8 @@
 use std::path::Path;
 
 use aws_lc_rs::digest;
-use fleetkey_lifecycle::Record;
 use fleetkey_lifecycle::record::RECORD_VERSION;
+use fleetkey_lifecycle::{Record, SlotId};
 use serde::Deserialize;
 
 use super::atomic::{self, SECRET};
@@ -36,6 +36,8 @@ pub enum RecordError {
         path: String,
         /// Its version.
         found: u64,
+        /// The identity in use, where it stands as in this version.
+        current: Option<SlotId>,
     },
     /// It does not read; the caller goes on as if it were lost.
     #[error("{path} is damaged ({reason})")]
@@ -95,7 +97,9 @@ pub fn read_record(fs: &dyn Filesystem, root: &Path) -> Result<Option<Record>, R
     };
     match decode(&bytes) {
         Ok(record) => Ok(Some(record)),
-        Err(Undecodable::Newer(found)) => Err(RecordError::Newer { path: shown, found }),
+        Err(Undecodable::Newer(found)) => {
+            Err(RecordError::Newer { path: shown, found, current: current_of(&bytes) })
+        }
         Err(Undecodable::Damaged(reason)) => Err(RecordError::Damaged { path: shown, reason }),
     }
 }
@@ -127,6 +131,12 @@ fn decode(bytes: &[u8]) -> Result<Record, Undecodable> {
     }
     let record: Record = serde_json::from_str(record).map_err(|error| damaged(error.to_string()))?;
     Ok(Record { v: RECORD_VERSION, ..record })
+}
+
+/// The slot in use by a record of another version.
+fn current_of(bytes: &[u8]) -> Option<SlotId> {
+    let file: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    file.pointer("/record/current")?.as_u64().map(SlotId)
 }
 
 fn prefix(version: u32, record: &str) -> String {

@@ -27,6 +27,8 @@ pub struct Scan {
     pub slots: Vec<SlotFacts>,
     /// The others.
     pub aside: Vec<Aside>,
+    /// What the disk does not read, and why: left as it is, because that may pass.
+    pub unreadable: Vec<Aside>,
 }
 
 impl Store {
@@ -36,6 +38,16 @@ impl Store {
     /// # Errors
     /// When the disk refuses to be read.
     pub fn scan(&self) -> Result<Scan, StoreFault> {
+        self.scan_for(None)
+    }
+
+    /// The same for a device whose record names its `current` slot: any other that cannot be read is left out and
+    /// told, since none of them may keep the device off line. Without a record each of them counts: the one that does
+    /// not read may be who the device is, and its number must not be given to another.
+    ///
+    /// # Errors
+    /// When the disk refuses to be read where it must be.
+    pub fn scan_for(&self, current: Option<SlotId>) -> Result<Scan, StoreFault> {
         let slots = self.slots();
         let mut found = Scan::default();
         for entry in self.entries(&slots)? {
@@ -46,6 +58,9 @@ impl Store {
                 Ok(contents) => found.slots.push(contents),
                 Err(fault) if fault.kind == FaultKind::Content => {
                     found.aside.push(self.put_aside(id, &fault)?);
+                }
+                Err(fault) if current.is_some_and(|current| current != id) => {
+                    found.unreadable.push(Aside { path: self.slot_dir(id), reason: fault.to_string() });
                 }
                 Err(fault) => return Err(fault),
             }
@@ -98,32 +113,38 @@ impl Store {
         }
     }
 
-    /// Removes unfinished files of an interrupted write, in every directory that the store writes to. One that
-    /// cannot be removed is harmless where it lies: a disk that can be read must not stop the device.
-    pub(super) fn remove_leftovers(&self) -> Result<(), StoreFault> {
-        self.remove_leftovers_in(&self.root.clone())?;
+    /// Removes unfinished files of an interrupted write, in every directory that the store writes to. What cannot be
+    /// listed or removed is harmless where it lies: nothing that is left over must stop the device.
+    pub(super) fn remove_leftovers(&self) {
         let slots = self.slots();
-        self.remove_leftovers_in(&slots)?;
-        for entry in self.entries(&slots)? {
-            if entry.is_dir && slot_number(&entry.name).is_some() {
-                self.remove_leftovers_in(&slots.join(&entry.name))?;
-            }
-        }
+        let numbered = self.entries(&slots).unwrap_or_default().into_iter();
+        let numbered = numbered.filter(|entry| entry.is_dir && slot_number(&entry.name).is_some());
+        let mut dirs = vec![self.root.clone(), slots.clone()];
+        dirs.extend(numbered.map(|entry| slots.join(entry.name)));
         // There they may hold a key.
-        self.exports()?.iter().try_for_each(|export| self.remove_leftovers_in(export))
-    }
-
-    fn remove_leftovers_in(&self, dir: &Path) -> Result<(), StoreFault> {
-        for entry in self.entries(dir)? {
-            let leftover = entry.name.to_str().is_some_and(|name| name.starts_with(TEMPORARY));
-            if !leftover || entry.is_dir {
-                continue;
-            }
-            if let Err(fault) = atomic::remove_file(&*self.fs, &dir.join(&entry.name)) {
+        dirs.extend(self.exports().unwrap_or_default());
+        for dir in dirs {
+            if let Err(fault) = self.remove_leftovers_in(&dir) {
                 tracing::warn!(%fault, "what an interrupted write left stays");
             }
         }
-        Ok(())
+    }
+
+    fn remove_leftovers_in(&self, dir: &Path) -> Result<(), StoreFault> {
+        let entries = self.entries(dir)?.into_iter();
+        let is_leftover = |entry: &Entry| {
+            !entry.is_dir && entry.name.to_str().is_some_and(|name| name.starts_with(TEMPORARY))
+        };
+        let mut outcome = Ok(());
+        for entry in entries.filter(is_leftover) {
+            let path = dir.join(&entry.name);
+            if slot::is_unnamed_key(&entry.name) {
+                self.wipe(&path);
+            }
+            let removed = atomic::remove_file(&*self.fs, &path);
+            outcome = outcome.and(removed);
+        }
+        outcome
     }
 
     /// The entries of a directory; one that is not there has none.

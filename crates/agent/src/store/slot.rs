@@ -219,19 +219,37 @@ impl Store {
         Ok(SlotIdentity { slot, key, chain: file.chain, certificate })
     }
 
-    /// Destroys a slot, the key first; what is already gone is fine.
+    /// Destroys a slot, the key first; what is already gone is fine. The key loses its name before its content, so
+    /// that no crash leaves half a key where a whole one is looked for, and its content before its blocks are free.
     ///
     /// # Errors
-    /// When the disk refuses; calling again goes on where it stopped.
+    /// When the disk refuses; calling again goes on where it stopped. That a key cannot be overwritten is none: it is
+    /// removed all the same.
     pub fn destroy(&self, slot: SlotId) -> Result<(), StoreFault> {
         let dir = self.slot_dir(slot);
         if !self.lists_slot(slot)? {
             return atomic::settle_dir(&*self.fs, &self.slots());
         }
-        atomic::remove_file(&*self.fs, &dir.join(KEY))?;
+        let unnamed = dir.join(atomic::temporary_name(KEY)?);
+        match self.fs.rename(&dir.join(KEY), &unnamed) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            renamed => renamed.attempt("rename into", &unnamed)?,
+        }
         atomic::sync_dir(&*self.fs, &dir)?;
+        for entry in self.entries(&dir)? {
+            if is_unnamed_key(&entry.name) {
+                self.wipe(&dir.join(entry.name));
+            }
+        }
         atomic::remove_flat_dir(&*self.fs, &dir)?;
         atomic::sync_dir(&*self.fs, &self.slots())
+    }
+
+    /// Overwrites a file that is about to be removed, best effort.
+    pub(super) fn wipe(&self, path: &Path) {
+        if let Err(fault) = self.fs.wipe(path).attempt("overwrite", path) {
+            tracing::warn!(%fault, "a key is removed as it is");
+        }
     }
 
     /// The slot's key, if there is one.
@@ -326,6 +344,11 @@ impl Store {
             .map_err(|error| StoreFault::content("encode", &path, error.to_string()))?;
         self.recovery_write(dir, name, mode, &bytes)
     }
+}
+
+/// Whether this is a key that was being written, or that is being destroyed.
+pub(super) fn is_unnamed_key(name: &std::ffi::OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with(&format!("{}{KEY}-", atomic::TEMPORARY)))
 }
 
 fn unusable(path: &Path, error: &KeyError) -> StoreFault {

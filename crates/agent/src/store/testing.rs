@@ -30,6 +30,8 @@ struct State {
     /// The beginning of a call, how many more of these succeed, and how it then fails.
     fail: Option<(String, usize, io::ErrorKind)>,
     refuses: Option<io::ErrorKind>,
+    /// The end of the path of a directory that cannot be listed.
+    unlistable: Option<String>,
 }
 
 impl Disk {
@@ -51,6 +53,11 @@ impl Disk {
     /// From now on, the `nth` call whose record is `call` fails.
     pub(crate) fn fail_nth(&self, call: &str, nth: usize, kind: io::ErrorKind) {
         self.state.lock().unwrap().fail = Some((format!("{call}\n"), nth - 1, kind));
+    }
+
+    /// From now on, a directory whose path ends so cannot be listed.
+    pub(crate) fn refuse_list(&self, dir: &str) {
+        self.state.lock().unwrap().unlistable = Some(dir.to_owned());
     }
 
     /// From now on, every call that needs room fails, or none; on a read-only disk also those that do not.
@@ -159,6 +166,11 @@ impl Filesystem for Disk {
         RealFs.remove_file(path)
     }
 
+    fn wipe(&self, path: &Path) -> io::Result<()> {
+        self.note("wipe", path)?;
+        RealFs.wipe(path)
+    }
+
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
         self.note("rmdir", path)?;
         RealFs.remove_dir(path)
@@ -173,7 +185,11 @@ impl Filesystem for Disk {
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
-        RealFs.list(path)
+        let unlistable = self.state.lock().unwrap().unlistable.clone();
+        match unlistable {
+            Some(dir) if path.ends_with(&dir) => Err(io::Error::other("EIO")),
+            _ => RealFs.list(path),
+        }
     }
 }
 

@@ -162,9 +162,71 @@ fn the_key_goes_first_when_a_slot_is_destroyed_and_again_is_fine() {
     disk.calls();
     store.destroy(SLOT).unwrap();
     let calls = disk.calls();
-    assert_eq!(calls[..2], ["remove slots/1/key.pem", "fsync slots/1"]);
+    let unnamed = "slots/1/.tmp-key.pem-*";
+    let [rename, wipe, remove] = ["rename", "wipe", "remove"].map(|call| format!("{call} {unnamed}"));
+    assert_eq!(calls[..4], [rename, "fsync slots/1".into(), wipe, remove]);
     assert_eq!(calls.last().unwrap(), "fsync slots");
     store.destroy(SLOT).unwrap();
+}
+
+#[test]
+fn what_was_in_a_destroyed_key_is_zeros_on_the_disk() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    complete(&store, SLOT);
+    let key = disk.root().join("slots/1/key.pem");
+    // Another name for the same blocks shows what becomes of them.
+    let kept = disk.root().join("kept");
+    std::fs::hard_link(&key, &kept).unwrap();
+    let length = std::fs::read(&key).unwrap().len();
+    store.destroy(SLOT).unwrap();
+    assert_eq!(std::fs::read(&kept).unwrap(), vec![0; length]);
+}
+
+#[test]
+fn a_key_whose_destruction_was_cut_short_or_cannot_be_overwritten_goes_all_the_same() {
+    for (call, kind) in [("remove slots/1/.tmp-key", ErrorKind::Other), ("wipe", ErrorKind::StorageFull)] {
+        let disk = Disk::new();
+        let store = store(&disk);
+        complete(&store, SLOT);
+        disk.fail(call, kind);
+        let destroyed = store.destroy(SLOT);
+        assert_eq!(destroyed.is_err(), call.starts_with("remove"), "{destroyed:?}");
+        let reopened = testing::store(&disk);
+        assert!(!disk.root().join("slots/1/key.pem").exists());
+        assert_eq!(reopened.scan().unwrap().aside, []);
+        reopened.destroy(SLOT).unwrap();
+        assert_eq!(reopened.scan().unwrap(), Scan::default());
+    }
+}
+
+#[test]
+fn a_slot_that_cannot_be_read_is_left_out_unless_it_is_who_the_device_is() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    complete(&store, SLOT);
+    complete(&store, SlotId(2));
+    // A directory in a file's place reads as EISDIR, which like EIO says nothing of a content.
+    let key = disk.root().join("slots/1/key.pem");
+    std::fs::remove_file(&key).unwrap();
+    std::fs::create_dir(&key).unwrap();
+    let scan = store.scan_for(Some(SlotId(2))).unwrap();
+    assert_eq!(scan.slots.iter().map(|slot| slot.id).collect::<Vec<_>>(), [SlotId(2)]);
+    assert_eq!((scan.aside.len(), scan.unreadable[0].path.clone()), (0, disk.root().join("slots/1")));
+    assert!(store.scan_for(Some(SLOT)).is_err());
+    assert!(store.scan().is_err(), "without a record it may be who the device is");
+}
+
+#[test]
+fn a_directory_that_cannot_be_listed_for_leftovers_does_not_keep_the_store_from_opening() {
+    let disk = Disk::new();
+    complete(&store(&disk), SLOT);
+    let left = disk.root().join("slots/1/.tmp-token-x");
+    std::fs::write(&left, "").unwrap();
+    disk.refuse_list("export.1");
+    std::fs::create_dir(disk.root().join("export.1")).unwrap();
+    store(&disk);
+    assert!(!left.exists(), "what can be removed is");
 }
 
 #[test]

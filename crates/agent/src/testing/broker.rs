@@ -83,10 +83,14 @@ impl Broker {
         }
     }
 
-    /// Sends a message to a client, as if somebody had published it.
-    pub(crate) async fn send(&self, client: &str, topic: &str, payload: &[u8]) {
+    /// Sends a message to a client, as if somebody had published it. Returns its packet identifier.
+    pub(crate) async fn send(&self, client: &str, topic: &str, payload: &[u8]) -> u16 {
         let out = self.registry().connections[client].out.clone();
-        out.send(message(topic, payload)).await.unwrap();
+        let message = message(topic, payload);
+        let Packet::Publish(Publish { packet_id: Some(id), .. }) = &message else { unreachable!() };
+        let id = id.get();
+        out.send(message).await.unwrap();
+        id
     }
 
     /// The settings of a device that provisions here, with its state directory below the broker's.
@@ -225,6 +229,10 @@ fn handle(registry: &Shared, client: &str, principal: CertificateId, packet: Pac
             })]
         }
         Packet::Publish(publish) => published(&mut registry, client, principal, &publish),
+        Packet::PubAck(ack) => {
+            registry.acknowledged.insert(ack.packet_id.get());
+            vec![]
+        }
         Packet::PingReq => vec![Packet::PingResp],
         _ => vec![],
     }

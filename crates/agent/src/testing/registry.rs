@@ -47,6 +47,10 @@ pub(crate) struct Registry {
     pub(crate) refuse_takeovers: usize,
     /// How many of the next such CONNECTs are not answered at all.
     pub(crate) mute_takeovers: usize,
+    /// The packet identifiers of messages that a client has acknowledged.
+    pub(crate) acknowledged: BTreeSet<u16>,
+    /// Whether a retire request is answered.
+    pub(crate) answers_retire: bool,
     /// How many of the next PUBACKs for business messages are not sent.
     pub(crate) silent: usize,
 }
@@ -63,6 +67,8 @@ impl Registry {
             activates: true,
             refuse_takeovers: 0,
             mute_takeovers: 0,
+            acknowledged: BTreeSet::new(),
+            answers_retire: true,
             silent: 0,
         }
     }
@@ -70,6 +76,11 @@ impl Registry {
     /// Takes a certificate of the test's own for one of the thing's.
     pub(crate) fn accept(&mut self, certificate: CertificateId) {
         self.active.insert(certificate);
+    }
+
+    /// Accepts no certificate any more.
+    pub(crate) fn refuse_all(&mut self) {
+        self.active.clear();
     }
 
     /// The answer to a publish on one of the topics that the cloud serves: where and what.
@@ -84,7 +95,7 @@ impl Registry {
                 Some((accepted.to_string(), self.register(payload)))
             }
             _ => match FleetTopic::parse(topic) {
-                Some(FleetTopic::Requests(thing)) => {
+                Some(FleetTopic::Requests(thing)) if self.answers_retire => {
                     Some((FleetTopic::Answers(thing).to_string(), retire(payload)))
                 }
                 _ => None,

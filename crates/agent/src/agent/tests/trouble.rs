@@ -1,0 +1,121 @@
+//! Whole agents whose directory, claim or session is not as it should be: what still works, and what they say.
+
+use super::*;
+
+fn device_on(broker: &Broker, disk: &Disk) -> AgentConfig {
+    let mut config = broker.device("dev-1");
+    config.state_dir = disk.root().to_path_buf();
+    config.rotation.backoff.base = Duration::from_millis(5);
+    config
+}
+
+async fn start_on(config: &AgentConfig, disk: &Disk) -> AgentHandle {
+    Agent::start_on(config.clone(), Arc::new(SystemClock), Arc::new(disk.clone())).await.unwrap()
+}
+
+/// A device on this disk that has been provisioned and is stopped again.
+async fn provisioned(broker: &Broker, disk: &Disk) -> AgentConfig {
+    let config = device_on(broker, disk);
+    let agent = start_on(&config, disk).await;
+    agent.until(|status| status.exported && status.connected).await.unwrap();
+    agent.stop().await;
+    config
+}
+
+/// Whether the status says that nothing moves because of this.
+fn is_blocked_by(status: &Status, why: &str) -> bool {
+    status.blocked.as_ref().is_some_and(|blocked| blocked.contains(why))
+}
+
+#[tokio::test]
+async fn a_directory_of_a_newer_version_that_does_not_say_who_the_device_is_stops_the_agent() {
+    let broker = Broker::start().await;
+    let disk = Disk::new();
+    std::fs::write(disk.root().join("state.json"), r#"{"v":99}"#).unwrap();
+    let config = device_on(&broker, &disk);
+    let started = Agent::start_on(config, Arc::new(SystemClock), Arc::new(disk.clone())).await;
+    let error = started.unwrap_err();
+    assert!(matches!(error, StartError::Record(RecordError::Newer { found: 99, .. })), "{error}");
+    assert_eq!(disk.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_identity_of_a_newer_version_is_served_and_nothing_in_its_directory_changes() {
+    let broker = Broker::start().await;
+    let disk = Disk::new();
+    let config = provisioned(&broker, &disk).await;
+    let newer = r#"{"v":99,"sum":"?","record":{"v":99,"current":1,"soul":"what we do not know of"}}"#;
+    std::fs::write(disk.root().join("state.json"), newer).unwrap();
+    disk.calls();
+    let agent = start_on(&config, &disk).await;
+    let mut events = agent.events();
+    agent.until(|status| status.connected && status.exported).await.unwrap();
+    agent.publish("device/dev-1/telemetry", "0").await.unwrap();
+    agent.rotate().await;
+    until(&mut events, |event| matches!(event, AgentEvent::Deferred { .. })).await;
+    assert!(is_blocked_by(&agent.status(), "newer fleetkey-agent"), "{:?}", agent.status());
+    agent.stop().await;
+    assert_eq!(disk.calls(), Vec::<String>::new());
+    assert_eq!(std::fs::read_to_string(disk.root().join("state.json")).unwrap(), newer);
+}
+
+#[tokio::test]
+async fn a_slot_that_the_disk_does_not_read_keeps_no_device_off_line_that_has_another() {
+    let broker = Broker::start().await;
+    let disk = Disk::new();
+    let config = provisioned(&broker, &disk).await;
+    // A directory in a file's place reads as EISDIR, which like EIO says nothing of a content.
+    std::fs::create_dir_all(disk.root().join("slots/7/key.pem")).unwrap();
+    let agent = start_on(&config, &disk).await;
+    agent.until(|status| status.connected && status.exported).await.unwrap();
+    agent.stop().await;
+    assert!(disk.root().join("slots/7/key.pem").exists(), "it may read another time");
+    std::fs::remove_file(disk.root().join("slots/1/key.pem")).unwrap();
+    std::fs::create_dir(disk.root().join("slots/1/key.pem")).unwrap();
+    let started = Agent::start_on(config, Arc::new(SystemClock), Arc::new(disk.clone())).await;
+    assert!(matches!(started, Err(StartError::Store(_))), "who the device is does not read: it may pass");
+}
+
+#[tokio::test]
+async fn a_claim_that_the_broker_refuses_is_said_to_be_refused() {
+    let broker = Broker::start().await;
+    broker.registry().refuse_all();
+    let agent = start(broker.device("dev-1")).await;
+    agent.until(|status| is_blocked_by(status, "the claim certificate is refused")).await.unwrap();
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_without_the_session_of_its_thing_says_what_its_retirement_waits_for() {
+    let broker = Broker::start().await;
+    let mut config = broker.device("dev-1");
+    config.session.live = false;
+    config.timeouts.answer = Duration::from_millis(50);
+    let agent = start(config).await;
+    agent.connected().await.unwrap();
+    // The controller takes no word of `dev-1~agent`.
+    broker.registry().answers_retire = false;
+    agent.rotate().await;
+    let status = agent.until(|status| is_blocked_by(status, "[session] live = false")).await.unwrap();
+    assert_eq!((status.current, status.previous), (Some(SlotId(2)), Some(SlotId(1))));
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_is_acknowledged_only_when_a_restart_would_not_forget_it() {
+    let broker = Broker::start().await;
+    let disk = Disk::new();
+    let config = provisioned(&broker, &disk).await;
+    let agent = start_on(&config, &disk).await;
+    let mut events = agent.events();
+    agent.connected().await.unwrap();
+    broker.until(|_| broker_listens(&broker)).await;
+    disk.refuse(io::ErrorKind::StorageFull);
+    let id = broker.send("dev-1", "fleetkey/things/dev-1/commands", br#"{"op":"rotate","id":"c-1"}"#).await;
+    agent.until(|status| !status.alarms.is_empty()).await.unwrap();
+    assert!(!broker.registry().acknowledged.contains(&id));
+    disk.refuse(None);
+    until(&mut events, is_retired).await;
+    broker.until(|_| broker.registry().acknowledged.contains(&id)).await;
+    agent.stop().await;
+}
