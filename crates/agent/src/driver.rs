@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use fleetkey_lifecycle::record::Reason;
-use fleetkey_lifecycle::status::{Alarm, StateName};
+use fleetkey_lifecycle::status::StateName;
 use fleetkey_lifecycle::{Action, Event, Machine, Notice, Status};
 use fleetkey_model::retirement::{ControllerAnswer, DeviceCommand, RetireStatus};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -98,22 +98,15 @@ impl Driver {
     /// One thing that happened, and what follows from it; `false` when that is the end.
     async fn turn(&mut self, running: &mut Option<Running>) -> bool {
         if running.is_none() {
-            let action = self.machine.poll();
-            self.note_wishes(action.as_ref()).await;
-            *running = action.map(|action| self.begin(action));
+            *running = self.machine.poll().map(|action| self.begin(action));
         }
+        self.give_receipts();
         self.tell();
         match self.wait(running).await {
             Woken::Outcome(event) => {
                 self.hear_out(running);
-                let wrote = matches!(running, Some(Running { action: Action::Persist(_), .. }));
                 *running = None;
-                let durable = event == Event::Persisted;
                 self.handle(event);
-                if wrote {
-                    let noted = self.receipts.written(durable);
-                    self.give(noted).await;
-                }
             }
             Woken::Live(event) => self.on_live(event, running),
             Woken::Order(Ordered { order: Order::Stop, .. }) => return false,
@@ -137,23 +130,15 @@ impl Driver {
         }
     }
 
-    /// What was asked for until now goes to the disk with the record that is written next. With nothing to do there is
-    /// nothing to write, unless the disk takes no writes.
-    async fn note_wishes(&mut self, next: Option<&Action>) {
-        match next {
-            Some(Action::Persist(_)) => self.receipts.writing(),
-            None if !self.machine.status().alarms.contains(&Alarm::Storage) => {
-                let noted = self.receipts.idle();
-                self.give(noted).await;
-            }
-            _ => {}
+    /// Tells those who asked for something, once a crash would not forget it.
+    fn give_receipts(&mut self) {
+        if !self.machine.wishes_are_durable() {
+            return;
         }
-    }
-
-    async fn give(&self, receipts: Vec<Receipt>) {
-        for receipt in receipts {
+        for receipt in self.receipts.due() {
             match receipt {
-                Receipt::Broker(ack) => self.executor.live.acknowledge(ack).await,
+                Receipt::Broker(ack) if !self.executor.live.acknowledge(ack) => self.receipts.owe(receipt),
+                Receipt::Broker(_) => {}
                 // One who no longer waits is simply not told.
                 Receipt::Socket(noted) => drop(noted.send(())),
             }

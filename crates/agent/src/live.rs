@@ -189,10 +189,14 @@ impl LiveHandle {
         let _ = self.commands.send(LiveCommand::Unsubscribe { filters }).await;
     }
 
-    /// Acknowledges a command; one whose connection is gone comes again.
-    pub(crate) async fn acknowledge(&self, ack: Ack) {
-        // A task that is gone has nobody to tell.
-        let _ = self.commands.send(LiveCommand::Acknowledge(ack)).await;
+    /// Acknowledges a command, unless the task has too much to do; one whose connection is gone comes again. Never
+    /// waits: the task may itself be waiting for whoever calls this to take its news.
+    pub(crate) fn acknowledge(&self, ack: Ack) -> bool {
+        match self.commands.try_send(LiveCommand::Acknowledge(ack)) {
+            Err(mpsc::error::TrySendError::Full(_)) => false,
+            // A task that is gone has nobody to tell.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => true,
+        }
     }
 
     /// The session as one who wants to know what the broker says now sees it.
