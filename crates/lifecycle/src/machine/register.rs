@@ -124,11 +124,11 @@ impl Machine {
         if let Approach::ProbeThenGiveUp(why) = &self.register {
             let why = why.clone();
             let short = Verdict { over: Duration::ZERO, ..self.config.verdict };
-            return if self.verdict.is_final(self.now, short) {
-                self.abandon(why)
-            } else {
-                self.wait_step(why)
-            };
+            match self.verdict.is_final(self.now, short) {
+                true => self.abandon(why),
+                false => self.wait_step(why),
+            }
+            return;
         }
         if self.register != Approach::ProbeThenRenew {
             self.register = Approach::Ask;
