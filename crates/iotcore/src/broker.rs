@@ -119,7 +119,8 @@ impl Broker {
         self.clock.now()
     }
 
-    fn switches(&self) -> &Switches {
+    /// How what AWS leaves open is decided here.
+    pub(crate) fn switches(&self) -> &Switches {
         &self.authority.switches
     }
 

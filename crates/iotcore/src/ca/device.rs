@@ -44,6 +44,16 @@ pub struct Minted {
     pub private_key: Option<PrivateKeyPem>,
 }
 
+impl Minted {
+    /// The certified key, `-----BEGIN PUBLIC KEY-----`, as AWS gives it beside the private one.
+    ///
+    /// # Errors
+    /// When it cannot be written as PEM.
+    pub fn public_key_pem(&self) -> Result<String, CaError> {
+        mint::pem("PUBLIC KEY", &self.facts.public_key)
+    }
+}
+
 /// How long a certificate lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Term {

@@ -2,9 +2,41 @@
 
 use super::Route;
 
+mod attachments;
+mod authorization;
+mod certificates;
 mod endpoint;
+mod events;
+mod groups;
+mod membership;
+mod parts;
+mod policies;
+mod principals;
+mod tagging;
+mod template_versions;
+mod templates;
+mod thing_types;
+mod things;
 
 /// All of them.
 pub(super) fn routes() -> Vec<Route> {
-    [endpoint::routes()].into_iter().flatten().collect()
+    [
+        endpoint::routes(),
+        policies::routes(),
+        attachments::routes(),
+        authorization::routes(),
+        certificates::routes(),
+        things::routes(),
+        principals::routes(),
+        thing_types::routes(),
+        groups::routes(),
+        membership::routes(),
+        templates::routes(),
+        template_versions::routes(),
+        events::routes(),
+        tagging::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

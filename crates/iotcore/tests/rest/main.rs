@@ -14,4 +14,9 @@
 #[allow(dead_code, reason = "for the families of operations that are still to come")]
 mod support;
 
+mod certificates;
 mod endpoint;
+mod groups;
+mod policies;
+mod templates;
+mod things;
