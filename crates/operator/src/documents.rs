@@ -4,7 +4,7 @@
 //! so that what AWS would refuse (2048 characters, for one) fails here and says what to shorten.
 
 use fleetkey_model::arn::Scope;
-use fleetkey_model::topic::TopicRoot;
+use fleetkey_model::topic::{FleetTopic, TopicRoot};
 use fleetkey_policy::{ParseError, PolicyDocument};
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ pub use names::Names;
 
 mod claim;
 mod device;
+mod iam;
 mod names;
 mod operators;
 mod provisioning;
@@ -93,6 +94,46 @@ impl Fleet {
     /// Recovery by claim of a thing that exists; to be kept disabled until an operator opens it for named serials.
     pub fn recovery_template(&self) -> String {
         template::recovery(&self.names).to_string()
+    }
+
+    /// As [`Self::claim_template`], and every new thing gets a type.
+    pub fn typed_claim_template(&self, thing_type: &str) -> String {
+        template::typed(template::claim(&self.names), thing_type).to_string()
+    }
+
+    /// Where the attesting rule republishes to, with the rule's own substitution for the thing.
+    pub const ATTESTED_BY_RULE: &'static str = "fleetkey/attested/${topic(3)}/requests";
+
+    /// Who may assume the role that provisions: AWS IoT, for this fleet's three templates.
+    pub fn provisioning_trust(&self) -> String {
+        let names = &self.names;
+        let templates = [&names.claim_template, &names.rotation_template, &names.recovery_template];
+        iam::trust_iot(&self.scope, &templates.map(|name| self.scope.template(name))).to_string()
+    }
+
+    /// What the role that provisions may do.
+    pub fn provisioning_permissions(&self, thing_type: &str) -> String {
+        iam::provisioning(self, thing_type).to_string()
+    }
+
+    /// Who may assume the hook's role.
+    pub fn hook_trust(&self) -> String {
+        iam::trust_lambda().to_string()
+    }
+
+    /// What the hook's role may do.
+    pub fn hook_permissions(&self, log_group: &str) -> String {
+        iam::hook(&self.scope, log_group).to_string()
+    }
+
+    /// Who may assume the attesting rule's role: AWS IoT, for this rule.
+    pub fn rule_trust(&self, rule: &str) -> String {
+        iam::trust_iot(&self.scope, &[self.scope.arn(&format!("rule/{rule}"))]).to_string()
+    }
+
+    /// What the attesting rule's role may do.
+    pub fn rule_permissions(&self) -> String {
+        iam::rule(&self.scope, &FleetTopic::ALL_ATTESTED.replace('+', "*")).to_string()
     }
 }
 

@@ -28,6 +28,15 @@ pub(super) fn recovery(names: &Names) -> Value {
     template(names, &[CERTIFICATE_ATTRIBUTE, RECOVERED_ATTRIBUTE], &keep())
 }
 
+/// The same template with a thing type for what it makes; a thing that exists keeps the type it has.
+pub(super) fn typed(mut template: Value, thing_type: &str) -> Value {
+    let properties = template.pointer_mut("/Resources/thing/Properties").and_then(Value::as_object_mut);
+    if let Some(properties) = properties {
+        properties.insert("ThingTypeName".to_owned(), json!(thing_type));
+    }
+    template
+}
+
 fn keep() -> Value {
     json!({ "AttributePayload": "MERGE", "ThingGroups": "DO_NOTHING" })
 }

@@ -1,0 +1,129 @@
+//! Removes a fleet from an account and proves it.
+
+use std::collections::BTreeSet;
+
+use super::apply::waiting;
+use super::{Change, Event, FLEET_TAG, Operator, PlanError, Tools, Wanted, credential};
+use crate::cloud::{Cloud, Found, Key, Kind};
+use crate::files;
+
+/// What a clean-up did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// What was removed, in order, for people.
+    pub removed: Vec<String>,
+    /// What has one of our names and was made by somebody else: left alone.
+    pub foreign: Vec<Key>,
+    /// What is left although it should be gone; empty unless something is wrong.
+    pub remains: Remains,
+}
+
+/// What is left of a fleet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remains {
+    /// In words, one each.
+    pub found: Vec<String>,
+}
+
+impl<C: Cloud> Operator<'_, C> {
+    /// What [`Self::cleanup`] would remove: the resources, in order, and what it would leave alone.
+    ///
+    /// # Errors
+    /// When a call fails.
+    pub async fn doomed(&self, wanted: &Wanted) -> Result<(Vec<Key>, Vec<Key>), PlanError> {
+        let (ours, foreign) = self.sort_out(wanted).await?;
+        Ok((ours.into_iter().map(|(key, _)| key).collect(), foreign))
+    }
+
+    /// Removes everything of the fleet, devices included, and looks again.
+    ///
+    /// # Errors
+    /// When something can neither be removed nor waited for; a later run goes on from there.
+    pub async fn cleanup(&mut self, wanted: &Wanted) -> Result<Removed, PlanError> {
+        let (ours, foreign) = self.sort_out(wanted).await?;
+        let progress = self.tools.progress;
+        progress.tell(Event::Begin { steps: ours.len() + 4 });
+        let mut removed = Vec::new();
+        self.finish_leaving().await?;
+        self.deprecate(&ours).await;
+        // Nothing makes devices any more; then nothing of ours connects; then the devices go, and what they named.
+        let makers = |kind: Kind| kind <= Kind::Rule;
+        for (key, found) in ours.iter().filter(|(key, _)| makers(key.kind)) {
+            removed.push(self.drop_resource(key, found).await?);
+        }
+        for (role, _) in credential::roles(&wanted.fleet) {
+            removed.extend(self.remove_credential(role).await?);
+        }
+        let policies: BTreeSet<_> =
+            ours.iter().filter(|(key, _)| key.kind == Kind::Policy).map(|(key, _)| key.clone()).collect();
+        removed.extend(self.remove_devices(&wanted.fleet, &policies).await?);
+        for (key, found) in ours.iter().filter(|(key, _)| !makers(key.kind)) {
+            removed.push(self.drop_resource(key, found).await?);
+        }
+        let remains = self.prove(wanted).await?;
+        if remains.found.is_empty() {
+            self.state.resources.clear();
+            files::remove(&self.directory.join(super::STATE_FILE))?;
+        }
+        Ok(Removed { removed, foreign, remains })
+    }
+
+    /// What of the fleet's names is ours and what somebody else's, in the order of removal.
+    async fn sort_out(&self, wanted: &Wanted) -> Result<(Vec<(Key, Found)>, Vec<Key>), PlanError> {
+        let named = wanted.nodes()?.into_iter().map(|node| node.resource.key);
+        let keys: BTreeSet<Key> = named.chain(self.state.resources.iter().cloned()).collect();
+        let (mut ours, mut foreign) = (Vec::new(), Vec::new());
+        for key in keys {
+            match self.look(&key).await? {
+                None => {}
+                Some(found) if self.force || self.is_ours(&key, &found) => ours.push((key, found)),
+                Some(_) => foreign.push(key),
+            }
+        }
+        Ok((ours, foreign))
+    }
+
+    /// A thing type goes five minutes after its deprecation: it is deprecated first, so that the rest is done
+    /// meanwhile. That it does not go yet is no error.
+    async fn deprecate(&mut self, ours: &[(Key, Found)]) {
+        for (key, _) in ours.iter().filter(|(key, _)| key.kind == Kind::ThingType) {
+            let _ = self.tools.cloud.delete(key).await;
+        }
+    }
+
+    async fn drop_resource(&mut self, key: &Key, found: &Found) -> Result<String, PlanError> {
+        let what = key.to_string();
+        self.tools.progress.tell(Event::Start { action: "delete", what: &what });
+        self.remove(key, Some(found)).await?;
+        self.tools.progress.tell(Event::Done { action: "delete", what: &what });
+        Ok(what)
+    }
+
+    /// Deletes a resource, waits as long as it takes, and forgets it.
+    pub(super) async fn remove(&mut self, key: &Key, found: Option<&Found>) -> Result<(), PlanError> {
+        let what = key.to_string();
+        let before = found.map(|found| &found.spec);
+        let change = Change { action: "delete", what: what.clone(), before, after: None };
+        self.journaled(change, async |tools: &Tools<'_, C>| {
+            tools.deleting.call(waiting(tools, &what), || tools.cloud.delete(key)).await
+        })
+        .await?;
+        if self.state.resources.remove(key) { self.save() } else { Ok(()) }
+    }
+
+    /// Looks at everything again.
+    async fn prove(&self, wanted: &Wanted) -> Result<Remains, PlanError> {
+        let mut found = Vec::new();
+        for node in wanted.nodes()? {
+            let key = node.resource.key;
+            if let Some(left) = self.look(&key).await?
+                && (self.is_ours(&key, &left) || left.tags.contains_key(FLEET_TAG) && self.force)
+            {
+                found.push(key.to_string());
+            }
+        }
+        found.extend(self.state.certificates.keys().map(|role| format!("{role} certificate")));
+        found.extend(self.state.leaving.iter().map(|id| format!("certificate {}", id.short())));
+        Ok(Remains { found })
+    }
+}
