@@ -83,7 +83,8 @@ pub enum KeySource {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionSettings {
     /// Whether the agent owns the thing's live session (client id = thing name). If another client does, the
-    /// agent connects as `<thing>~agent` and never kicks it.
+    /// agent connects as `<thing>~agent` and never kicks it. The controller then retires nothing on the agent's word:
+    /// the certificate before stays until the owner of the session asks, and no rotation follows for age or a command.
     pub live: bool,
     /// The protocol version.
     pub version: Version,

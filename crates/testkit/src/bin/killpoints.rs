@@ -129,6 +129,8 @@ mod run {
     #[allow(clippy::print_stdout, reason = "the output of the command")]
     fn told(what: &str, tally: &Tally) -> bool {
         println!("\n{what}\n{tally}");
-        tally.points() == tally.recoveries() && tally.untouched().is_empty()
+        let shortcomings = tally.shortcomings();
+        shortcomings.iter().for_each(|shortcoming| println!("{shortcoming}"));
+        shortcomings.is_empty()
     }
 }

@@ -19,6 +19,10 @@ use super::work::{Blow, Work, some_of_each_state};
 use crate::bench::Bench;
 use crate::trace::{Errno, TraceError};
 
+/// How old a certificate is that no rotation finished, before the sweep takes it: longer than a device that was killed
+/// in a rotation takes to come back and finish it.
+const LEFTOVER: Duration = Duration::from_secs(5);
+
 /// How much to go through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
@@ -46,6 +50,7 @@ impl Enumeration {
             grace: moment,
             delete_after: moment,
             look_again: moment,
+            leftover_after: LEFTOVER,
             ..controller::Config::default()
         };
         let controller = bench.controller_with(patience).await;

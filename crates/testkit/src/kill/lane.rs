@@ -5,18 +5,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetkey_agent::store::{CERTIFICATE_FILE, EXPORT_LINK, KEY_FILE};
 use fleetkey_lifecycle::Status;
 use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::name::ClientId;
 use tokio::time::timeout;
 
 use super::device::{Agent, Course, Home, Unsettled};
 use super::eye::{Aim, Seen};
 use super::point::{IDLE, Point, durable_state};
-use crate::bench::Bench;
+use crate::bench::{Bench, Identity};
 use crate::trace::TraceError;
 
-/// How long the registry may take to be clean after the last retirement.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the broker may take to hold the right connection, and the sweep to clean the registry.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often the broker's connections are looked at: it tells no news of them.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A device and its running agent.
 pub(super) struct Lane {
@@ -25,6 +29,10 @@ pub(super) struct Lane {
     agent: Agent,
     /// The certificate that the device had when it was last at rest.
     certificate: Option<CertificateId>,
+    /// The controller has the broker's word on a certificate of this device: only then does it sweep.
+    attested: bool,
+    /// Faults that were struck.
+    faults: u32,
 }
 
 /// How a run went whose device is well afterwards.
@@ -61,17 +69,23 @@ impl Lost {
 pub struct CameBack {
     /// The rotation had begun and was given up: the device is well with the identity that it had.
     pub gave_up: bool,
-    /// One more rotation was needed before the registry was clean.
-    pub again: bool,
+    /// The sweep had to clean the registry (for a device that was never attested, one more rotation).
+    pub swept: bool,
+    /// It was killed once more, and started again, after it had dealt with a fault.
+    pub restarted: bool,
 }
 
 impl Lane {
-    /// Provisions a new device and waits until it is at rest.
+    /// Provisions a new device, lets it rotate once, and waits until it is at rest.
     pub(super) async fn open(bench: Arc<Bench>, binary: &Path, serial: &str) -> Result<Self, TraceError> {
         let home = Home::new(&bench, binary, serial);
         let mut agent = home.start(None).await?;
         let status = agent.at_rest().await.unwrap_or_else(|error| panic!("a new device: {error}"));
-        Ok(Self { bench, home, agent, certificate: status.certificate })
+        let certificate = status.certificate;
+        let mut lane = Self { bench, home, agent, certificate, attested: false, faults: 0 };
+        lane.undisturbed().await.unwrap_or_else(|error| panic!("a first rotation: {error}"));
+        lane.attested = true;
+        Ok(lane)
     }
 
     /// A new device whose first start, with nothing but a claim, is struck.
@@ -83,7 +97,7 @@ impl Lane {
     ) -> Result<(Self, Ran), TraceError> {
         let home = Home::new(&bench, binary, serial);
         let agent = home.start(Some(aim)).await?;
-        let mut lane = Self { bench, home, agent, certificate: None };
+        let mut lane = Self { bench, home, agent, certificate: None, attested: false, faults: 0 };
         let ran = lane.struck_at_start().await;
         Ok((lane, ran))
     }
@@ -171,9 +185,17 @@ impl Lane {
             self.find_dead(struck.map(|point| point.state.as_str()))?;
             self.start_again(None).await?;
         }
+        let failed = course == Course::Over && struck.is_some();
+        self.faults += u32::from(failed);
+        let restarted = failed && self.faults.is_multiple_of(2);
+        if restarted {
+            // What the process has in memory may have carried it over a fault that the disk did not survive.
+            self.agent.kill().await;
+            self.start_again(None).await?;
+        }
         let before = self.certificate;
-        let again = self.well().await?;
-        Ok(CameBack { gave_up: begun && self.certificate == before, again })
+        let swept = self.well().await?;
+        Ok(CameBack { gave_up: begun && self.certificate == before, swept, restarted })
     }
 
     async fn rotate(&mut self, aim: Aim) -> Result<Course, Unsettled> {
@@ -199,31 +221,75 @@ impl Lane {
         Ok(())
     }
 
-    /// The device at rest, its identity known to the account, nothing else of it ACTIVE; whether that took one more
-    /// rotation.
+    /// The device at rest, its identity accepted by the broker, nothing else of it ACTIVE; whether that took the sweep.
     async fn well(&mut self) -> Result<bool, Unsettled> {
-        let status = self.agent.at_rest().await?;
-        self.accepted(&status)?;
-        self.certificate = status.certificate;
+        let status = self.rested().await?;
         if self.is_clean(&status) {
             return Ok(false);
         }
-        // A rotation that was given up leaves a certificate; whatever is older goes with the next that succeeds.
-        self.rotate(Aim::Nothing).await?;
-        let status = self.agent.at_rest().await?;
-        self.accepted(&status)?;
-        self.certificate = status.certificate;
+        if !self.attested {
+            // Nothing is swept without a witness: whatever is older goes with the first rotation.
+            self.rotate(Aim::Nothing).await?;
+            let status = self.rested().await?;
+            self.becomes_clean(&status).await?;
+            return Ok(true);
+        }
         self.becomes_clean(&status).await?;
+        self.accepted(&status).await?;
         Ok(true)
     }
 
-    fn accepted(&self, status: &Status) -> Result<(), Unsettled> {
+    async fn rested(&mut self) -> Result<Status, Unsettled> {
+        let status = self.agent.at_rest().await?;
+        self.accepted(&status).await?;
+        self.certificate = status.certificate;
+        Ok(status)
+    }
+
+    /// The broker's word, not the device's: the certificate that the device says it has is ACTIVE and attached, holds
+    /// the one connection of the thing, and connects with the files that other programs are given.
+    async fn accepted(&self, status: &Status) -> Result<(), Unsettled> {
         let active = self.home.active(&self.bench);
-        if status.certificate.is_some_and(|current| active.contains(&current)) {
+        let Some(current) = status.certificate.filter(|current| active.contains(current)) else {
+            let last = format!("{:?}; ACTIVE and attached: {active:?}", status.certificate);
+            let what = "the device's certificate is none that the account accepts";
+            return Err(self.agent.unsettled(what.into(), last));
+        };
+        self.holds(self.home.thing.as_str(), current).await?;
+        self.exported_pair_connects(current).await
+    }
+
+    /// Waits until the broker has exactly one connection of this client id, with this certificate.
+    async fn holds(&self, client: &str, certificate: CertificateId) -> Result<(), Unsettled> {
+        let held = || -> Vec<CertificateId> {
+            let all = self.bench.core.connections().into_iter();
+            all.filter(|held| held.client_id.as_str() == client).map(|held| held.certificate).collect()
+        };
+        let right = async {
+            while held() != [certificate] {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        if timeout(PATIENCE, right).await.is_ok() {
             return Ok(());
         }
-        let last = format!("{:?}; ACTIVE and attached: {active:?}", status.certificate);
-        Err(self.agent.unsettled("the device's certificate is none that the account accepts".into(), last))
+        let last = format!("{certificate}, the broker has {:?}", held());
+        Err(self
+            .agent
+            .unsettled(format!("the broker does not hold {client} with the device's certificate"), last))
+    }
+
+    async fn exported_pair_connects(&self, current: CertificateId) -> Result<(), Unsettled> {
+        let wrong = |why: String| self.agent.unsettled("the exported pair does not connect".into(), why);
+        let export = self.home.state_dir.join(EXPORT_LINK);
+        let pair = Identity::from_files(&export.join(CERTIFICATE_FILE), &export.join(KEY_FILE));
+        let pair = pair.map_err(|error| wrong(error.to_string()))?;
+        let client = ClientId::verify(&self.home.thing);
+        let (connection, _messages) =
+            self.bench.connect(&pair, client.as_str()).await.map_err(|error| wrong(error.to_string()))?;
+        let as_current = self.holds(client.as_str(), current).await;
+        connection.disconnect().await;
+        as_current
     }
 
     fn is_clean(&self, status: &Status) -> bool {

@@ -1,5 +1,6 @@
 //! The order of calls on which everything rests: a file is written, synced, renamed into place and its directory
-//! synced before anything else is changed on disk, and before anything is asked of the broker.
+//! synced before anything else is changed on disk, and before anything is asked of the broker; and what is removed
+//! from the slots, a token or a whole slot, is gone from its directory just so.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ enum Written {
 struct Owed {
     directory: PathBuf,
     by: String,
+    /// Something was removed: more may go from the same directory, and the directory itself, before the sync.
+    removal: bool,
 }
 
 /// Everything in a trace that is out of order; empty when nothing is.
@@ -72,9 +75,10 @@ impl Checker {
             Operation::Rename => self.renamed(seen, path),
             Operation::MakeDir => {
                 self.nothing_is_owed(seen);
-                self.owe(seen, path);
+                self.owe(seen, path, false);
             }
-            Operation::Remove | Operation::Link => self.nothing_is_owed(seen),
+            Operation::Remove => self.removed(seen, path),
+            Operation::Link => self.nothing_is_owed(seen),
             _ => {}
         }
     }
@@ -86,12 +90,23 @@ impl Checker {
         if source == Some(Written::Dirty) {
             self.found.push(format!("{}: renamed before its content was synced", seen.point));
         }
-        self.owe(seen, path);
+        self.owe(seen, path, false);
     }
 
-    fn owe(&mut self, seen: &Seen, path: &Path) {
+    fn removed(&mut self, seen: &Seen, path: &Path) {
+        let goes_on = |owed: &mut Owed| {
+            owed.removal && (owed.directory == path || Some(&*owed.directory) == path.parent())
+        };
+        self.owed.take_if(goes_on);
+        self.nothing_is_owed(seen);
+        if path.ancestors().skip(1).any(|above| above.ends_with("slots")) {
+            self.owe(seen, path, true);
+        }
+    }
+
+    fn owe(&mut self, seen: &Seen, path: &Path, removal: bool) {
         let directory = path.parent().unwrap_or_else(|| Path::new("/")).to_owned();
-        self.owed = Some(Owed { directory, by: seen.point.to_string() });
+        self.owed = Some(Owed { directory, by: seen.point.to_string(), removal });
     }
 
     fn on_network(&mut self, seen: &Seen) {
@@ -161,6 +176,27 @@ mod tests {
             trace.swap(early, late);
             assert!(!violations(&trace).is_empty(), "{:?} late", good()[early].call);
         }
+    }
+
+    #[test]
+    fn what_is_removed_from_the_slots_is_synced_before_anything_follows() {
+        let destroyed = || {
+            vec![
+                file(Operation::Remove, "/s/slots/1/.tmp-key.pem-1"),
+                file(Operation::Remove, "/s/slots/1/cert.json"),
+                file(Operation::Remove, "/s/slots/1"),
+                file(Operation::Sync, "/s/slots"),
+                file(Operation::Create, "/s/.tmp-state.json-1"),
+            ]
+        };
+        assert_eq!(violations(&destroyed()), Vec::<String>::new());
+        for missing in [2, 3] {
+            let mut trace = destroyed();
+            trace.remove(missing);
+            assert!(!violations(&trace).is_empty(), "without {:?}", destroyed()[missing].call);
+        }
+        let export = [file(Operation::Remove, "/s/export.1/bundle.pem"), file(Operation::Create, "/s/x")];
+        assert_eq!(violations(&export), Vec::<String>::new(), "one that comes back is removed again");
     }
 
     #[test]

@@ -14,6 +14,10 @@ pub const DESTROYING: &str = "destroying";
 /// The state of a device that has an identity and nothing to do.
 pub const IDLE: &str = "idle";
 
+/// What a target on the network is called: a connection to the broker, by its number, or one to the status socket.
+const BROKER: &str = "broker, connection";
+const STATUS: &str = "status socket";
+
 /// Durable state, call, target, ordinal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Point {
@@ -31,6 +35,11 @@ impl Point {
     /// Before the first call.
     pub fn before_all(state: String) -> Self {
         Self { state, call: "none", target: "before the first call".into(), ordinal: 0 }
+    }
+
+    /// Whether it is a call on a file of the device: these come in every run, as often as in any other.
+    pub fn is_on_file(&self) -> bool {
+        !self.target.starts_with(BROKER) && self.target != STATUS
     }
 }
 
@@ -85,11 +94,9 @@ impl Newest {
 pub fn target_name(target: &Target, state_dir: &Path, before: Newest) -> Option<String> {
     match target {
         Target::File(path) => path.strip_prefix(state_dir).ok().map(normalised),
-        Target::Socket(Socket::Accepted(number)) => {
-            (*number > before.accepted).then(|| "status socket".into())
-        }
+        Target::Socket(Socket::Accepted(number)) => (*number > before.accepted).then(|| STATUS.into()),
         Target::Socket(Socket::Dialled(number)) => {
-            Some(format!("broker, connection {}", number.saturating_sub(before.dialled)))
+            Some(format!("{BROKER} {}", number.saturating_sub(before.dialled)))
         }
     }
 }

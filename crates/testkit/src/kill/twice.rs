@@ -35,7 +35,9 @@ impl SecondKills {
         points.iter().for_each(|point| tally.know(&point.state));
         let step = nth.max(1) as u64;
         let pair = |(at, first)| Pair { first, count: Some(1 + at as u64 % step), step, tries: TRIES };
-        let left = some_of_each_state(points, nth).into_iter().enumerate().map(pair).collect();
+        let left: VecDeque<Pair> =
+            some_of_each_state(points, nth).into_iter().enumerate().map(pair).collect();
+        tally.wanted = left.len();
         Self { tally, left }
     }
 
@@ -57,6 +59,7 @@ impl SecondKills {
                 *tries = tries.saturating_sub(1);
                 if *tries == 0 {
                     self.tally.unmet.push(first.clone());
+                    self.tally.missed.extend(Some(first.clone()).filter(Point::is_on_file));
                     *count = None;
                 }
             }

@@ -100,6 +100,9 @@ impl Work {
     pub(super) fn finish(mut self) -> Tally {
         let unmet = self.wanted.iter().filter(|point| !self.tally.has(point)).cloned();
         self.tally.unmet = unmet.collect();
+        let unexcused = |point: &&Point| matches!(self.blow, Blow::Fail(_)) || point.is_on_file();
+        self.tally.missed = self.tally.unmet.iter().filter(unexcused).cloned().collect();
+        self.tally.wanted = self.wanted.len();
         self.tally
     }
 

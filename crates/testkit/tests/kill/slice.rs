@@ -25,8 +25,7 @@ fn ran<T>(outcome: Result<T, TraceError>) -> Option<T> {
 
 fn all_recovered(what: &str, tally: &Tally) {
     println!("{what}\n{tally}");
-    assert_eq!(tally.recoveries(), tally.points(), "{what}\n{tally}");
-    assert_eq!(tally.untouched(), Vec::<&str>::new(), "{what}: every state is struck in");
+    assert_eq!(tally.shortcomings(), Vec::<String>::new(), "{what}\n{tally}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,6 +53,7 @@ async fn a_disk_that_is_full_or_fails_at_any_call_stops_neither_the_device_nor_f
         if let Some(tally) = ran(enumeration.faults(errno, SLICE).await) {
             all_recovered(&format!("{errno:?}"), &tally);
             assert_eq!(tally.given_up(), 0, "a fault that passes delays a rotation and no more");
+            assert!(tally.restarts() * 3 > tally.points(), "about half are started again\n{tally}");
         }
     }
     enumeration.stop().await;
