@@ -18,6 +18,9 @@ use fleetkey_model::topic::{FleetTopic, PresenceKind};
 use fleetkey_operator::controller::{Event, PresenceEvent};
 use fleetkey_policy::Action;
 
+use crate::director::Director;
+use crate::moment::Moment;
+
 pub use controller::{Controller, ControllerFault, Done};
 pub use provisioning::{Answer, Asked};
 pub use stage::{CLAIM_KEYS, Stage};
@@ -91,8 +94,18 @@ pub struct Cloud {
     effective: BTreeMap<CertificateId, Timestamp>,
     /// Nobody is reached before this moment.
     pub down_until: Timestamp,
-    /// Certificates that an operator killed, which no device can help.
+    /// Certificates that an operator killed.
     pub killed: BTreeSet<CertificateId>,
+    /// Those of them that count as accepted all the same: they were all that the device had, which no device can help.
+    pub waived: BTreeSet<CertificateId>,
+    /// Certificates with which the older ones were asked to be retired.
+    pub retired_by: BTreeSet<CertificateId>,
+    /// Certificates that the broker has accepted from a device.
+    proven: BTreeSet<CertificateId>,
+    /// Certificates that were in use on the thing's own client id.
+    pub lived: BTreeSet<CertificateId>,
+    /// Who is told of changes, and whose certificates they are.
+    watched: Option<(Director, ThingName)>,
     decided: HashMap<rights::Question, bool>,
     epoch: u64,
     /// A hasty rule, for a control: what is older is retired as soon as a newer certificate connects.
@@ -117,6 +130,11 @@ impl Cloud {
             effective: BTreeMap::new(),
             down_until: Timestamp::default(),
             killed: BTreeSet::new(),
+            waived: BTreeSet::new(),
+            retired_by: BTreeSet::new(),
+            proven: BTreeSet::new(),
+            lived: BTreeSet::new(),
+            watched: None,
             decided: HashMap::new(),
             epoch: 0,
             retires_on_presence: false,
@@ -152,10 +170,49 @@ impl Cloud {
         self.present(now, PresenceKind::Connected, client, &session);
         let number = session.number;
         self.sessions.insert(client.clone(), session);
+        self.note_use(party, client, principal);
         if self.retires_on_presence {
             self.retire_older(now, principal);
         }
         Ok(number)
+    }
+
+    fn note_use(&mut self, party: Party, client: &ClientId, principal: CertificateId) {
+        let of_thing = |watched: &(Director, ThingName)| self.registry.is_attached(&principal, &watched.1);
+        if !self.watched.as_ref().is_some_and(of_thing) {
+            return;
+        }
+        if self.watched.as_ref().is_some_and(|(_, thing)| *client == ClientId::live(thing)) {
+            self.lived.insert(principal);
+        }
+        if matches!(party, Party::Device(_)) && self.proven.insert(principal) {
+            self.tell_account();
+        }
+    }
+
+    /// Tells this director of every change from now on that concerns the identities of `thing`.
+    pub fn watch(&mut self, director: Director, thing: ThingName) {
+        self.watched = Some((director, thing));
+        self.tell_account();
+    }
+
+    fn tell_account(&self) {
+        if let Some((director, thing)) = &self.watched {
+            director.happened(Moment::Account(self.rightful(thing)));
+        }
+    }
+
+    /// The device asks on `by` for what is older to be retired.
+    pub fn is_asked_to_retire(&mut self, by: CertificateId) {
+        if self.retired_by.insert(by) {
+            self.tell_account();
+        }
+    }
+
+    /// A certificate that was all that a device had counts as accepted from now on.
+    pub fn waive(&mut self, ids: impl IntoIterator<Item = CertificateId>) {
+        self.waived.extend(ids);
+        self.tell_account();
     }
 
     fn retire_older(&mut self, now: Timestamp, principal: CertificateId) {
@@ -333,17 +390,29 @@ impl Cloud {
 
     /// The ACTIVE certificates attached to a thing.
     pub fn active(&self, thing: &ThingName) -> Vec<CertificateId> {
-        let is_active = |id: &&CertificateId| {
-            self.registry.certificate(id).is_some_and(|record| record.status == CertificateStatus::Active)
-        };
-        self.registry.principals_of(thing).iter().filter(is_active).copied().collect()
+        self.registry.principals_of(thing).iter().filter(|id| self.is_active(id)).copied().collect()
     }
 
-    /// Whether this certificate is the thing's and ACTIVE, or was until an operator killed it.
-    pub fn is_rightful(&self, id: &CertificateId, thing: &ThingName) -> bool {
-        let active =
-            self.registry.certificate(id).is_some_and(|record| record.status == CertificateStatus::Active);
-        self.registry.is_attached(id, thing) && (active || self.killed.contains(id))
+    /// Whether a certificate is ACTIVE.
+    pub fn is_active(&self, id: &CertificateId) -> bool {
+        self.registry.certificate(id).is_some_and(|record| record.status == CertificateStatus::Active)
+    }
+
+    /// The certificates that would do for a thing: ACTIVE and attached, accepted from a device before, and not asked
+    /// to be retired. The first that is registered cannot have been accepted yet.
+    pub fn rightful(&self, thing: &ThingName) -> Vec<CertificateId> {
+        let is_rightful = |id: &&CertificateId| {
+            let active = self.is_active(id);
+            let proven = self.proven.is_empty() || self.proven.contains(id);
+            ((active && proven) || self.waived.contains(id)) && !self.is_given_up(id)
+        };
+        self.registry.principals_of(thing).iter().filter(is_rightful).copied().collect()
+    }
+
+    /// Whether the device has asked for what is older than one of its identities to be retired, and this is.
+    fn is_given_up(&self, id: &CertificateId) -> bool {
+        let created = |id: &CertificateId| self.registry.certificate(id).map(|record| record.created_at);
+        self.retired_by.iter().any(|by| created(by) > created(id))
     }
 
     /// A certificate for people.
@@ -370,6 +439,9 @@ impl Cloud {
             self.epoch += 1;
         }
         plan.changes.iter().for_each(|change| self.registry.apply(change));
+        if !plan.changes.is_empty() {
+            self.tell_account();
+        }
         plan.output
     }
 

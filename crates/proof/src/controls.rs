@@ -99,11 +99,22 @@ impl Line {
     }
 }
 
-/// Writes a file that is not there, as programs do that do not think of power cuts.
-fn write(fs: &Wired, path: &str, content: &[u8]) -> Result<(), Dark> {
+/// Writes a file that is not there, as programs do that do not think of power cuts; or, for a fair trial, durably.
+fn write(fs: &Wired, path: &str, content: &[u8], durably: bool) -> Result<(), Dark> {
     // What fails here goes unnoticed, as it does in the originals.
     if let Ok(mut file) = fs.create(Path::new(path), 0o600) {
         let _ = file.write_all(content);
+        if durably {
+            let _ = file.sync();
+        }
+    }
+    sync_names(fs, durably)
+}
+
+/// Makes names durable, in a fair trial.
+fn sync_names(fs: &Wired, durably: bool) -> Result<(), Dark> {
+    if durably {
+        let _ = fs.sync_dir(Path::new(SimDisk::HOME));
     }
     fs.powered()
 }
@@ -133,17 +144,26 @@ pub fn stage<D: Device>(schedule: &Schedule) -> Result<World<D>> {
         }
         node.home.disk = disk;
     }
+    world.watch_identities();
     Ok(world)
 }
 
-/// The first schedule under which a control loses its device: calm, then a crash, then one fault, at every step.
+/// A schedule under which a control loses its device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caught {
+    /// The schedule and what it breaks.
+    pub found: Found,
+    /// The line of the trace at which its fault struck: at which call of which file.
+    pub strike: String,
+}
+
+/// The schedules under which a control loses its device: calm, then a crash or one fault at every step.
 ///
 /// # Errors
 /// When no run can even begin.
-pub fn catch<D: Device>(set: impl Fn(&mut World<D>)) -> Result<Option<Found>> {
+pub fn catches<D: Device>(set: impl Fn(&mut World<D>)) -> Result<Vec<Caught>> {
     let mut world = stage::<D>(&Schedule::calm())?;
     set(&mut world);
-    world.env.director.record();
     world.run_faulty();
     let steps = world.env.director.ordinal();
     let faults = [
@@ -154,14 +174,25 @@ pub fn catch<D: Device>(set: impl Fn(&mut World<D>)) -> Result<Option<Found>> {
         Fault::NoRoute,
     ];
     let single = (0..steps).flat_map(|at| faults.map(|fault| Schedule::calm().with(at, fault)));
+    let mut caught = Vec::new();
     for schedule in core::iter::once(Schedule::calm()).chain(single) {
         let mut world = stage::<D>(&schedule)?;
         set(&mut world);
+        world.env.director.keep_trace();
         world.run_faulty();
         let outcome = world.outcome();
         if outcome.violation.is_some() {
-            return Ok(Some(Found { schedule, outcome }));
+            let strike = world.env.director.take_trace().into_iter().find(|line| line.contains("***"));
+            let found = Found { schedule, outcome };
+            caught.push(Caught { found, strike: strike.unwrap_or_default() });
         }
     }
-    Ok(None)
+    Ok(caught)
+}
+
+/// How a control is run for a fair trial: all it writes is made durable, and it is judged only after a power cut and at
+/// the end, not in the midst of what it believes to be one step.
+pub fn fairly<D: Device>(world: &mut World<D>) {
+    world.env.syncs = true;
+    world.env.patient = true;
 }

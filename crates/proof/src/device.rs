@@ -7,7 +7,7 @@ use fleetkey_model::name::{ClientId, SerialNumber, ThingName};
 use fleetkey_model::time::Timestamp;
 
 use crate::director::Dark;
-use crate::disk::SimDisk;
+use crate::disk::{SimDisk, View};
 use crate::env::Env;
 use crate::mint::PoolKeys;
 use crate::schedule::Whose;
@@ -84,7 +84,7 @@ pub trait Device: Sized {
     fn certificate(&self, whose: Whose) -> Option<CertificateId>;
 
     /// Every certificate that the program could come to use if it found this disk, the key with it.
-    fn identities(disk: &SimDisk) -> Vec<CertificateId>;
+    fn identities(disk: &View<'_>) -> Vec<CertificateId>;
 
     /// Checks what only this program promises.
     fn inspect(&mut self, _env: &mut Env, _home: &Home) {}

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fleetkey_agent::store::{Entry, Filesystem, NewFile};
+use fleetkey_model::certificate::CertificateId;
 
-use crate::disk::{self, Errno, Op, SimDisk};
+use crate::device::Home;
+use crate::disk::{self, Crash, Errno, Op, Side, SimDisk, View};
+use crate::moment::{Kept, Moment};
 use crate::schedule::{Fault, Planned, Schedule};
 
 /// A place where something can go wrong.
@@ -37,13 +40,30 @@ pub struct Dark;
 struct State {
     pending: VecDeque<Planned>,
     ordinal: u64,
-    dark: Option<disk::Crash>,
+    dark: Option<Crash>,
     /// An episode of a failing disk: with what, for how many calls more.
     episode: Option<(Errno, u32)>,
-    places: Option<Vec<Place>>,
+    places: Option<Vec<Stop>>,
+    /// The disk whose ways to crash are noted with the places.
+    crashing: Option<SimDisk>,
     trace: Option<Vec<String>>,
     struck: usize,
+    idle: usize,
+    moments: Vec<Moment>,
+    kept: Vec<Kept>,
 }
+
+/// A step of a run that was noted.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    /// Where.
+    pub place: Place,
+    /// The ways to crash there that leave different disks.
+    pub crashes: Vec<Crash>,
+}
+
+/// Says which identities a program could come to use if it found this.
+pub type Eyes = fn(&View<'_>) -> Vec<CertificateId>;
 
 /// The director of a run. Clones are the same one.
 #[derive(Debug, Clone, Default)]
@@ -56,14 +76,43 @@ impl Director {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// Notes every place from now on, for whoever enumerates them.
-    pub fn record(&self) {
-        self.state().places = Some(Vec::new());
+    /// Notes every place from now on, and how this disk could crash there, for whoever enumerates them.
+    pub fn record(&self, disk: &SimDisk) {
+        let mut state = self.state();
+        state.places = Some(Vec::new());
+        state.crashing = Some(disk.share());
     }
 
     /// The places noted so far: the `n`th is that of step `n`, if they were noted from the beginning.
-    pub fn places(&self) -> Vec<Place> {
-        self.state().places.clone().unwrap_or_default()
+    pub fn places(&self) -> Vec<Stop> {
+        self.state().places.take().unwrap_or_default()
+    }
+
+    /// What happened to disks and account since the last call, in its order.
+    pub fn take_moments(&self) -> Vec<Moment> {
+        core::mem::take(&mut self.state().moments)
+    }
+
+    /// Something happened that the invariants are judged by.
+    pub fn happened(&self, moment: Moment) {
+        self.state().moments.push(moment);
+    }
+
+    /// What a device's disk would hold after a power cut of this moment.
+    pub fn look(&self, device: usize, disk: &SimDisk, eyes: Eyes) {
+        let durable = eyes(&disk.view(Side::Durable));
+        let seen = if disk.pending() == 0 { durable.clone() } else { eyes(&disk.view(Side::Seen)) };
+        let kept = Kept { durable, seen };
+        let mut state = self.state();
+        if state.kept.len() <= device {
+            state.kept.resize_with(device + 1, Kept::default);
+        }
+        if let Some(before) = state.kept.get_mut(device)
+            && *before != kept
+        {
+            before.clone_from(&kept);
+            state.moments.push(Moment::Disk { device, kept });
+        }
     }
 
     /// Keeps lines of what happens from now on.
@@ -95,13 +144,30 @@ impl Director {
         self.state().struck
     }
 
+    /// The fault that struck last had nothing to change.
+    pub fn was_idle(&self) {
+        self.note(|| "    (which changes nothing)".into());
+        self.state().idle += 1;
+    }
+
+    /// How many of the faults that have struck changed something.
+    pub fn effective(&self) -> usize {
+        let state = self.state();
+        state.struck.saturating_sub(state.idle)
+    }
+
     /// Counts a step at `place`; the fault that strikes there, if one does.
     pub fn step(&self, place: Place) -> Option<Fault> {
+        self.step_at(place, None)
+    }
+
+    fn step_at(&self, place: Place, path: Option<&Path>) -> Option<Fault> {
         let mut state = self.state();
         let ordinal = state.ordinal;
         state.ordinal += 1;
+        let crashes = state.crashing.as_ref().map(SimDisk::crashes).unwrap_or_default();
         if let Some(places) = &mut state.places {
-            places.push(place);
+            places.push(Stop { place, crashes });
         }
         let found = state
             .pending
@@ -114,7 +180,10 @@ impl Director {
             state.dark = Some(crash);
         }
         if let Some(trace) = &mut state.trace {
-            trace.push(format!("{ordinal:>5}  *** {fault}"));
+            let path = path.map(Path::to_string_lossy).unwrap_or_default();
+            trace.push(
+                format!("{ordinal:>5}  *** {fault} at {place:?} {}", disk::masked(&path)).trim_end().into(),
+            );
         }
         Some(fault)
     }
@@ -124,8 +193,12 @@ impl Director {
     /// # Errors
     /// When the power is gone.
     pub fn powered_step(&self, place: Place) -> Result<Option<Fault>, Dark> {
+        self.powered_step_at(place, None)
+    }
+
+    fn powered_step_at(&self, place: Place, path: Option<&Path>) -> Result<Option<Fault>, Dark> {
         self.powered()?;
-        match self.step(place) {
+        match self.step_at(place, path) {
             Some(Fault::Cut(_)) => Err(Dark),
             other => Ok(other),
         }
@@ -140,12 +213,12 @@ impl Director {
     }
 
     /// Cuts the power now.
-    pub fn cut(&self, crash: disk::Crash) {
+    pub fn cut(&self, crash: Crash) {
         self.state().dark = Some(crash);
     }
 
     /// The power comes back; what the cut has kept.
-    pub fn take_dark(&self) -> Option<disk::Crash> {
+    pub fn take_dark(&self) -> Option<Crash> {
         self.state().dark.take()
     }
 
@@ -174,8 +247,8 @@ impl Director {
     }
 
     /// The error that a call of the disk meets; the device's own disk carries its effects out.
-    fn disk_step(&self, op: Op) -> Result<Option<Errno>, Dark> {
-        let struck = self.powered_step(Place::Disk(op))?;
+    fn disk_step(&self, op: Op, path: &Path) -> Result<Option<Errno>, Dark> {
+        let struck = self.powered_step_at(Place::Disk(op), Some(path))?;
         let mut state = self.state();
         if let Some(Fault::Disk(errno, calls)) = struck {
             state.episode = Some((errno, calls));
@@ -198,12 +271,15 @@ impl Director {
 pub struct Wired {
     disk: Arc<SimDisk>,
     director: Director,
+    device: usize,
+    eyes: Eyes,
 }
 
 impl Wired {
-    /// `disk`, under `director`.
-    pub fn new(disk: &SimDisk, director: &Director) -> Self {
-        Self { disk: Arc::new(disk.share()), director: director.clone() }
+    /// The disk of a device, under `director`; after every call that changes it `eyes` look.
+    pub fn new(home: &Home, director: &Director, eyes: Eyes) -> Self {
+        let disk = Arc::new(home.disk.share());
+        Self { disk, director: director.clone(), device: home.number, eyes }
     }
 
     /// Whether there is power.
@@ -216,13 +292,21 @@ impl Wired {
 
     fn call<T>(&self, op: Op, path: &Path, run: impl FnOnce(&SimDisk) -> io::Result<T>) -> io::Result<T> {
         step(&self.disk, &self.director, op, path)?;
-        run(&self.disk)
+        let done = run(&self.disk);
+        self.look(op);
+        done
+    }
+
+    fn look(&self, op: Op) {
+        if op.changes() {
+            self.director.look(self.device, &self.disk, self.eyes);
+        }
     }
 }
 
 fn step(disk: &SimDisk, director: &Director, op: Op, path: &Path) -> io::Result<()> {
     let off = || io::Error::other("the power is off");
-    let errno = director.disk_step(op).map_err(|Dark| off())?;
+    let errno = director.disk_step(op, path).map_err(|Dark| off())?;
     if op.changes() {
         director.note(|| {
             let failed = errno.map(|errno| format!(" = {errno}")).unwrap_or_default();
@@ -245,12 +329,16 @@ struct WiredFile {
 impl NewFile for WiredFile {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         step(&self.wired.disk, &self.wired.director, Op::Write, &self.path)?;
-        self.file.write_all(bytes)
+        let done = self.file.write_all(bytes);
+        self.wired.look(Op::Write);
+        done
     }
 
     fn sync(&mut self) -> io::Result<()> {
         step(&self.wired.disk, &self.wired.director, Op::Sync, &self.path)?;
-        self.file.sync()
+        let done = self.file.sync();
+        self.wired.look(Op::Sync);
+        done
     }
 }
 

@@ -42,6 +42,7 @@ pub use errno::Errno;
 pub use fault::{Fault, Op};
 use state::State;
 use tree::Node;
+pub use view::{Side, View};
 
 mod call;
 mod content;
@@ -54,6 +55,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod view;
 
 /// A simulated disk. [`Clone`] copies the image, with its faults and counters; [`SimDisk::share`] does not.
 #[derive(Debug)]
@@ -192,6 +194,21 @@ impl SimDisk {
         let removed = tree.remove_file(path).is_ok();
         tree.settle();
         removed
+    }
+
+    /// Cuts what is seen and what is durable of a file to its first half, as a bad block does. Not a call. Whether it
+    /// was there.
+    pub fn damage(&self, path: &Path) -> bool {
+        let mut state = self.lock();
+        let tree = Arc::make_mut(&mut state.tree);
+        let Ok(ino) = tree.resolve(path) else { return false };
+        let Some(file) = tree.file_mut(ino) else { return false };
+        for content in [&mut file.seen, &mut file.durable] {
+            let half = content.len() / 2;
+            content.edit().truncate(half);
+        }
+        tree.pending.retain(|change| !change.writes_to(ino));
+        true
     }
 
     /// The content that is seen of a file. Not a call.

@@ -58,7 +58,7 @@ enum Kind {
 struct Mail {
     to: usize,
     due: u64,
-    answer: Answer,
+    news: News,
 }
 
 /// The surroundings.
@@ -76,6 +76,10 @@ pub struct Env {
     pub watch: Watch,
     /// How the world is set.
     pub schedule: Schedule,
+    /// Identities are judged only after a power cut and at the end, for controls whose every run would break I1.
+    pub patient: bool,
+    /// Controls make each write and each rename durable.
+    pub syncs: bool,
     /// What the cloud takes of this and of other worlds together.
     pub quota: Option<Quota>,
     /// The window over which rotations are spread, if not the shipping one.
@@ -83,6 +87,8 @@ pub struct Env {
     news: Vec<VecDeque<News>>,
     mail: Vec<Mail>,
     stale: Vec<(usize, Kind, Answer)>,
+    /// Answers of the controller that come as those to the next request.
+    stale_retired: Vec<(usize, ControllerAnswer)>,
     /// Connections of dead clients: until when, which.
     ghosts: Vec<(Timestamp, ClientId, u64)>,
 }
@@ -98,11 +104,14 @@ impl Env {
             skew: (Duration::ZERO, Duration::ZERO),
             watch: Watch::default(),
             schedule,
+            patient: false,
+            syncs: false,
             quota: None,
             window: None,
             news: Vec::new(),
             mail: Vec::new(),
             stale: Vec::new(),
+            stale_retired: Vec::new(),
             ghosts: Vec::new(),
         }
     }
@@ -145,8 +154,43 @@ impl Env {
         self.news.get(device).is_some_and(|queue| !queue.is_empty())
     }
 
-    /// The controller's answer to this request, if it is there: whoever waits for it hears it first.
-    pub fn take_answer(&mut self, device: usize, id: &str) -> Option<ControllerAnswer> {
+    /// The controller's answer to this request as the device hears it: whoever waits for it hears it first.
+    pub fn retire_answer(
+        &mut self,
+        device: usize,
+        id: &str,
+        fault: Option<Fault>,
+    ) -> Option<ControllerAnswer> {
+        let own = self.take_answer(device, id);
+        let late = self.stale_retired.iter().position(|(to, _)| *to == device);
+        let held = late.map(|index| self.stale_retired.remove(index).1);
+        let due = |steps: u32| self.director.ordinal() + u64::from(steps);
+        match (fault, own) {
+            (Some(Fault::Mute | Fault::Reject(_) | Fault::RejectDone(_)), _) => held,
+            (Some(Fault::Late(steps)), Some(own)) => {
+                self.mail.push(Mail { to: device, due: due(steps), news: News::Controller(own) });
+                held
+            }
+            (Some(Fault::Stale), Some(own)) => {
+                self.stale_retired.push((device, own));
+                held
+            }
+            (Some(Fault::Late(_) | Fault::Stale), None) => {
+                self.director.was_idle();
+                held
+            }
+            (_, own) => match held {
+                None => own,
+                Some(held) => {
+                    let news = own.map(News::Controller);
+                    self.mail.extend(news.map(|news| Mail { to: device, due: 0, news }));
+                    Some(held)
+                }
+            },
+        }
+    }
+
+    fn take_answer(&mut self, device: usize, id: &str) -> Option<ControllerAnswer> {
         let queue = self.news.get_mut(device)?;
         let ours = |news: &News| matches!(news, News::Controller(answer) if answer.id == id);
         match queue.remove(queue.iter().position(ours)?)? {
@@ -172,6 +216,7 @@ impl Env {
         if self.schedule.forget {
             self.mail.retain(|mail| mail.to != device);
             self.stale.retain(|(to, ..)| *to != device);
+            self.stale_retired.retain(|(to, _)| *to != device);
         }
     }
 
@@ -181,7 +226,7 @@ impl Env {
         let (due, later) = core::mem::take(&mut self.mail).into_iter().partition(|mail| mail.due <= ordinal);
         self.mail = later;
         let due: Vec<Mail> = due;
-        due.into_iter().for_each(|mail| self.tell(mail.to, News::Late(mail.answer)));
+        due.into_iter().for_each(|mail| self.tell(mail.to, mail.news));
         let now = self.now;
         let (over, left) = core::mem::take(&mut self.ghosts).into_iter().partition(|(at, ..)| *at <= now);
         self.ghosts = left;
@@ -193,6 +238,7 @@ impl Env {
     pub fn flush_mail(&mut self) {
         self.mail.iter_mut().for_each(|mail| mail.due = 0);
         self.stale.clear();
+        self.stale_retired.clear();
         self.deliver();
     }
 
@@ -280,7 +326,7 @@ impl Env {
             Some(late) => {
                 let (_, _, stale) = self.stale.remove(late);
                 if let Some(own) = answer {
-                    self.mail.push(Mail { to: device, due: 0, answer: own });
+                    self.mail.push(Mail { to: device, due: 0, news: News::Late(own) });
                 }
                 Some(stale)
             }
@@ -308,11 +354,11 @@ impl Env {
             Some(Fault::Mute) => None,
             Some(Fault::RejectDone(said)) => Some(reject(said)),
             Some(Fault::Late(steps)) => {
-                self.mail.push(Mail { to: device, due: due(steps), answer });
+                self.mail.push(Mail { to: device, due: due(steps), news: News::Late(answer) });
                 None
             }
             Some(Fault::Twice(steps)) => {
-                self.mail.push(Mail { to: device, due: due(steps), answer: answer.clone() });
+                self.mail.push(Mail { to: device, due: due(steps), news: News::Late(answer.clone()) });
                 Some(answer)
             }
             Some(Fault::Stale) => {

@@ -7,7 +7,7 @@ use crate::watch::Violation;
 use crate::world::{Outcome, prepared};
 
 pub use exhaustive::{Report, Share, exhaustive};
-pub use random::{Told, draw, random};
+pub use random::{Ran, Told, draw, random};
 pub use shrink::shrink;
 
 mod exhaustive;

@@ -6,14 +6,14 @@
 use std::time::Duration;
 
 use fleetkey_lifecycle::config::Verdict;
-use fleetkey_lifecycle::record::{Authority, Phase};
-use fleetkey_lifecycle::{Machine, Notice, Record, SlotId};
+use fleetkey_lifecycle::record::Phase;
+use fleetkey_lifecycle::{Config, Machine, Notice, Record, SlotId};
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::time::Timestamp;
 
 use crate::cloud::Cloud;
 use crate::device::{Facts, Home, Ship};
-use crate::disk::Crash;
+use crate::disk::{Crash, Side};
 use crate::env::Env;
 use crate::image::Image;
 use crate::watch::Watch;
@@ -23,54 +23,62 @@ const MAX_RECORD: usize = 4096;
 /// More slots than this are a leak: the committed, its predecessor, a candidate, and as many as may be doomed.
 const MOST_SLOTS: usize = 24;
 
-/// I1: one of `identities`, which a crash of this moment would leave, is accepted by the broker and was not asked
-/// to be retired. What an operator killed counts as accepted: no device can help that.
+/// I1: one of `identities`, which a crash of this moment would leave, is one of those that the `account` says would do.
 pub fn i1_an_accepted_identity_survives(
     crash: Crash,
     identities: &[CertificateId],
+    account: &[CertificateId],
     cloud: &Cloud,
-    home: &Home,
     watch: &mut Watch,
 ) {
-    let rightful =
-        |id: &CertificateId| cloud.is_rightful(id, &home.thing) && !is_asked_to_be_retired(id, cloud, watch);
-    if !identities.iter().any(rightful) {
+    if !identities.iter().any(|id| account.contains(id)) {
         let shown: Vec<String> = identities.iter().map(|id| cloud.describe(id)).collect();
         watch.fail("I1", || format!("a crash ({crash}) would leave no accepted identity, only {shown:?}"));
     }
 }
 
-/// Whether the device has asked for what is older than one of its identities to be retired, and this is.
-fn is_asked_to_be_retired(id: &CertificateId, cloud: &Cloud, watch: &Watch) -> bool {
-    let created = |id: &CertificateId| cloud.registry.certificate(id).map(|record| record.created_at);
-    watch.retired_by.iter().any(|by| created(by) > created(id))
+/// What a crash of this moment would leave: if it loses all that was not synced, and if it loses nothing.
+fn images(home: &Home) -> impl Iterator<Item = (Crash, Image)> {
+    let both = [(Crash::LoseAll, Side::Durable), (Crash::KeepAll, Side::Seen)];
+    let different = if home.disk.pending() == 0 { 1 } else { 2 };
+    both.into_iter().take(different).map(|(crash, side)| (crash, Image::of(&home.disk.view(side))))
 }
 
-/// I2 before CreateCertificateFromCsr: the key is durable in the slot that the durable record names.
-pub fn i2_certificate_asked_for(
-    slot: SlotId,
-    authority: Authority,
-    home: &Home,
-    now: Timestamp,
-    watch: &mut Watch,
-) {
-    let image = Image::after(&home.disk, Crash::LoseAll);
-    let recognised = phase_of(&image, slot).is_some_and(|phase| matches!(phase, Phase::Requested));
-    if !recognised || !image.keys.contains(&slot) {
-        watch
-            .fail("I2", || format!("a certificate is asked for slot {slot}, which a restart would not know"));
-    }
-    if authority == Authority::Recovery {
-        watch.recoveries.push(now);
+/// I2 before CreateCertificateFromCsr: the key is durable in the slot that the record names, whatever a crash keeps.
+pub fn i2_certificate_asked_for(slot: SlotId, home: &Home, watch: &mut Watch) {
+    for (crash, image) in images(home) {
+        // A write that failed at its last step may be kept all the same: then the disk is ahead, never behind.
+        let recognised = phase_of(&image, slot).is_some_and(|phase| match crash {
+            Crash::LoseAll => matches!(phase, Phase::Requested),
+            _ => !matches!(phase, Phase::MakingKey | Phase::KeyReady),
+        });
+        if !recognised || !image.keys.contains(&slot) {
+            watch.fail("I2", || {
+                format!("a certificate is asked for slot {slot}, which a restart ({crash}) would not know")
+            });
+        }
     }
 }
 
-/// I2 before RegisterThing: key and certificate are durable in the slot that the durable record names.
+/// I2 before RegisterThing: key and certificate are durable in the slot that the record names, whatever a crash keeps.
 pub fn i2_registration_asked_for(slot: SlotId, home: &Home, watch: &mut Watch) {
-    let image = Image::after(&home.disk, Crash::LoseAll);
-    let recognised = phase_of(&image, slot).is_some_and(|phase| matches!(phase, Phase::Registering { .. }));
-    if !recognised || image.certificate(slot).is_none() {
-        watch.fail("I2", || format!("slot {slot} is registered, and a restart would not know"));
+    for (crash, image) in images(home) {
+        let recognised = phase_of(&image, slot).is_some_and(|phase| match crash {
+            Crash::LoseAll => matches!(phase, Phase::Registering { .. }),
+            _ => matches!(phase, Phase::Registering { .. } | Phase::Verifying { .. }),
+        });
+        if !recognised || image.certificate(slot).is_none() {
+            watch.fail("I2", || format!("slot {slot} is registered, and a restart ({crash}) would not know"));
+        }
+    }
+}
+
+/// A recovery begins: a day after the last one in true time, unless somebody set the clock or the disk forgot.
+pub fn recoveries_are_a_day_apart(device: usize, now: Timestamp, spacing: Duration, watch: &mut Watch) {
+    let before = watch.recoveries.insert(device, now);
+    let excused = watch.clock_was_set || watch.damaged;
+    if let Some(before) = before.filter(|before| !excused && now.since(*before) < spacing) {
+        watch.fail("bounds", || format!("a recovery after {:?}", now.since(before)));
     }
 }
 
@@ -79,26 +87,47 @@ fn phase_of(image: &Image, slot: SlotId) -> Option<&Phase> {
     (rotation.slot == slot).then_some(&rotation.phase)
 }
 
-/// I3: a rotation is given up only after a refusal of the request itself, or a differential verdict.
-pub fn i3_given_up_for_a_reason(facts: &Facts, verdict: Verdict, why: &str, watch: &mut Watch) {
-    // A clock that jumped back makes the time count from there.
-    let (first, last) = (facts.refusals.iter().min(), facts.refusals.last());
-    let span = last.zip(first).map_or(Duration::ZERO, |(last, first)| last.since(*first));
-    let judged = facts.refusals.len() >= verdict.refusals as usize && span >= verdict.over;
-    // A rotation that hangs on an identity which is refused makes room for recovery.
-    let stranded = facts.current_refused >= verdict.refusals;
-    if facts.grounds.is_none() && !facts.reconsidered && !judged && !stranded {
-        watch.fail("I3", || format!("a rotation was given up without a refusal: {why}"));
+/// I3: a rotation is given up only after a refusal of the request itself, or a differential verdict. Judged by what
+/// the device is about to make durable, not by what it says: a rotation that is gone while it was not committed.
+pub fn i3_given_up_for_a_reason(facts: &Facts, after: &Record, config: &Config, watch: &mut Watch) {
+    let Some(before) = &facts.confirmed else { return };
+    let Some(rotation) = &before.rotation else { return };
+    let goes_on = after.rotation.as_ref().is_some_and(|other| other.slot == rotation.slot);
+    if goes_on || after.current == Some(rotation.slot) {
+        return;
+    }
+    let judged = is_enough(&facts.refusals, config.verdict);
+    // A rotation that hangs on an identity which is refused, as all others are, makes room for recovery.
+    let stranded = facts.unreadable || is_enough(&facts.nothing_accepted, config.verdict);
+    // And it ends with the identity that asked for it, when another one takes over.
+    let fell_back = after.current != before.current && is_enough(&facts.current_refused, config.fall_back());
+    if facts.grounds.is_none() && !facts.reconsidered && !judged && !stranded && !fell_back {
+        watch.fail("I3", || format!("{:?} was given up without a refusal", rotation.reason));
     }
 }
 
-/// I4: the live session moves only to a committed identity that is durable.
-pub fn i4_traffic_only_with_a_durable_slot(slot: SlotId, home: &Home, watch: &mut Watch) {
-    let image = Image::after(&home.disk, Crash::LoseAll);
-    let committed = image.record.as_ref().and_then(|record| record.current) == Some(slot);
-    let without_record = image.record.is_none();
-    if image.certificate(slot).is_none() || !(committed || without_record) {
-        watch.fail("I4", || format!("traffic on slot {slot}, which a crash would lose"));
+/// Whether these refusals are as many, over as long, as a verdict takes.
+fn is_enough(refusals: &[Timestamp], verdict: Verdict) -> bool {
+    // A clock that jumped back makes the time count from there.
+    let span = refusals.last().zip(refusals.iter().min()).map(|(last, first)| last.since(*first));
+    refusals.len() >= verdict.refusals as usize && span.is_some_and(|span| span >= verdict.over)
+}
+
+/// I4: traffic runs only on an identity that no crash can take: the live session moves to one that is committed, a
+/// verification by takeover to a candidate that is at least durable.
+pub fn i4_traffic_only_with_a_durable_slot(slot: SlotId, committed: bool, home: &Home, watch: &mut Watch) {
+    if watch.damaged {
+        return;
+    }
+    for (crash, image) in images(home) {
+        let is_current = image.record.as_ref().is_none_or(|record| match crash {
+            Crash::LoseAll => record.current == Some(slot),
+            // A commit whose write failed at its last step may be kept: what serves until then is its predecessor.
+            _ => record.refers_to(slot),
+        });
+        if image.certificate(slot).is_none() || (committed && !is_current) {
+            watch.fail("I4", || format!("traffic on slot {slot}, which a crash ({crash}) would lose"));
+        }
     }
 }
 
@@ -108,48 +137,66 @@ pub fn i4_retire_only_after_a_durable_commit(
     home: &Home,
     watch: &mut Watch,
 ) {
-    let image = Image::after(&home.disk, Crash::LoseAll);
-    if image.current().is_none() || image.current() != target.map(|(_, certificate)| certificate) {
-        watch.fail("I4", || {
-            format!("retirement is asked for on {target:?}, durable is {:?}", image.current())
-        });
+    if watch.damaged {
+        return;
+    }
+    for (crash, image) in images(home) {
+        if image.current().is_none() || image.current() != target.map(|(_, certificate)| certificate) {
+            let current = image.current();
+            watch.fail("I4", || {
+                format!("retirement on {target:?}, after a crash ({crash}) it is {current:?}")
+            });
+        }
     }
 }
 
 /// I5: who the device is after a start follows from what the disk holds.
 pub fn i5_identity_at_start(machine: &Machine, home: &Home, watch: &mut Watch) {
-    let image = Image::of(&home.disk);
-    let current = machine.record().current;
+    let image = Image::of(&home.disk.view(Side::Seen));
+    let record = machine.record();
     let as_found = match &image.record {
-        Some(record) => current == record.current,
-        None => current.is_none_or(|slot| image.certificate(slot).is_some()),
+        Some(found) => {
+            // What is taken up from the disk may be mended, and never moved.
+            (record.current, record.previous, &record.aftermath, &record.doomed, record.failures)
+                == (found.current, found.previous, &found.aftermath, &found.doomed, found.failures)
+                && record.rotation.as_ref().map(|rotation| rotation.slot)
+                    == found.rotation.as_ref().map(|rotation| rotation.slot)
+        }
+        None => record.current.is_none_or(|slot| image.certificate(slot).is_some()),
     };
     if !as_found {
-        watch.fail("I5", || format!("started as slot {current:?}, the disk says {:?}", image.record));
+        watch.fail("I5", || format!("started as {record:?}, the disk says {:?}", image.record));
     }
 }
 
 /// I5 and I6 and the bounds, after everything that changed the disk or the registry.
 pub(crate) fn after_every_event(ship: &mut Ship, env: &mut Env, home: &Home) {
-    let mut images = vec![(Crash::KeepAll, Image::of(&home.disk))];
-    if home.disk.pending() > 0 {
-        images.push((Crash::LoseAll, Image::after(&home.disk, Crash::LoseAll)));
+    let mut slots = 0;
+    for (crash, image) in images(home) {
+        slots = slots.max(image.slots);
+        i6_the_disk_is_where_memory_thinks(&ship.facts, &image, crash, &mut env.watch);
     }
-    for (crash, image) in &images {
-        i6_memory_follows_the_disk(&ship.facts, image, *crash, &mut env.watch);
-    }
+    i6_memory_is_what_was_confirmed(ship, &mut env.watch);
     let record = ship.machine().record().clone();
     i5_current_changes_by_a_commit(&mut ship.facts, &record, &mut env.watch);
-    bounds(&record, images.last().map_or(0, |(_, image)| image.slots), &mut env.watch);
+    bounds(&record, slots, &mut env.watch);
     if let Some(what) = home.disk.violations().into_iter().next() {
         env.watch.fail("write primitive", || what);
     }
 }
 
 /// I6: what the disk would read back is what the machine was told is durable, or what it tried to write since.
-fn i6_memory_follows_the_disk(facts: &Facts, image: &Image, crash: Crash, watch: &mut Watch) {
+fn i6_the_disk_is_where_memory_thinks(facts: &Facts, image: &Image, crash: Crash, watch: &mut Watch) {
     if !facts.on_disk.contains(&image.record) {
         watch.fail("I6", || format!("after a crash ({crash}) the disk would say {:?}", image.record));
+    }
+}
+
+/// I6: the machine decides by the record that was confirmed durable last, or found at its start, and by no other.
+fn i6_memory_is_what_was_confirmed(ship: &Ship, watch: &mut Watch) {
+    if ship.facts.confirmed.as_ref() != Some(ship.machine().record()) {
+        let record = ship.machine().record();
+        watch.fail("I6", || format!("in memory {record:?}, confirmed {:?}", ship.facts.confirmed));
     }
 }
 

@@ -12,7 +12,7 @@
 //! - [`director`], [`mod@env`], [`world`]: a run of a schedule
 //! - [`explore`]: all runs of a kind, or many at random
 //! - [`storm`]: many devices due at once, before a cloud that throttles
-//! - [`invariants`], [`watch`], [`image`]: what must hold, and the eyes that look
+//! - [`invariants`], [`watch`], [`image`], [`moment`]: what must hold, and the eyes that look
 //! - [`mint`], [`rng`]: keys, certificates and choices that are the same in every run
 //!
 //! Not here: processes that are killed for real, and MQTT on a wire (`fleetkey-testkit`).
@@ -29,6 +29,7 @@ pub mod explore;
 pub mod image;
 pub mod invariants;
 pub mod mint;
+pub mod moment;
 pub mod rng;
 pub mod schedule;
 pub mod storm;

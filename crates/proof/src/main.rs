@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
-use fleetkey_proof::controls::{BackupFile, Demo, Staged, stage};
+use fleetkey_proof::controls::{BackupFile, Demo, Staged, fairly, stage};
 use fleetkey_proof::device::Device;
 use fleetkey_proof::explore::{self, Share, Told};
 use fleetkey_proof::schedule::Schedule;
@@ -32,6 +32,9 @@ enum Command {
         /// The program that is run: the shipping one, or a control.
         #[arg(long, value_enum, default_value_t = Program::Agent)]
         device: Program,
+        /// Let a control write without making anything durable, as the original does.
+        #[arg(long)]
+        unsynced: bool,
     },
     /// Runs one fault at every step, a crash at every step, and a second crash at every step of the recovery.
     Exhaustive {
@@ -68,23 +71,30 @@ enum Program {
 
 fn main() -> Result<ExitCode> {
     match Args::parse().command {
-        Command::Replay { schedule, device } => replay(&schedule, device),
+        Command::Replay { schedule, device, unsynced } => replay(&schedule, device, unsynced),
         Command::Exhaustive { one_of } => exhaustive(one_of),
         Command::Random { count, seed, enough } => random(seed, count, enough),
     }
 }
 
-fn replay(schedule: &Schedule, device: Program) -> Result<ExitCode> {
+fn replay(schedule: &Schedule, device: Program, unsynced: bool) -> Result<ExitCode> {
     Ok(match device {
         Program::Agent => show(prepared(schedule)?, World::run),
-        Program::Demo => show(stage::<Demo>(schedule)?, faulty),
-        Program::BackupFile => show(stage::<BackupFile>(schedule)?, faulty),
+        Program::Demo => show(control::<Demo>(schedule, unsynced)?, faulty),
+        Program::BackupFile => show(control::<BackupFile>(schedule, unsynced)?, faulty),
         Program::RetireOnPresence => {
             let mut world = stage::<Staged>(schedule)?;
             world.env.cloud.retires_on_presence = true;
             show(world, faulty)
         }
     })
+}
+
+fn control<D: Device>(schedule: &Schedule, unsynced: bool) -> Result<World<D>> {
+    let mut world = stage(schedule)?;
+    fairly(&mut world);
+    world.env.syncs = !unsynced;
+    Ok(world)
 }
 
 fn faulty<D: Device>(world: &mut World<D>) -> Outcome {
@@ -100,7 +110,9 @@ fn show<D: Device>(mut world: World<D>, run: impl FnOnce(&mut World<D>) -> Outco
     }
     match outcome.violation {
         None => {
-            println!("{} steps, {} faults struck, nothing broken", outcome.steps, outcome.struck);
+            let Outcome { steps, planned, struck, effective, ending, .. } = outcome;
+            println!("{steps} steps; of {planned} faults {struck} struck and {effective} changed something");
+            println!("nothing is broken: {ending}");
             ExitCode::SUCCESS
         }
         Some(violation) => {
@@ -111,18 +123,16 @@ fn show<D: Device>(mut world: World<D>, run: impl FnOnce(&mut World<D>) -> Outco
 }
 
 fn random(seed: u64, count: u64, enough: usize) -> Result<ExitCode> {
-    let mut last = 0;
-    let found = explore::random(seed, count, enough, |told| match told {
+    let ran = explore::random(seed, count, enough, |told| match told {
         Told::Broke(found) => println!("{found}"),
-        Told::Ran(ran) => {
-            last = ran + 1;
-            if ran > 0 && ran.is_multiple_of(PROGRESS) {
-                println!("{ran} schedules from {seed}");
+        Told::Ran(ran, tally) => {
+            if ran.is_multiple_of(PROGRESS) || ran == count {
+                println!("{ran} schedules from {seed}\n{tally}");
             }
         }
     })?;
-    println!("{last} schedules from {seed}, {} kinds of break", found.len());
-    Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    println!("{} kinds of break", ran.found.len());
+    Ok(if ran.found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn exhaustive(one_of: u64) -> Result<ExitCode> {

@@ -10,7 +10,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-pub use fault::{ClockTo, Fault, Said, Theft, Whose};
+pub use fault::{ClockTo, Fault, Said, Theft, Whose, Wiped};
 
 mod fault;
 
@@ -34,6 +34,8 @@ pub struct Schedule {
     pub takeover: bool,
     /// What the broker holds for a session is lost when it comes back with another certificate.
     pub forget: bool,
+    /// The device has no recovery template.
+    pub sealed: bool,
     /// The faults, by step.
     pub faults: Vec<Planned>,
 }
@@ -48,7 +50,7 @@ impl fmt::Display for BadSchedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is no part of a schedule; write seed=N, fresh, takeover, forget, or STEP:FAULT",
+            "{:?} is no part of a schedule; write seed=N, fresh, takeover, forget, norecovery, or STEP:FAULT",
             self.0
         )
     }
@@ -72,11 +74,13 @@ impl Schedule {
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "seed={}", self.seed)?;
-        for (on, word) in [(self.fresh, "fresh"), (self.takeover, "takeover"), (self.forget, "forget")] {
-            if on {
-                write!(f, " {word}")?;
-            }
-        }
+        let settings = [
+            (self.fresh, "fresh"),
+            (self.takeover, "takeover"),
+            (self.forget, "forget"),
+            (self.sealed, "norecovery"),
+        ];
+        settings.iter().filter(|(on, _)| *on).try_for_each(|(_, word)| write!(f, " {word}"))?;
         self.faults.iter().try_for_each(|planned| write!(f, " {}:{}", planned.at, planned.fault))
     }
 }
@@ -92,6 +96,7 @@ impl FromStr for Schedule {
                 "fresh" => schedule.fresh = true,
                 "takeover" => schedule.takeover = true,
                 "forget" => schedule.forget = true,
+                "norecovery" => schedule.sealed = true,
                 _ => match word.strip_prefix("seed=") {
                     Some(seed) => schedule.seed = seed.parse().map_err(|_| bad())?,
                     None => {
@@ -114,11 +119,11 @@ mod tests {
 
     #[test]
     fn every_schedule_reads_back_as_it_prints() {
-        let text = "seed=7 fresh takeover forget 1:cut=prefix:3 2:ENOSPC*4 3:EIO 4:lost 5:mute 6:late=3 7:stale \
+        let text = "seed=7 fresh takeover forget norecovery 1:cut=prefix:3 2:ENOSPC*4 3:EIO 4:lost 5:mute 6:late=3 7:stale \
                     8:twice=2 9:429 10:403 11:500! 12:token 13:refuse 14:noroute 15:down=600 16:drop 17:clock=1970 \
                     18:clock=2099 19:clock=true 20:delay=600 21:deactivate=current 22:revoke=candidate 23:rotate \
                     24:compromise 25:hush 26:echo 27:swap 28:ctl=dies 29:ctl=unheard 30:clone 31:thief=rotate \
-                    32:off=7200 33:taken";
+                    32:off=7200 33:taken 34:claim=off 35:wipe=current 36:wipe=record";
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
     }

@@ -1,9 +1,8 @@
 //! What the invariants remember of a run: the first that was broken, and facts that no state holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleetkey_lifecycle::status::StateName;
-use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::time::Timestamp;
 
 /// Changes of the machine's state, from one to another.
@@ -30,14 +29,14 @@ impl Violation {
 #[derive(Debug, Default)]
 pub struct Watch {
     violation: Option<Violation>,
-    /// The device has had an identity.
-    pub provisioned: bool,
-    /// The certificates with which the older ones were asked to be retired.
-    pub retired_by: BTreeSet<CertificateId>,
     /// How often Fleet Provisioning was asked.
     pub requests: u64,
-    /// When recovery was asked for, by the device's clock.
-    pub recoveries: Vec<Timestamp>,
+    /// When each device last began a recovery, in true time.
+    pub recoveries: BTreeMap<usize, Timestamp>,
+    /// The devices' clocks were set to something else.
+    pub clock_was_set: bool,
+    /// The disk itself lost something.
+    pub damaged: bool,
     /// Steps from one state of the machine to another.
     pub observed: Observed,
     /// What the last power cut left: disk and registry, as a number that tells them apart.
@@ -46,6 +45,10 @@ pub struct Watch {
     pub given_up: u32,
     /// The device told people that another has its client id.
     pub alarmed: bool,
+    /// A device told people that none of its identities is accepted.
+    pub nothing_accepted: bool,
+    /// A thief was at work while the device was away, which nobody can tell from the device's own rotation.
+    pub away: bool,
     /// Commits.
     pub commits: u32,
 }

@@ -7,6 +7,7 @@
 //!
 //! Not here: what must hold at every moment ([`crate::invariants`]).
 
+use std::path::Path;
 use std::time::Duration;
 
 use fleetkey_model::certificate::CertificateStatus;
@@ -16,14 +17,17 @@ use fleetkey_model::time::Timestamp;
 use crate::cloud::Party;
 use crate::device::{Device, Home, Started};
 use crate::director::{Dark, Place};
-use crate::disk::{Crash, SimDisk};
+use crate::disk::{Crash, Side};
 use crate::env::{Env, News};
-use crate::invariants;
-use crate::schedule::{ClockTo, Fault};
-use crate::watch::Violation;
+use crate::image::Image;
+use crate::moment::Moment;
+use crate::schedule::{ClockTo, Fault, Whose, Wiped};
 
+pub use ending::{Ending, Outcome, Tally};
 pub use stage::{Start, prepared, provisioned, unprovisioned};
 
+mod ending;
+mod judge;
 mod liveness;
 mod stage;
 mod thief;
@@ -61,28 +65,53 @@ pub struct World<D> {
     pub nodes: Vec<Node<D>>,
     thief: thief::Thief,
     steps: usize,
-    /// Disks, registry and requests as they were when the invariants were last checked.
-    checked: Option<[u64; 3]>,
+    /// Disks and registry as they were when the invariants were last checked.
+    checked: Option<[u64; 2]>,
     /// When the rightful device was last connected.
     connected_at: Timestamp,
-}
-
-/// What came of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// What was broken, if anything.
-    pub violation: Option<Violation>,
-    /// Steps that the director counted.
-    pub steps: u64,
-    /// Faults that struck.
-    pub struck: usize,
+    judge: judge::Judge,
+    /// Routine counts until then, too.
+    until: Option<Timestamp>,
+    never_rested: bool,
+    helped: bool,
+    released: bool,
+    /// An end that leaves nothing more to look at.
+    ending: Option<Ending>,
+    /// How a quarrel about the identity ended.
+    resolution: Option<Ending>,
 }
 
 impl<D: Device> World<D> {
     /// A world around one device.
     pub fn new(env: Env, home: Home) -> Self {
         let (node, connected_at) = (Node { home, device: None, up_at: env.now }, env.now);
-        Self { env, nodes: vec![node], thief: thief::Thief::default(), steps: 0, checked: None, connected_at }
+        let mut world = Self {
+            env,
+            nodes: vec![node],
+            thief: thief::Thief::default(),
+            steps: 0,
+            checked: None,
+            connected_at,
+            judge: judge::Judge::default(),
+            until: None,
+            never_rested: false,
+            helped: false,
+            released: false,
+            ending: None,
+            resolution: None,
+        };
+        world.watch_identities();
+        world
+    }
+
+    /// From here on every change of the first device's disk and of its thing's certificates is judged. Anew for a disk
+    /// that was exchanged.
+    pub fn watch_identities(&mut self) {
+        self.env.director.take_moments();
+        self.look_at(0);
+        let thing = self.nodes.first().map(|node| node.home.thing.clone());
+        let director = self.env.director.clone();
+        thing.into_iter().for_each(|thing| self.env.cloud.watch(director.clone(), thing));
     }
 
     /// Does one thing, or lets time pass to the next; `false` when nothing is left that belongs to a rotation.
@@ -118,7 +147,9 @@ impl<D: Device> World<D> {
 
     /// Two parties hold the thing's keys and people were told: what they do to each other from here on is theirs.
     fn is_told(&self) -> bool {
-        self.is_contested() && (self.env.watch.alarmed || self.env.cloud.controller.has_alarmed())
+        let watch = &self.env.watch;
+        self.is_contested()
+            && (watch.alarmed || watch.nothing_accepted || self.env.cloud.controller.has_alarmed())
     }
 
     fn is_contested(&self) -> bool {
@@ -126,13 +157,13 @@ impl<D: Device> World<D> {
     }
 
     /// A device that is away while somebody with its old key rotates and asks for retirement cannot be told from
-    /// one that has rotated: only a second factor could. What becomes of it then is not held against anybody.
+    /// one that has rotated: only a second factor could. What becomes of it then is a result of its own.
     fn watch_the_thief(&mut self) {
         if self.is_connected() {
             self.connected_at = self.env.now;
         }
         let away = self.env.now.since(self.connected_at) >= AWAY;
-        self.env.watch.alarmed |= self.thief.is_at_work() && away;
+        self.env.watch.away |= self.thief.is_at_work() && away;
     }
 
     /// One step of a device; whether it did something.
@@ -184,13 +215,16 @@ impl<D: Device> World<D> {
         node.device = None;
         node.up_at = self.env.now + RESTART;
         self.env.died(index, &node.home.live());
+        self.look_at(index);
+        self.env.director.happened(Moment::Cut);
     }
 
     /// What strikes between two steps of a device.
     fn between(&mut self, index: usize) {
         let Some(fault) = self.env.director.step(Place::Between) else { return };
-        let Some(node) = self.nodes.first_mut() else { return };
-        let now = self.env.now;
+        self.judge();
+        let Some(node) = self.nodes.first() else { return };
+        let (now, live) = (self.env.now, node.home.live());
         match fault {
             Fault::Cut(_) => self.power_cut(index),
             Fault::Off(seconds) => {
@@ -200,18 +234,17 @@ impl<D: Device> World<D> {
                 self.nodes.iter_mut().take(1).for_each(|node| node.up_at = until);
             }
             Fault::Down(seconds) => self.env.cloud.go_down(now, Duration::from_secs(seconds.into())),
-            Fault::Drop => self.env.cloud.drop_session(now, &node.home.live()),
-            Fault::Taken => self.env.cloud.take_over(now, &node.home.live()),
+            Fault::Drop | Fault::Taken if self.env.cloud.session(&live).is_none() => {
+                self.env.director.was_idle();
+            }
+            Fault::Drop => self.env.cloud.drop_session(now, &live),
+            Fault::Taken => self.env.cloud.take_over(now, &live),
             Fault::Clock(to) => self.set_clock(to),
             Fault::Delay(seconds) => self.env.cloud.delay = Duration::from_secs(seconds.into()),
-            Fault::Deactivate(whose) => {
-                let id = node.device.as_ref().and_then(|device| device.certificate(whose));
-                id.iter().for_each(|id| self.env.cloud.kill(now, id, CertificateStatus::Inactive));
-            }
-            Fault::Revoke(whose) => {
-                let id = node.device.as_ref().and_then(|device| device.certificate(whose));
-                id.iter().for_each(|id| self.env.cloud.kill(now, id, CertificateStatus::Revoked));
-            }
+            Fault::Deactivate(part) => self.kill(part, CertificateStatus::Inactive),
+            Fault::Revoke(part) => self.kill(part, CertificateStatus::Revoked),
+            Fault::ClaimOff => self.env.cloud.deactivate_claim(now),
+            Fault::Wipe(what) => self.wipe(what),
             Fault::Rotate => self.env.tell(0, News::Command(DeviceCommand::Rotate { id: String::new() })),
             Fault::Compromise => self.env.tell(0, News::Compromised),
             Fault::Clone => self.copy_the_disk(),
@@ -221,6 +254,7 @@ impl<D: Device> World<D> {
     }
 
     fn set_clock(&mut self, to: ClockTo) {
+        self.env.watch.clock_was_set = true;
         let at = match to {
             ClockTo::Past => Some(Timestamp::default()),
             ClockTo::Future => Some(Timestamp::from_secs(4_077_734_400)),
@@ -241,6 +275,34 @@ impl<D: Device> World<D> {
         disk.settle();
         let home = Home { disk, ..home };
         self.nodes.push(Node { home, device: None, up_at: self.env.now + RESTART });
+        self.look_at(number);
+    }
+
+    /// A bad block: of a slot's certificate, or of the record, which is found at a start.
+    fn wipe(&mut self, what: Wiped) {
+        let Some(node) = self.nodes.first() else { return };
+        let path = match what {
+            Wiped::Record => {
+                self.env.director.cut(Crash::KeepAll);
+                self.power_cut(0);
+                "/state/state.json".to_owned()
+            }
+            Wiped::Slot(part) => {
+                let id = node.device.as_ref().and_then(|device| device.certificate(part));
+                let pairs = Image::of(&node.home.disk.view(Side::Seen)).pairs;
+                let Some(pair) = pairs.iter().find(|pair| Some(pair.certificate) == id) else {
+                    return self.env.director.was_idle();
+                };
+                format!("/state/slots/{}/cert.json", pair.slot)
+            }
+        };
+        let Some(node) = self.nodes.first() else { return };
+        match node.home.disk.damage(Path::new(&path)) {
+            true => self.env.watch.damaged = true,
+            false => self.env.director.was_idle(),
+        }
+        let serves = node.device.as_ref().and_then(|device| device.certificate(Whose::Current));
+        self.forgive_the_disk(serves.filter(|_| what == Wiped::Slot(Whose::Current)));
     }
 
     /// Lets time pass to the next thing that happens; `false` when that is far away.
@@ -251,8 +313,10 @@ impl<D: Device> World<D> {
             None => Some(node.up_at),
         };
         let devices = self.nodes.iter().filter_map(device).filter(|at| *at <= now + FAR);
-        let others = self.env.deadline().filter(|at| *at <= now + ROUTINE);
-        let Some(next) = devices.chain(others).min() else { return false };
+        let routine = self.until.map_or(now + ROUTINE, |until| until.max(now));
+        let others = self.env.deadline().filter(|at| *at <= routine);
+        let is_over = |at: &Timestamp| self.until.is_some_and(|until| *at > until);
+        let Some(next) = devices.chain(others).min().filter(|at| !is_over(at)) else { return false };
         self.env.now = next.max(now + Duration::from_millis(1));
         self.env.director.note(|| format!("time passes to {}", self.env.now));
         self.between(0);
@@ -261,53 +325,44 @@ impl<D: Device> World<D> {
 
     /// Everything that must hold at every moment.
     fn check(&mut self) {
+        self.judge();
         let disks = self.nodes.iter().map(|node| node.home.disk.changes()).sum();
-        let now = [disks, self.env.cloud.epoch(), self.env.watch.retired_by.len() as u64];
+        let now = [disks, self.env.cloud.epoch()];
         if self.checked.replace(now) == Some(now) {
             return;
         }
+        let mut committed = Vec::new();
         for node in &mut self.nodes {
             if let Some(device) = &mut node.device {
                 device.inspect(&mut self.env, &node.home);
-                self.env.watch.provisioned |= device.certificate(crate::schedule::Whose::Current).is_some();
+                committed.extend(device.certificate(Whose::Current).map(|_| node.home.number));
             }
         }
-        self.check_identities();
-    }
-
-    /// I1, for a device that is alone. Of two with one identity, or beside a thief, one may lose it: then
-    /// somebody must have been told.
-    fn check_identities(&mut self) {
-        if !self.env.watch.provisioned || self.env.watch.violation().is_some() {
-            return;
-        }
-        let contested = self.is_contested();
-        let Some(node) = self.nodes.first().filter(|_| !self.is_told()) else { return };
-        for crash in [Crash::LoseAll, Crash::KeepAll] {
-            let mut identities = Vec::new();
-            let homes = if contested { self.nodes.as_slice() } else { core::slice::from_ref(node) };
-            for node in homes {
-                match crash {
-                    // What is seen is what would be kept.
-                    Crash::KeepAll => identities.extend(D::identities(&node.home.disk)),
-                    _ => identities.extend(D::identities(&crashed(&node.home.disk, crash))),
-                }
-            }
-            let Env { cloud, watch, .. } = &mut self.env;
-            invariants::i1_an_accepted_identity_survives(crash, &identities, cloud, &node.home, watch);
-            if node.home.disk.pending() == 0 {
-                // Nothing is pending, so there is nothing that a crash could lose.
-                return;
-            }
-        }
+        committed.into_iter().for_each(|device| self.holds_one(device));
     }
 
     /// The outcome so far.
     pub fn outcome(&self) -> Outcome {
+        let director = &self.env.director;
+        let (planned, effective) = (self.env.schedule.faults.len(), director.effective());
+        let violation = self.env.watch.violation().cloned();
+        let ending = match (&violation, self.resolution.or(self.ending)) {
+            (Some(_), _) => Ending::Broken,
+            (None, Some(ending)) => ending,
+            (None, None) if planned > 0 && effective == 0 => Ending::Void,
+            (None, None) if self.helped => Ending::Helped,
+            (None, None) => Ending::Arrived,
+        };
         Outcome {
-            violation: self.env.watch.violation().cloned(),
-            steps: self.env.director.ordinal(),
-            struck: self.env.director.struck(),
+            violation,
+            steps: director.ordinal(),
+            planned,
+            struck: director.struck(),
+            effective,
+            ending,
+            helped: self.helped,
+            released: self.released,
+            never_rested: self.never_rested,
         }
     }
 
@@ -316,11 +371,4 @@ impl<D: Device> World<D> {
         let Some(node) = self.nodes.first() else { return false };
         self.env.cloud.session(&node.home.live()).is_some_and(|session| session.party == Party::Device(0))
     }
-}
-
-fn crashed(disk: &SimDisk, crash: Crash) -> SimDisk {
-    let copy = disk.clone();
-    copy.lift();
-    copy.crash(crash);
-    copy
 }

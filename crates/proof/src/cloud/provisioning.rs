@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fleetkey_iotcore::provisioning::core::{Register, issue, register};
 use fleetkey_iotcore::provisioning::{Caller, Refusal};
 use fleetkey_iotcore::registry::Source;
-use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::{ClientId, SerialNumber, TemplateName, ThingName};
 use fleetkey_model::provisioning::{CertificateIssued, Rejection, SERIAL_PARAMETER};
 use fleetkey_model::secret::OwnershipToken;
@@ -89,6 +89,18 @@ impl Cloud {
         if let Ok(plan) = self.registry.plan_update_template(&name, now, |record| record.enabled = open) {
             self.commit(plan);
         }
+    }
+
+    /// An operator makes the claim certificate INACTIVE.
+    pub fn deactivate_claim(&mut self, now: Timestamp) {
+        let claim = self.stage.claim;
+        let _ = self.set_status(now, &claim, CertificateStatus::Inactive);
+    }
+
+    /// And ACTIVE again.
+    pub fn restore_claim(&mut self, now: Timestamp) {
+        let claim = self.stage.claim;
+        let _ = self.set_status(now, &claim, CertificateStatus::Active);
     }
 
     fn issue(&mut self, now: Timestamp, csr: &str) -> Result<CertificateIssued, Refusal> {

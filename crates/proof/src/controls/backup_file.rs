@@ -13,7 +13,7 @@ use fleetkey_model::time::Timestamp;
 use super::{CERTIFICATE, Fresh, KEY, Line, pair, read, write};
 use crate::device::{Device, Home, Started};
 use crate::director::{Dark, Place, Wired};
-use crate::disk::SimDisk;
+use crate::disk::View;
 use crate::env::Env;
 use crate::schedule::Whose;
 
@@ -34,7 +34,7 @@ impl Device for BackupFile {
     const NAME: &'static str = "backup-file";
 
     fn start(env: &mut Env, home: &Home) -> Result<Started<Self>, Dark> {
-        let fs = Wired::new(&home.disk, &env.director);
+        let fs = Wired::new(home, &env.director, Self::identities);
         let identity = pair(&fs, CERTIFICATE, KEY);
         let swapped = FILES.iter().all(|(_, backup)| read(&fs, backup).is_some());
         let committing = swapped.then_some(identity).flatten();
@@ -81,7 +81,7 @@ impl Device for BackupFile {
     }
 
     /// The pair, and the backups, which a rollback would copy back.
-    fn identities(disk: &SimDisk) -> Vec<CertificateId> {
+    fn identities(disk: &View<'_>) -> Vec<CertificateId> {
         let backups = FILES.map(|(_, backup)| backup);
         let [certificate, key] = backups;
         pair(disk, CERTIFICATE, KEY).into_iter().chain(pair(disk, certificate, key)).collect()
@@ -91,10 +91,10 @@ impl Device for BackupFile {
 impl BackupFile {
     fn rotate(&mut self, env: &mut Env, home: &Home, new: &Fresh) -> Result<(), Dark> {
         for (path, backup) in FILES {
-            self.copy(path, backup)?;
+            self.copy(path, backup, env.syncs)?;
         }
         for (path, content) in [(CERTIFICATE, new.chain.as_str()), (KEY, new.key.expose())] {
-            self.overwrite(path, content.as_bytes())?;
+            self.overwrite(path, content.as_bytes(), env.syncs)?;
         }
         // The component exits and is started again on the new files.
         env.cloud.drop_session(env.now, &home.live());
@@ -111,7 +111,7 @@ impl BackupFile {
         let created = |id: &CertificateId| env.cloud.registry.certificate(id).map(|record| record.created_at);
         let newest = active.iter().max_by_key(|id| created(id)).copied();
         if newest != Some(identity) || active.len() < 2 {
-            return self.roll_back();
+            return self.roll_back(env.syncs);
         }
         for old in active.iter().filter(|id| **id != identity) {
             let _ = env.cloud.set_status(env.now, old, CertificateStatus::Inactive);
@@ -124,9 +124,9 @@ impl BackupFile {
         Ok(())
     }
 
-    fn roll_back(&mut self) -> Result<(), Dark> {
+    fn roll_back(&mut self, durably: bool) -> Result<(), Dark> {
         for (path, backup) in FILES {
-            self.copy(backup, path)?;
+            self.copy(backup, path, durably)?;
             let _ = self.fs.remove_file(Path::new(backup));
         }
         self.identity = pair(&self.fs, CERTIFICATE, KEY);
@@ -134,14 +134,14 @@ impl BackupFile {
         self.fs.powered()
     }
 
-    fn copy(&self, from: &str, to: &str) -> Result<(), Dark> {
+    fn copy(&self, from: &str, to: &str, durably: bool) -> Result<(), Dark> {
         let content = read(&self.fs, from).unwrap_or_default();
-        self.overwrite(to, &content)
+        self.overwrite(to, &content, durably)
     }
 
     /// `open(path, "w")`.
-    fn overwrite(&self, path: &str, content: &[u8]) -> Result<(), Dark> {
+    fn overwrite(&self, path: &str, content: &[u8], durably: bool) -> Result<(), Dark> {
         let _ = self.fs.remove_file(Path::new(path));
-        write(&self.fs, path, content)
+        write(&self.fs, path, content, durably)
     }
 }

@@ -9,10 +9,10 @@ use fleetkey_agent::store::Filesystem;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::time::Timestamp;
 
-use super::{CERTIFICATE, Fresh, KEY, Line, pair, write};
+use super::{CERTIFICATE, Fresh, KEY, Line, pair, sync_names, write};
 use crate::device::{Device, Home, Started};
 use crate::director::{Dark, Place, Wired};
-use crate::disk::SimDisk;
+use crate::disk::View;
 use crate::env::Env;
 use crate::schedule::Whose;
 
@@ -28,7 +28,7 @@ impl Device for Demo {
     const NAME: &'static str = "demo";
 
     fn start(env: &mut Env, home: &Home) -> Result<Started<Self>, Dark> {
-        let fs = Wired::new(&home.disk, &env.director);
+        let fs = Wired::new(home, &env.director, Self::identities);
         let identity = pair(&fs, CERTIFICATE, KEY);
         let worn = identity.filter(|_| env.watch.commits == 0);
         Ok(Started::Up(Self { fs, line: Line { worn, ..Line::default() }, identity }))
@@ -65,7 +65,7 @@ impl Device for Demo {
         self.identity
     }
 
-    fn identities(disk: &SimDisk) -> Vec<CertificateId> {
+    fn identities(disk: &View<'_>) -> Vec<CertificateId> {
         pair(disk, CERTIFICATE, KEY).into_iter().collect()
     }
 }
@@ -74,9 +74,9 @@ impl Demo {
     fn swap(&mut self, env: &mut Env, home: &Home, old: CertificateId, new: &Fresh) -> Result<(), Dark> {
         for (path, content) in [(CERTIFICATE, new.chain.as_str()), (KEY, new.key.expose())] {
             let temporary = format!("{path}.tmp");
-            write(&self.fs, &temporary, content.as_bytes())?;
+            write(&self.fs, &temporary, content.as_bytes(), env.syncs)?;
             let _ = self.fs.rename(Path::new(&temporary), Path::new(path));
-            self.fs.powered()?;
+            sync_names(&self.fs, env.syncs)?;
         }
         env.director.powered_step(Place::Ask)?;
         let _ = env.cloud.set_status(env.now, &old, CertificateStatus::Revoked);

@@ -13,10 +13,10 @@ use fleetkey_model::name::ClientId;
 use fleetkey_model::retirement::{DeviceRequest, RequestOp};
 use fleetkey_model::time::Timestamp;
 
-use super::{CERTIFICATE, Fresh, KEY, Line, pair};
+use super::{CERTIFICATE, Fresh, KEY, Line, pair, read};
 use crate::device::{Device, Home, Started};
 use crate::director::{Dark, Wired};
-use crate::disk::SimDisk;
+use crate::disk::{Side, SimDisk, View};
 use crate::env::Env;
 use crate::schedule::Whose;
 
@@ -37,8 +37,8 @@ impl Device for Staged {
     const NAME: &'static str = "retire-on-presence";
 
     fn start(env: &mut Env, home: &Home) -> Result<Started<Self>, Dark> {
-        let fs = Wired::new(&home.disk, &env.director);
-        let identity = Self::identities(&home.disk).first().copied();
+        let fs = Wired::new(home, &env.director, Self::identities);
+        let identity = Self::identities(&home.disk.view(Side::Seen)).first().copied();
         let committed = home.disk.peek(Path::new(COMMITTED)).is_some();
         let worn = identity.filter(|_| !committed);
         Ok(Started::Up(Self { fs, line: Line { worn, ..Line::default() }, identity }))
@@ -75,8 +75,8 @@ impl Device for Staged {
         self.identity
     }
 
-    fn identities(disk: &SimDisk) -> Vec<CertificateId> {
-        let committed = disk.peek(Path::new(COMMITTED)).is_some();
+    fn identities(disk: &View<'_>) -> Vec<CertificateId> {
+        let committed = read(disk, COMMITTED).is_some();
         let files = if committed { (NEW_CERTIFICATE, NEW_KEY) } else { (CERTIFICATE, KEY) };
         pair(disk, files.0, files.1).into_iter().collect()
     }
@@ -112,7 +112,7 @@ impl Staged {
         self.line.connect(env, home, new.id)?;
         if let Some(number) = self.line.up {
             let request = DeviceRequest { op: RequestOp::Retire, id: "staged".into(), audit: None };
-            env.watch.retired_by.insert(new.id);
+            env.cloud.is_asked_to_retire(new.id);
             env.cloud.publish_request(env.now, &home.live(), number, &home.thing, request);
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! How each action is done: the twin of `agent::driver::execute`, synchronous and with a power cut anywhere.
 
-use fleetkey_agent::store::{SlotIdentity, StoreFault};
+use fleetkey_agent::store::{FaultKind, SlotIdentity, StoreFault};
 use fleetkey_lifecycle::event::{FailureKind, Tier};
 use fleetkey_lifecycle::record::Authority;
 use fleetkey_lifecycle::{Action, Event, SlotId};
@@ -72,7 +72,7 @@ impl Ship {
         let Some((client, number)) = self.connection(env, home, authority)? else {
             return Ok(Event::NoAnswer { why: "no connection to ask over".into() });
         };
-        invariants::i2_certificate_asked_for(slot, authority, home, env.clock(), &mut env.watch);
+        invariants::i2_certificate_asked_for(slot, home, &mut env.watch);
         let answer = env.ask(home.number, &client, number, &Asked::Certificate { csr })?;
         if !matches!(answer, Some(Answer::Issued(_))) {
             self.leave_claim(env, home, authority);
@@ -150,7 +150,7 @@ impl Ship {
     fn verify_beside(&mut self, env: &mut Env, home: &Home, slot: SlotId) -> Result<Event, Dark> {
         let identity = match self.identity(env, slot)? {
             Ok(identity) => identity,
-            Err(why) => return Ok(failed(slot, Tier::Tls, FailureKind::Unreachable, why)),
+            Err((kind, why)) => return Ok(failed(slot, Tier::Tls, kind, why)),
         };
         let client = ClientId::verify(&home.thing);
         let number = match env.connect(home.number, &client, identity.certificate.id)? {
@@ -167,9 +167,10 @@ impl Ship {
     fn verify_by_takeover(&mut self, env: &mut Env, home: &Home, slot: SlotId) -> Result<Event, Dark> {
         let identity = match self.identity(env, slot)? {
             Ok(identity) => identity,
-            Err(why) => return Ok(failed(slot, Tier::Tls, FailureKind::Unreachable, why)),
+            Err((kind, why)) => return Ok(failed(slot, Tier::Tls, kind, why)),
         };
         let before = self.link.target;
+        invariants::i4_traffic_only_with_a_durable_slot(slot, false, home, &mut env.watch);
         let number = match env.connect(home.number, &home.live(), identity.certificate.id)? {
             Ok(number) => number,
             // A refusal leaves the old session alone.
@@ -216,13 +217,13 @@ impl Ship {
     fn go_live(&mut self, env: &mut Env, home: &Home, slot: SlotId) -> Result<Event, Dark> {
         let identity = match self.identity(env, slot)? {
             Ok(identity) => identity,
-            Err(why) => return Ok(Event::LiveFailed { slot, kind: FailureKind::Unreachable, why }),
+            Err((kind, why)) => return Ok(Event::LiveFailed { slot, kind, why }),
         };
         let target = (slot, identity.certificate.id);
         if self.link.up.is_some() && self.link.target == Some(target) {
             return Ok(Event::Live { slot });
         }
-        invariants::i4_traffic_only_with_a_durable_slot(slot, home, &mut env.watch);
+        invariants::i4_traffic_only_with_a_durable_slot(slot, true, home, &mut env.watch);
         match env.connect(home.number, &home.live(), identity.certificate.id)? {
             Ok(number) => {
                 if self.link.target.is_some_and(|before| before != target) {
@@ -245,10 +246,13 @@ impl Ship {
     fn request_retire(&mut self, env: &mut Env, home: &Home, id: &str) -> Result<Event, Dark> {
         let no = |why: &str| Ok(Event::NoAnswer { why: why.to_owned() });
         let fault = env.director.powered_step(Place::Ask)?;
-        let Some(number) = self.link.up else { return no("not connected") };
+        let Some(number) = self.link.up else {
+            fault.iter().for_each(|_| env.director.was_idle());
+            return no("not connected");
+        };
         invariants::i4_retire_only_after_a_durable_commit(self.link.target, home, &mut env.watch);
         if let Some((_, certificate)) = self.link.target {
-            env.watch.retired_by.insert(certificate);
+            env.cloud.is_asked_to_retire(certificate);
         }
         let request = DeviceRequest { op: RequestOp::Retire, id: id.to_owned(), audit: None };
         let times = match fault {
@@ -260,18 +264,32 @@ impl Ship {
             env.cloud.publish_request(env.now, &home.live(), number, &home.thing, request.clone());
         }
         env.controller_round();
-        if let Some(answer) = env.take_answer(home.number, id) {
-            return Ok(Event::RetireAnswered(answer));
+        match env.retire_answer(home.number, id, fault) {
+            Some(answer) => Ok(Event::RetireAnswered(answer)),
+            None => {
+                // A broker that will not have a PUBLISH, or fails over it, closes the connection.
+                if matches!(fault, Some(Fault::Reject(_) | Fault::RejectDone(_))) {
+                    env.cloud.drop_session(env.now, &home.live());
+                }
+                env.spend(PATIENCE);
+                no("no answer from the controller")
+            }
         }
-        env.spend(PATIENCE);
-        no("no answer from the controller")
     }
 
-    /// A disk that cannot be read is no refusal by the broker.
-    fn identity(&self, env: &Env, slot: SlotId) -> Result<Result<SlotIdentity, String>, Dark> {
+    /// A disk that cannot be read is no refusal by the broker. A slot that reads and is no identity any more is as
+    /// good as refused.
+    fn identity(&mut self, env: &Env, slot: SlotId) -> Result<Result<SlotIdentity, (FailureKind, String)>, Dark> {
         let read = self.store.identity(slot);
         env.director.powered()?;
-        Ok(read.map_err(|fault| fault.to_string()))
+        let gone = read.as_ref().is_err_and(|fault| fault.kind == FaultKind::Content);
+        self.facts.unreadable |= gone && self.machine.record().current == Some(slot);
+        Ok(read.map_err(|fault| match fault.kind {
+            FaultKind::Content => (FailureKind::Refused, fault.to_string()),
+            FaultKind::Full | FaultKind::ReadOnly | FaultKind::Io => {
+                (FailureKind::Unreachable, fault.to_string())
+            }
+        }))
     }
 }
 

@@ -19,16 +19,17 @@ use fleetkey_model::time::Timestamp;
 use super::{Device, Home, Started};
 use crate::cloud::{Answer, NotConnected};
 use crate::director::{Dark, Wired};
-use crate::disk::SimDisk;
+use crate::disk::{SimDisk, View};
 use crate::env::{Env, News};
 use crate::image::Image;
 use crate::invariants;
 use crate::mint::ISSUED_AT;
-use crate::schedule::Whose;
+use crate::schedule::{Schedule, Whose};
 
 /// The agent's process.
 #[derive(Debug)]
 pub struct Ship {
+    number: usize,
     pub(super) machine: Machine,
     pub(super) store: Store,
     pub(super) link: Link,
@@ -65,20 +66,28 @@ pub struct Facts {
     pub refused: bool,
     /// Refusals of the candidate that a control has confirmed, by the device's clock.
     pub refusals: Vec<Timestamp>,
-    /// How often the committed identity was refused in a row.
-    pub current_refused: u32,
+    /// Refusals of the committed identity in a row, by the device's clock.
+    pub current_refused: Vec<Timestamp>,
+    /// Those of them since when no other identity was accepted either.
+    pub nothing_accepted: Vec<Timestamp>,
+    /// The committed slot cannot be read any more: nobody can be asked with it.
+    pub unreadable: bool,
     /// The committed slot when last looked at.
     pub current: Option<Option<SlotId>>,
     /// What may stand on the disk: what was durable last, and what was tried to be written since.
     pub on_disk: Vec<Option<Record>>,
+    /// The record that was confirmed durable last, or taken up at the start.
+    pub confirmed: Option<Record>,
+    /// The record that is being written.
+    writing: Option<Record>,
 }
 
 /// The machine's settings in the model: a soak of a minute, and everything else as it ships.
-pub fn config(serial: SerialNumber, seed: u64) -> Config {
+pub fn config(serial: SerialNumber, schedule: &Schedule) -> Config {
     Config {
         soak: Duration::from_secs(60),
-        has_recovery: true,
-        seed,
+        has_recovery: !schedule.sealed,
+        seed: schedule.seed,
         time_floor: ISSUED_AT - Duration::from_secs(24 * 3600),
         ..Config::new(serial)
     }
@@ -89,7 +98,7 @@ impl Device for Ship {
 
     /// As `agent::open_blocking`: the record, the store, its slots, the machine.
     fn start(env: &mut Env, home: &Home) -> Result<Started<Self>, Dark> {
-        let fs = Arc::new(Wired::new(&home.disk, &env.director));
+        let fs = Arc::new(Wired::new(home, &env.director, Self::identities));
         let root = Path::new(SimDisk::HOME);
         let started = open(fs, home, root);
         env.director.powered()?;
@@ -99,16 +108,18 @@ impl Device for Ship {
         };
         let on_disk = vec![record.clone()];
         let found = Found { record, slots };
-        let mut config = config(home.serial.clone(), env.schedule.seed);
+        let mut config = config(home.serial.clone(), &env.schedule);
         config.schedule.jitter = env.window.unwrap_or(config.schedule.jitter);
         let machine = Machine::new(config, found, env.clock());
+        let confirmed = Some(machine.record().clone());
         let mut ship = Self {
+            number: home.number,
             machine,
             store,
             link: Link::default(),
             claim: None,
             state: None,
-            facts: Facts { on_disk, ..Facts::default() },
+            facts: Facts { on_disk, confirmed, ..Facts::default() },
         };
         invariants::i5_identity_at_start(&ship.machine, home, &mut env.watch);
         ship.look(env);
@@ -130,7 +141,9 @@ impl Device for Ship {
         env.director.note(|| shorten(&action));
         env.spend(Duration::from_millis(5));
         if let Action::Persist(record) = &action {
+            invariants::i3_given_up_for_a_reason(&self.facts, record, self.machine.config(), &mut env.watch);
             self.facts.on_disk.push(Some(record.clone()));
+            self.facts.writing = Some(record.clone());
         }
         let outcome = self.execute(env, home, action)?;
         // The link, commands and late answers are handed over as they come, also while an action runs.
@@ -168,8 +181,8 @@ impl Device for Ship {
         Some(self.machine.slot(slot?)?.certificate.as_ref()?.id)
     }
 
-    fn identities(disk: &SimDisk) -> Vec<CertificateId> {
-        Image::of(disk).pairs.iter().map(|pair| pair.certificate).collect()
+    fn identities(disk: &View<'_>) -> Vec<CertificateId> {
+        Image::of(disk).usable().collect()
     }
 
     fn inspect(&mut self, env: &mut Env, home: &Home) {
@@ -258,6 +271,7 @@ impl Ship {
         if env.now < self.link.retry_at {
             return Ok(false);
         }
+        invariants::i4_traffic_only_with_a_durable_slot(slot, false, home, &mut env.watch);
         match env.connect(home.number, &home.live(), certificate)? {
             Ok(number) => {
                 self.link.up = Some(number);
@@ -279,11 +293,23 @@ impl Ship {
     /// Hands over the outcome of an action.
     fn outcome(&mut self, env: &mut Env, outcome: Event) {
         env.director.note(|| format!("   → {}", shorten(&outcome)));
-        let persisted = outcome == Event::Persisted;
-        self.handle(env, outcome);
-        if persisted {
-            self.facts.on_disk = vec![Some(self.machine.record().clone())];
+        if outcome == Event::Persisted {
+            self.confirm();
         }
+        self.handle(env, outcome);
+    }
+
+    /// What was being written is durable: what was given up with it was given up then.
+    fn confirm(&mut self) {
+        let Some(record) = self.facts.writing.take() else { return };
+        let slot = |record: &Record| record.rotation.as_ref().map(|rotation| rotation.slot);
+        if self.facts.confirmed.as_ref().is_some_and(|before| slot(before) != slot(&record)) {
+            self.facts.refusals.clear();
+            self.facts.grounds = None;
+            self.facts.reconsidered = false;
+        }
+        self.facts.on_disk = vec![Some(record.clone())];
+        self.facts.confirmed = Some(record);
     }
 
     /// Notes what the invariants must know of an event.
@@ -294,18 +320,24 @@ impl Ship {
         let recovering = rotation.is_some_and(|rotation| rotation.reason == Reason::Recovery);
         let asking_to_recover =
             recovering && rotation.is_some_and(|rotation| has_no_certificate(&rotation.phase));
+        let registering =
+            rotation.is_some_and(|rotation| matches!(rotation.phase, Phase::Registering { .. }));
         let facts = &mut self.facts;
         match event {
             Event::Verified { slot } => {
                 facts.verified.insert(*slot);
-                if Some(*slot) != candidate && facts.refused {
-                    facts.refusals.push(clock);
+                if Some(*slot) == current {
+                    if facts.refused {
+                        facts.refusals.push(clock);
+                    }
+                    facts.current_refused.clear();
                 }
                 facts.refused = false;
-                facts.current_refused = 0;
+                facts.nothing_accepted.clear();
             }
             Event::VerifyFailed { slot, kind: FailureKind::Refused, .. } if Some(*slot) == current => {
-                facts.current_refused += 1;
+                facts.current_refused.push(clock);
+                facts.nothing_accepted.push(clock);
             }
             Event::VerifyFailed { slot, kind: FailureKind::Refused, .. } if Some(*slot) == candidate => {
                 // Without an identity in use there is no control: only how often, and for how long.
@@ -314,7 +346,12 @@ impl Ship {
                     None => facts.refusals.push(clock),
                 }
             }
-            Event::CertificateStored { .. } => facts.reconsidered = false,
+            Event::CertificateStored { .. } => {
+                facts.reconsidered = false;
+                facts.grounds = None;
+            }
+            // A token that is spent says nothing of the certificate: it may have been registered.
+            Event::Rejected(no) if registering && no.error_code == "InvalidCertificateOwnershipToken" => {}
             // A recovery does not insist on the hook: its window is closed, and tomorrow is another day.
             Event::Rejected(no) if no.status_code == 403 && recovering => {
                 facts.grounds = Some("the recovery window is closed".to_owned());
@@ -335,19 +372,12 @@ impl Ship {
         invariants::secrets_stay_secret(notice, &env.cloud, &mut env.watch);
         match notice {
             Notice::Alarm(Alarm::DuplicateClientId) => env.watch.alarmed = true,
-            Notice::Abandoned { why, .. } | Notice::RolledBack { why, .. } => {
-                env.watch.given_up += 1;
-                let verdict = self.machine.config().verdict;
-                invariants::i3_given_up_for_a_reason(&self.facts, verdict, why, &mut env.watch);
-                self.facts.refusals.clear();
-                self.facts.grounds = None;
-                self.facts.reconsidered = false;
-            }
-            Notice::Committed { .. } => {
-                env.watch.commits += 1;
-                self.facts.refusals.clear();
-                self.facts.grounds = None;
-                self.facts.reconsidered = false;
+            Notice::Alarm(Alarm::NoIdentityAccepted) => env.watch.nothing_accepted = true,
+            Notice::Abandoned { .. } | Notice::RolledBack { .. } => env.watch.given_up += 1,
+            Notice::Committed { .. } => env.watch.commits += 1,
+            Notice::Started { reason: Reason::Recovery, .. } => {
+                let spacing = self.machine.config().recovery_spacing;
+                invariants::recoveries_are_a_day_apart(self.number, env.now, spacing, &mut env.watch);
             }
             _ => {}
         }

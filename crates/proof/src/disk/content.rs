@@ -29,6 +29,15 @@ impl Content {
         self.0.bytes.len()
     }
 
+    /// A number that tells contents apart.
+    pub(super) fn digest(&self) -> u64 {
+        *self.0.hash.get_or_init(|| {
+            let mut hasher = DefaultHasher::new();
+            self.0.bytes.hash(&mut hasher);
+            hasher.finish()
+        })
+    }
+
     /// The bytes, to be changed here and in no copy.
     pub(super) fn edit(&mut self) -> &mut Vec<u8> {
         let shared = Arc::make_mut(&mut self.0);
@@ -45,12 +54,7 @@ impl PartialEq for Content {
 
 impl Hash for Content {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let hash = self.0.hash.get_or_init(|| {
-            let mut hasher = DefaultHasher::new();
-            self.0.bytes.hash(&mut hasher);
-            hasher.finish()
-        });
-        hash.hash(state);
+        self.digest().hash(state);
     }
 }
 

@@ -30,7 +30,7 @@ impl Change {
         }
     }
 
-    fn writes_to(&self, file: Ino) -> bool {
+    pub(super) fn writes_to(&self, file: Ino) -> bool {
         matches!(self, Self::Write { ino, .. } if *ino == file)
     }
 

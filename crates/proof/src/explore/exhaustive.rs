@@ -1,8 +1,9 @@
-//! All of a kind: one fault at every step, a crash at every step, a second crash at every step of the recovery.
+//! All of a kind: one fault at every step, a crash at every step, and a second one at every step of what follows.
 //!
-//! The calm run from "rotation due" to "retired" is recorded first: it says which places there are. A state that a
-//! crash leaves and that was seen before (same disk, same registry, same moment of the machine) has the same
-//! future, so that second crashes are enumerated from the distinct states only.
+//! A run is recorded first: it says which places there are, and which ways to crash at each leave different disks. What
+//! comes after a fault is another run, with places of its own, so that crashes fall into the recovery too. A state that
+//! a crash leaves and that was seen before (same disk, same registry) has the same future, so second crashes are
+//! enumerated from the distinct states only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,14 +11,17 @@ use anyhow::Result;
 
 use super::{Found, run};
 use crate::cloud::ControllerFault;
-use crate::director::Place;
+use crate::director::{Place, Stop};
 use crate::disk::{Crash, Errno};
-use crate::schedule::{ClockTo, Fault, Said, Schedule, Whose};
+use crate::rng::Rng;
+use crate::schedule::{ClockTo, Fault, Said, Schedule, Theft, Whose, Wiped};
 use crate::watch::{Observed, Violation};
-use crate::world::prepared;
+use crate::world::{Tally, prepared};
 
-/// What a crash may keep, in the enumeration.
-const CRASHES: [Crash; 4] = [Crash::LoseAll, Crash::KeepAll, Crash::NamesOnly, Crash::Zeroed];
+/// Of a fault's many crashes a share takes one in so many, so that it has to look only at few faults' places.
+const WITHIN: u64 = 32;
+/// After one in so many pairs of fault and crash there is a second crash.
+const TRIPLES: u64 = 8;
 
 /// How much of it is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +33,12 @@ pub struct Share {
 /// What was run, and what was found.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// By part of the enumeration: schedules run, and distinct states that crashes left.
-    pub parts: BTreeMap<&'static str, (u64, usize)>,
+    /// By part of the enumeration: schedules run.
+    pub parts: BTreeMap<&'static str, u64>,
+    /// Distinct states, of disk and registry, that crashes have left.
+    pub states: BTreeSet<u64>,
+    /// How the runs ended.
+    pub tally: Tally,
     /// Schedules that break something, one of a kind.
     pub found: Vec<Found>,
     /// Changes of the machine's state that were seen.
@@ -40,21 +48,18 @@ pub struct Report {
 impl Report {
     /// How many schedules were run.
     pub fn schedules(&self) -> u64 {
-        self.parts.values().map(|(schedules, _)| schedules).sum()
-    }
-
-    /// How many distinct states crashes left.
-    pub fn states(&self) -> usize {
-        self.parts.values().map(|(_, states)| states).sum()
+        self.parts.values().sum()
     }
 }
 
 impl core::fmt::Display for Report {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        for (part, (schedules, states)) in &self.parts {
-            writeln!(f, "{part:<44} {schedules:>9} schedules {states:>7} distinct states")?;
+        for (part, schedules) in &self.parts {
+            writeln!(f, "{part:<50} {schedules:>9} schedules")?;
         }
-        write!(f, "{:<44} {:>9} schedules {:>7} distinct states", "in all", self.schedules(), self.states())
+        writeln!(f, "{:<50} {:>9} schedules", "in all", self.schedules())?;
+        writeln!(f, "{:<50} {:>9} distinct states", "left by their crashes", self.states.len())?;
+        write!(f, "{}", self.tally)
     }
 }
 
@@ -72,11 +77,11 @@ struct Enumeration {
 pub fn exhaustive(share: Share) -> Result<Report> {
     let mut all = Enumeration { share, counter: 0, report: Report::default() };
     for base in bases() {
-        let places = places(&base)?;
-        all.faults(&base, &places)?;
-        let recoveries = all.crashes(&base, &places)?;
+        let stops = stops(&base)?;
+        all.faults(&base, &stops)?;
+        let recoveries = all.crashes(&base, &stops)?;
         all.second_crashes(&recoveries)?;
-        all.faults_and_crashes(&base, &places)?;
+        all.faults_and_crashes(&base, &stops)?;
     }
     Ok(all.report)
 }
@@ -91,10 +96,12 @@ fn bases() -> Vec<Schedule> {
     ]
 }
 
-/// The places of the calm run, up to the end of the rotation.
-fn places(base: &Schedule) -> Result<Vec<Place>> {
+/// The places of a run, up to the end of the rotation.
+fn stops(base: &Schedule) -> Result<Vec<Stop>> {
     let mut world = prepared(base)?;
-    world.env.director.record();
+    if let Some(node) = world.nodes.first() {
+        world.env.director.record(&node.home.disk);
+    }
     world.run_faulty();
     Ok(world.env.director.places())
 }
@@ -152,9 +159,14 @@ fn faults_at(place: Place) -> Vec<Fault> {
                 Fault::Delay(600),
                 Fault::Rotate,
                 Fault::Compromise,
+                Fault::Clone,
+                Fault::ClaimOff,
+                Fault::Wipe(Wiped::Record),
             ];
+            faults.extend([Theft::Connect, Theft::Rotate, Theft::Retire].map(Fault::Thief));
             for whose in [Whose::Current, Whose::Candidate, Whose::Previous] {
-                faults.extend([Fault::Deactivate(whose), Fault::Revoke(whose)]);
+                let wipe = Fault::Wipe(Wiped::Slot(whose));
+                faults.extend([Fault::Deactivate(whose), Fault::Revoke(whose), wipe]);
             }
             faults
         }
@@ -163,7 +175,13 @@ fn faults_at(place: Place) -> Vec<Fault> {
 
 /// Whoever revokes the only identity that a device ever had must provision it anew.
 pub(super) fn is_hopeless(base: &Schedule, fault: Fault) -> bool {
-    base.fresh && fault == Fault::Revoke(Whose::Candidate)
+    base.fresh && (fault == Fault::Revoke(Whose::Candidate) || is_open(fault))
+}
+
+/// Found, and not mended yet: a first RegisterThing that was carried out and is answered with a no for good. The device
+/// gives the certificate up and destroys its key.
+const fn is_open(fault: Fault) -> bool {
+    matches!(fault, Fault::RejectDone(Said::Bad | Said::NotFound | Said::Conflict))
 }
 
 /// Whether a power cut here differs from one at the step before: reading changes nothing.
@@ -175,100 +193,123 @@ fn can_crash(place: Place) -> bool {
     }
 }
 
-/// The steps of `places` at which a crash is worth its while.
-fn crash_steps(places: &[Place], from: u64) -> impl Iterator<Item = u64> {
-    let steps = (0u64..).zip(places.iter().copied());
-    steps
-        .filter(move |(at, place)| *at >= from && can_crash(*place))
-        .map(|(at, _)| at)
-        .collect::<Vec<_>>()
-        .into_iter()
+/// Every crash from step `from` on that is worth its while: at each step those that leave different disks.
+fn crashes(stops: &[Stop], from: u64) -> Vec<(u64, Crash)> {
+    let steps = (0u64..).zip(stops).filter(|(at, stop)| *at >= from && can_crash(stop.place));
+    steps.flat_map(|(at, stop)| stop.crashes.iter().map(move |crash| (at, *crash))).collect()
+}
+
+/// The faults that can strike at these steps.
+fn faults<'a>(base: &'a Schedule, stops: &'a [Stop]) -> impl Iterator<Item = (u64, Fault)> + 'a {
+    let at_step = |(at, stop): (u64, &Stop)| faults_at(stop.place).into_iter().map(move |fault| (at, fault));
+    (0u64..).zip(stops).flat_map(at_step).filter(|(_, fault)| !is_hopeless(base, *fault))
 }
 
 impl Enumeration {
-    /// One fault at every step.
-    fn faults(&mut self, base: &Schedule, places: &[Place]) -> Result<()> {
-        for (at, place) in (0u64..).zip(places) {
-            for fault in faults_at(*place).into_iter().filter(|fault| !is_hopeless(base, *fault)) {
-                self.run_share(
-                    "one fault at every step",
-                    self.share.one_of / 200,
-                    &base.clone().with(at, fault),
-                )?;
+    /// One fault at every step; and a thief who does all that thieves do.
+    fn faults(&mut self, base: &Schedule, stops: &[Stop]) -> Result<()> {
+        for (at, fault) in faults(base, stops) {
+            let mut schedule = base.clone().with(at, fault);
+            if fault == Fault::Thief(Theft::Retire) {
+                schedule = base.clone().with(at, Fault::Thief(Theft::Rotate)).with(at + 1, fault);
+            }
+            if self.is_drawn(self.share.one_of / 2000) {
+                self.run("one fault at every step", &schedule)?;
             }
         }
         Ok(())
     }
 
     /// One crash at every step; the schedules that led to distinct states.
-    fn crashes(&mut self, base: &Schedule, places: &[Place]) -> Result<Vec<Schedule>> {
+    fn crashes(&mut self, base: &Schedule, stops: &[Stop]) -> Result<Vec<Schedule>> {
         let (mut seen, mut distinct) = (BTreeSet::new(), Vec::new());
-        for at in crash_steps(places, 0) {
-            for crash in CRASHES {
-                let schedule = base.clone().with(at, Fault::Cut(crash));
-                if seen.insert(self.run("a crash at every step", &schedule)?) {
-                    distinct.push(schedule);
-                }
+        for (at, crash) in crashes(stops, 0) {
+            let schedule = base.clone().with(at, Fault::Cut(crash));
+            if seen.insert(self.run("a crash at every step", &schedule)?) {
+                distinct.push(schedule);
             }
         }
-        self.count_states("a crash at every step", seen.len());
         Ok(distinct)
     }
 
     /// After each of these, a second crash at every step of the recovery.
     fn second_crashes(&mut self, firsts: &[Schedule]) -> Result<()> {
-        let part = "a second crash at every step of the recovery";
-        let mut states = 0;
         for first in firsts {
-            let Some(cut) = first.faults.last().map(|planned| planned.at) else { continue };
-            let places = places(first)?;
-            for at in crash_steps(&places, cut + 1) {
-                for crash in [Crash::LoseAll, Crash::KeepAll] {
-                    self.run_share(part, self.share.one_of, &first.clone().with(at, Fault::Cut(crash)))?;
-                }
-            }
-            states += 1;
+            self.crashes_after("a second crash at every step of the recovery", first)?;
         }
-        self.count_states(part, states);
         Ok(())
     }
 
-    /// One fault at every step, and a crash at every later step.
-    fn faults_and_crashes(&mut self, base: &Schedule, places: &[Place]) -> Result<()> {
-        let part = "one fault × a crash at every later step";
-        for (at, place) in (0u64..).zip(places) {
-            for fault in faults_at(*place).into_iter().filter(|fault| !is_hopeless(base, *fault)) {
-                for later in crash_steps(places, at + 1) {
-                    for crash in [Crash::LoseAll, Crash::KeepAll] {
-                        let schedule = base.clone().with(at, fault).with(later, Fault::Cut(crash));
-                        self.run_share(part, self.share.one_of, &schedule)?;
-                    }
+    /// One fault at every step, and a crash at every later step of what it leads to; of some a second crash.
+    fn faults_and_crashes(&mut self, base: &Schedule, stops: &[Stop]) -> Result<()> {
+        for (at, fault) in faults(base, stops) {
+            let first = base.clone().with(at, fault);
+            for pair in self.crashes_after("one fault × a crash at every later step", &first)? {
+                if self.is_drawn(TRIPLES) {
+                    self.one_crash_after("one fault × a crash × a second crash (sample)", &pair)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Runs it if it belongs to the share.
-    fn run_share(&mut self, part: &'static str, one_of: u64, schedule: &Schedule) -> Result<()> {
+    /// A crash at every step after the last fault of a schedule, or the share's part of them.
+    fn crashes_after(&mut self, part: &'static str, first: &Schedule) -> Result<Vec<Schedule>> {
+        let one_of = self.share.one_of.max(1);
+        let within = WITHIN.min(one_of);
+        let mut ran = Vec::new();
+        if !self.is_drawn(one_of / within) {
+            return Ok(ran);
+        }
+        let from = first.faults.last().map_or(0, |planned| planned.at + 1);
+        for (at, crash) in crashes(&stops(first)?, from) {
+            if self.is_drawn(within) {
+                let schedule = first.clone().with(at, Fault::Cut(crash));
+                self.run(part, &schedule)?;
+                ran.push(schedule);
+            }
+        }
+        Ok(ran)
+    }
+
+    /// A crash at one of the steps after the last fault.
+    fn one_crash_after(&mut self, part: &'static str, first: &Schedule) -> Result<()> {
+        let from = first.faults.last().map_or(0, |planned| planned.at + 1);
+        let all = crashes(&stops(first)?, from);
+        let drawn = self.draw().pick(&all);
+        if let Some((at, crash)) = drawn {
+            self.run(part, &first.clone().with(at, Fault::Cut(crash)))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the next one belongs to a share of one in so many.
+    fn is_drawn(&mut self, one_of: u64) -> bool {
+        self.draw().below(one_of.max(1)) == 0
+    }
+
+    /// Numbered draws: neither faults nor steps nor kinds of crash come at a fixed stride.
+    fn draw(&mut self) -> Rng {
         self.counter += 1;
-        // A prime stride: the share is spread over faults, steps and crashes alike.
-        if self.counter.wrapping_mul(7919).is_multiple_of(one_of.max(1)) {
-            self.run(part, schedule)?;
-        }
-        Ok(())
+        Rng::new(self.counter)
     }
 
-    /// Runs one; the state that the crash left.
+    /// Runs one; the state that the last crash left.
     fn run(&mut self, part: &'static str, schedule: &Schedule) -> Result<u64> {
         let mut world = prepared(schedule)?;
         let outcome = world.run();
-        self.report.observed.extend(world.env.watch.observed.iter().copied());
-        self.report.parts.entry(part).or_default().0 += 1;
+        let state = world.env.watch.crash_state;
+        let report = &mut self.report;
+        report.observed.extend(world.env.watch.observed.iter().copied());
+        *report.parts.entry(part).or_default() += 1;
+        report.tally.count(&outcome);
+        if state != 0 {
+            report.states.insert(state);
+        }
         if let Some(violation) = &outcome.violation {
             self.report_found(schedule, violation)?;
         }
-        Ok(world.env.watch.crash_state)
+        Ok(state)
     }
 
     fn report_found(&mut self, schedule: &Schedule, violation: &Violation) -> Result<()> {
@@ -276,9 +317,5 @@ impl Enumeration {
             self.report.found.push(Found { schedule: schedule.clone(), outcome: run(schedule)? });
         }
         Ok(())
-    }
-
-    fn count_states(&mut self, part: &'static str, states: usize) {
-        self.report.parts.entry(part).or_default().1 += states;
     }
 }

@@ -7,7 +7,8 @@ use super::{Found, run, shrink};
 use crate::cloud::ControllerFault;
 use crate::disk::{Crash, Errno};
 use crate::rng::Rng;
-use crate::schedule::{ClockTo, Fault, Said, Schedule, Theft, Whose};
+use crate::schedule::{ClockTo, Fault, Said, Schedule, Theft, Whose, Wiped};
+use crate::world::{Outcome, Tally};
 
 /// A rotation has fewer steps than this.
 const STEPS: u64 = 240;
@@ -20,6 +21,7 @@ pub fn draw(number: u64) -> Schedule {
         fresh: rng.once_in(6),
         takeover: rng.once_in(3),
         forget: rng.once_in(3),
+        sealed: rng.once_in(5),
         faults: Vec::new(),
     };
     let story = rng.below(20);
@@ -52,7 +54,7 @@ fn theft(mut schedule: Schedule, rng: &mut Rng) -> Schedule {
 fn fault(rng: &mut Rng) -> Fault {
     let steps = 1 + u32::try_from(rng.below(40)).unwrap_or(0);
     let seconds = rng.pick(&[1, 20, 120, 700, 4000, 90_000]).unwrap_or(1);
-    match rng.below(30) {
+    match rng.below(32) {
         0..=7 => Fault::Cut(crash(rng)),
         8 => Fault::Off(seconds),
         9..=11 => {
@@ -76,6 +78,8 @@ fn fault(rng: &mut Rng) -> Fault {
         24 => Fault::Revoke(whose(rng)),
         25 => rng.pick(&[Fault::Rotate, Fault::Compromise]).unwrap_or(Fault::Rotate),
         26..=27 => rng.pick(&[Fault::Hush, Fault::Echo, Fault::Swap]).unwrap_or(Fault::Hush),
+        28 => rng.pick(&[Fault::ClaimOff, Fault::Wipe(Wiped::Record)]).unwrap_or(Fault::ClaimOff),
+        29 => Fault::Wipe(Wiped::Slot(whose(rng))),
         _ => {
             let faults = [
                 ControllerFault::Dies,
@@ -89,11 +93,16 @@ fn fault(rng: &mut Rng) -> Fault {
 }
 
 fn crash(rng: &mut Rng) -> Crash {
-    match rng.below(6) {
+    let few = u32::try_from(rng.below(8)).unwrap_or(0);
+    match rng.below(10) {
         0 => Crash::LoseAll,
         1 => Crash::KeepAll,
         2 => Crash::NamesOnly,
         3 => Crash::Zeroed,
+        4 => Crash::Torn,
+        5 => Crash::Prefix(few),
+        6 => Crash::Without(few),
+        7 => Crash::Subset(rng.below(1 << 8)),
         _ => Crash::Random(rng.below(1 << 32)),
     }
 }
@@ -111,39 +120,53 @@ fn whose(rng: &mut Rng) -> Whose {
 /// What is told while schedules run.
 #[derive(Debug)]
 pub enum Told<'a> {
-    /// So many have run.
-    Ran(u64),
+    /// So many have run, and ended so.
+    Ran(u64, &'a Tally),
     /// One broke something.
     Broke(&'a Found),
 }
 
-/// Runs `count` schedules from number `first` on; those that break something, shrunk, at most `enough` of them.
+/// What came of many schedules.
+#[derive(Debug, Default)]
+pub struct Ran {
+    /// How they ended.
+    pub tally: Tally,
+    /// Those that break something, shrunk, one of a kind.
+    pub found: Vec<Found>,
+}
+
+/// Runs `count` schedules from number `first` on, until `enough` kinds of break are found.
 ///
 /// # Errors
 /// When no run can even begin.
-pub fn random(first: u64, count: u64, enough: usize, mut tell: impl FnMut(Told<'_>)) -> Result<Vec<Found>> {
-    let mut found = Vec::new();
+pub fn random(first: u64, count: u64, enough: usize, mut tell: impl FnMut(Told<'_>)) -> Result<Ran> {
+    let mut ran = Ran::default();
     for number in first..first.saturating_add(count) {
-        tell(Told::Ran(number - first));
         let schedule = draw(number);
         let outcome = run(&schedule)?;
-        let Some(violation) = outcome.violation else { continue };
-        // Shrinking takes long; of a kind that is known one example is enough.
-        if found.iter().any(|other: &Found| other.breaks(&violation)) {
-            continue;
+        ran.tally.count(&outcome);
+        if let Some(found) = broken(&schedule, &outcome, &ran.found)? {
+            tell(Told::Broke(&found));
+            ran.found.push(found);
         }
-        let same = |smaller: &Schedule| {
-            run(smaller).is_ok_and(|outcome| {
-                outcome.violation.is_some_and(|seen| seen.invariant == violation.invariant)
-            })
-        };
-        let schedule = shrink(&schedule, same);
-        let broken = Found { outcome: run(&schedule)?, schedule };
-        tell(Told::Broke(&broken));
-        found.push(broken);
-        if found.len() >= enough {
+        tell(Told::Ran(number - first + 1, &ran.tally));
+        if ran.found.len() >= enough {
             break;
         }
     }
-    Ok(found)
+    Ok(ran)
+}
+
+/// The smallest schedule that breaks the same, if it breaks something that is not known yet: shrinking takes long.
+fn broken(schedule: &Schedule, outcome: &Outcome, known: &[Found]) -> Result<Option<Found>> {
+    let Some(violation) = &outcome.violation else { return Ok(None) };
+    if known.iter().any(|other| other.breaks(violation)) {
+        return Ok(None);
+    }
+    let same = |smaller: &Schedule| {
+        run(smaller)
+            .is_ok_and(|outcome| outcome.violation.is_some_and(|seen| seen.invariant == violation.invariant))
+    };
+    let schedule = shrink(schedule, same);
+    Ok(Some(Found { outcome: run(&schedule)?, schedule }))
 }

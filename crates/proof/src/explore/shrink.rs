@@ -21,8 +21,12 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
         fewer.faults.remove(index);
         found.push(fewer);
     }
-    let settings: [fn(&mut Schedule) -> &mut bool; 3] =
-        [|schedule| &mut schedule.fresh, |schedule| &mut schedule.takeover, |schedule| &mut schedule.forget];
+    let settings: [fn(&mut Schedule) -> &mut bool; 4] = [
+        |schedule| &mut schedule.fresh,
+        |schedule| &mut schedule.takeover,
+        |schedule| &mut schedule.forget,
+        |schedule| &mut schedule.sealed,
+    ];
     for setting in settings {
         let mut plainer = schedule.clone();
         if core::mem::replace(setting(&mut plainer), false) {

@@ -48,6 +48,10 @@ pub enum Fault {
     Deactivate(Whose),
     /// An operator revokes a certificate.
     Revoke(Whose),
+    /// An operator makes the claim certificate INACTIVE.
+    ClaimOff,
+    /// The disk itself loses a file.
+    Wipe(Wiped),
     /// An operator orders a rotation.
     Rotate,
     /// The device is told that its key may be known to others.
@@ -107,6 +111,15 @@ pub enum Whose {
     Previous,
 }
 
+/// What the disk loses by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Wiped {
+    /// The certificate of a slot, while the device runs.
+    Slot(Whose),
+    /// The record, which is found at a start.
+    Record,
+}
+
 /// A step of a thief.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Theft {
@@ -119,7 +132,7 @@ pub enum Theft {
 }
 
 /// Faults without a number, and their words.
-const WORDS: [(Fault, &str); 34] = [
+const WORDS: [(Fault, &str); 39] = [
     (Fault::Lost, "lost"),
     (Fault::Mute, "mute"),
     (Fault::Stale, "stale"),
@@ -154,6 +167,11 @@ const WORDS: [(Fault, &str); 34] = [
     (Fault::Controller(ControllerFault::Throttled), "ctl=throttled"),
     (Fault::Controller(ControllerFault::Unheard), "ctl=unheard"),
     (Fault::Clone, "clone"),
+    (Fault::ClaimOff, "claim=off"),
+    (Fault::Wipe(Wiped::Slot(Whose::Current)), "wipe=current"),
+    (Fault::Wipe(Wiped::Slot(Whose::Candidate)), "wipe=candidate"),
+    (Fault::Wipe(Wiped::Slot(Whose::Previous)), "wipe=previous"),
+    (Fault::Wipe(Wiped::Record), "wipe=record"),
 ];
 
 const THEFTS: [(Theft, &str); 3] =
@@ -184,6 +202,8 @@ impl Fault {
             | Self::Delay(_)
             | Self::Deactivate(_)
             | Self::Revoke(_)
+            | Self::ClaimOff
+            | Self::Wipe(_)
             | Self::Rotate
             | Self::Compromise
             | Self::Clone

@@ -1,13 +1,15 @@
-//! What must come about once nothing strikes any more: one committed, accepted identity in use; and after the next
-//! rotation no other ACTIVE certificate, no slot that nothing refers to.
+//! What must come about once nothing strikes any more: one committed, accepted identity in use; what rotations left
+//! behind swept away; and after the next rotation no other ACTIVE certificate, no slot that nothing refers to.
 
 use std::time::Duration;
 
-use fleetkey_model::certificate::CertificateStatus;
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::retirement::DeviceCommand;
 
-use super::{Outcome, World};
+use super::ending::{Ending, Outcome};
+use super::{MOST_STEPS, World};
 use crate::device::Device;
+use crate::disk::Side;
 use crate::env::News;
 use crate::image::Image;
 use crate::schedule::Whose;
@@ -20,12 +22,17 @@ const LOOKS: usize = 6;
 impl<D: Device> World<D> {
     /// The whole run: the schedule's faults, then peace, then another rotation.
     pub fn run(&mut self) -> Outcome {
-        self.settle();
-        // Which of two copies of a device is to live is for people to say.
-        if self.env.watch.violation().is_none() && self.nodes.len() == 1 {
+        self.never_rested = !self.settle() && !self.is_told() && self.env.watch.violation().is_none();
+        if self.nodes.len() > 1 {
+            // Which of two copies of a device is to live is for people to say.
+            self.judge_copies();
+        } else if self.env.watch.violation().is_none() {
             self.make_peace();
             self.come_to_rest("liveness");
-            self.rotate_again();
+            if self.ending.is_none() {
+                self.wait_for_the_sweep();
+                self.rotate_again();
+            }
         }
         self.outcome()
     }
@@ -33,46 +40,72 @@ impl<D: Device> World<D> {
     /// Only the schedule's faults, and what follows by itself.
     pub fn run_faulty(&mut self) {
         self.settle();
+        self.judge();
+        self.judge_identities();
     }
 
-    /// Everything that a fault left broken is mended, as people would: not more.
+    /// Everything that a fault left broken is mended, as people would: not more. What was deactivated stays so while
+    /// the disk holds another identity that is accepted.
     fn make_peace(&mut self) {
         self.env.director.note(|| "=== peace: everything is mended".into());
         self.env.director.calm();
         let now = self.env.now;
-        let contested = self.is_contested();
-        if self.is_told() {
+        let quarrel = match (self.is_told(), self.env.watch.away) {
+            (true, _) => Some(Ending::Told),
+            (false, true) => Some(Ending::LostWhileAway),
+            (false, false) => None,
+        };
+        if quarrel.is_some() {
             self.give_back();
         }
+        self.resolution = quarrel;
         self.env.set_clock(None);
         self.env.tell(0, News::ClockSet);
         self.env.cloud.delay = Duration::ZERO;
         self.env.cloud.down_until = self.env.cloud.down_until.min(now);
+        self.env.cloud.restore_claim(now);
         self.env.flush_mail();
-        let killed: Vec<_> = self.env.cloud.killed.iter().copied().collect();
-        for id in killed {
-            // One that is revoked stays so: for that there is recovery.
-            let _ = self.env.cloud.set_status(now, &id, CertificateStatus::Active);
+        self.judge();
+        if self.survivors(None).is_empty() {
+            self.reactivate();
         }
-        if contested {
+        if self.is_contested() {
             // Whoever asked for what: the operator begins with the rightful device afresh.
-            self.env.watch.retired_by.clear();
+            self.env.cloud.retired_by.clear();
         }
         self.thief.is_caught(&mut self.env);
         for node in &self.nodes {
             node.home.disk.lift();
-            if self.env.cloud.controller.is_frozen(&node.home.thing) {
-                self.env.cloud.controller.release(now, &node.home.thing);
-            }
+        }
+        self.release();
+    }
+
+    /// Whoever was told of a thief counts as lost what the thief had retired.
+    fn give_back(&mut self) {
+        let Some(node) = self.nodes.first() else { return };
+        let own = Image::of(&node.home.disk.view(Side::Seen)).pairs;
+        let own: Vec<CertificateId> = own.iter().map(|pair| pair.certificate).collect();
+        self.env.cloud.killed.extend(own.iter().copied());
+        self.env.cloud.waive(own);
+    }
+
+    /// Makes ACTIVE again what is only INACTIVE and still on the disk. For what is REVOKED there is recovery.
+    fn reactivate(&mut self) {
+        let Some(node) = self.nodes.first() else { return };
+        let own = D::identities(&node.home.disk.view(Side::Seen));
+        let killed: Vec<CertificateId> =
+            own.into_iter().filter(|id| self.env.cloud.killed.contains(id)).collect();
+        for id in killed {
+            let _ = self.env.cloud.set_status(self.env.now, &id, CertificateStatus::Active);
         }
     }
 
-    /// Whoever was told of a thief counts as lost what the thief had retired, and makes ACTIVE again what is only
-    /// INACTIVE. For what is REVOKED there is recovery.
-    fn give_back(&mut self) {
+    fn release(&mut self) {
         let Some(node) = self.nodes.first() else { return };
-        let own = Image::of(&node.home.disk).pairs;
-        self.env.cloud.killed.extend(own.iter().map(|pair| pair.certificate));
+        if self.env.cloud.controller.is_frozen(&node.home.thing) {
+            self.released = true;
+            self.env.cloud.controller.release(self.env.now, &node.home.thing);
+        }
     }
 
     /// Runs on until the device is settled.
@@ -86,22 +119,42 @@ impl<D: Device> World<D> {
             if ended && node.device.as_ref().is_some_and(D::is_settled) {
                 return self.check_settled(invariant);
             }
-            self.help();
+            if !self.holds_an_accepted_identity() {
+                if self.env.schedule.sealed && self.is_taken_from_outside() {
+                    self.ending = Some(Ending::BeyondHelp);
+                    return;
+                }
+                self.help();
+            }
+            self.release();
             self.env.now = self.env.now + LOOK_AGAIN;
         }
         let doing = self.nodes.first().and_then(|node| node.device.as_ref()).map(D::doing);
         self.env.watch.fail(invariant, || format!("the device never comes to rest: {doing:?}"));
     }
 
-    /// What an operator does for a device that does not come back: opens a window for recovery.
+    /// Whether the disk holds something that the broker would take now.
+    fn holds_an_accepted_identity(&mut self) -> bool {
+        (0..self.nodes.len()).any(|index| self.holds_accepted(index))
+    }
+
+    fn holds_accepted(&mut self, index: usize) -> bool {
+        let Some(node) = self.nodes.get(index) else { return false };
+        let (now, live) = (self.env.now, node.home.live());
+        let found = D::identities(&node.home.disk.view(Side::Seen));
+        found.into_iter().any(|id| self.env.cloud.admit(now, &live, id).is_ok())
+    }
+
+    /// Whether an operator or the disk itself took what the device had: without either, I1 would be broken.
+    fn is_taken_from_outside(&self) -> bool {
+        !self.env.cloud.waived.is_empty() || self.env.watch.damaged
+    }
+
+    /// What an operator does for a device that holds nothing that is accepted: opens a window for recovery.
     fn help(&mut self) {
-        let now = self.env.now;
-        self.env.cloud.open_recovery(now, true);
-        if let Some(node) = self.nodes.first()
-            && self.env.cloud.controller.is_frozen(&node.home.thing)
-        {
-            self.env.cloud.controller.release(now, &node.home.thing);
-        }
+        self.env.director.note(|| "=== a person opens a window for recovery".into());
+        self.helped = true;
+        self.env.cloud.open_recovery(self.env.now, true);
     }
 
     fn check_settled(&mut self, invariant: &'static str) {
@@ -112,6 +165,42 @@ impl<D: Device> World<D> {
         if !accepted || !self.is_connected() {
             self.env.watch.fail(invariant, || format!("the identity in use is not accepted: {current:?}"));
         }
+    }
+
+    /// What rotations left behind and was never in use is swept while the device only lives on, without another
+    /// rotation; where there is a witness, and nobody froze the thing.
+    fn wait_for_the_sweep(&mut self) {
+        let Some(node) = self.nodes.first() else { return };
+        let thing = node.home.thing.clone();
+        if self.env.cloud.controller.record(&thing).is_none() || self.env.watch.violation().is_some() {
+            return;
+        }
+        self.env.director.note(|| "=== long enough for the sweep".into());
+        let patience = &self.env.cloud.stage().patience;
+        let span = patience.leftover_after * 2 + patience.soak + patience.grace + patience.look_again;
+        self.live_on(self.env.now + span);
+        let current = self.current();
+        let frozen = self.env.cloud.controller.is_frozen(&thing);
+        let Some(current) = current.filter(|_| !frozen && self.env.watch.violation().is_none()) else {
+            return;
+        };
+        let cloud = &self.env.cloud;
+        let touched = |id: &CertificateId| cloud.lived.contains(id) || cloud.killed.contains(id);
+        let left = cloud.active(&thing).into_iter().filter(|id| *id != current && !touched(id));
+        let left: Vec<String> = left.map(|id| id.short()).collect();
+        if !left.is_empty() {
+            self.env.watch.fail("sweep", || format!("ACTIVE and never in use: {left:?}"));
+        }
+    }
+
+    /// Lets everything go its way until then.
+    fn live_on(&mut self, until: fleetkey_model::time::Timestamp) {
+        self.until = Some(until);
+        let end = self.steps + MOST_STEPS;
+        while self.steps < end && self.env.watch.violation().is_none() && self.advance() {}
+        self.until = None;
+        self.env.now = self.env.now.max(until);
+        self.advance();
     }
 
     /// A rotation in peace: afterwards nothing else is left.
@@ -135,7 +224,7 @@ impl<D: Device> World<D> {
         self.check_clean();
     }
 
-    fn current(&self) -> Option<fleetkey_model::certificate::CertificateId> {
+    fn current(&self) -> Option<CertificateId> {
         self.nodes.first()?.device.as_ref()?.certificate(Whose::Current)
     }
 
@@ -148,9 +237,28 @@ impl<D: Device> World<D> {
             let current = self.current().map(|id| id.short());
             self.env.watch.fail("clean account", || format!("ACTIVE {shown:?}, in use {current:?}"));
         }
-        let image = Image::of(&node.home.disk);
+        let image = Image::of(&node.home.disk.view(Side::Seen));
         if image.slots > 1 {
             self.env.watch.fail("clean disk", || format!("{} slots are left", image.slots));
         }
+    }
+
+    /// Two devices with one disk: each still holds an identity that is accepted, or people were told.
+    fn judge_copies(&mut self) {
+        self.judge();
+        let had: Vec<usize> = (0..self.nodes.len()).filter(|index| self.has_held(*index)).collect();
+        let lost = had.into_iter().filter(|index| !self.holds_accepted(*index)).count();
+        let watch = &mut self.env.watch;
+        let told_in_time = watch.alarmed || self.env.cloud.controller.has_alarmed();
+        self.resolution = Some(match lost {
+            _ if told_in_time => Ending::Told,
+            0 => Ending::Shared,
+            _ if watch.nothing_accepted => Ending::LostWhileAway,
+            _ if !self.env.cloud.waived.is_empty() || watch.damaged => Ending::BeyondHelp,
+            _ => {
+                watch.fail("clone", || format!("{lost} of two lost their identity and nobody was told"));
+                Ending::Broken
+            }
+        });
     }
 }

@@ -72,9 +72,7 @@ impl Start {
             keys: Arc::new(PoolKeys::resumed(0, self.made)),
             ..Home::new(0, SerialNumber::new(SERIAL)?, 0)
         };
-        let mut world = World::new(Env::new(self.cloud.clone(), schedule.clone(), self.now), home);
-        world.env.watch.provisioned = true;
-        Ok(world)
+        Ok(World::new(Env::new(self.cloud.clone(), schedule.clone(), self.now), home))
     }
 }
 

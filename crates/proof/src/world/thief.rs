@@ -8,6 +8,7 @@ use fleetkey_model::retirement::{DeviceRequest, RequestOp};
 
 use crate::cloud::{Answer, Asked, Party};
 use crate::device::Home;
+use crate::disk::Side;
 use crate::env::Env;
 use crate::image::Image;
 use crate::mint::PoolKeys;
@@ -32,12 +33,12 @@ impl Thief {
 
     /// Does one thing, connecting as the thing for it.
     pub(super) fn act(&mut self, theft: Theft, env: &mut Env, home: &Home) {
-        let stolen = Image::of(&home.disk).pairs.first().map(|pair| pair.certificate);
-        let Some(identity) = self.identity.or(stolen) else { return };
-        self.identity = Some(identity);
+        let stolen = Image::of(&home.disk.view(Side::Seen)).pairs.first().map(|pair| pair.certificate);
+        let Some(identity) = self.identity.or(stolen) else { return env.director.was_idle() };
         let connected = env.cloud.connect(env.now, Party::Thief, &home.live(), identity);
         env.director.note(|| format!("the thief connects with {}: {connected:?}", identity.short()));
-        let Ok(session) = connected else { return };
+        let Ok(session) = connected else { return env.director.was_idle() };
+        self.identity = Some(identity);
         match theft {
             Theft::Connect => {}
             Theft::Rotate => self.rotate(session, env, home),

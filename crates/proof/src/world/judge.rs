@@ -1,0 +1,152 @@
+//! I1, after every change of a disk or of the account, and what is not held against a device.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::time::Timestamp;
+
+use super::World;
+use crate::device::Device;
+use crate::disk::{Crash, Side};
+use crate::invariants;
+use crate::moment::{Kept, Moment};
+use crate::schedule::Whose;
+
+/// Between two recoveries.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// What is known when a moment is judged.
+#[derive(Debug, Default)]
+pub(super) struct Judge {
+    /// What each device's disk would keep.
+    kept: Vec<Kept>,
+    /// The identities that would do.
+    account: Vec<CertificateId>,
+    /// The thing has had an identity: from the first RegisterThing that was accepted on there must be one.
+    begun: bool,
+    /// The disk itself lost the only identity, which no program can help; until there is one again.
+    lost_by_disk: bool,
+    /// The identity in use that the disk lost: it serves from memory, until the account retires it.
+    in_memory: Option<CertificateId>,
+    /// When an operator took the last identity.
+    taken_at: Option<Timestamp>,
+    /// The devices that have committed to an identity.
+    held: BTreeSet<usize>,
+}
+
+impl<D: Device> World<D> {
+    /// What a power cut would leave of a device now.
+    pub(super) fn look_at(&self, index: usize) {
+        if let Some(node) = self.nodes.get(index) {
+            self.env.director.look(node.home.number, &node.home.disk, D::identities);
+        }
+    }
+
+    /// Judges all that has happened since the last time, in its order.
+    pub(super) fn judge(&mut self) {
+        for moment in self.env.director.take_moments() {
+            let is_cut = moment == Moment::Cut;
+            match moment {
+                Moment::Disk { device, kept } => {
+                    if self.judge.kept.len() <= device {
+                        self.judge.kept.resize_with(device + 1, Kept::default);
+                    }
+                    if let Some(place) = self.judge.kept.get_mut(device) {
+                        *place = kept;
+                    }
+                }
+                Moment::Account(ids) => {
+                    self.judge.begun |= !ids.is_empty();
+                    self.judge.account = ids;
+                }
+                Moment::Cut => {}
+            }
+            if is_cut || !self.env.patient {
+                self.judge_identities();
+            }
+        }
+    }
+
+    /// A device has committed to an identity.
+    pub(super) fn holds_one(&mut self, device: usize) {
+        self.judge.held.insert(device);
+    }
+
+    /// Whether it ever has.
+    pub(super) fn has_held(&self, device: usize) -> bool {
+        self.judge.held.contains(&device)
+    }
+
+    /// I1, for a device that is alone. Of two with one identity, or beside a thief, one may lose it: then
+    /// somebody must have been told.
+    pub(super) fn judge_identities(&mut self) {
+        let excused = self.is_told() || (self.env.watch.away && self.is_contested());
+        if !self.judge.begun || excused || self.env.watch.violation().is_some() {
+            return;
+        }
+        let in_memory = self.judge.in_memory.is_some_and(|id| self.judge.account.contains(&id));
+        if in_memory || self.is_given_up_for_a_recovery() {
+            return;
+        }
+        let parties = if self.is_contested() { self.judge.kept.len() } else { 1 };
+        let kept = || self.judge.kept.iter().take(parties);
+        let durable: Vec<CertificateId> = kept().flat_map(|kept| kept.durable.iter().copied()).collect();
+        let seen: Vec<CertificateId> = kept().flat_map(|kept| kept.seen.iter().copied()).collect();
+        let holds = |ids: &[CertificateId]| ids.iter().any(|id| self.judge.account.contains(id));
+        if self.judge.lost_by_disk {
+            self.judge.lost_by_disk = !(holds(&durable) && holds(&seen));
+            return;
+        }
+        for (crash, ids) in [(Crash::LoseAll, durable), (Crash::KeepAll, seen)] {
+            let (account, cloud) = (&self.judge.account, &self.env.cloud);
+            invariants::i1_an_accepted_identity_survives(crash, &ids, account, cloud, &mut self.env.watch);
+        }
+    }
+
+    /// What an operator took is not kept for ever: after a day of refusals it may give way to a recovery.
+    fn is_given_up_for_a_recovery(&self) -> bool {
+        let only_taken = self.judge.account.iter().all(|id| !self.env.cloud.is_active(id));
+        let a_day_ago = self.judge.taken_at.is_some_and(|at| self.env.now.since(at) >= DAY);
+        only_taken && a_day_ago && !self.env.schedule.sealed
+    }
+
+    /// The identities that would do and that no crash of this moment can take, whatever an operator does to `but`.
+    pub(super) fn survivors(&self, but: Option<CertificateId>) -> BTreeSet<CertificateId> {
+        let Some(node) = self.nodes.first() else { return BTreeSet::new() };
+        let rightful = self.env.cloud.rightful(&node.home.thing);
+        let killed = &self.env.cloud.killed;
+        let mut found = BTreeSet::new();
+        for node in &self.nodes {
+            let durable = D::identities(&node.home.disk.view(Side::Durable));
+            let seen = D::identities(&node.home.disk.view(Side::Seen));
+            found.extend(seen.into_iter().filter(|id| durable.contains(id)));
+        }
+        found.retain(|id| rightful.contains(id) && !killed.contains(id) && Some(*id) != but);
+        found
+    }
+
+    /// An operator ends a certificate. If nothing else would do, what was killed counts as accepted from here on; as
+    /// long as something does, that must carry the device.
+    pub(super) fn kill(&mut self, part: Whose, status: CertificateStatus) {
+        let id = self.nodes.first().and_then(|node| node.device.as_ref()?.certificate(part));
+        let Some(id) = id.filter(|id| self.env.cloud.is_active(id)) else {
+            return self.env.director.was_idle();
+        };
+        if self.survivors(Some(id)).is_empty() {
+            self.judge.taken_at = Some(self.env.now);
+            let killed = self.env.cloud.killed.clone();
+            self.env.cloud.waive(killed.into_iter().chain([id]));
+        }
+        self.env.cloud.kill(self.env.now, &id, status);
+    }
+
+    /// The disk lost something by itself. If no identity is left, the device is not to blame; nor if it was the one that
+    /// `serves`: nothing tells a running program that what it holds in memory can no longer be read.
+    pub(super) fn forgive_the_disk(&mut self, serves: Option<CertificateId>) {
+        self.judge();
+        self.judge.in_memory = serves.or(self.judge.in_memory);
+        self.judge.lost_by_disk |= self.survivors(None).is_empty();
+        self.look_at(0);
+    }
+}
