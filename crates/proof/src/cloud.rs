@@ -85,6 +85,7 @@ pub struct Cloud {
     /// How many certificates were issued for each request.
     issued: HashMap<String, u32>,
     tokens: u64,
+    told_tokens: Vec<String>,
     /// What the controller is still to hear.
     tidings: VecDeque<Event>,
     /// What the controller has said and nobody has taken yet.
@@ -108,6 +109,8 @@ pub struct Cloud {
     watched: Option<(Director, ThingName)>,
     decided: HashMap<rights::Question, bool>,
     epoch: u64,
+    /// A fault of the controller's, for a control: what is newer than its witness and was never in use is not listed.
+    pub sees_no_leftovers: bool,
     /// A hasty rule, for a control: what is older is retired as soon as a newer certificate connects.
     pub retires_on_presence: bool,
 }
@@ -124,6 +127,7 @@ impl Cloud {
             next_session: 1,
             issued: HashMap::new(),
             tokens: 0,
+            told_tokens: Vec::new(),
             tidings: VecDeque::new(),
             answers: VecDeque::new(),
             delay: Duration::ZERO,
@@ -137,6 +141,7 @@ impl Cloud {
             watched: None,
             decided: HashMap::new(),
             epoch: 0,
+            sees_no_leftovers: false,
             retires_on_presence: false,
         }
     }
@@ -426,11 +431,9 @@ impl Cloud {
         self.epoch
     }
 
-    /// The ownership tokens that were given out.
-    pub fn tokens(&self) -> impl Iterator<Item = String> {
-        (1..=self.tokens).map(|number| {
-            provisioning::token_bytes(number).iter().map(|byte| format!("{byte:02x}")).collect()
-        })
+    /// The ownership tokens that were given out, in hexadecimal.
+    pub fn tokens(&self) -> &[String] {
+        &self.told_tokens
     }
 
     fn commit<T>(&mut self, plan: Plan<T>) -> T {

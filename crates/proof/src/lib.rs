@@ -1,8 +1,17 @@
 //! The rotation proof: the machine, the store and the registry that ship, driven through every fault there is.
 //!
-//! Nothing here imitates the product. The disk, the clock and the network around it are simulated, so that a
+//! What decides, keeps and answers is the product's own: `lifecycle::Machine`, `agent::store::Store`, the policies and
+//! their evaluator, the registry and provisioning core of the local IoT Core, the controller's ledger. The disk, the clock and the network around it are simulated, so that a
 //! crash at any call, a torn write or a lost answer is one value in a schedule that can be printed and run
-//! again; between them runs the code of the device and of the local IoT Core, unchanged.
+//! again.
+//!
+//! # The twin
+//! One part of the product is imitated: the driver that carries the machine's actions out (`agent::driver::execute`) and
+//! the live session's reconnecting (`agent::live`) are asynchronous and own sockets, so `device::execute` and
+//! `device::ship` do the same steps one after another, with a power cut between any two. Each arm of an outcome is mapped
+//! as there. What the twin leaves out: an outbox (a retire request that was not acknowledged is not published again by a
+//! later session, as the agent's is not), key generation by the service, and the audit head. That the agent's own driver
+//! keeps the order of effects is shown on the real process, which is killed at every call (`fleetkey-testkit`).
 //!
 //! # Modules
 //! - [`disk`]: a disk in memory that loses what was not synced, and fails where it is told to

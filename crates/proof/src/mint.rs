@@ -81,18 +81,14 @@ pub fn certificate(request: &str, ordinal: u32) -> Option<Arc<Minted>> {
 pub fn belong_together(key: &str, chain: &str) -> Option<CertificateId> {
     with_shelf(|shelf| {
         let made = shelf.by_pem.get(key)?.clone();
-        let known = shelf.chains.get(chain).cloned();
-        let read = match known {
-            Some(known) => known,
-            None => {
-                let facts = CertificateFacts::from_pem(chain).ok()?;
-                let read = Arc::new((facts.id, facts.public_key));
-                shelf.chains.insert(chain.to_owned(), read.clone());
-                read
-            }
-        };
+        let read = shelf.read(chain)?;
         (made.spki == read.1).then_some(read.0)
     })
+}
+
+/// Whether the certificate in `chain` is for this public key.
+pub fn is_for(chain: &str, public_key: &[u8]) -> bool {
+    with_shelf(|shelf| shelf.read(chain).is_some_and(|read| read.1 == public_key))
 }
 
 /// Whether the text is a whole private key of the model's.
@@ -146,6 +142,17 @@ impl Keys for PoolKeys {
 }
 
 impl Shelf {
+    /// Id and public key of a certificate.
+    fn read(&mut self, chain: &str) -> Option<Arc<(CertificateId, Vec<u8>)>> {
+        if let Some(known) = self.chains.get(chain) {
+            return Some(known.clone());
+        }
+        let facts = CertificateFacts::from_pem(chain).ok()?;
+        let read = Arc::new((facts.id, facts.public_key));
+        self.chains.insert(chain.to_owned(), read.clone());
+        Some(read)
+    }
+
     fn key(&mut self, number: u64) -> Result<Arc<Made>, KeyError> {
         if let Some(made) = self.keys.get(&number) {
             return Ok(made.clone());

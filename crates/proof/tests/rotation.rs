@@ -5,6 +5,7 @@
 use fleetkey_lifecycle::graph;
 use fleetkey_proof::explore::{self, Share, Told, exhaustive, random};
 use fleetkey_proof::schedule::Schedule;
+use fleetkey_proof::world::{Ending, prepared};
 
 #[test]
 fn a_calm_rotation_ends_with_one_certificate_and_one_slot() {
@@ -39,6 +40,39 @@ fn schedules_at_random_lose_nothing() {
     .unwrap();
     println!("{}", ran.tally);
     assert_eq!(ran.found.len(), 0, "see above");
+}
+
+#[test]
+fn a_controller_that_sees_no_leftovers_is_caught() {
+    // The second registration is carried out and answered with a no: its certificate is left behind.
+    let schedule: Schedule = "seed=0 400:rotate 460:409!".parse().unwrap();
+    let swept = explore::run(&schedule).unwrap();
+    assert_eq!((swept.violation, swept.effective), (None, 2));
+    let mut world = prepared(&schedule).unwrap();
+    world.env.cloud.sees_no_leftovers = true;
+    assert_eq!(world.run().violation.map(|violation| violation.invariant), Some("sweep"));
+}
+
+#[test]
+fn a_copied_disk_takes_nobodys_identity_in_silence() {
+    let schedule: Schedule = "seed=0 20:clone 21:off=4000".parse().unwrap();
+    let outcome = explore::run(&schedule).unwrap();
+    assert_eq!((outcome.violation, outcome.ending), (None, Ending::LostWhileAway));
+}
+
+#[test]
+fn nobody_helps_where_the_device_can_help_itself() {
+    for (schedule, ending) in [
+        ("seed=0", Ending::Arrived),
+        // In the soak the one before is still accepted, and stays the only one.
+        ("seed=0 169:deactivate=current", Ending::Arrived),
+        ("seed=0 43:revoke=current", Ending::Helped),
+        ("seed=0 norecovery 43:revoke=current", Ending::BeyondHelp),
+        ("seed=0 5000:lost", Ending::Void),
+    ] {
+        let outcome = explore::run(&schedule.parse().unwrap()).unwrap();
+        assert_eq!((outcome.violation, outcome.ending), (None, ending), "{schedule}");
+    }
 }
 
 #[test]

@@ -164,7 +164,13 @@ impl Cloud {
     fn list(&self, thing: &ThingName) -> Vec<CertificateSummary> {
         let attached = self.registry.principals_of(thing).iter();
         let records = attached.filter_map(|id| self.registry.certificate(id));
+        let witness = self.controller.record(thing).filter(|_| self.sees_no_leftovers);
+        let newest = witness.map(|record| record.witness.created_at.as_secs());
         records
+            .filter(|record| {
+                newest.is_none_or(|newest| record.created_at.as_secs() <= newest)
+                    || self.lived.contains(&record.id)
+            })
             .map(|record| CertificateSummary {
                 id: record.id,
                 status: record.status,

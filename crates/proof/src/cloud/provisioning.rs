@@ -109,6 +109,7 @@ impl Cloud {
         let minted = mint::certificate(csr, *ordinal).ok_or_else(unreadable)?;
         *ordinal += 1;
         self.tokens += 1;
+        self.told_tokens.push(token_bytes(self.tokens).iter().map(|byte| format!("{byte:02x}")).collect());
         let plan = issue(&self.registry, &minted, Source::Csr, &token_bytes(self.tokens), now)?;
         Ok(self.commit(plan))
     }
@@ -137,6 +138,6 @@ impl Cloud {
 }
 
 /// The randomness of the `number`th ownership token.
-pub(super) fn token_bytes(number: u64) -> [u8; 32] {
+fn token_bytes(number: u64) -> [u8; 32] {
     *CertificateId::of_der(&number.to_be_bytes()).as_bytes()
 }

@@ -4,7 +4,6 @@ use fleetkey_agent::store::{FaultKind, SlotIdentity, StoreFault};
 use fleetkey_lifecycle::event::{FailureKind, Tier};
 use fleetkey_lifecycle::record::Authority;
 use fleetkey_lifecycle::{Action, Event, SlotId};
-use fleetkey_model::certificate::CertificateFacts;
 use fleetkey_model::name::{ClientId, TemplateName};
 use fleetkey_model::provisioning::Rejection;
 use fleetkey_model::retirement::{DeviceRequest, RequestOp};
@@ -17,6 +16,7 @@ use crate::cloud::{Answer, Asked, NotConnected};
 use crate::director::{Dark, Place};
 use crate::env::{Env, PATIENCE};
 use crate::invariants;
+use crate::mint;
 use crate::schedule::Fault;
 
 impl Ship {
@@ -80,9 +80,7 @@ impl Ship {
         Ok(match answer {
             Some(Answer::Issued(issued)) => {
                 // An answer counts by its content: one for another key is late, or somebody else's.
-                let ours = CertificateFacts::from_pem(&issued.certificate_pem)
-                    .is_ok_and(|facts| facts.public_key == public_key);
-                match ours {
+                match mint::is_for(&issued.certificate_pem, &public_key) {
                     true => Event::Issued { slot, issued },
                     false => Event::NoAnswer { why: "only an answer that is not ours".into() },
                 }
@@ -279,7 +277,11 @@ impl Ship {
 
     /// A disk that cannot be read is no refusal by the broker. A slot that reads and is no identity any more is as
     /// good as refused.
-    fn identity(&mut self, env: &Env, slot: SlotId) -> Result<Result<SlotIdentity, (FailureKind, String)>, Dark> {
+    fn identity(
+        &mut self,
+        env: &Env,
+        slot: SlotId,
+    ) -> Result<Result<SlotIdentity, (FailureKind, String)>, Dark> {
         let read = self.store.identity(slot);
         env.director.powered()?;
         let gone = read.as_ref().is_err_and(|fault| fault.kind == FaultKind::Content);

@@ -141,6 +141,7 @@ impl Device for Ship {
         env.director.note(|| shorten(&action));
         env.spend(Duration::from_millis(5));
         if let Action::Persist(record) = &action {
+            invariants::the_record_is_small(record, &mut env.watch);
             invariants::i3_given_up_for_a_reason(&self.facts, record, self.machine.config(), &mut env.watch);
             self.facts.on_disk.push(Some(record.clone()));
             self.facts.writing = Some(record.clone());
