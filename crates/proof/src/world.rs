@@ -35,7 +35,7 @@ mod thief;
 /// How long a service manager waits before it starts a process again.
 const RESTART: Duration = Duration::from_secs(5);
 /// Steps of a run before it counts as one that never ends.
-const MOST_STEPS: usize = 6000;
+const MOST_STEPS: usize = 1500;
 /// Nothing that is scheduled later than this belongs to the rotation any more.
 const FAR: Duration = Duration::from_secs(5 * 24 * 3600);
 

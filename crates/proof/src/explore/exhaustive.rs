@@ -163,7 +163,8 @@ fn faults_at(place: Place) -> Vec<Fault> {
                 Fault::ClaimOff,
                 Fault::Wipe(Wiped::Record),
             ];
-            faults.extend([Theft::Connect, Theft::Rotate, Theft::Retire].map(Fault::Thief));
+            let thefts = [Theft::Connect, Theft::Rotate, Theft::Keep, Theft::Retire];
+            faults.extend(thefts.map(Fault::Thief));
             for whose in [Whose::Current, Whose::Candidate, Whose::Previous] {
                 let wipe = Fault::Wipe(Wiped::Slot(whose));
                 faults.extend([Fault::Deactivate(whose), Fault::Revoke(whose), wipe]);
@@ -175,13 +176,7 @@ fn faults_at(place: Place) -> Vec<Fault> {
 
 /// Whoever revokes the only identity that a device ever had must provision it anew.
 pub(super) fn is_hopeless(base: &Schedule, fault: Fault) -> bool {
-    base.fresh && (fault == Fault::Revoke(Whose::Candidate) || is_open(fault))
-}
-
-/// Found, and not mended yet: a first RegisterThing that was carried out and is answered with a no for good. The device
-/// gives the certificate up and destroys its key.
-const fn is_open(fault: Fault) -> bool {
-    matches!(fault, Fault::RejectDone(Said::Bad | Said::NotFound | Said::Conflict))
+    base.fresh && fault == Fault::Revoke(Whose::Candidate)
 }
 
 /// Whether a power cut here differs from one at the step before: reading changes nothing.

@@ -127,6 +127,8 @@ pub enum Theft {
     Connect,
     /// Asks for a certificate of its own and registers it.
     Rotate,
+    /// The same, and keeps it for later.
+    Keep,
     /// Asks the controller to retire what is older.
     Retire,
 }
@@ -174,8 +176,12 @@ const WORDS: [(Fault, &str); 39] = [
     (Fault::Wipe(Wiped::Record), "wipe=record"),
 ];
 
-const THEFTS: [(Theft, &str); 3] =
-    [(Theft::Connect, "thief=connect"), (Theft::Rotate, "thief=rotate"), (Theft::Retire, "thief=retire")];
+const THEFTS: [(Theft, &str); 4] = [
+    (Theft::Connect, "thief=connect"),
+    (Theft::Rotate, "thief=rotate"),
+    (Theft::Keep, "thief=keep"),
+    (Theft::Retire, "thief=retire"),
+];
 
 impl Fault {
     /// Whether it can strike at this place.

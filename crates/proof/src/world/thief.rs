@@ -22,6 +22,8 @@ const KEYS: u64 = 1 << 30;
 pub(super) struct Thief {
     /// The newest identity that it holds.
     identity: Option<CertificateId>,
+    /// The one that it has registered last and uses.
+    registered: Option<CertificateId>,
     keys: Option<Arc<PoolKeys>>,
 }
 
@@ -41,7 +43,13 @@ impl Thief {
         self.identity = Some(identity);
         match theft {
             Theft::Connect => {}
-            Theft::Rotate => self.rotate(session, env, home),
+            Theft::Rotate => {
+                self.registered = self.rotate(session, env, home);
+                self.identity = self.registered.or(self.identity);
+            }
+            Theft::Keep => {
+                self.rotate(session, env, home);
+            }
             Theft::Retire => {
                 let request = DeviceRequest { op: RequestOp::Retire, id: "theft".into(), audit: None };
                 env.cloud.publish_request(env.now, &home.live(), session, &home.thing, request);
@@ -51,26 +59,30 @@ impl Thief {
 
     /// What it holds is revoked, save the rightful device's own: for that there is the next rotation.
     pub(super) fn is_caught(&mut self, env: &mut Env) {
-        if let Some(identity) = self.identity.take().filter(|_| self.keys.take().is_some()) {
+        self.identity = None;
+        if let Some(identity) = self.registered.take() {
             let _ = env.cloud.set_status(env.now, &identity, CertificateStatus::Revoked);
         }
     }
 
-    fn rotate(&mut self, session: u64, env: &mut Env, home: &Home) {
+    /// A certificate of its own, registered over this session.
+    fn rotate(&mut self, session: u64, env: &mut Env, home: &Home) -> Option<CertificateId> {
         let keys = self.keys.get_or_insert_with(|| Arc::new(PoolKeys::from(KEYS)));
-        let request = keys.generate().and_then(|key| keys.request(&key, &home.serial));
-        let Ok(csr) = request else { return };
+        let csr = keys.generate().and_then(|key| keys.request(&key, &home.serial)).ok()?;
         let live = home.live();
         let answer = env.cloud.ask(env.now, &live, session, &Asked::Certificate { csr });
-        let Some(Answer::Issued(issued)) = answer else { return };
+        let Some(Answer::Issued(issued)) = answer else { return None };
         let asked = Asked::Registration {
             template: env.cloud.stage().fleet.names.rotation_template.clone(),
             token: issued.certificate_ownership_token,
             serial: home.serial.clone(),
         };
-        if let Some(Answer::Registered(_)) = env.cloud.ask(env.now, &live, session, &asked) {
-            env.director.note(|| format!("the thief has {}", issued.certificate_id.short()));
-            self.identity = Some(issued.certificate_id);
+        match env.cloud.ask(env.now, &live, session, &asked) {
+            Some(Answer::Registered(_)) => {
+                env.director.note(|| format!("the thief has {}", issued.certificate_id.short()));
+                Some(issued.certificate_id)
+            }
+            _ => None,
         }
     }
 }
