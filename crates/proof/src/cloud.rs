@@ -103,6 +103,8 @@ pub struct Cloud {
     pub retired_by: BTreeSet<CertificateId>,
     /// Certificates that the broker has accepted from a device.
     proven: BTreeSet<CertificateId>,
+    /// When somebody first asked for retirement: from then on the controller knows of every use.
+    pub first_attested: Option<Timestamp>,
     /// Certificates that were in use on the thing's own client id.
     pub lived: BTreeSet<CertificateId>,
     /// Who is told of changes, and whose certificates they are.
@@ -137,6 +139,7 @@ impl Cloud {
             waived: BTreeSet::new(),
             retired_by: BTreeSet::new(),
             proven: BTreeSet::new(),
+            first_attested: None,
             lived: BTreeSet::new(),
             watched: None,
             decided: HashMap::new(),
@@ -342,6 +345,7 @@ impl Cloud {
         if !self.allows(principal, client, Action::Publish, &topic) {
             return false;
         }
+        self.first_attested.get_or_insert(now);
         let attested =
             Attested { request, principal, clientid: client.clone(), thing: thing.clone(), at: now };
         self.tidings.push_back(Event::Attested { topic: thing.clone(), attested });

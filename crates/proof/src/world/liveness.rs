@@ -185,8 +185,16 @@ impl<D: Device> World<D> {
             return;
         };
         let cloud = &self.env.cloud;
-        let touched = |id: &CertificateId| cloud.lived.contains(id) || cloud.killed.contains(id);
-        let left = cloud.active(&thing).into_iter().filter(|id| *id != current && !touched(id));
+        let witnessed = cloud.controller.record(&thing).map(|record| record.witness.created_at);
+        // What the controller cannot know to be unused, it leaves to the next commit: what is not newer than its
+        // witness, or than the first request that it has heard. The account counts in seconds.
+        let known = witnessed.max(cloud.first_attested).map(|at| at.as_secs());
+        let is_leftover = |id: &CertificateId| {
+            let created = cloud.registry.certificate(id).map(|record| record.created_at.as_secs());
+            let touched = cloud.lived.contains(id) || cloud.killed.contains(id);
+            *id != current && !touched && created > known
+        };
+        let left = cloud.active(&thing).into_iter().filter(is_leftover);
         let left: Vec<String> = left.map(|id| id.short()).collect();
         if !left.is_empty() {
             self.env.watch.fail("sweep", || format!("ACTIVE and never in use: {left:?}"));
