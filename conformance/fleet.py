@@ -42,7 +42,7 @@ class Core:
         self._log = (self.directory / "server.log").open("w")
         self._server = Process(
             [BINARY, "local", "--setup", "--json", "--data-dir", self.data,
-             "--mqtt-port", 0, "--alpn-port", alpn_port,
+             "--mqtt-port", 0, "--alpn-port", alpn_port, "--rest", "127.0.0.1:0",
              # Tests of one client id follow each other faster than one a second.
              "--connect-rate-limit", "false", *options],
             stderr=self._log,

@@ -1,6 +1,6 @@
 //! The command line: one definition per flag, from which parser and help both come.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -92,6 +92,9 @@ pub(crate) struct UpArgs {
     /// How long a retired certificate stays INACTIVE, and could be brought back, before it is REVOKED.
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
     pub(crate) grace: Duration,
+    /// Serve the REST APIs too, on this address and port; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) rest: Option<SocketAddr>,
     /// One JSON object a line instead of progress bars. Standard output that is no terminal gets it anyway.
     #[arg(long)]
     pub(crate) json: bool,
@@ -101,9 +104,40 @@ pub(crate) struct UpArgs {
     pub(crate) data: DataArgs,
 }
 
+/// The REST APIs of the local IoT Core.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RestArgs {
+    /// Address and port of the REST APIs, over HTTP; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4566")]
+    pub(crate) rest: SocketAddr,
+    /// Take any access key and any signature, for tools that insist on their own. On loopback only.
+    #[arg(long)]
+    pub(crate) any_credentials: bool,
+    /// Serve POST /_fleetkey/reset, which empties the account.
+    #[arg(long)]
+    pub(crate) allow_reset: bool,
+    /// With --any-credentials: run the code of functions all the same, although anybody on this computer may then have
+    /// it run what they like.
+    #[arg(long, requires = "any_credentials")]
+    pub(crate) allow_code: bool,
+}
+
+/// `fleetkey local …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LocalCommand {
+    /// Print what AWS's clients need to use the local IoT Core, as lines for a shell: eval "$(fleetkey local env)".
+    Env {
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
 /// `fleetkey local`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct LocalArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<LocalCommand>,
     /// Make the shipped policies, templates and claim certificate, and run the controller that retires old
     /// certificates.
     #[arg(long)]
@@ -118,6 +152,8 @@ pub(crate) struct LocalArgs {
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) switches: SwitchArgs,
+    #[command(flatten)]
+    pub(crate) rest: RestArgs,
     #[command(flatten)]
     pub(crate) listen: ListenArgs,
     #[command(flatten)]

@@ -47,7 +47,8 @@ pub(crate) async fn run(args: UpArgs) -> Result<ExitCode> {
     let data = DataDir::open(&args.data.data_dir)?;
     let _lock = data.lock()?;
     let reporter = Arc::new(Reporter::new(Audience::of(args.json), &args));
-    let core = core::start(&data, &args.listen, Limits::default(), Switches::default()).await?;
+    let rest = core::Rest { address: args.rest, ..core::Rest::default() };
+    let core = core::start(&data, &args.listen, rest, Limits::default(), Switches::default()).await?;
     reporter.ready(&core);
     let outcome = trial(&core, &data, &args, &mut interrupt, &reporter).await;
     core.shutdown().await;

@@ -60,6 +60,8 @@ impl Core {
             &port("mqtt_port"),
             "--alpn-port",
             &port("alpn_port"),
+            "--rest",
+            "127.0.0.1:0",
         ]);
         self.process.event("ready");
     }

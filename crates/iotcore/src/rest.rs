@@ -18,6 +18,7 @@
 //! - [`dispatch`]: the way above, written down
 //! - [`context`], [`reply`], [`refusal`]: what a handler is given and gives
 //! - [`route`], [`template`], [`input`], [`text`], [`page`]: from a request to a handler's input
+//! - [`admin`], [`coverage`], [`trail`]: what is ours: reset, what was called, management events
 //! - [`iot`]: the operations of AWS IoT
 //!
 //! Not here: what an operation does to the account, which is [`crate::account`]'s.
@@ -28,6 +29,8 @@
     reason = "the foundation of services whose operations come one family at a time"
 )]
 
+pub(crate) use admin::Reset;
+pub(crate) use auth::{Credential, Keys};
 pub(crate) use context::{Caller, Context, Endpoints, RequestId, Services};
 pub(crate) use page::{Page, PageQuery};
 pub(crate) use refusal::Refusal;
@@ -37,8 +40,11 @@ pub(crate) use server::{Rest, RestConfig};
 
 pub(crate) mod text;
 
+mod admin;
 mod auth;
+mod body;
 mod context;
+mod coverage;
 mod dispatch;
 mod form;
 mod guard;
@@ -54,4 +60,5 @@ mod server;
 mod service;
 mod sigv4;
 mod template;
+mod trail;
 mod xml;

@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::faults::Faults;
 use crate::provisioning::ProvisioningApi;
-use crate::rest::{Endpoints, Rest, RestConfig, Services};
+use crate::rest::{Endpoints, Keys, Rest, RestConfig, Services};
 use crate::sessions::{self, Sessions, SessionsError, Writer};
 use crate::store::{OpenError, Store};
 use crate::tls::{ListenerKind, Tls};
@@ -209,9 +209,15 @@ pub async fn start_on(
             clock: rest_clock,
             scope: rest_scope,
             endpoints: Arc::new(Endpoints { host: HOST.to_owned(), ports }),
+            keys: Keys::of_owner(access_key.clone(), account.scope(), config.rest.any_credentials),
+            resets: Arc::default(),
         };
-        let config = RestConfig { hosts: config.hosts, options: config.rest, access_key: access_key.clone() };
-        Rest::start(listener, address, services, config)
+        let config = RestConfig {
+            hosts: config.hosts,
+            data_dir: config.data_dir,
+            allow_reset: config.rest.allow_reset,
+        };
+        Rest::start(listener, address, services, &config)
     });
     let tasks = vec![
         tokio::spawn(watch(broker.clone(), changes, config.sweep_every)),
@@ -278,6 +284,11 @@ impl Handle {
     /// The name to connect to: it is in the server's certificate.
     pub const fn endpoint(&self) -> &'static str {
         HOST
+    }
+
+    /// Where the REST APIs are served, if they are.
+    pub fn rest_address(&self) -> Option<SocketAddr> {
+        self.rest.as_ref().map(Rest::address)
     }
 
     /// The key that REST requests are signed with.

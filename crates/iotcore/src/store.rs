@@ -108,6 +108,17 @@ impl Store {
         }
     }
 
+    /// Empties the registry, durably, whatever is in it. Subscribers hear of the certificates that are gone.
+    ///
+    /// # Errors
+    /// When the disk fails: then nothing is visible, but whether it reached the disk is known only after a restart.
+    pub async fn clear(&self) -> Result<(), StorageError> {
+        let turn = self.inner.turn.clone().lock_owned().await;
+        let inner = self.inner.clone();
+        let done = tokio::task::spawn_blocking(move || inner.clear(turn)).await;
+        done.unwrap_or_else(|error| Err(StorageError::because(format!("it did not finish: {error}"))))
+    }
+
     /// Tells of each commit after it is visible in [`Store::read`]. A receiver that lags by more than a thousand
     /// commits is told so by the channel and must look at the whole registry again.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Vec<Change>>> {
@@ -122,6 +133,18 @@ impl Store {
 }
 
 impl Inner {
+    fn clear(&self, _turn: OwnedMutexGuard<()>) -> Result<(), StorageError> {
+        self.disk.clear()?;
+        let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
+        let former = std::mem::take(&mut *registry);
+        self.epoch.fetch_add(1, Ordering::Release);
+        drop(registry);
+        let gone = former.certificates().map(|record| Change::DeleteCertificate(record.id)).collect();
+        // Nobody listening is no failure.
+        let _ = self.changes.send(Arc::new(gone));
+        Ok(())
+    }
+
     fn make_durable_then_visible(
         &self,
         changes: Vec<Change>,

@@ -22,6 +22,11 @@ fn a_port_that_is_taken_is_named_with_the_flag_that_changes_it() {
     for (flag, other) in [("--mqtt-port", "--alpn-port"), ("--alpn-port", "--mqtt-port")] {
         refusal(&["local", "--json", "--data-dir", data, flag, &port, other, "0"], &[&port, flag]);
     }
+    let rest = format!("127.0.0.1:{port}");
+    refusal(
+        &["local", "--json", "--data-dir", data, "--mqtt-port", "0", "--alpn-port", "0", "--rest", &rest],
+        &[&port, "--rest"],
+    );
 }
 
 #[test]
@@ -48,7 +53,18 @@ fn a_second_process_on_one_directory_is_refused_and_the_first_serves_on() {
     let (first, _) = local(dir.path());
     let data = dir.path().to_str().unwrap();
     refusal(
-        &["local", "--json", "--data-dir", data, "--mqtt-port", "0", "--alpn-port", "0"],
+        &[
+            "local",
+            "--json",
+            "--data-dir",
+            data,
+            "--mqtt-port",
+            "0",
+            "--alpn-port",
+            "0",
+            "--rest",
+            "127.0.0.1:0",
+        ],
         &["in use", "stop it"],
     );
     let (code, out, errors) = run(&["device", "provision", "--serial", "still-served", "--data-dir", data]);
@@ -114,4 +130,42 @@ fn a_wrong_command_line_is_exit_code_2() {
     assert_eq!(run(&["up", "--devices", "0"]).0, 2);
     assert_eq!(run(&["device", "status", "--serial", "a/b"]).0, 2);
     assert_eq!(run(&["rotate"]).0, 2);
+}
+
+#[test]
+fn any_credentials_are_for_loopback_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    refusal(
+        &["local", "--json", "--data-dir", data, "--rest", "0.0.0.0:0", "--any-credentials"],
+        &["--any-credentials", "loopback addresses only"],
+    );
+}
+
+#[test]
+fn the_environment_of_a_core_that_never_ran_is_a_clear_error() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("VERSION"), "fleetkey data 1\n").unwrap();
+    refusal(
+        &["local", "env", "--data-dir", dir.path().to_str().unwrap()],
+        &["start it with: fleetkey local"],
+    );
+}
+
+#[test]
+fn the_environment_names_what_awss_clients_need() {
+    let dir = tempfile::tempdir().unwrap();
+    let (core, ready) = local(dir.path());
+    let (code, out, errors) = run(&["local", "env", "--data-dir", dir.path().to_str().unwrap()]);
+    assert_eq!(code, 0, "{errors}");
+    let url = ready["api_url"].as_str().unwrap();
+    assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+    let key = ready["access_key_id"].as_str().unwrap();
+    for line in [format!("export AWS_ENDPOINT_URL='{url}'"), format!("export AWS_ACCESS_KEY_ID='{key}'")] {
+        assert!(out.lines().any(|found| found == line), "{line} is not in:\n{out}");
+    }
+    assert!(out.contains("export AWS_SECRET_ACCESS_KEY='") && out.contains("export FLEETKEY_ROOT_CA='"));
+    assert!(ready.get("secret_access_key").is_none(), "a secret in a line that ends up in logs");
+    core.signal("INT");
+    assert!(core.end().0.success());
 }

@@ -142,6 +142,8 @@ pub(crate) fn local(data: &Path) -> (Process, Value) {
         "0",
         "--alpn-port",
         "0",
+        "--rest",
+        "127.0.0.1:0",
         "--data-dir",
         data.to_str().unwrap(),
     ]);

@@ -145,6 +145,22 @@ impl Broker {
         found
     }
 
+    /// Ends every connection, every session and every retained message, and forgets what was counted.
+    pub(crate) fn empty(&self) {
+        self.close_all(super::Close::BY_OPERATOR);
+        let mut clients = lock(&self.clients);
+        for (_, session) in clients.sessions.drain() {
+            let mut state = session.lock();
+            self.end_session(&session, &mut state);
+        }
+        clients.connects.clear();
+        clients.versions.clear();
+        drop(clients);
+        for (topic, _) in write(&self.retained).drain() {
+            self.sessions.put_retained(&topic, None);
+        }
+    }
+
     /// How many sessions there are, with a connection or without.
     pub(crate) fn session_count(&self) -> usize {
         lock(&self.clients).sessions.len()

@@ -26,14 +26,6 @@ pub(crate) struct Credential {
     pub(crate) caller: Caller,
 }
 
-impl Credential {
-    /// The account owner's key.
-    pub(super) fn of_owner(key: AccessKey, scope: &Scope) -> Self {
-        let caller = owner(scope, &key.access_key_id);
-        Self { secret: key.secret_access_key, token: None, expires: None, caller }
-    }
-}
-
 /// The access keys of the account. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Keys {
@@ -42,9 +34,12 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// No keys; with `any`, every key and signature counts as the account's own.
-    pub(crate) fn new(any: bool) -> Self {
-        Self { known: Arc::default(), any }
+    /// The account owner's key; with `any`, every key and signature counts as it.
+    pub(crate) fn of_owner(key: AccessKey, scope: &Scope, any: bool) -> Self {
+        let keys = Self { known: Arc::default(), any };
+        let caller = owner(scope, &key.access_key_id);
+        keys.add(Credential { secret: key.secret_access_key, token: None, expires: None, caller });
+        keys
     }
 
     /// Whether every key and signature counts.

@@ -14,6 +14,9 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::server::Ports;
 
+use super::admin::Reset;
+use super::auth::Keys;
+
 /// Everything that operations work on. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Services {
@@ -27,6 +30,10 @@ pub(crate) struct Services {
     pub(crate) scope: Scope,
     /// Where clients find us.
     pub(crate) endpoints: Arc<Endpoints>,
+    /// What requests are signed with; temporary credentials are added here.
+    pub(crate) keys: Keys,
+    /// What a reset empties besides registry, sessions and retained messages.
+    pub(crate) resets: Arc<Vec<Arc<dyn Reset>>>,
 }
 
 /// Where clients find the local IoT Core.

@@ -2,36 +2,41 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use fleetkey_model::time::Timestamp;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::USER_AGENT;
 use hyper::http::request::Parts;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use serde_json::{Map, Value};
 
-use super::auth::{Claimed, Keys};
+use super::auth::Claimed;
+use super::body;
 use super::context::{Caller, Context, RequestId, Services};
+use super::coverage::Coverage;
 use super::guard::Guard;
 use super::protocol::Protocol;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::route::Wire;
-use super::routes::{self, Call, Routes};
+use super::routes::{Call, Routes};
 use super::service::Service;
 use super::sigv4::{self, Claims, Flaw, Head};
+use super::trail::{self, Trail};
 
-/// How long a body may take to arrive.
-const BODY: Duration = Duration::from_secs(60);
+/// The management events; the rest of [`admin`] needs no signature.
+const EVENTS: &str = "/_fleetkey/events";
 
 /// Everything that answers requests.
 pub(super) struct Api {
     pub(super) services: Services,
     pub(super) routes: Routes,
-    pub(super) keys: Keys,
     pub(super) guard: Guard,
+    pub(super) coverage: Coverage,
+    pub(super) trail: Arc<Trail>,
+    pub(super) allow_reset: bool,
 }
 
 /// A request whose service is known.
@@ -52,9 +57,19 @@ impl Api {
         if let Err(refusal) = self.guard.admit(&parts.headers) {
             return Protocol::RestJson.refusal(&refusal, &id);
         }
+        let path = sigv4::normalize(parts.uri.path());
+        if let Some(own) = self.own(&parts.method, &path).await {
+            return match own {
+                Ok(reply) => Protocol::RestJson.reply("", reply, &id),
+                Err(refusal) => Protocol::RestJson.refusal(&refusal, &id),
+            };
+        }
         let known = match self.identify(&parts) {
             Ok(known) => known,
-            Err((protocol, refusal)) => return protocol.refusal(&refusal, &id),
+            Err((protocol, refusal)) => {
+                body::discard(body, &parts.headers).await;
+                return protocol.refusal(&refusal, &id);
+            }
         };
         let protocol = known.service.protocol();
         match self.serve(parts, body, known, source.ip(), &id).await {
@@ -69,7 +84,7 @@ impl Api {
         let refuse = |protocol: Protocol| move |flaw: Flaw| (protocol, flaw.refusal(protocol));
         let claims = match Claims::read(&head) {
             Ok(claims) => claims,
-            Err(_) if self.keys.take_any() => {
+            Err(_) if self.services.keys.take_any() => {
                 return Ok(Known { service: self.guess(&head), claimed: None });
             }
             Err(flaw) => return Err(refuse(guess_protocol(parts))(flaw)),
@@ -77,7 +92,8 @@ impl Api {
         let service = Service::of_scope(&claims.service);
         let protocol = service.map_or(Protocol::RestJson, Service::protocol);
         let now = self.services.clock.now();
-        let claimed = Claimed::of(claims, &self.keys, &self.services.scope, now).map_err(refuse(protocol))?;
+        let claimed =
+            Claimed::of(claims, &self.services.keys, &self.services.scope, now).map_err(refuse(protocol))?;
         Ok(Known { service: claimed.service, claimed: Some(claimed) })
     }
 
@@ -102,28 +118,46 @@ impl Api {
         id: &RequestId,
     ) -> Result<(&'static str, Reply), Refusal> {
         let Known { service, claimed } = known;
-        let body = read(body, service.body_limit()).await?;
+        let body = body::read(body, &parts.headers, service.body_limit()).await?;
         let head = head(&parts);
         let now = self.services.clock.now();
         let caller = self.caller(claimed, &head, &body, now, service)?;
         let path = sigv4::normalize(head.path);
         let call =
             Call { method: head.method, path: &path, query: head.query, headers: head.headers, body: &body };
+        // Whatever service it was signed for: what was done here is not for everybody on this computer to read.
+        if path == EVENTS && parts.method == Method::GET {
+            return Ok(("", self.events(head.query).await?));
+        }
         let Some((route, labels)) = self.routes.find(service, &call) else {
-            return Err(routes::unknown(service, &call));
+            return Err(self.coverage.refuse(service, &call));
         };
+        self.coverage.served(service, route.name());
         let wire = Wire { query: head.query, headers: head.headers, body: &body };
         let members: Map<String, Value> = route.members(&wire, labels)?;
+        let user_agent =
+            parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let context = Context {
             services: self.services.clone(),
-            caller,
+            caller: caller.clone(),
             request: id.clone(),
             now,
             body: body.clone(),
             source,
         };
-        let reply = route.call(context, &members).await?;
-        Ok((route.name(), reply))
+        let outcome = route.call(context, &members).await.map_err(|refusal| named_by(service, refusal));
+        self.trail.note(&trail::Call {
+            service,
+            name: route.name(),
+            members: &members,
+            outcome: &outcome,
+            caller: &caller,
+            request: id,
+            now,
+            source,
+            user_agent,
+        });
+        Ok((route.name(), outcome?))
     }
 
     fn caller(
@@ -135,12 +169,17 @@ impl Api {
         service: Service,
     ) -> Result<Caller, Refusal> {
         match claimed {
-            Some(claimed) => {
-                claimed.verify(head, body, &self.keys, now).map_err(|flaw| flaw.refusal(service.protocol()))
-            }
+            Some(claimed) => claimed
+                .verify(head, body, &self.services.keys, now)
+                .map_err(|flaw| flaw.refusal(service.protocol())),
             None => Ok(super::auth::owner(&self.services.scope, "anonymous")),
         }
     }
+}
+
+/// What is said of a member in the same words everywhere has another name in each service.
+fn named_by(service: Service, refusal: Refusal) -> Refusal {
+    if refusal.is_constraint() { refusal.with_code(service.validation_code()) } else { refusal }
 }
 
 fn head(parts: &Parts) -> Head<'_> {
@@ -159,20 +198,4 @@ fn guess_protocol(parts: &Parts) -> Protocol {
         .get("content-type")
         .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
     if form { Service::Sts.protocol() } else { Protocol::RestJson }
-}
-
-async fn read(body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
-    let too_large = || {
-        Refusal::new(413, "RequestEntityTooLargeException", format!("The body is longer than {limit} bytes"))
-    };
-    // Who says beforehand that it is too long need not send it.
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(BODY, Limited::new(body, limit).collect()).await {
-        Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(error)) => Err(Refusal::invalid(format!("The body cannot be read: {error}"))),
-        Err(_) => Err(Refusal::new(408, "RequestTimeoutException", "The body took too long to arrive")),
-    }
 }

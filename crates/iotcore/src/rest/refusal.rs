@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 use crate::account::AccountError;
 use crate::registry::RegistryError;
 
+/// What AWS's request validation begins with.
+const VALIDATION: &str = "1 validation error detected: ";
+
 /// A refusal, as the services' models have them.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Refusal {
@@ -42,8 +45,13 @@ impl Refusal {
             None => "null".to_owned(),
         };
         Self::invalid(format!(
-            "1 validation error detected: Value {value} at '{member}' failed to satisfy constraint: {constraint}"
+            "{VALIDATION}Value {value} at '{member}' failed to satisfy constraint: {constraint}"
         ))
+    }
+
+    /// Whether it is one of [`Refusal::constraint`].
+    pub(super) fn is_constraint(&self) -> bool {
+        self.message.starts_with(VALIDATION)
     }
 
     /// A failure of ours; the details go to the log only.

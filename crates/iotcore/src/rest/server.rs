@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +15,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access_key::AccessKey;
-use crate::config::RestOptions;
-
-use super::auth::{Credential, Keys};
 use super::context::Services;
+use super::coverage::Coverage;
 use super::dispatch::Api;
 use super::guard::Guard;
 use super::routes::Routes;
+use super::trail::Trail;
 
 /// How long a client may take to send its request's head, and a kept connection to send the next one.
 const HEAD: Duration = Duration::from_secs(30);
@@ -40,14 +39,15 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub(crate) struct RestConfig {
     /// Names, besides localhost and the address listened on, that a `Host` header may have.
     pub(crate) hosts: Vec<String>,
-    /// What is allowed.
-    pub(crate) options: RestOptions,
-    /// The account's own key.
-    pub(crate) access_key: AccessKey,
+    /// Where the management events are kept, in a directory of their own.
+    pub(crate) data_dir: PathBuf,
+    /// Whether `POST /_fleetkey/reset` is served.
+    pub(crate) allow_reset: bool,
 }
 
 /// A REST API that is being served.
 pub(crate) struct Rest {
+    address: SocketAddr,
     stopped: CancellationToken,
     cut: CancellationToken,
     connections: TaskTracker,
@@ -60,17 +60,27 @@ impl Rest {
         listener: TcpListener,
         address: SocketAddr,
         services: Services,
-        config: RestConfig,
+        config: &RestConfig,
     ) -> Self {
         let guard = Guard::new(address.ip(), &config.hosts);
-        let keys = Keys::new(config.options.any_credentials);
-        keys.add(Credential::of_owner(config.access_key, &services.scope));
-        let api = Arc::new(Api { services, routes: Routes::all(), keys, guard });
+        let api = Arc::new(Api {
+            trail: Arc::new(Trail::new(&config.data_dir, services.scope.clone())),
+            services,
+            routes: Routes::all(),
+            coverage: Coverage::new(),
+            guard,
+            allow_reset: config.allow_reset,
+        });
         let (stopped, cut) = (CancellationToken::new(), CancellationToken::new());
         let connections = TaskTracker::new();
         let door = Door { api, stopped: stopped.clone(), cut: cut.clone(), tracker: connections.clone() };
         let accepting = tokio::spawn(accept(listener, door));
-        Self { stopped, cut, connections, accepting }
+        Self { address, stopped, cut, connections, accepting }
+    }
+
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Lets nobody in any more; requests under way go on.

@@ -60,6 +60,16 @@ impl Service {
         }
     }
 
+    /// The exception of a member that breaks its constraint.
+    pub(crate) const fn validation_code(self) -> &'static str {
+        match self {
+            Self::Iot | Self::IotData => "InvalidRequestException",
+            Self::Iam | Self::Sts => "ValidationError",
+            Self::Lambda => "ValidationException",
+            Self::Logs => "InvalidParameterException",
+        }
+    }
+
     /// The longest body in bytes. Lambda: a function's archive of 50 MB travels as base64 (quotas page).
     pub(crate) const fn body_limit(self) -> usize {
         match self {

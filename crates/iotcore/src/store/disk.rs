@@ -103,6 +103,16 @@ impl Disk {
         transaction.commit().map_err(StorageError::new)
     }
 
+    /// Removes every record in one transaction and returns after that is synced.
+    pub(super) fn clear(&self) -> Result<(), StorageError> {
+        let transaction = self.begin()?;
+        for table in Table::ALL {
+            transaction.delete_table(definition(table)).map_err(StorageError::new)?;
+            transaction.open_table(definition(table)).map_err(StorageError::new)?;
+        }
+        transaction.commit().map_err(StorageError::new)
+    }
+
     fn begin(&self) -> Result<WriteTransaction, StorageError> {
         let mut transaction = self.database.begin_write().map_err(StorageError::new)?;
         transaction.set_durability(Durability::Immediate).map_err(StorageError::new)?;

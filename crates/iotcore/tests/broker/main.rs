@@ -23,6 +23,7 @@ mod persistence;
 mod policy;
 mod provisioning;
 mod publish;
+mod reset;
 mod start;
 mod takeover;
 mod tls;

@@ -11,7 +11,7 @@ use fleetkey_model::time::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub(crate) use http::{Answer, exchange};
+pub(crate) use http::{Answer, exchange, read};
 pub(crate) use sign::{Request, Signer};
 
 mod http;

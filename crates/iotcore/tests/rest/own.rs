@@ -1,0 +1,74 @@
+//! What is ours and not AWS's: coverage, reset, management events.
+
+use fleetkey_model::name::PolicyName;
+use serde_json::Value;
+
+use crate::support::{Request, World};
+
+const POLICY: &str =
+    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:Connect","Resource":"*"}]}"#;
+
+/// `GET /_fleetkey/coverage` counts what was called, and names what was called and is missing.
+#[tokio::test]
+async fn coverage_counts_what_was_called() {
+    let world = World::start().await;
+    for _ in 0..2 {
+        world.iot("GET", "/endpoint", Value::Null).await.ok();
+    }
+    world.iot("POST", "/certificate-providers/a", Value::Null).await;
+    let answer = world.send(Request::new("GET", "/_fleetkey/coverage").host(world.port())).await.ok();
+    let iot = &answer.json()["services"]["iot"];
+    assert_eq!(iot["implemented"]["DescribeEndpoint"], 2);
+    assert_eq!(iot["notImplemented"]["CreateCertificateProvider"], 1);
+    assert_eq!(iot["modelled"], 272);
+}
+
+/// `POST /_fleetkey/reset` empties the account, and a restart does not bring it back.
+#[tokio::test]
+async fn reset_empties_the_account_for_good() {
+    let world = World::with(|config| config.rest.allow_reset = true).await;
+    let account = world.handle.account();
+    account.create_policy(&PolicyName::new("p").unwrap(), POLICY).await.unwrap();
+    account.create_keys_and_certificate(true).await.unwrap();
+    world.send(Request::new("POST", "/_fleetkey/reset").host(world.port())).await.ok();
+    assert!(account.describe_policy(&PolicyName::new("p").unwrap()).is_err());
+    assert!(account.count_by_status().is_empty());
+    account.create_policy(&PolicyName::new("q").unwrap(), POLICY).await.unwrap();
+    let config = fleetkey_iotcore::config::Config::new(world.dir.path().join("data"));
+    world.handle.shutdown().await;
+    let listeners = fleetkey_iotcore::server::Listeners::loopback().await.unwrap();
+    let again = fleetkey_iotcore::server::start(config, listeners, world.clock).await.unwrap();
+    assert!(again.account().describe_policy(&PolicyName::new("p").unwrap()).is_err());
+    assert!(again.account().describe_policy(&PolicyName::new("q").unwrap()).is_ok());
+    again.shutdown().await;
+}
+
+/// Without `--allow-reset` there is no reset.
+#[tokio::test]
+async fn reset_is_off_unless_allowed() {
+    let world = World::start().await;
+    let answer = world.send(Request::new("POST", "/_fleetkey/reset").host(world.port())).await;
+    assert_eq!((answer.status, answer.error()), (403, "AccessDeniedException"));
+    assert!(answer.message().contains("--allow-reset"), "{}", answer.message());
+}
+
+/// `GET /_fleetkey/events` needs a signature: what was done is not for everybody on the computer to read.
+#[tokio::test]
+async fn events_are_for_who_has_the_key() {
+    let world = World::start().await;
+    let request = Request::new("GET", "/_fleetkey/events?count=5");
+    assert_eq!(world.send(request.clone().host(world.port())).await.status, 403);
+    let answer = world.call("iot", request).await.ok();
+    assert!(answer.json()["Records"].is_array());
+    let answer = world.call("iot", Request::new("GET", "/_fleetkey/events?count=many")).await;
+    assert_eq!((answer.status, answer.error()), (400, "InvalidRequestException"));
+}
+
+/// A path of ours that there is not is named.
+#[tokio::test]
+async fn an_unknown_path_of_ours_is_named() {
+    let world = World::start().await;
+    let answer = world.send(Request::new("GET", "/_fleetkey/nothing").host(world.port())).await;
+    assert_eq!(answer.status, 404);
+    assert!(answer.message().contains("GET /_fleetkey/nothing"), "{}", answer.message());
+}
