@@ -25,8 +25,8 @@ pub(super) struct Judge {
     account: Vec<CertificateId>,
     /// The thing has had an identity: from the first RegisterThing that was accepted on there must be one.
     begun: bool,
-    /// The disk itself lost the only identity, which no program can help; until there is one again.
-    lost_by_disk: bool,
+    /// The disk itself, or a quarrel that people know of, took the only identity; until there is one again.
+    lost: bool,
     /// The identity in use that the disk lost: it serves from memory, until the account retires it.
     in_memory: Option<CertificateId>,
     /// When an operator took the last identity.
@@ -94,8 +94,8 @@ impl<D: Device> World<D> {
         let durable: Vec<CertificateId> = kept().flat_map(|kept| kept.durable.iter().copied()).collect();
         let seen: Vec<CertificateId> = kept().flat_map(|kept| kept.seen.iter().copied()).collect();
         let holds = |ids: &[CertificateId]| ids.iter().any(|id| self.judge.account.contains(id));
-        if self.judge.lost_by_disk {
-            self.judge.lost_by_disk = !(holds(&durable) && holds(&seen));
+        if self.judge.lost {
+            self.judge.lost = !(holds(&durable) && holds(&seen));
             return;
         }
         for (crash, ids) in [(Crash::LoseAll, durable), (Crash::KeepAll, seen)] {
@@ -109,6 +109,12 @@ impl<D: Device> World<D> {
         let only_taken = self.judge.account.iter().all(|id| !self.env.cloud.is_active(id));
         let a_day_ago = self.judge.taken_at.is_some_and(|at| self.env.now.since(at) >= DAY);
         only_taken && a_day_ago && !self.env.schedule.sealed
+    }
+
+    /// People know that somebody else took what the device had: from here on it must come to an identity again.
+    pub(super) fn forgive_the_loss(&mut self) {
+        self.judge();
+        self.judge.lost = true;
     }
 
     /// The identities that would do and that no crash of this moment can take, whatever an operator does to `but`.
@@ -146,7 +152,7 @@ impl<D: Device> World<D> {
     pub(super) fn forgive_the_disk(&mut self, serves: Option<CertificateId>) {
         self.judge();
         self.judge.in_memory = serves.or(self.judge.in_memory);
-        self.judge.lost_by_disk |= self.survivors(None).is_empty();
+        self.judge.lost |= self.survivors(None).is_empty();
         self.look_at(0);
     }
 }

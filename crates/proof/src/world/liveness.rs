@@ -9,7 +9,7 @@ use fleetkey_model::retirement::DeviceCommand;
 use super::ending::{Ending, Outcome};
 use super::{MOST_STEPS, World};
 use crate::device::Device;
-use crate::disk::Side;
+use crate::disk::{Crash, Side};
 use crate::env::News;
 use crate::image::Image;
 use crate::schedule::Whose;
@@ -57,6 +57,7 @@ impl<D: Device> World<D> {
         };
         if quarrel.is_some() {
             self.give_back();
+            self.forgive_the_loss();
         }
         self.resolution = quarrel;
         self.env.set_clock(None);
@@ -78,13 +79,21 @@ impl<D: Device> World<D> {
             node.home.disk.lift();
         }
         self.release();
+        if self.env.watch.damaged {
+            // What serves from memory is found out at a start.
+            self.env.director.note(|| "=== a person restarts a device whose disk complains".into());
+            self.env.director.cut(Crash::KeepAll);
+            self.power_cut(0);
+        }
     }
 
     /// Whoever was told of a thief counts as lost what the thief had retired.
     fn give_back(&mut self) {
         let Some(node) = self.nodes.first() else { return };
         let own = Image::of(&node.home.disk.view(Side::Seen)).pairs;
-        let own: Vec<CertificateId> = own.iter().map(|pair| pair.certificate).collect();
+        let attached = self.env.cloud.registry.principals_of(&node.home.thing);
+        let own = own.iter().map(|pair| pair.certificate).filter(|id| attached.contains(id));
+        let own: Vec<CertificateId> = own.collect();
         self.env.cloud.killed.extend(own.iter().copied());
         self.env.cloud.waive(own);
     }
@@ -104,6 +113,8 @@ impl<D: Device> World<D> {
         let Some(node) = self.nodes.first() else { return };
         if self.env.cloud.controller.is_frozen(&node.home.thing) {
             self.released = true;
+            // Its record is forgotten: it begins to watch anew.
+            self.env.cloud.first_attested = None;
             self.env.cloud.controller.release(self.env.now, &node.home.thing);
         }
     }
