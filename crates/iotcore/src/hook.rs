@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::registry::{BuiltinHook, SerialPattern};
 
-pub(crate) use builtin::allows;
+pub(crate) use builtin::{allows, matches};
 
 mod builtin;
 

@@ -10,6 +10,7 @@
 //! - [`store`]: the registry on disk, durable before visible
 //! - [`ca`]: the server's root and the device-issuing CA
 //! - [`hook`]: pre-provisioning hooks
+//! - `iam`, [`functions`], `log_groups`: roles, Lambda functions whose own code runs, what they print
 //! - [`provisioning`]: the Fleet Provisioning MQTT API
 //! - [`account`]: the control plane, in process
 //! - `tls`, `broker`, `sessions`: from the socket to the subscriber, and what outlives a connection
@@ -28,6 +29,7 @@ pub mod ca;
 pub mod clock;
 pub mod config;
 pub mod faults;
+pub mod functions;
 pub mod hook;
 pub mod limits;
 pub mod provisioning;
@@ -38,7 +40,10 @@ pub mod store;
 
 mod attest;
 mod broker;
+mod document;
 mod events;
+mod iam;
+mod log_groups;
 mod rest;
 mod rules;
 mod sessions;

@@ -19,7 +19,7 @@
 //! - [`context`], [`reply`], [`refusal`]: what a handler is given and gives
 //! - [`route`], [`template`], [`input`], [`text`], [`page`]: from a request to a handler's input
 //! - [`admin`], [`coverage`], [`trail`]: what is ours: reset, what was called, management events
-//! - [`iot`]: the operations of AWS IoT
+//! - [`iot`], [`iam`], [`sts`], [`lambda`], [`logs`]: the operations of each service
 //!
 //! Not here: what an operation does to the account, which is [`crate::account`]'s.
 
@@ -29,7 +29,7 @@
     reason = "the foundation of services whose operations come one family at a time"
 )]
 
-pub(crate) use admin::Reset;
+pub(crate) use admin::{Reset, Resetting};
 pub(crate) use auth::{Credential, Keys};
 pub(crate) use context::{Caller, Context, Endpoints, RequestId, Services};
 pub(crate) use page::{Page, PageQuery};
@@ -48,8 +48,11 @@ mod coverage;
 mod dispatch;
 mod form;
 mod guard;
+mod iam;
 mod input;
 mod iot;
+mod lambda;
+mod logs;
 mod page;
 mod protocol;
 mod refusal;
@@ -59,6 +62,7 @@ mod routes;
 mod server;
 mod service;
 mod sigv4;
+mod sts;
 mod template;
 mod trail;
 mod xml;

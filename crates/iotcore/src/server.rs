@@ -20,8 +20,12 @@ use crate::broker::{Broker, Close, ConnectionInfo, Parts, watch};
 use crate::ca::{Authorities, CaConfig, CaError, ServerResolver};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::document::DocumentError;
 use crate::faults::Faults;
-use crate::provisioning::ProvisioningApi;
+use crate::functions::{Functions, FunctionsConfig, FunctionsError};
+use crate::iam::Iam;
+use crate::log_groups::LogGroups;
+use crate::provisioning::{ProvisioningApi, ProvisioningConfig};
 use crate::rest::{Endpoints, Keys, Rest, RestConfig, Services};
 use crate::sessions::{self, Sessions, SessionsError, Writer};
 use crate::store::{OpenError, Store};
@@ -110,6 +114,12 @@ pub enum StartError {
     /// Whoever reaches the listener could do anything, and more than this computer can reach it.
     #[error("any credentials are accepted on loopback addresses only, and REST would listen on {0}")]
     AnyCredentials(SocketAddr),
+    /// The roles cannot be read.
+    #[error(transparent)]
+    Roles(#[from] DocumentError),
+    /// The functions cannot be opened.
+    #[error(transparent)]
+    Functions(#[from] FunctionsError),
     /// A listener is not usable.
     #[error("listener: {0}")]
     Listener(io::Error),
@@ -127,6 +137,7 @@ pub struct Handle {
     broker: Arc<Broker>,
     acceptor: Acceptor,
     rest: Option<Rest>,
+    functions: Functions,
     access_key: AccessKey,
     tasks: Vec<JoinHandle<()>>,
     writer: Option<Writer>,
@@ -170,9 +181,9 @@ pub async fn start_on(
     };
     let opened = {
         let (config, clock) = (config.clone(), clock.clone());
-        tokio::task::spawn_blocking(move || open(&config, clock.as_ref(), storage)).await??
+        tokio::task::spawn_blocking(move || open(&config, &clock, storage)).await??
     };
-    let Opened { store, authorities, database, access_key } = opened;
+    let Opened { store, authorities, database, access_key, iam, functions, log_groups } = opened;
     let scope = Scope::local();
     let devices = &authorities.devices;
     let account = Account::new(store.clone(), devices.clone(), clock.clone(), scope.clone());
@@ -181,7 +192,7 @@ pub async fn start_on(
         devices.clone(),
         clock.clone(),
         scope.clone(),
-        config.provisioning,
+        with_functions(config.provisioning, &functions),
     );
     let resolver = Arc::new(ServerResolver::new(authorities.server.clone(), clock.clone()));
     let tls = Tls::new(resolver, config.limits.handshake, config.switches.require_sni)?;
@@ -208,9 +219,12 @@ pub async fn start_on(
             broker: broker.clone(),
             clock: rest_clock,
             scope: rest_scope,
+            iam: iam.clone(),
+            functions: functions.clone(),
+            log_groups: log_groups.clone(),
             endpoints: Arc::new(Endpoints { host: HOST.to_owned(), ports }),
             keys: Keys::of_owner(access_key.clone(), account.scope(), config.rest.any_credentials),
-            resets: Arc::default(),
+            resets: Arc::new(vec![Arc::new(functions.clone()), Arc::new(iam), Arc::new(log_groups)]),
         };
         let config = RestConfig {
             hosts: config.hosts,
@@ -232,6 +246,7 @@ pub async fn start_on(
         broker,
         acceptor,
         rest,
+        functions,
         access_key,
         tasks,
         writer: Some(writer),
@@ -239,7 +254,7 @@ pub async fn start_on(
 }
 
 /// The registry first: its lock keeps a second process away from the rest.
-fn open(config: &Config, clock: &dyn Clock, storage: Storage) -> Result<Opened, StartError> {
+fn open(config: &Config, clock: &Arc<dyn Clock>, storage: Storage) -> Result<Opened, StartError> {
     make_private(&config.data_dir)
         .map_err(|source| StartError::DataDir { path: config.data_dir.clone(), source })?;
     let store = match storage.registry {
@@ -253,7 +268,18 @@ fn open(config: &Config, clock: &dyn Clock, storage: Storage) -> Result<Opened, 
         None => sessions::open(&config.sessions_file())?,
     };
     let access_key = AccessKey::open(&config.data_dir)?;
-    Ok(Opened { store, authorities, database, access_key })
+    let iam = Iam::open(&config.data_dir, clock.clone(), Scope::local())?;
+    let allow_code = !config.rest.any_credentials || config.rest.allow_code;
+    let functions = FunctionsConfig { allow_code, ..FunctionsConfig::default() };
+    let functions = Functions::open(&config.data_dir, functions, iam.clone(), clock.clone())?;
+    let log_groups = LogGroups::open(&config.data_dir, clock.clone(), functions.logs().clone())?;
+    Ok(Opened { store, authorities, database, access_key, iam, functions, log_groups })
+}
+
+/// Templates may name functions, unless whoever embeds the server brings other ones.
+fn with_functions(config: ProvisioningConfig, functions: &Functions) -> ProvisioningConfig {
+    let own = || Arc::new(functions.clone()) as _;
+    ProvisioningConfig { functions: Some(config.functions.unwrap_or_else(own)), ..config }
 }
 
 /// What lies in the data directory.
@@ -262,6 +288,9 @@ struct Opened {
     authorities: Authorities,
     database: Database,
     access_key: AccessKey,
+    iam: Iam,
+    functions: Functions,
+    log_groups: LogGroups,
 }
 
 fn make_private(directory: &Path) -> io::Result<()> {
@@ -341,6 +370,7 @@ impl Handle {
         if let Some(rest) = self.rest.take() {
             rest.ended().await;
         }
+        self.functions.stop().await;
         for task in self.tasks.drain(..) {
             task.abort();
             // Its end, not its result: it was told to stop.

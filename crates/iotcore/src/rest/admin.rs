@@ -20,8 +20,11 @@ const MAX_EVENTS: usize = 10_000;
 /// A part of the account that `POST /_fleetkey/reset` empties, besides registry, sessions and retained messages.
 pub(crate) trait Reset: Send + Sync {
     /// Empties it; the reason if that fails.
-    fn reset(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
+    fn reset(&self) -> Resetting<'_>;
 }
+
+/// The end of a reset, some time.
+pub(crate) type Resetting<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 
 impl Api {
     /// What is ours, but for the events, which need a signature ([`Api::events`]). `None`: not ours.

@@ -12,6 +12,9 @@ use fleetkey_model::time::Timestamp;
 use crate::account::Account;
 use crate::broker::Broker;
 use crate::clock::Clock;
+use crate::functions::Functions;
+use crate::iam::Iam;
+use crate::log_groups::LogGroups;
 use crate::server::Ports;
 
 use super::admin::Reset;
@@ -28,6 +31,12 @@ pub(crate) struct Services {
     pub(crate) clock: Arc<dyn Clock>,
     /// Account number and region.
     pub(crate) scope: Scope,
+    /// Roles and their policies.
+    pub(crate) iam: Iam,
+    /// Lambda functions.
+    pub(crate) functions: Functions,
+    /// What functions print, and how long it would be kept.
+    pub(crate) log_groups: LogGroups,
     /// Where clients find us.
     pub(crate) endpoints: Arc<Endpoints>,
     /// What requests are signed with; temporary credentials are added here.

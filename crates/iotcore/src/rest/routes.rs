@@ -2,12 +2,12 @@
 
 use hyper::{HeaderMap, Method};
 
-use super::iot;
 use super::refusal::Refusal;
 use super::route::{Address, Route};
 use super::service::Service;
 use super::template::Labels;
 use super::text;
+use super::{iam, iot, lambda, logs, sts};
 
 /// The operations of all services.
 pub(super) struct Routes {
@@ -27,7 +27,11 @@ pub(super) struct Call<'a> {
 fn table(service: Service) -> Vec<Route> {
     match service {
         Service::Iot => iot::routes(),
-        Service::IotData | Service::Iam | Service::Sts | Service::Lambda | Service::Logs => Vec::new(),
+        Service::Iam => iam::routes(),
+        Service::Sts => sts::routes(),
+        Service::Lambda => lambda::routes(),
+        Service::Logs => logs::routes(),
+        Service::IotData => Vec::new(),
     }
 }
 

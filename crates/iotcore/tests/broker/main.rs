@@ -18,6 +18,7 @@ mod connect;
 mod cut;
 mod durability;
 mod faults;
+mod functions;
 mod malformed;
 mod persistence;
 mod policy;

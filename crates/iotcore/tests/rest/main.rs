@@ -18,6 +18,8 @@ mod certificates;
 mod endpoint;
 mod groups;
 mod http;
+mod iam;
+mod lambda;
 mod own;
 mod policies;
 mod signatures;

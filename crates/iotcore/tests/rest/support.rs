@@ -16,6 +16,7 @@ pub(crate) use sign::{Request, Signer};
 
 mod http;
 mod sign;
+pub(crate) mod zip;
 
 /// No wait of a test that works comes near this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,195 @@
+//! Invoke: one invocation from its event to its answer, its limits and its log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::create::uuid;
+use super::log::stream;
+use super::record::Function;
+use super::runtime::{Family, Outcome, Run, run};
+use super::{FunctionError, Functions};
+
+/// Bytes of an event or an answer: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
+pub(crate) const MAX_PAYLOAD: usize = 6_291_556;
+/// Bytes of an event that nobody waits for.
+const MAX_EVENT: usize = 1_048_576;
+const DENIED: &str = "Functions' code does not run here: any credentials are accepted, so anybody could bring code. \
+                      Start the local IoT Core with --allow-code, or without --any-credentials.";
+
+/// An invocation that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Invocation {
+    /// What the function answered, or what went wrong: JSON.
+    pub(crate) payload: Bytes,
+    /// `X-Amz-Function-Error`, when something went wrong.
+    pub(crate) error: Option<&'static str>,
+    /// What it printed, between Lambda's own lines.
+    pub(crate) log: Vec<u8>,
+}
+
+impl Functions {
+    /// Invoke, waiting for the answer (`RequestResponse`). A caller that goes away does not end the invocation.
+    ///
+    /// # Errors
+    /// When there is no such function, no code runs here, too many wait, or the event is no JSON. That the function
+    /// fails is no error: see [`Invocation::error`].
+    pub(crate) async fn invoke(&self, name: &str, event: Bytes) -> Result<Invocation, FunctionError> {
+        let function = self.function(name)?;
+        let limit = Duration::from_secs(function.timeout.into());
+        self.run(function, event, limit).await
+    }
+
+    /// Invoke without waiting (`Event`). A function that fails is not asked again.
+    ///
+    /// # Errors
+    /// As [`Functions::invoke`].
+    pub(crate) fn invoke_later(&self, name: &str, event: Bytes) -> Result<(), FunctionError> {
+        if event.len() > MAX_EVENT {
+            return Err(FunctionError::TooLarge(MAX_EVENT));
+        }
+        let function = self.function(name)?;
+        let limit = Duration::from_secs(function.timeout.into());
+        self.start(function, event, limit).map(drop)
+    }
+
+    /// Invoke, only checking (`DryRun`).
+    ///
+    /// # Errors
+    /// As [`Functions::invoke`].
+    pub(crate) fn invoke_never(&self, name: &str) -> Result<(), FunctionError> {
+        self.function(name).map(drop)
+    }
+
+    /// Runs a function and waits for its end, no longer than `limit` from its start.
+    pub(super) async fn run(
+        &self,
+        function: Arc<Function>,
+        event: Bytes,
+        limit: Duration,
+    ) -> Result<Invocation, FunctionError> {
+        let done = self.start(function, event, limit)?.await;
+        done.unwrap_or_else(|died| Err(FunctionError::Failure(died.to_string())))
+    }
+
+    fn start(
+        &self,
+        function: Arc<Function>,
+        event: Bytes,
+        limit: Duration,
+    ) -> Result<JoinHandle<Result<Invocation, FunctionError>>, FunctionError> {
+        if !self.0.allow_code {
+            return Err(FunctionError::Denied(DENIED));
+        }
+        let event = checked(event)?;
+        let place = self.0.waiting.clone().try_acquire_owned().map_err(|_| FunctionError::TooMany)?;
+        let this = self.clone();
+        Ok(self.0.running.spawn(async move {
+            let _place = place;
+            tokio::select! {
+                () = this.0.stop.cancelled() => Err(FunctionError::Failure("the local IoT Core stops".into())),
+                result = this.execute(&function, event, limit) => result,
+            }
+        }))
+    }
+
+    async fn execute(
+        &self,
+        function: &Function,
+        event: Bytes,
+        limit: Duration,
+    ) -> Result<Invocation, FunctionError> {
+        let failed = |reason: String| FunctionError::Failure(reason);
+        let _slot = self.0.slots.acquire().await.map_err(|closed| failed(closed.to_string()))?;
+        let code = self.0.code.directory(&function.code).await?;
+        let interpreter = self.0.interpreters.find(Family::of(&function.runtime)?).await.map_err(failed)?;
+        let home = self.0.interpreters.home().map_err(|error| failed(error.to_string()))?;
+        let request = uuid().map_err(|error| failed(error.to_string()))?;
+        let (now, begun) = (self.0.clock.now(), Instant::now());
+        let ended = run(Run {
+            function,
+            arn: &self.arn(&function.name),
+            region: &self.0.scope.region,
+            code: &code,
+            interpreter,
+            home: home.path().to_owned(),
+            request: &request,
+            stream: stream(now),
+            event,
+            limit,
+            deadline: (now + limit).as_millis(),
+        })
+        .await
+        .map_err(failed)?;
+        let took = begun.elapsed();
+        let (payload, error) = payload(ended.outcome, &request, limit);
+        let log = framed(&ended.log, &request, function.memory, took, error.map(|_| &payload));
+        self.0.logs.add(&function.log_group(), self.0.clock.now(), &log);
+        // A function may have left much: not on a thread that others wait for.
+        let _ = tokio::task::spawn_blocking(move || drop((home, code))).await;
+        Ok(Invocation { payload, error, log })
+    }
+}
+
+/// The event; an absent one is an empty object.
+fn checked(event: Bytes) -> Result<Bytes, FunctionError> {
+    if event.is_empty() {
+        return Ok(Bytes::from_static(b"{}"));
+    }
+    if event.len() > MAX_PAYLOAD {
+        return Err(FunctionError::TooLarge(MAX_PAYLOAD));
+    }
+    match serde_json::from_slice::<serde::de::IgnoredAny>(&event) {
+        Ok(_) => Ok(event),
+        Err(error) => Err(FunctionError::NoJson(error.to_string())),
+    }
+}
+
+/// What the caller gets, and whether it is an error.
+fn payload(outcome: Outcome, request: &str, limit: Duration) -> (Bytes, Option<&'static str>) {
+    let error = |kind: &str, message: String| {
+        let report: Value = json!({"errorType": kind, "errorMessage": message});
+        (Bytes::from(report.to_string()), Some("Unhandled"))
+    };
+    match outcome {
+        Outcome::Answer(payload) => (payload, None),
+        Outcome::Failed(payload) => (payload, Some("Unhandled")),
+        Outcome::Exited(how) => error("Runtime.ExitError", format!("RequestId: {request} Error: {how}")),
+        Outcome::TimedOut => error(
+            "Sandbox.Timedout",
+            format!("RequestId: {request} Error: Task timed out after {:.2} seconds", limit.as_secs_f64()),
+        ),
+        Outcome::TooLarge => error(
+            "Function.ResponseSizeTooLarge",
+            format!("Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."),
+        ),
+    }
+}
+
+/// What was printed, between the lines that Lambda adds.
+fn framed(printed: &[u8], request: &str, memory: u32, took: Duration, error: Option<&Bytes>) -> Vec<u8> {
+    let mut log = format!("START RequestId: {request} Version: $LATEST\n").into_bytes();
+    log.extend_from_slice(printed);
+    if let Some(report) = error.and_then(|report| serde_json::from_slice::<Value>(report).ok()) {
+        let part = |name: &str| report.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (kind, message) = (part("errorType"), part("errorMessage"));
+        if kind.starts_with("Sandbox.")
+            || kind.starts_with("Runtime.ExitError")
+            || kind.starts_with("Function.")
+        {
+            log.extend_from_slice(format!("{message} {kind}\n").as_bytes());
+        }
+    }
+    let millis = took.as_secs_f64() * 1000.0;
+    let end = format!(
+        "END RequestId: {request}\nREPORT RequestId: {request}\tDuration: {millis:.2} ms\tBilled Duration: {:.0} ms\t\
+         Memory Size: {memory} MB\n",
+        millis.ceil()
+    );
+    log.extend_from_slice(end.as_bytes());
+    log
+}
