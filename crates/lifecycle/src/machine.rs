@@ -81,7 +81,7 @@ pub struct Machine {
     raised: Vec<Alarm>,
     /// The rotation that is about to begin: its preflight runs, or its first record is on its way to the disk.
     starting: Option<Reason>,
-    /// What was taken up from the slots is not on disk yet.
+    /// What the disk holds is not known for certain: the record was taken up from the slots, or a write has failed.
     unsaved: bool,
     /// A rotation that somebody asked for and that has not begun.
     wanted: Option<Reason>,
@@ -339,7 +339,7 @@ impl Machine {
         self.staged = Some(Staged { record, notices });
     }
 
-    /// Until the record that was taken up from the slots is on disk, the identity in it serves and no more.
+    /// Until the record is known to be on disk, the identity in it serves and no more.
     fn save_recovered(&mut self) {
         if self.upkeep_is_due() {
             self.stage(Vec::new(), |_| {});
@@ -370,10 +370,12 @@ impl Machine {
         }
     }
 
-    /// The record on disk is still the old one (or, unknowably, the new one): both lead here again.
+    /// The record on disk is the old one or, unknowably, the new one. What is asked of the cloud next must be
+    /// recognised after a crash, so the old one is made certain first.
     fn on_persist_failed(&mut self, fault: crate::event::StorageFault) {
         self.staged = None;
         self.starting = None;
+        self.unsaved = true;
         if self.phase_is_registering() {
             self.register = register::Approach::ProbeFirst;
             self.maybe_registered = true;
