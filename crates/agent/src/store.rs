@@ -19,7 +19,7 @@
 //! # A disk that takes no writes
 //! What can be read is served: a state directory that is read-only or full opens, and every write into it is a
 //! fault that the machine waits out with the identity that it has. A directory of a newer version is served like
-//! that ([`ReadOnly`]). Only a disk that cannot be *read* where it says who the device is stops the agent.
+//! that (`ReadOnly`). Only a disk that cannot be *read* where it says who the device is stops the agent.
 //!
 //! # What is destroyed
 //! A key loses its name, is overwritten with zeros where it lies, and then removed. Copies in earlier exports are
