@@ -22,6 +22,7 @@ mod authorization;
 mod certificates;
 mod error;
 mod policies;
+mod rules;
 mod templates;
 mod things;
 

@@ -11,12 +11,13 @@
 //! - [`connection`]: the life of one connection
 //! - [`table`]: who is connected
 //! - [`route`], [`trie`], [`message`], [`session`], [`retained`]: the way of a message
+//! - [`rules`]: topic rules at work
 //! - [`watch`]: what happens without a packet: expiry, revocation
 //!
 //! Not here: TLS, the registry, the rules of the wire (`fleetkey_mqtt`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use fleetkey_model::arn::Scope;
@@ -29,6 +30,7 @@ pub use table::ConnectionInfo;
 pub(crate) use admission::Guest;
 pub(crate) use close::Close;
 pub(crate) use connection::{Admitted, enter, serve};
+pub(crate) use trie::Trie;
 pub(crate) use watch::watch;
 
 use crate::clock::Clock;
@@ -36,6 +38,8 @@ use crate::events::{Event, Subject};
 use crate::faults::Faults;
 use crate::limits::{Limits, Switches};
 use crate::provisioning::ProvisioningApi;
+use crate::rules::Sender;
+use crate::seams::{FunctionInvoker, Roles};
 use crate::sessions::{Loaded, Sessions};
 use crate::store::Store;
 
@@ -46,8 +50,8 @@ use clients::Clients;
 use message::Message;
 use retained::Retained;
 use route::Subscriber;
+use rules::Engine;
 use table::Table;
-use trie::Trie;
 
 mod admission;
 mod authority;
@@ -59,6 +63,7 @@ mod message;
 mod provision;
 mod retained;
 mod route;
+mod rules;
 mod session;
 mod table;
 mod trie;
@@ -76,6 +81,8 @@ pub(crate) struct Parts {
     pub(crate) sessions: Sessions,
     pub(crate) limits: Limits,
     pub(crate) cut_delay: Duration,
+    pub(crate) functions: Arc<dyn FunctionInvoker>,
+    pub(crate) roles: Arc<dyn Roles>,
 }
 
 /// Everything that connections share.
@@ -92,12 +99,15 @@ pub(crate) struct Broker {
     table: Mutex<Table>,
     retained: RwLock<Retained>,
     ids: AtomicU64,
+    engine: Engine,
+    /// For tasks that outlive the call that starts them.
+    me: Weak<Self>,
 }
 
 impl Broker {
     /// A broker that goes on where `loaded` ends.
     pub(crate) fn new(parts: Parts, loaded: Loaded) -> Arc<Self> {
-        let broker = Self {
+        let broker = Arc::new_cyclic(|me| Self {
             authority: Authority { store: parts.store, scope: parts.scope, switches: parts.switches },
             clock: parts.clock,
             provisioning: parts.provisioning,
@@ -110,9 +120,11 @@ impl Broker {
             table: Mutex::default(),
             retained: RwLock::default(),
             ids: AtomicU64::new(1),
-        };
+            engine: Engine::new(parts.functions, parts.roles),
+            me: me.clone(),
+        });
         broker.restore(loaded);
-        Arc::new(broker)
+        broker
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -132,7 +144,7 @@ impl Broker {
     /// Publishes a lifecycle event. Nobody waits for it to be durable.
     fn announce(&self, subject: Subject<'_>, event: Event<'_>) {
         if let Some((topic, payload)) = event.render(subject) {
-            self.route(Message::internal(topic, payload));
+            self.deliver(Message::internal(topic, payload), Sender::Broker);
         }
     }
 }

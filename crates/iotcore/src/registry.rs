@@ -72,6 +72,8 @@ pub struct Registry {
     policies: BTreeMap<PolicyName, Arc<PolicyRecord>>,
     templates: BTreeMap<TemplateName, Arc<TemplateRecord>>,
     rules: BTreeMap<RuleName, Arc<RuleRecord>>,
+    /// Rises with each change of a rule; not stored.
+    rules_revision: u64,
     events: Arc<EventSettings>,
     // Derived from the records of certificates and things by `apply`, never stored.
     members: BTreeMap<GroupName, BTreeSet<ThingName>>,
@@ -211,6 +213,11 @@ impl Registry {
     /// All topic rules in the order of their names.
     pub fn rules(&self) -> impl Iterator<Item = &Arc<RuleRecord>> {
         self.rules.values()
+    }
+
+    /// Rises with each change of a rule, for whoever keeps them compiled.
+    pub(crate) const fn rules_revision(&self) -> u64 {
+        self.rules_revision
     }
 
     /// When the next ownership token or provisioning claim expires.

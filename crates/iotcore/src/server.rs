@@ -211,6 +211,8 @@ pub async fn start_on(
         sessions,
         limits: config.limits,
         cut_delay: config.cut_delay,
+        functions: config.functions,
+        roles: config.roles,
     };
     let broker = Broker::new(parts, loaded);
     let rest = listeners.rest.zip(rest_address).map(|(listener, address)| {

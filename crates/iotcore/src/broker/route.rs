@@ -6,16 +6,15 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use fleetkey_model::certificate::CertificateId;
-use fleetkey_model::name::ClientId;
 use fleetkey_model::topic::{Matching, TopicFilter};
 use fleetkey_mqtt::QoS;
 
 use super::link::Link;
 use super::message::Message;
 use super::session::{Offered, Options, Outgoing, Session};
-use super::{Broker, Close, read, write};
+use super::{Broker, Close, ConnectionInfo, read, write};
 use crate::attest::attest;
+use crate::rules::Sender;
 
 /// A subscription in the tree.
 #[derive(Debug, Clone)]
@@ -25,19 +24,17 @@ pub(super) struct Subscriber {
 }
 
 impl Broker {
-    /// Takes in a client's message: retains it, routes it, attests it. Returns the batch of the sessions file
-    /// that must be durable before the publisher is told, if there is one.
-    pub(super) fn accept(
-        &self,
-        message: Message,
-        principal: &CertificateId,
-        client: &ClientId,
-    ) -> Option<u64> {
-        let attested = attest(&message.topic, &message.payload, principal, client, self.now());
-        let retained = message.retain.then(|| self.retain(&message)).flatten();
-        let routed = self.route(message);
-        let rule = attested.and_then(|(topic, payload)| self.route(Message::internal(topic, payload)));
-        retained.max(routed).max(rule)
+    /// Takes in a client's message: retains it, routes it, lets the rules have it, attests it unless a rule does.
+    /// Returns the batch of the sessions file that must be durable before the publisher is told, if there is one.
+    pub(super) fn accept(&self, message: Message, from: &ConnectionInfo) -> Option<u64> {
+        let attested = match self.rules().attests(&message.topic) {
+            true => None,
+            false => attest(&message.topic, &message.payload, &from.certificate, &from.client_id, self.now()),
+        };
+        let batch = self.deliver(message, from.sender());
+        let attested = attested
+            .and_then(|(topic, payload)| self.deliver(Message::internal(topic, payload), Sender::Broker));
+        batch.max(attested)
     }
 
     /// Puts a message into the queue of everyone who subscribed to its topic; the batch as in [`Broker::accept`].

@@ -10,6 +10,7 @@ use fleetkey_model::time::Timestamp;
 
 use super::link::Link;
 use super::{Broker, Close, lock};
+use crate::rules::Sender;
 
 /// A live connection, as [`crate::server::Handle::connections`] shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,17 @@ pub struct ConnectionInfo {
     pub since: Timestamp,
     /// Where it comes from.
     pub ip: IpAddr,
+}
+
+impl ConnectionInfo {
+    /// Who it is, for rules.
+    pub(super) const fn sender(&self) -> Sender<'_> {
+        Sender::Device {
+            client: Some(&self.client_id),
+            certificate: &self.certificate,
+            source: Some(self.ip),
+        }
+    }
 }
 
 /// All live connections.

@@ -156,9 +156,11 @@ impl Registry {
                 self.templates.remove(name);
             }
             Change::PutRule(rule) => {
+                self.rules_revision += 1;
                 self.rules.insert(rule.name.clone(), rule.clone());
             }
             Change::DeleteRule(name) => {
+                self.rules_revision += 1;
                 self.rules.remove(name);
             }
             Change::PutEventSettings(settings) => self.events = settings.clone(),

@@ -122,16 +122,17 @@ impl Registry {
         &self,
         name: &RuleName,
         payload: RulePayload,
+        tags: Tags,
         now: Timestamp,
     ) -> Result<Plan<()>, RegistryError> {
-        crate::rules::check(&payload)?;
+        crate::rules::check(name, &payload)?;
         if self.rule(name).is_some() {
             return Err(RegistryError::RuleExists(name.clone()));
         }
         if self.rules.len() >= MAX_RULES {
             return Err(RegistryError::TooManyRules(MAX_RULES));
         }
-        Ok(self.plan_rule(RuleRecord { name: name.clone(), payload, created_at: now, tags: Tags::default() }))
+        Ok(self.plan_rule(RuleRecord { name: name.clone(), payload, created_at: now, tags }))
     }
 
     /// ReplaceTopicRule: everything but the name and the time of its making.
@@ -143,7 +144,7 @@ impl Registry {
         name: &RuleName,
         payload: RulePayload,
     ) -> Result<Plan<()>, RegistryError> {
-        crate::rules::check(&payload)?;
+        crate::rules::check(name, &payload)?;
         let before = self.require_rule(name)?;
         Ok(self.plan_rule(RuleRecord { payload, ..before.clone() }))
     }

@@ -12,6 +12,7 @@ mod membership;
 mod parts;
 mod policies;
 mod principals;
+mod rules;
 mod tagging;
 mod template_versions;
 mod templates;
@@ -35,6 +36,7 @@ pub(super) fn routes() -> Vec<Route> {
         template_versions::routes(),
         events::routes(),
         tagging::routes(),
+        rules::routes(),
     ]
     .into_iter()
     .flatten()

@@ -25,6 +25,7 @@ mod policy;
 mod provisioning;
 mod publish;
 mod reset;
+mod rules;
 mod start;
 mod takeover;
 mod tls;

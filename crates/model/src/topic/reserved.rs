@@ -82,6 +82,13 @@ impl ReservedTopic {
         SERVICES.iter().any(|prefix| topic.starts_with(prefix))
     }
 
+    /// The rule that a topic of Basic Ingest, `$aws/rules/RULE[/TOPIC]`, names, and the topic that the rule takes
+    /// the message for (Developer Guide, iot-basic-ingest).
+    pub fn basic_ingest(topic: &str) -> Option<(&str, &str)> {
+        let rest = topic.strip_prefix("$aws/rules/")?;
+        Some(rest.split_once('/').unwrap_or((rest, "")))
+    }
+
     /// Every client's connecting; client ids may contain slashes.
     pub const ALL_CONNECTED: &'static str = "$aws/events/presence/connected/#";
     /// Every client's going.

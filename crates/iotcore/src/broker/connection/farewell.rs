@@ -13,6 +13,7 @@ use crate::broker::message::Message;
 use crate::broker::session::Session;
 use crate::broker::{Broker, Close};
 use crate::events::{Event, Subject};
+use crate::rules::Sender;
 
 /// How long a last packet may take to leave.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -70,7 +71,7 @@ fn send_will(broker: &Arc<Broker>, session: &Arc<Session>, will: Will) {
     let longest = session.lock().expiry;
     let delay = delay.min(longest);
     if delay.is_zero() {
-        publish_will(broker, will);
+        publish_will(broker, session, will);
         return;
     }
     // The broker, and the files that it holds open, do not wait for the will when the server stops.
@@ -79,12 +80,12 @@ fn send_will(broker: &Arc<Broker>, session: &Arc<Session>, will: Will) {
         tokio::time::sleep(delay).await;
         let back = session.lock().link().is_some();
         if let Some(broker) = broker.upgrade().filter(|_| !back) {
-            publish_will(&broker, will);
+            publish_will(&broker, &session, will);
         }
     });
 }
 
-fn publish_will(broker: &Broker, will: Will) {
+fn publish_will(broker: &Broker, session: &Session, will: Will) {
     let expires_at = will.properties.iter().find_map(|property| match property {
         Property::MessageExpiryInterval(seconds) => Some(broker.expiry_from_now(*seconds)),
         _ => None,
@@ -98,10 +99,8 @@ fn publish_will(broker: &Broker, will: Will) {
         payload: will.payload,
         properties: will.properties,
     };
-    let message = Message::new(publish, expires_at);
-    if message.retain {
-        broker.retain(&message);
-    }
+    let certificate = session.lock().principal;
+    let sender = Sender::Device { client: Some(&session.client), certificate: &certificate, source: None };
     // Nobody waits for a will to be durable.
-    broker.route(message);
+    broker.deliver(Message::new(publish, expires_at), sender);
 }

@@ -20,7 +20,7 @@ use crate::faults::{Call, CallKind, Flow, Plan, Point};
 
 impl Broker {
     /// The moment at which a message with this expiry ends.
-    pub(super) fn expiry_from_now(&self, seconds: u32) -> Timestamp {
+    pub(in crate::broker) fn expiry_from_now(&self, seconds: u32) -> Timestamp {
         let seconds = self.limits.message_expiry(seconds);
         self.now() + std::time::Duration::from_secs(u64::from(seconds))
     }
@@ -32,7 +32,9 @@ enum Target {
     Subscribers,
     /// A request to Fleet Provisioning.
     Provisioning(ReservedTopic),
-    /// A service of AWS that takes the message and tells nobody (rules, shadows, jobs …); not imitated yet.
+    /// Basic Ingest: for one rule alone, which takes it for a message on this topic.
+    Rule(String, String),
+    /// A service of AWS that takes the message and tells nobody (shadows, jobs …); not imitated yet.
     Silent,
     /// Reserved, and nothing that a client may publish to.
     Forbidden,
@@ -50,6 +52,9 @@ impl Target {
                 | ReservedTopic::RegisterThing(_, _, Leg::Request)),
             ) => Self::Provisioning(request),
             Some(_) => Self::Forbidden,
+            None if let Some((rule, topic)) = ReservedTopic::basic_ingest(topic.as_str()) => {
+                Self::Rule(rule.to_owned(), topic.to_owned())
+            }
             None if ReservedTopic::is_other_service(topic.as_str()) => Self::Silent,
             None => Self::Forbidden,
         }
@@ -96,6 +101,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Target::Provisioning(request) => {
                 self.acknowledge(publish.packet_id, None);
                 self.provision(request, publish.payload);
+                Ok(())
+            }
+            Target::Rule(rule, topic) => {
+                let after = self.broker.ingest(&rule, &topic, &publish, self.info.sender());
+                self.acknowledge(publish.packet_id, after);
                 Ok(())
             }
             Target::Silent => {
@@ -181,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let id = publish.packet_id;
         let message = self.message(publish);
-        let after = self.broker.accept(message, &self.info.certificate, &self.info.client_id);
+        let after = self.broker.accept(message, &self.info);
         self.acknowledge(id, after);
     }
 
@@ -202,7 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let (reason, after) = match &plan.reject {
                 Some(rejection) => (reason_of(rejection), None),
                 None => {
-                    let after = broker.accept(message, &info.certificate, &info.client_id);
+                    let after = broker.accept(message, &info);
                     broker.durable(after).await;
                     (ReasonCode::SUCCESS, after)
                 }
