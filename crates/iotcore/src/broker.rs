@@ -9,7 +9,8 @@
 //! - [`authority`]: what a connection may do
 //! - [`clients`]: client ids, their sessions, takeover
 //! - [`connection`]: the life of one connection
-//! - [`table`]: who is connected
+//! - [`table`], [`presence`]: who is connected, and who was
+//! - [`data`]: what the data plane's REST API asks
 //! - [`route`], [`trie`], [`message`], [`session`], [`retained`]: the way of a message
 //! - [`rules`]: topic rules at work
 //! - [`watch`]: what happens without a packet: expiry, revocation
@@ -30,6 +31,8 @@ pub use table::ConnectionInfo;
 pub(crate) use admission::Guest;
 pub(crate) use close::Close;
 pub(crate) use connection::{Admitted, enter, serve};
+pub(crate) use data::{PublishRefused, Retained};
+pub(crate) use presence::Presence;
 pub(crate) use trie::Trie;
 pub(crate) use watch::watch;
 
@@ -48,7 +51,7 @@ pub(crate) use authority::Standing;
 use authority::Authority;
 use clients::Clients;
 use message::Message;
-use retained::Retained;
+use presence::Presences;
 use route::Subscriber;
 use rules::Engine;
 use table::Table;
@@ -58,8 +61,10 @@ mod authority;
 mod clients;
 mod close;
 mod connection;
+mod data;
 mod link;
 mod message;
+mod presence;
 mod provision;
 mod retained;
 mod route;
@@ -97,7 +102,8 @@ pub(crate) struct Broker {
     tree: RwLock<Trie<u64, Subscriber>>,
     clients: Mutex<Clients>,
     table: Mutex<Table>,
-    retained: RwLock<Retained>,
+    presences: Mutex<Presences>,
+    retained: RwLock<retained::RetainedMessages>,
     ids: AtomicU64,
     engine: Engine,
     /// For tasks that outlive the call that starts them.
@@ -118,6 +124,7 @@ impl Broker {
             tree: RwLock::new(Trie::new(Matching::Aws)),
             clients: Mutex::default(),
             table: Mutex::default(),
+            presences: Mutex::default(),
             retained: RwLock::default(),
             ids: AtomicU64::new(1),
             engine: Engine::new(parts.functions, parts.roles),

@@ -57,6 +57,8 @@ pub struct Limits {
     pub handshake: Duration,
     /// How long a client may leave what we send unread before it counts as lost. Ours: 30 s.
     pub write_stall: Duration,
+    /// Topics with a retained message. AWS: 500 000.
+    pub retained: usize,
     /// How many connections may be open at once, all listeners together. Ours: 20 000.
     pub connections: usize,
 }
@@ -85,6 +87,7 @@ impl Default for Limits {
             provisioning_in_flight: 16,
             handshake: Duration::from_secs(10),
             write_stall: Duration::from_secs(30),
+            retained: 500_000,
             connections: 20_000,
         }
     }

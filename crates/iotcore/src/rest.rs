@@ -19,7 +19,7 @@
 //! - [`context`], [`reply`], [`refusal`]: what a handler is given and gives
 //! - [`route`], [`template`], [`input`], [`text`], [`page`]: from a request to a handler's input
 //! - [`admin`], [`coverage`], [`trail`]: what is ours: reset, what was called, management events
-//! - [`iot`], [`iam`], [`sts`], [`lambda`], [`logs`]: the operations of each service
+//! - [`iot`], [`data`], [`iam`], [`sts`], [`lambda`], [`logs`]: the operations of each service
 //!
 //! Not here: what an operation does to the account, which is [`crate::account`]'s.
 
@@ -45,6 +45,7 @@ mod auth;
 mod body;
 mod context;
 mod coverage;
+mod data;
 mod dispatch;
 mod form;
 mod guard;

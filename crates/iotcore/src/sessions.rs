@@ -326,6 +326,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn retained_messages_of_version_1_get_the_moment_that_version_2_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sessions.redb");
+        let (sessions, _, writer) = Sessions::start(open(&path).unwrap()).unwrap();
+        sessions.put_retained("t", Some(Bytes::from_static(b"kept")));
+        writer.close().await;
+        let database = open(&path).unwrap();
+        file::set_version(&database, 1).unwrap();
+        let (_, loaded, writer) = Sessions::start(database).unwrap();
+        writer.close().await;
+        assert_eq!(loaded.retained["t"], Bytes::from_static(b"\0\0\0\0\0\0\0\0kept"));
+    }
+
+    #[tokio::test]
     async fn a_file_of_a_newer_version_is_refused() {
         let database = memory();
         file::set_version(&database, 99).unwrap();

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::link::Link;
 use super::message::Message;
+use super::retained::Kept;
 use super::session::{Options, Session, State};
 use super::{Broker, lock, write};
 use crate::limits::{Rate, Switches};
@@ -127,7 +128,7 @@ impl Broker {
     }
 
     /// Ends a session: its subscriptions, what waits for it, its rows on disk.
-    fn end_session(&self, session: &Session, state: &mut State) {
+    pub(super) fn end_session(&self, session: &Session, state: &mut State) {
         for (filter, _) in state.end() {
             self.uproot(session, &filter);
         }
@@ -156,7 +157,8 @@ impl Broker {
         clients.connects.clear();
         clients.versions.clear();
         drop(clients);
-        for (topic, _) in write(&self.retained).drain() {
+        lock(&self.presences).clear();
+        for topic in std::mem::take(&mut *write(&self.retained)).into_keys() {
             self.sessions.put_retained(&topic, None);
         }
     }
@@ -202,9 +204,9 @@ impl Broker {
             }
         }
         for (topic, stored) in loaded.retained {
-            match Message::from_stored(&stored) {
-                Some(message) => {
-                    write(&self.retained).insert(topic.into(), Arc::new(message));
+            match Kept::from_stored(&stored) {
+                Some(kept) => {
+                    write(&self.retained).insert(topic.into(), kept);
                 }
                 None => tracing::warn!(topic, "unreadable retained message dropped"),
             }
@@ -257,6 +259,11 @@ impl Claim {
 }
 
 impl Clients {
+    /// The session of a client id.
+    pub(super) fn session(&self, client: &ClientId) -> Option<Arc<Session>> {
+        self.sessions.get(client).cloned()
+    }
+
     fn next_version(&mut self, client: &ClientId, now: Timestamp) -> u64 {
         match self.versions.get_mut(client) {
             Some(version) if !version.is_over(now) => {
@@ -273,7 +280,7 @@ impl Clients {
     }
 
     /// Forgets a session unless its client id has another by now.
-    fn forget(&mut self, session: &Session) {
+    pub(super) fn forget(&mut self, session: &Session) {
         let current = self.sessions.get(&session.client);
         if current.is_some_and(|current| current.id == session.id) {
             self.sessions.remove(&session.client);

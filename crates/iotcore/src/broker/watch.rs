@@ -41,6 +41,7 @@ impl Broker {
             tracing::error!(%error, "certificates whose token has expired cannot be deleted");
         }
         self.expire_clients();
+        self.expire_presences();
         self.expire_retained();
         self.expired_links(self.now()).iter().for_each(|link| link.recheck());
     }

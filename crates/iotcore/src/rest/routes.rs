@@ -7,7 +7,7 @@ use super::route::{Address, Route};
 use super::service::Service;
 use super::template::Labels;
 use super::text;
-use super::{iam, iot, lambda, logs, sts};
+use super::{data, iam, iot, lambda, logs, sts};
 
 /// The operations of all services.
 pub(super) struct Routes {
@@ -31,7 +31,7 @@ fn table(service: Service) -> Vec<Route> {
         Service::Sts => sts::routes(),
         Service::Lambda => lambda::routes(),
         Service::Logs => logs::routes(),
-        Service::IotData => Vec::new(),
+        Service::IotData => data::routes(),
     }
 }
 

@@ -95,7 +95,7 @@ impl Outcome {
         for action in &rule.actions {
             match action {
                 Action::Lambda { function_arn } => {
-                    outcome.invocations.push((function_arn.clone(), payload.clone()))
+                    outcome.invocations.push((function_arn.clone(), payload.clone()));
                 }
                 Action::Republish(republish) => match republish.publication(&scope, payload.clone()) {
                     Ok(publication) => outcome.publications.push(publication),

@@ -12,7 +12,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use super::{Batch, SessionRecord};
 
 /// The version of this layout.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// Pages of the file kept in memory; the data itself lives in the sessions.
 const CACHE_BYTES: usize = 8 << 20;
 
@@ -142,7 +142,24 @@ fn check_version(write: &redb::WriteTransaction) -> Result<(), SessionsError> {
     if found > VERSION {
         return Err(SessionsError::Newer { found, known: VERSION });
     }
+    if found < 2 {
+        date_retained(write)?;
+    }
     meta.insert("version", VERSION)?;
+    Ok(())
+}
+
+/// From version 1 to 2: a retained message's row begins with the moment of its publish; of old ones it is not known.
+fn date_retained(write: &redb::WriteTransaction) -> Result<(), SessionsError> {
+    let mut retained = write.open_table(RETAINED)?;
+    let mut rows = Vec::new();
+    for row in retained.iter()? {
+        let (topic, message) = row?;
+        rows.push((topic.value().to_owned(), [&[0; 8], message.value()].concat()));
+    }
+    for (topic, row) in rows {
+        retained.insert(topic.as_str(), row.as_slice())?;
+    }
     Ok(())
 }
 

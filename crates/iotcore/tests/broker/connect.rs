@@ -129,7 +129,7 @@ async fn the_alpn_listener_speaks_mqtt_only_where_alpn_says_so() {
     let stream = world.tls_to(port, Some(&identity), &["x-amzn-mqtt-ca"], versions).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"x-amzn-mqtt-ca"[..]));
     crate::support::Client::start(stream, v5("a")).await.unwrap();
-    for other in [&["x-amzn-http-ca"][..], &["h2"], &[]] {
+    for other in [&["h2"][..], &[]] {
         assert!(world.tls_to(port, Some(&identity), other, versions).await.is_err(), "{other:?}");
     }
     // AWS's 8883 knows no ALPN; a client that offers it all the same is served.

@@ -10,12 +10,16 @@
     reason = "a test fails by panicking; clippy's own exception covers only #[test] functions"
 )]
 
+#[allow(dead_code, reason = "shared with the tests of the REST side")]
+mod signed;
 mod support;
 
 mod attest;
 mod bad_requests;
+mod cbor;
 mod connect;
 mod cut;
+mod data;
 mod durability;
 mod faults;
 mod functions;

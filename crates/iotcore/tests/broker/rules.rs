@@ -163,7 +163,7 @@ async fn presence_events_and_wills_trigger_rules() {
     });
     let device = world.client(&identity, connect).await;
     drop(device);
-    let mut heard = vec![listener.message().await, listener.message().await];
+    let mut heard = [listener.message().await, listener.message().await];
     heard.sort_by(|one, other| one.topic.as_str().cmp(other.topic.as_str()));
     assert_eq!(body(&heard[0]), json!({"clientId": "pump", "disconnectReason": "CONNECTION_LOST"}));
     assert_eq!(body(&heard[1]), json!({"c": "pump"}));

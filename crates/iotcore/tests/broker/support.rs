@@ -230,8 +230,13 @@ impl World {
 
     /// A client that hears every lifecycle event.
     pub(crate) async fn observer(&self, filter: &str) -> Client {
+        self.observer_as("observer", filter).await
+    }
+
+    /// The same with a client id of its own.
+    pub(crate) async fn observer_as(&self, client: &str, filter: &str) -> Client {
         let identity = self.identity(ALL).await;
-        let mut client = self.client(&identity, v5("observer")).await;
+        let mut client = self.client(&identity, v5(client)).await;
         assert_eq!(client.subscribe(filter, QoS::AtLeastOnce).await, ReasonCode::GRANTED_QOS_1);
         client
     }

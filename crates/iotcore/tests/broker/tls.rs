@@ -1,11 +1,11 @@
 //! What TLS proves: possession of the key, for every kind of certificate that AWS takes, and nothing else.
 
 use fleetkey_model::certificate::CertificateStatus;
-use fleetkey_mqtt::ReasonCode;
+use fleetkey_mqtt::{QoS, ReasonCode};
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 
-use crate::support::{ALL, Client, Closed, Identity, World, tls_with, v5};
+use crate::support::{ALL, Client, Closed, Identity, World, tls_with, v5, v311};
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
@@ -42,6 +42,15 @@ async fn a_registered_version_1_certificate_connects() {
     for version in VERSIONS {
         assert_eq!(connect(&world, &identity, version).await, Ok(()), "{version:?}");
     }
+    let mut listener = world.client(&other, v5("listener")).await;
+    listener.subscribe("t", QoS::AtLeastOnce).await;
+    let mut client = world.client(&identity, v311("v1")).await;
+    assert_eq!(client.publish("t", "from version 1").await, Ok(ReasonCode::SUCCESS));
+    assert_eq!(listener.message().await.payload, "from version 1");
+    account.update_certificate(&id, CertificateStatus::Revoked).await.unwrap();
+    assert_eq!(client.closed().await, None);
+    let (_, connack) = world.try_client(&identity, v5("v1")).await.unwrap();
+    assert_eq!(connack.reason, ReasonCode::NOT_AUTHORIZED);
     world.stop().await;
 }
 

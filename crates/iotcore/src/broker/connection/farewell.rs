@@ -46,6 +46,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) async fn say_goodbye(&mut self, close: Close) {
         tracing::info!(client = %self.info.client_id, reason = close.reason.as_str(), "disconnected");
         self.broker.leave(&self.link);
+        self.broker.note_departure(&self.link, &self.info.client_id, close.reason);
         self.broker.close_session(&self.session, &self.link, self.final_expiry);
         if let Some(will) = self.will.take().filter(|_| close.will) {
             send_will(&self.broker, &self.session, will);

@@ -10,6 +10,7 @@ use super::{Connection, encode_own};
 use crate::broker::admission::{Admitted, Guest, Refusal};
 use crate::broker::clients::{Claim, Opened};
 use crate::broker::link::Link;
+use crate::broker::presence::Terms;
 use crate::broker::table::ConnectionInfo;
 use crate::broker::wire::Wire;
 use crate::broker::{Broker, Close};
@@ -121,7 +122,7 @@ fn open<S>(
     broker: Arc<Broker>,
     wire: Wire<S>,
     guest: &Guest,
-    admitted: Admitted,
+    mut admitted: Admitted,
     link: Arc<Link>,
     opened: Opened,
 ) -> Connection<S> {
@@ -134,6 +135,13 @@ fn open<S>(
         ip: guest.source,
     });
     broker.enter(link.clone(), info.clone(), guest.certificate.not_after);
+    let terms = Terms {
+        clean: admitted.clean,
+        keep_alive: admitted.keep_alive,
+        session_expiry: admitted.expiry,
+        thing: admitted.rights.exclusive_thing().cloned(),
+    };
+    broker.note_arrival(&link, &info, terms);
     // Whatever happened to the certificate since it was admitted was told to nobody.
     link.recheck();
     Connection {

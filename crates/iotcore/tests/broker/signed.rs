@@ -1,0 +1,36 @@
+//! Signed requests to the REST side of a world whose MQTT side is under test.
+
+use std::time::Duration;
+
+use fleetkey_iotcore::clock::Clock as _;
+
+use crate::support::World;
+pub(crate) use http::Answer;
+pub(crate) use sign::Request;
+
+#[path = "../rest/support/http.rs"]
+mod http;
+#[path = "../rest/support/sign.rs"]
+mod sign;
+
+/// No wait of a test that works comes near this.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Signs a request for the data plane and sends it.
+pub(crate) async fn data(world: &World, request: Request) -> Answer {
+    let key = world.handle().access_key();
+    let signer = sign::Signer {
+        access_key: key.access_key_id.clone(),
+        secret: key.secret_access_key.expose().to_owned(),
+        region: "us-east-1".to_owned(),
+        now: world.clock.now(),
+        token: None,
+    };
+    let port = world.handle().ports().rest.unwrap();
+    http::exchange(port, &signer.sign("iotdata", request.host(port)).bytes()).await
+}
+
+/// The same without body or headers.
+pub(crate) async fn ask(world: &World, method: &str, target: &str) -> Answer {
+    data(world, Request::new(method, target)).await
+}
