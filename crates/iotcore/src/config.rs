@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::limits::{Limits, Switches};
 use crate::provisioning::ProvisioningConfig;
-use crate::seams::{AnyRole, FunctionInvoker, NoFunctions, Roles};
+use crate::seams::{FunctionInvoker, Roles};
 
 /// How to run a local IoT Core.
 #[derive(Clone)]
@@ -29,10 +29,10 @@ pub struct Config {
     pub provisioning: ProvisioningConfig,
     /// How often expiry is looked for: of sessions, certificates in use, retained messages. Default 1 s.
     pub sweep_every: Duration,
-    /// Who runs the functions that topic rules name. Default: nobody, so that they fail.
-    pub functions: Arc<dyn FunctionInvoker>,
-    /// Who knows which roles topic rules may assume. Default: every one.
-    pub roles: Arc<dyn Roles>,
+    /// Who runs the functions that topic rules name, in place of the local Lambda.
+    pub functions: Option<Arc<dyn FunctionInvoker>>,
+    /// Who knows which roles topic rules may assume, in place of the local IAM.
+    pub roles: Option<Arc<dyn Roles>>,
     /// The REST side.
     pub rest: RestOptions,
 }
@@ -61,8 +61,8 @@ impl Config {
             cut_delay: Duration::ZERO,
             sweep_every: Duration::from_secs(1),
             rest: RestOptions::default(),
-            functions: Arc::new(NoFunctions),
-            roles: Arc::new(AnyRole),
+            functions: None,
+            roles: None,
         }
     }
 

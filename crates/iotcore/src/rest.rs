@@ -20,6 +20,7 @@
 //! - [`route`], [`template`], [`input`], [`text`], [`page`]: from a request to a handler's input
 //! - [`admin`], [`coverage`], [`trail`]: what is ours: reset, what was called, management events
 //! - [`iot`], [`data`], [`iam`], [`sts`], [`lambda`], [`logs`]: the operations of each service
+//! - [`device`]: what devices may ask without signing
 //!
 //! Not here: what an operation does to the account, which is [`crate::account`]'s.
 
@@ -38,6 +39,7 @@ pub(crate) use reply::Reply;
 pub(crate) use route::{Route, action, route, target};
 pub(crate) use server::{Rest, RestConfig};
 
+pub(crate) mod device;
 pub(crate) mod text;
 
 mod admin;

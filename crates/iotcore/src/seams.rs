@@ -1,7 +1,6 @@
 //! What the broker asks of services beside it: functions to invoke, roles to assume.
 //!
-//! Whoever runs functions and keeps roles implements these; a local IoT Core without them refuses what needs
-//! them ([`NoFunctions`]) and takes every role for assumable ([`AnyRole`]).
+//! The local Lambda and IAM implement these, unless whoever embeds the server brings others.
 
 use std::pin::Pin;
 
@@ -27,16 +26,6 @@ pub trait Roles: Send + Sync {
     /// Whether the trust policy of `role_arn` lets `service` (`iot.amazonaws.com`) assume it; no for a role that
     /// does not exist.
     fn role_can_be_assumed_by(&self, role_arn: &str, service: &str) -> bool;
-}
-
-/// No functions: every invocation fails.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoFunctions;
-
-impl FunctionInvoker for NoFunctions {
-    fn invoke(&self, function_arn: String, _payload: Bytes) -> InvokeFuture {
-        Box::pin(async move { Err(InvokeFailure(format!("Function not found: {function_arn}"))) })
-    }
 }
 
 /// No roles are kept: every role may be assumed.

@@ -211,8 +211,8 @@ pub async fn start_on(
         sessions,
         limits: config.limits,
         cut_delay: config.cut_delay,
-        functions: config.functions,
-        roles: config.roles,
+        functions: config.functions.unwrap_or_else(|| Arc::new(functions.clone())),
+        roles: config.roles.unwrap_or_else(|| Arc::new(iam.clone())),
     };
     let broker = Broker::new(parts, loaded);
     let rest = listeners.rest.zip(rest_address).map(|(listener, address)| {

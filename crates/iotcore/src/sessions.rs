@@ -336,7 +336,7 @@ mod tests {
         file::set_version(&database, 1).unwrap();
         let (_, loaded, writer) = Sessions::start(database).unwrap();
         writer.close().await;
-        assert_eq!(loaded.retained["t"], Bytes::from_static(b"\0\0\0\0\0\0\0\0kept"));
+        assert_eq!(loaded.retained["t"], Bytes::from_static(b"\0\0\0\0\0\0\0\0\x01kept"));
     }
 
     #[tokio::test]

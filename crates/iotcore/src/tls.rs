@@ -44,7 +44,9 @@ pub(crate) enum HandshakeError {
     #[error("TLS handshake not finished within {0:?}")]
     Timeout(Duration),
     /// The peer wants a protocol that is not served on this listener.
-    #[error("protocol {0} is not served here yet: offer ALPN x-amzn-mqtt-ca for MQTT")]
+    #[error(
+        "protocol {0} is not served here yet: offer ALPN x-amzn-mqtt-ca for MQTT, x-amzn-http-ca for HTTPS publish"
+    )]
     Protocol(String),
     /// The peer sent no server name and the switch demands one.
     #[error("the client sent no server name (SNI), which this server is set to require")]
@@ -63,6 +65,17 @@ pub(crate) struct Peer {
     pub(crate) certificate: CertificateFacts,
     /// The server name it asked for, `iot:DomainName`.
     pub(crate) server_name: Option<String>,
+    /// What it speaks.
+    pub(crate) protocol: Protocol,
+}
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// MQTT.
+    Mqtt,
+    /// HTTPS publish.
+    Https,
 }
 
 /// The TLS side of all listeners.
@@ -70,6 +83,7 @@ pub(crate) struct Peer {
 pub(crate) struct Tls {
     plain: Arc<ServerConfig>,
     mqtt: Arc<ServerConfig>,
+    https: Arc<ServerConfig>,
     timeout: Duration,
     require_sni: bool,
 }
@@ -86,8 +100,15 @@ impl Tls {
     ) -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let plain = config(&provider, resolver.clone(), &[])?;
-        let mqtt = config(&provider, resolver, &[ALPN_MQTT])?;
-        Ok(Self { plain: Arc::new(plain), mqtt: Arc::new(mqtt), timeout, require_sni })
+        let mqtt = config(&provider, resolver.clone(), &[ALPN_MQTT])?;
+        let https = config(&provider, resolver, &[ALPN_HTTP])?;
+        Ok(Self {
+            plain: Arc::new(plain),
+            mqtt: Arc::new(mqtt),
+            https: Arc::new(https),
+            timeout,
+            require_sni,
+        })
     }
 
     /// Takes a TCP connection through its handshake.
@@ -110,7 +131,7 @@ impl Tls {
         if self.require_sni && server_name.is_none() {
             return Err(HandshakeError::NoServerName);
         }
-        let config = self.choose(kind, &offered)?;
+        let (config, protocol) = self.choose(kind, &offered)?;
         let stream = start.into_stream(config).await?;
         let (_, connection) = stream.get_ref();
         let der = connection
@@ -118,15 +139,19 @@ impl Tls {
             .and_then(<[_]>::first)
             .ok_or_else(|| io::Error::other("the client showed no certificate"))?;
         let certificate = CertificateFacts::from_der(der)?;
-        Ok(Peer { stream, certificate, server_name })
+        Ok(Peer { stream, certificate, server_name, protocol })
     }
 
-    fn choose(&self, kind: ListenerKind, offered: &[Vec<u8>]) -> Result<Arc<ServerConfig>, HandshakeError> {
+    fn choose(
+        &self,
+        kind: ListenerKind,
+        offered: &[Vec<u8>],
+    ) -> Result<(Arc<ServerConfig>, Protocol), HandshakeError> {
         let offers = |name: &[u8]| offered.iter().any(|other| other == name);
         match kind {
-            _ if offers(ALPN_MQTT) => Ok(self.mqtt.clone()),
-            ListenerKind::Mqtt => Ok(self.plain.clone()),
-            ListenerKind::Alpn if offers(ALPN_HTTP) => Err(HandshakeError::Protocol("HTTPS publish".into())),
+            _ if offers(ALPN_MQTT) => Ok((self.mqtt.clone(), Protocol::Mqtt)),
+            ListenerKind::Mqtt => Ok((self.plain.clone(), Protocol::Mqtt)),
+            ListenerKind::Alpn if offers(ALPN_HTTP) => Ok((self.https.clone(), Protocol::Https)),
             ListenerKind::Alpn if offered.is_empty() => {
                 Err(HandshakeError::Protocol("HTTPS or WebSocket without ALPN".into()))
             }

@@ -109,7 +109,7 @@ impl Broker {
     }
 
     /// The one place where known, ACTIVE and unexpired is decided.
-    fn check_certificate(&self, guest: &Guest, client: &ClientId) -> Result<(), Refusal> {
+    pub(super) fn check_certificate(&self, guest: &Guest, client: &ClientId) -> Result<(), Refusal> {
         let registry = self.authority.store.read();
         let Some(record) = registry.certificate(&guest.certificate.id) else {
             return Err(Refusal::unauthorized(client, "the certificate is not registered"));

@@ -10,11 +10,15 @@ use fleetkey_model::name::ClientId;
 use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::{ReservedTopic, TopicName};
 use fleetkey_mqtt::Publish;
+use fleetkey_policy::Action;
 
+use super::admission::Guest;
+use super::authority::{Identity, Rights};
 use super::message::Message;
 use super::retained::Kept;
 use super::session::Session;
 use super::{Broker, Close, lock, read};
+use crate::events::session_identifier;
 use crate::rules::Sender;
 
 /// A publish that is refused.
@@ -32,6 +36,9 @@ pub(crate) enum PublishRefused {
     /// The properties are too large.
     #[error("The properties of the message are over the limit")]
     Properties,
+    /// The certificate may not connect, or not publish there.
+    #[error("Forbidden")]
+    Forbidden,
     /// What the publisher is told would not be true: the disk has failed.
     #[error("The message could not be stored")]
     Storage,
@@ -57,6 +64,33 @@ impl Broker {
             return Err(PublishRefused::Storage);
         }
         Ok(())
+    }
+
+    /// The same for a device that has shown a certificate, if its policies allow the publish; it needs no
+    /// `iot:Connect`, and has no client id that a policy could know.
+    pub(crate) async fn publish_as(&self, guest: &Guest, publish: Publish) -> Result<(), PublishRefused> {
+        let client = ClientId::new(format!("$GEN/{}", session_identifier()));
+        let client = client.map_err(|_| PublishRefused::Forbidden)?;
+        self.check_certificate(guest, &client).map_err(|refusal| {
+            tracing::info!(ip = %guest.source, certificate = %guest.certificate.id.short(),
+                "HTTPS publish refused: {}", refusal.why);
+            PublishRefused::Forbidden
+        })?;
+        let identity = Identity {
+            certificate: guest.certificate.id,
+            client,
+            source: guest.source,
+            server_name: guest.server_name.clone(),
+            persistent: false,
+            will_topic: None,
+        };
+        let mut rights = Rights::new(self.authority.clone(), identity);
+        let retains = !publish.retain || rights.allow(Action::RetainPublish, &publish.topic);
+        if !retains || !rights.allow(Action::Publish, &publish.topic) {
+            return Err(PublishRefused::Forbidden);
+        }
+        let certificate = &guest.certificate.id;
+        self.publish(publish, Sender::Device { client: None, certificate, source: Some(guest.source) }).await
     }
 
     fn take_in(&self, publish: Publish, sender: Sender<'_>) -> Result<Option<u64>, PublishRefused> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use fleetkey_model::time::Timestamp;
+use fleetkey_mqtt::QoS;
 
 use super::message::Message;
 use super::{Broker, read, write};
@@ -22,20 +23,25 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// The form in which it stands in the sessions file: the moment in milliseconds, then the message.
+    /// The form in which it stands in the sessions file: the moment in milliseconds, the quality of service, then
+    /// the message, which would be read back at QoS 1.
     fn to_stored(message: &Message, modified: Timestamp) -> Option<Bytes> {
-        let message = message.to_stored(true)?;
-        let mut out = BytesMut::with_capacity(8 + message.len());
+        let stored = message.to_stored(true)?;
+        let mut out = BytesMut::with_capacity(9 + stored.len());
         out.put_u64(modified.as_millis());
-        out.put(message);
+        out.put_u8(message.qos.bits());
+        out.put(stored);
         Some(out.freeze())
     }
 
     /// Reads what [`Kept::to_stored`] wrote; `None` when it is damaged.
     pub(super) fn from_stored(stored: &[u8]) -> Option<Self> {
-        let (modified, message) = stored.split_first_chunk::<8>()?;
+        let (modified, rest) = stored.split_first_chunk::<8>()?;
+        let (qos, rest) = rest.split_first()?;
+        let mut message = Message::from_stored(rest)?;
+        message.qos = QoS::from_bits(*qos)?;
         let modified = Timestamp::from_millis(u64::from_be_bytes(*modified));
-        Some(Self { message: Arc::new(Message::from_stored(message)?), modified })
+        Some(Self { message: Arc::new(message), modified })
     }
 }
 

@@ -12,23 +12,48 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Context, Page, PageQuery, Refusal, Reply, Route, route, text};
+use super::route::Wire;
+use super::template::{Labels, Template};
+use super::{Context, Page, PageQuery, Refusal, Reply, RequestId, Route, input, route, text};
 use crate::broker::{Presence, PublishRefused, Retained};
 use crate::rules::Sender;
 
+/// Where devices publish, with the slashes of the topic encoded or not.
+const TOPICS: &str = "/topics/{topic+}";
+
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        route("Publish", Method::POST, "/topics/{topic+}", publish)
-            .header("userProperties", "x-amz-mqtt5-user-properties")
-            .header("payloadFormatIndicator", "x-amz-mqtt5-payload-format-indicator")
-            .header("correlationData", "x-amz-mqtt5-correlation-data")
-            .blob(),
-        route("GetRetainedMessage", Method::GET, "/retainedMessage/{topic+}", get_retained),
+        publish_route(),
+        route("GetRetainedMessage", Method::GET, "/retainedMessage/{topic}", get_retained),
         route("ListRetainedMessages", Method::GET, "/retainedMessage", list_retained),
         route("GetConnection", Method::GET, "/connections/{clientId}", get_connection),
         route("DeleteConnection", Method::DELETE, "/connections/{clientId}", delete_connection),
         route("ListSubscriptions", Method::GET, "/connections/{clientId}/subscriptions", list_subscriptions),
     ]
+}
+
+fn publish_route() -> Route {
+    route("Publish", Method::POST, "/topics/{topic}", publish)
+        .header("userProperties", "x-amz-mqtt5-user-properties")
+        .header("payloadFormatIndicator", "x-amz-mqtt5-payload-format-indicator")
+        .header("correlationData", "x-amz-mqtt5-correlation-data")
+        .blob()
+}
+
+/// What the path of a publish says of its topic; `None` when it is another path.
+pub(super) fn topic_of(path: &str) -> Option<Labels> {
+    Template::parse(TOPICS).matches(path)
+}
+
+/// The message that an unsigned publish means.
+pub(super) fn message_of(wire: &Wire<'_>, labels: Labels, payload: Bytes) -> Result<Publish, Refusal> {
+    let members = publish_route().members(wire, labels)?;
+    message(&input::read(&members)?, payload)
+}
+
+/// The answer to a publish.
+pub(super) fn published(id: &RequestId) -> Reply {
+    Reply::json(&json!({"message": "OK", "traceId": id.as_str()}))
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,7 +107,7 @@ async fn publish(context: Context, input: PublishInput) -> Result<Reply, Refusal
     let publish = message(&input, context.body.clone())?;
     let sender = Sender::Caller { principal: &context.caller.principal_id };
     context.broker.publish(publish, sender).await.map_err(|why| refused(&why))?;
-    Ok(Reply::json(&json!({"message": "OK", "traceId": context.request.as_str()})))
+    Ok(published(&context.request))
 }
 
 /// The message that a request means.
@@ -151,9 +176,10 @@ fn user_properties(header: Option<&str>) -> Result<Vec<(String, String)>, Refusa
     Ok(pairs)
 }
 
-fn refused(why: &PublishRefused) -> Refusal {
+pub(super) fn refused(why: &PublishRefused) -> Refusal {
     match why {
         PublishRefused::TooLarge(..) => Refusal::new(413, "RequestEntityTooLargeException", why.to_string()),
+        PublishRefused::Forbidden => Refusal::new(403, "ForbiddenException", "Forbidden"),
         PublishRefused::Storage => Refusal::internal(),
         PublishRefused::Topic(_) | PublishRefused::Reserved(_) | PublishRefused::Properties => {
             Refusal::invalid(why.to_string())

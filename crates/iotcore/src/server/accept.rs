@@ -11,7 +11,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Admitted, Broker, Guest, enter, serve};
-use crate::tls::{ListenerKind, Peer, Tls};
+use crate::rest::device;
+use crate::tls::{ListenerKind, Peer, Protocol, Tls};
 
 /// How long to wait when the system has no more sockets to give.
 const BREATHER: Duration = Duration::from_millis(50);
@@ -78,6 +79,12 @@ impl Acceptor {
     }
 }
 
+/// Who has come in.
+enum Entered {
+    Mqtt(Admitted<TlsStream<TcpStream>>),
+    Https(Box<TlsStream<TcpStream>>, Box<Guest>),
+}
+
 /// Each stage is boxed and freed before the next: what remains of a served connection is small.
 async fn one(
     tls: Tls,
@@ -87,10 +94,13 @@ async fn one(
     tcp: TcpStream,
     address: SocketAddr,
 ) {
-    let Some(entered) = Box::pin(come_in(tls, kind, broker, stopped, tcp, address)).await else {
-        return;
-    };
-    serve(entered).await;
+    match Box::pin(come_in(tls, kind, broker.clone(), stopped.clone(), tcp, address)).await {
+        Some(Entered::Mqtt(client)) => serve(client).await,
+        Some(Entered::Https(stream, guest)) => {
+            Box::pin(device::serve(broker, *stream, *guest, stopped)).await;
+        }
+        None => {}
+    }
 }
 
 async fn come_in(
@@ -100,8 +110,8 @@ async fn come_in(
     stopped: CancellationToken,
     tcp: TcpStream,
     address: SocketAddr,
-) -> Option<Admitted<TlsStream<TcpStream>>> {
-    let Peer { stream, certificate, server_name } =
+) -> Option<Entered> {
+    let Peer { stream, certificate, server_name, protocol } =
         match stopped.run_until_cancelled(tls.accept(tcp, kind)).await? {
             Ok(peer) => peer,
             Err(error) => {
@@ -115,5 +125,8 @@ async fn come_in(
         source: address.ip().to_canonical(),
         server_name,
     };
-    enter(broker, stream, guest, stopped).await
+    match protocol {
+        Protocol::Mqtt => enter(broker, stream, guest, stopped).await.map(Entered::Mqtt),
+        Protocol::Https => Some(Entered::Https(Box::new(stream), Box::new(guest))),
+    }
 }

@@ -149,13 +149,14 @@ fn check_version(write: &redb::WriteTransaction) -> Result<(), SessionsError> {
     Ok(())
 }
 
-/// From version 1 to 2: a retained message's row begins with the moment of its publish; of old ones it is not known.
+/// From version 1 to 2: a retained message's row begins with the moment and the quality of its publish. Of old ones
+/// the moment is not known, and QoS 1 is what they were read back at.
 fn date_retained(write: &redb::WriteTransaction) -> Result<(), SessionsError> {
     let mut retained = write.open_table(RETAINED)?;
     let mut rows = Vec::new();
     for row in retained.iter()? {
         let (topic, message) = row?;
-        rows.push((topic.value().to_owned(), [&[0; 8], message.value()].concat()));
+        rows.push((topic.value().to_owned(), [&[0, 0, 0, 0, 0, 0, 0, 0, 1], message.value()].concat()));
     }
     for (topic, row) in rows {
         retained.insert(topic.as_str(), row.as_slice())?;

@@ -103,12 +103,11 @@ async fn the_number_of_retained_messages_is_bounded() {
     let identity = world.identity(ALL).await;
     let mut client = world.client(&identity, v5("a")).await;
     client.subscribe("r/#", QoS::AtLeastOnce).await;
-    for topic in ["r/1", "r/2", "r/1"] {
-        ask(&world, "POST", &format!("/topics/{}?retain=true&qos=1", topic.replace('/', "%2F"))).await.ok();
+    for topic in ["r%2F1", "r%2F2", "r%2F1"] {
         let request = Request::new("POST", &format!("/topics/{topic}?retain=true")).body("x");
         data(&world, request).await.ok();
     }
-    for _ in 0..6 {
+    for _ in 0..3 {
         client.message().await;
     }
     assert_eq!(world.handle().retained_count(), 1);

@@ -23,6 +23,7 @@ mod data;
 mod durability;
 mod faults;
 mod functions;
+mod https;
 mod malformed;
 mod persistence;
 mod policy;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use fleetkey_iotcore::registry::{RulePayload, RuleRecord};
-use fleetkey_iotcore::seams::{FunctionInvoker, InvokeFailure, InvokeFuture, Roles};
+use fleetkey_iotcore::seams::{AnyRole, FunctionInvoker, InvokeFailure, InvokeFuture, Roles};
 use fleetkey_model::name::RuleName;
 use fleetkey_model::retirement::{ATTESTING_RULE_SQL, Attested};
 use fleetkey_mqtt::{Packet, Property, Publish, QoS, ReasonCode, Will};
@@ -14,12 +14,17 @@ use crate::support::{ALL, Client, World, until, v5, v311};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/rules";
 
-fn rule(sql: &str, topic: &str) -> Value {
+/// A world in which every role may be assumed.
+pub(crate) async fn world() -> World {
+    World::with(|config| config.roles = Some(Arc::new(AnyRole))).await
+}
+
+pub(crate) fn rule(sql: &str, topic: &str) -> Value {
     json!({"sql": sql, "awsIotSqlVersion": "2016-03-23",
         "actions": [{"republish": {"roleArn": ROLE, "topic": topic, "qos": 1}}]})
 }
 
-async fn create(world: &World, name: &str, payload: Value) {
+pub(crate) async fn create(world: &World, name: &str, payload: Value) {
     let payload: RulePayload = serde_json::from_value(payload).unwrap();
     world
         .handle()
@@ -44,7 +49,7 @@ fn body(message: &Publish) -> Value {
 /// A rule's result goes out on the topic that its template makes of the message, with the publisher's identity.
 #[tokio::test]
 async fn a_rule_republishes_what_it_selects() {
-    let world = World::start().await;
+    let world = world().await;
     let mut listener = listener(&world, "out/#").await;
     let mut payload = rule(
         "SELECT temp, topic(2) AS thing, principal() AS principal, clientid() AS client FROM 'in/+/t' WHERE temp > 50",
@@ -73,7 +78,7 @@ async fn a_rule_republishes_what_it_selects() {
 /// A rule republishes before its publisher is told that the message was taken, in the order of the messages.
 #[tokio::test]
 async fn results_keep_the_order_of_their_messages() {
-    let world = World::start().await;
+    let world = world().await;
     let mut listener = listener(&world, "out").await;
     create(&world, "all", rule("SELECT * FROM 'in'", "out")).await;
     let identity = world.identity(ALL).await;
@@ -90,7 +95,7 @@ async fn results_keep_the_order_of_their_messages() {
 /// `SELECT *` passes a payload that is no JSON as it is.
 #[tokio::test]
 async fn a_raw_payload_passes_untouched() {
-    let world = World::start().await;
+    let world = world().await;
     let mut listener = listener(&world, "out").await;
     create(&world, "raw", rule("SELECT * FROM 'in'", "out")).await;
     let identity = world.identity(ALL).await;
@@ -103,7 +108,7 @@ async fn a_raw_payload_passes_untouched() {
 /// A disabled rule does nothing; rules outlive a restart; a replaced rule does what it is told now.
 #[tokio::test]
 async fn rules_are_switched_replaced_and_kept() {
-    let mut world = World::start().await;
+    let mut world = world().await;
     create(&world, "r", rule("SELECT 1 AS v FROM 'in'", "out")).await;
     let name = RuleName::new("r").unwrap();
     world.handle().account().set_rule_disabled(&name, true).await.unwrap();
@@ -129,7 +134,7 @@ async fn a_forbidden_message_triggers_nothing() {
     const NARROW: &str = r#"{"Version":"2012-10-17","Statement":[
         {"Effect":"Allow","Action":"iot:Connect","Resource":"*"},
         {"Effect":"Allow","Action":"iot:Publish","Resource":"arn:aws:iot:us-east-1:123456789012:topic/in/mine"}]}"#;
-    let world = World::start().await;
+    let world = world().await;
     let mut listener = listener(&world, "out/#").await;
     create(&world, "all", rule("SELECT topic() AS t FROM 'in/#'", "out/x")).await;
     let identity = world.identity(NARROW).await;
@@ -143,7 +148,7 @@ async fn a_forbidden_message_triggers_nothing() {
 /// Lifecycle events and wills go past the rules like everything else.
 #[tokio::test]
 async fn presence_events_and_wills_trigger_rules() {
-    let world = World::start().await;
+    let world = world().await;
     let mut listener = listener(&world, "out/#").await;
     create(
         &world,
@@ -173,7 +178,7 @@ async fn presence_events_and_wills_trigger_rules() {
 /// Basic Ingest reaches one rule, whatever its filter, and no subscriber; `topic()` is without the prefix.
 #[tokio::test]
 async fn basic_ingest_reaches_one_rule_and_nobody_else() {
-    let world = World::start().await;
+    let world = world().await;
     let mut listener = listener(&world, "#").await;
     create(&world, "one", rule("SELECT topic(1) AS t FROM 'never'", "out/${topic()}")).await;
     create(&world, "other", rule("SELECT * FROM 'a/b'", "out/other")).await;
@@ -189,7 +194,7 @@ async fn basic_ingest_reaches_one_rule_and_nobody_else() {
 /// AWS lets a rule that triggers itself go on for ever; here it ends, and the broker stays usable.
 #[tokio::test]
 async fn a_rule_that_triggers_itself_ends() {
-    let world = World::start().await;
+    let world = world().await;
     let mut listener = listener(&world, "loop").await;
     create(&world, "loop", rule("SELECT * FROM 'loop'", "loop")).await;
     create(&world, "twin", rule("SELECT * FROM 'loop'", "loop")).await;
@@ -206,7 +211,7 @@ async fn a_rule_that_triggers_itself_ends() {
 /// The fleet's own attestation is built in; a rule that does it instead is not answered twice.
 #[tokio::test]
 async fn a_rule_takes_the_place_of_the_built_in_attestation() {
-    let world = World::start().await;
+    let world = world().await;
     let pump = world.device("pump").await;
     let mut listener = listener(&world, "fleetkey/attested/#").await;
     let mut device = world.client(&pump, v311("pump")).await;
@@ -256,7 +261,11 @@ impl Roles for Nobody {
 #[tokio::test]
 async fn functions_are_invoked_and_failures_go_to_the_error_action() {
     let fakes = Arc::new(Fakes::default());
-    let world = World::with(|config| config.functions = fakes.clone()).await;
+    let world = World::with(|config| {
+        config.roles = Some(Arc::new(AnyRole));
+        config.functions = Some(fakes.clone());
+    })
+    .await;
     let mut listener = listener(&world, "errors/#").await;
     let arn = |name: &str| format!("arn:aws:lambda:us-east-1:123456789012:function:{name}");
     let payload = json!({"sql": "SELECT a FROM 'in'", "actions": [
@@ -286,8 +295,8 @@ async fn functions_are_invoked_and_failures_go_to_the_error_action() {
 async fn a_role_that_cannot_be_assumed_republishes_nothing() {
     let fakes = Arc::new(Fakes::default());
     let world = World::with(|config| {
-        config.roles = Arc::new(Nobody);
-        config.functions = fakes.clone();
+        config.roles = Some(Arc::new(Nobody));
+        config.functions = Some(fakes.clone());
     })
     .await;
     let mut listener = listener(&world, "out").await;
@@ -308,7 +317,7 @@ async fn a_role_that_cannot_be_assumed_republishes_nothing() {
 /// A retained message triggers a rule like any other, and its properties can be asked for.
 #[tokio::test]
 async fn properties_of_a_retained_message_can_be_selected() {
-    let world = World::start().await;
+    let world = world().await;
     let mut listener = listener(&world, "out").await;
     let sql = "SELECT get_mqtt_property('response_topic') AS r, get_user_properties('k') AS k FROM 'in'";
     create(&world, "r", rule(sql, "out")).await;

@@ -1,10 +1,18 @@
 //! Topic rules over REST: what is kept of them, listed, refused.
 
+use std::sync::Arc;
+
+use fleetkey_iotcore::seams::AnyRole;
 use serde_json::{Value, json};
 
 use crate::support::{Request, World};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/rules";
+
+/// A world in which every role may be assumed.
+async fn world() -> World {
+    World::with(|config| config.roles = Some(Arc::new(AnyRole))).await
+}
 
 fn republish(sql: &str) -> Value {
     json!({"sql": sql, "actions": [{"republish": {"roleArn": ROLE, "topic": "out/${topic(2)}", "qos": 1}}]})
@@ -13,7 +21,7 @@ fn republish(sql: &str) -> Value {
 /// A rule is given back as it was made, with the edition of SQL that AWS fills in.
 #[tokio::test]
 async fn a_rule_is_given_back_as_it_was_made() {
-    let world = World::start().await;
+    let world = world().await;
     let mut payload = republish("SELECT * FROM 'in/+'");
     payload["description"] = "two levels".into();
     payload["errorAction"] =
@@ -35,7 +43,7 @@ async fn a_rule_is_given_back_as_it_was_made() {
 /// Rules are switched off and on, replaced and deleted; of one that does not exist AWS only says that access is denied.
 #[tokio::test]
 async fn rules_are_switched_replaced_and_deleted() {
-    let world = World::start().await;
+    let world = world().await;
     world.iot("POST", "/rules/r", republish("SELECT 1 AS a FROM 'a'")).await.ok();
     world.iot("POST", "/rules/r/disable", Value::Null).await.ok();
     let rule = world.iot("GET", "/rules/r", Value::Null).await.ok().json();
@@ -54,7 +62,7 @@ async fn rules_are_switched_replaced_and_deleted() {
 /// Lists come in pages, by topic or by whether a rule is off.
 #[tokio::test]
 async fn rules_are_listed_in_pages_and_by_topic() {
-    let world = World::start().await;
+    let world = world().await;
     for (name, filter) in [("a", "x/+"), ("b", "x/y"), ("c", "z")] {
         let sql = format!("SELECT * FROM '{filter}'");
         world.iot("POST", &format!("/rules/{name}"), republish(&sql)).await.ok();
@@ -85,7 +93,7 @@ async fn rules_are_listed_in_pages_and_by_topic() {
 /// What cannot be carried out is refused when the rule is made, by name.
 #[tokio::test]
 async fn what_cannot_be_carried_out_is_refused_by_name() {
-    let world = World::start().await;
+    let world = world().await;
     let action = |action: Value| json!({"sql": "SELECT * FROM 'a'", "actions": [action]});
     for (payload, error, words) in [
         (republish("SELECT get_thing_shadow('a','b') FROM 'a'"), "SqlParseException", "get_thing_shadow"),
@@ -117,4 +125,20 @@ async fn what_cannot_be_carried_out_is_refused_by_name() {
     }
     let answer = world.iot("POST", "/rules/bad-name", republish("SELECT * FROM 'a'")).await;
     assert_eq!((answer.status, answer.error()), (400, "InvalidRequestException"));
+}
+
+/// The role of a republish action must exist and trust AWS IoT, which is asked when the rule is made.
+#[tokio::test]
+async fn a_role_that_does_not_trust_aws_iot_is_refused() {
+    let world = World::start().await;
+    let refused = world.iot("POST", "/rules/r", republish("SELECT * FROM 'a'")).await;
+    assert_eq!((refused.status, refused.error()), (400, "InvalidRequestException"));
+    let words = format!("iot.amazonaws.com is unable to perform: sts:AssumeRole on resource: {ROLE}");
+    assert_eq!(refused.message(), words);
+    let trust = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C%22Principal\
+        %22%3A%7B%22Service%22%3A%22iot.amazonaws.com%22%7D%2C%22Action%22%3A%22sts%3AAssumeRole%22%7D%5D%7D";
+    let form =
+        format!("Action=CreateRole&Version=2010-05-08&RoleName=rules&AssumeRolePolicyDocument={trust}");
+    world.call("iam", Request::form(&form)).await.ok();
+    world.iot("POST", "/rules/r", republish("SELECT * FROM 'a'")).await.ok();
 }
