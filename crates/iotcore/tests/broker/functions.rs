@@ -7,21 +7,13 @@ use fleetkey_model::provisioning::{RegisterThingRequest, Rejection, ThingRegiste
 use serde_json::{Value, json};
 
 use crate::provisioning::{REGISTER, create, factory};
+use crate::signed::{Request, http, sign};
 use crate::support::{Client, World, v5};
 
-#[allow(dead_code, reason = "shared with the tests of REST, which use all of it")]
-#[path = "../rest/support/http.rs"]
-mod http;
-#[allow(dead_code, reason = "shared with the tests of REST, which use all of it")]
-#[path = "../rest/support/sign.rs"]
-mod sign;
 #[allow(dead_code, reason = "shared with the tests of REST, which use all of it")]
 #[path = "../rest/support/zip.rs"]
 mod zip;
 
-use sign::Request;
-
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 const ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:hook";
 const TEMPLATE: &str = "arn:aws:iot:us-east-1:123456789012:provisioningtemplate/Claim";
 /// Allows what begins with `good`, renames one, and misbehaves when told to.

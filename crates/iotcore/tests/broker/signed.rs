@@ -9,9 +9,9 @@ pub(crate) use http::Answer;
 pub(crate) use sign::Request;
 
 #[path = "../rest/support/http.rs"]
-mod http;
+pub(crate) mod http;
 #[path = "../rest/support/sign.rs"]
-mod sign;
+pub(crate) mod sign;
 
 /// No wait of a test that works comes near this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fleetkey_iotcore::seams::AnyRole;
 use serde_json::{Value, json};
 
-use crate::support::{Request, World};
+use crate::support::{Request, World, zip};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/rules";
 
@@ -135,10 +135,7 @@ async fn a_role_that_does_not_trust_aws_iot_is_refused() {
     assert_eq!((refused.status, refused.error()), (400, "InvalidRequestException"));
     let words = format!("iot.amazonaws.com is unable to perform: sts:AssumeRole on resource: {ROLE}");
     assert_eq!(refused.message(), words);
-    let trust = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C%22Principal\
-        %22%3A%7B%22Service%22%3A%22iot.amazonaws.com%22%7D%2C%22Action%22%3A%22sts%3AAssumeRole%22%7D%5D%7D";
-    let form =
-        format!("Action=CreateRole&Version=2010-05-08&RoleName=rules&AssumeRolePolicyDocument={trust}");
+    let form = zip::role("rules", "iot.amazonaws.com");
     world.call("iam", Request::form(&form)).await.ok();
     world.iot("POST", "/rules/r", republish("SELECT * FROM 'a'")).await.ok();
 }
