@@ -5,6 +5,7 @@ Nothing else in this folder names them, so that a change of the command line is 
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import tempfile
@@ -34,14 +35,17 @@ class Identity(NamedTuple):
 
 
 class Core:
-    """A local IoT Core with its own data directory, set up with the shipped policies, templates and claim."""
+    """A local IoT Core with its own data directory.
 
-    def __init__(self, *options, alpn_port=0):
+    It is set up with the shipped policies, templates and claim unless `setup` is false: then it is empty.
+    """
+
+    def __init__(self, *options, alpn_port=0, setup=True):
         self.directory = Path(tempfile.mkdtemp(prefix="fleetkey-conformance-"))
         self.data = self.directory / "data"
         self._log = (self.directory / "server.log").open("w")
         self._server = Process(
-            [BINARY, "local", "--setup", "--json", "--data-dir", self.data,
+            [BINARY, "local", *(["--setup"] if setup else []), "--json", "--data-dir", self.data,
              "--mqtt-port", 0, "--alpn-port", alpn_port, "--rest", "127.0.0.1:0",
              # Tests of one client id follow each other faster than one a second.
              "--connect-rate-limit", "false", *options],
@@ -89,6 +93,12 @@ class Core:
     def rotate(self, identity):
         """Orders the running agent to rotate."""
         self.run("device", "rotate", "--serial", identity.client_id, "--data-dir", self.data)
+
+    def environment(self):
+        """What `fleetkey local env` prints, as a shell would have it."""
+        lines = self.run("local", "env", "--data-dir", self.data)
+        words = [shlex.split(line) for line in lines]
+        return dict(word.split("=", 1) for command, *rest in words if command == "export" for word in rest)
 
     def claim(self, suffix):
         """The claim certificate under a client id of its own."""
