@@ -16,6 +16,7 @@ mod support;
 
 mod certificates;
 mod endpoint;
+mod fuzz;
 mod groups;
 mod http;
 mod iam;
