@@ -87,6 +87,8 @@ class Mqtt5:
     def __init__(self, core, identity, alpn=False):
         self._events = queue.Queue()
         self._messages = {}
+        # The last PUBLISH that came, with its properties.
+        self.packet = None
         port = core.alpn_port if alpn else core.mqtt_port
         common = dict(
             endpoint=core.endpoint, port=port, client_id=identity.client_id,
@@ -138,7 +140,7 @@ class Mqtt5:
         return FutureIdentity(iotidentity.IotIdentityClientV2(self._client, _request_response()))
 
     def _on_message(self, data):
-        packet = data.publish_packet
+        packet = self.packet = data.publish_packet
         if packet.topic in self._messages:
             self._messages[packet.topic].put((packet.topic, bytes(packet.payload or b"")))
 

@@ -2,6 +2,8 @@
 
 import json
 
+import awscrt.mqtt5
+
 from conformance.aws import AccountTest, document, stored
 from conformance.process import BOUND
 from conformance.sdk import Mqtt5
@@ -24,10 +26,20 @@ class Data(AccountTest):
     def test_properties_of_a_publish_arrive(self):
         with self.device(self.name()) as device:
             messages = device.subscribe("properties")
+            # boto3 takes user properties as an object, and writes the JSON and its base64 itself.
             self.data.publish(topic="properties", qos=1, payload=b"x", contentType="text/plain", responseTopic="answers",
-                              userProperties=json.dumps([{"key": "value"}]), messageExpiry=60,
+                              userProperties=[{"key": "value"}, {"key": "again"}], messageExpiry=60,
                               payloadFormatIndicator="UTF8_DATA", correlationData="YWJj")
             self.assertEqual(messages.get(timeout=BOUND)[1], b"x")
+        heard = device.packet
+        self.assertEqual((heard.content_type, heard.response_topic, heard.correlation_data),
+                         ("text/plain", "answers", "abc"))
+        self.assertEqual([(each.name, each.value) for each in heard.user_properties], [("key", "value"), ("key", "again")])
+        self.assertEqual(heard.payload_format_indicator, awscrt.mqtt5.PayloadFormatIndicator.AWS_MQTT5_PFI_UTF8)
+        self.assertLessEqual(heard.message_expiry_interval_sec, 60)
+        for wrong in [{"userProperties": "no list"}, {"userProperties": [{"key": 1}]}, {"correlationData": "no base64"}]:
+            with self.subTest(wrong):
+                self.refused("InvalidRequestException", self.data.publish, topic="properties", payload=b"x", **wrong)
 
     def test_topics_that_may_not_be_published_are_refused(self):
         for topic in ["a/+", "#", "x" * 257, "a/" * 8 + "b"]:
