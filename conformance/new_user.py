@@ -4,18 +4,14 @@ Knows nothing of fleetkey: it reads AWS_ENDPOINT_URL and AWS's keys as boto3 doe
 takes port and root CA of the devices from FLEETKEY_MQTT_PORT and FLEETKEY_ROOT_CA, which on AWS are 8883 and Amazon's.
 """
 
-import concurrent.futures
 import io
 import json
-import os
-import pathlib
 import tempfile
 import zipfile
 
 import boto3
-from awscrt import mqtt
-from awscrt.mqtt_request_response import ClientOptions
-from awsiot import iotidentity, mqtt_connection_builder
+
+from new_user_device import Device
 
 HOOK = """
 def handler(event, context):
@@ -24,32 +20,31 @@ def handler(event, context):
     print("provisioning", serial, "allowed:", known)
     return {"allowProvisioning": known, "parameterOverrides": {"Location": "cellar"}}
 """
-BOUND = 20
 
 iot, iam, lambda_, sts = (boto3.client(service) for service in ["iot", "iam", "lambda", "sts"])
 account, region = sts.get_caller_identity()["Account"], iot.meta.region_name
 endpoint = iot.describe_endpoint(endpointType="iot:Data-ATS")["endpointAddress"]
 arn = f"arn:aws:iot:{region}:{account}:"
-work = pathlib.Path(tempfile.mkdtemp(prefix="new-user-"))
+device = Device(endpoint, tempfile.mkdtemp(prefix="new-user-", dir="."))
 
 
 def main():
     set_up()
     claim_arn, claim = make_claim()
-    old = provision("meter-1", claim, "meter-1-first")
+    old = device.provision("meter-1", claim, "meter-1-first")
     try:
-        provision("gauge-1", claim, "gauge-1-first")
+        device.provision("gauge-1", claim, "gauge-1-first")
     except Exception as error:
         print("a stranger is refused:", type(error).__name__)
     else:
         raise SystemExit("the hook let a stranger in")
-    talk("meter-1", old)
-    new = rotate("meter-1", old)
+    device.talk("meter-1", old)
+    new = device.rotate("meter-1", old, "meter-1-second")
     look("meter-1")
     revoke(old)
-    talk("meter-1", new)
+    device.talk("meter-1", new)
     try:
-        talk("meter-1", old)
+        device.talk("meter-1", old)
     except Exception as error:
         print("the old certificate is refused:", type(error).__name__)
     else:
@@ -114,7 +109,7 @@ TEMPLATE = {
 def make_claim():
     made = iot.create_keys_and_certificate(setAsActive=True)
     iot.attach_policy(policyName="ClaimPolicy", target=made["certificateArn"])
-    return made["certificateArn"], save("claim", made["certificatePem"], made["keyPair"]["PrivateKey"])
+    return made["certificateArn"], device.save("claim", made["certificatePem"], made["keyPair"]["PrivateKey"])
 
 
 def look(thing):
@@ -174,61 +169,7 @@ def delete_certificate(principal):
     iot.delete_certificate(certificateId=certificate)
 
 
-# --- what the device does ---
-
-
-def provision(serial, claim, name, client_id=None):
-    """A new certificate for `serial`, over the connection of `claim`."""
-    connection = connect(client_id or f"claim-{serial}", claim)
-    client = iotidentity.IotIdentityClientV2(connection, ClientOptions(
-        max_request_response_subscriptions=4, max_streaming_subscriptions=2, operation_timeout_in_seconds=BOUND))
-    try:
-        made = client.create_keys_and_certificate(iotidentity.CreateKeysAndCertificateRequest()).result(BOUND)
-        answer = client.register_thing(iotidentity.RegisterThingRequest(
-            template_name="CertRotationTemplate", certificate_ownership_token=made.certificate_ownership_token,
-            parameters={"SerialNumber": serial})).result(BOUND)
-    finally:
-        connection.disconnect().result(BOUND)
-    assert answer.thing_name == serial and answer.device_configuration == {"interval": "60"}, answer
-    return {"id": made.certificate_id, **save(name, made.certificate_pem, made.private_key)}
-
-
-def rotate(thing, identity):
-    """The next certificate, over the connection of the one before."""
-    return provision(thing, identity, f"{thing}-second", client_id=thing)
-
-
-def talk(thing, identity):
-    """Publishes to its own topic and hears itself."""
-    connection = connect(thing, identity)
-    try:
-        heard = concurrent.futures.Future()
-        topic = f"device/{thing}/data"
-        connection.subscribe(topic, mqtt.QoS.AT_LEAST_ONCE, lambda topic, payload, **_: heard.set_result(payload))[0].result(BOUND)
-        connection.publish(topic, b"21.5", mqtt.QoS.AT_LEAST_ONCE)[0].result(BOUND)
-        assert heard.result(BOUND) == b"21.5"
-    finally:
-        connection.disconnect().result(BOUND)
-
-
-def connect(client_id, identity):
-    connection = mqtt_connection_builder.mtls_from_path(
-        endpoint=endpoint, port=int(os.environ.get("FLEETKEY_MQTT_PORT", "8883")), client_id=client_id,
-        clean_session=True, keep_alive_secs=30, cert_filepath=identity["certificate"], pri_key_filepath=identity["key"],
-        ca_filepath=os.environ.get("FLEETKEY_ROOT_CA", "AmazonRootCA1.pem"))
-    connection.connect().result(BOUND)
-    return connection
-
-
 # --- helpers ---
-
-
-def save(name, certificate, key):
-    files = {"certificate": str(work / f"{name}.cert.pem"), "key": str(work / f"{name}.key.pem")}
-    for path, text in zip(files.values(), [certificate, key]):
-        with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-    return files
 
 
 def provisioning(kind):

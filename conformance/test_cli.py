@@ -46,7 +46,11 @@ class Cli(unittest.TestCase):
         ran = self.run_aws("iam", "get-role", "--role-name", "none")
         self.assertIn("An error occurred (NoSuchEntity) when calling the GetRole operation", ran.stderr)
         ran = self.run_aws("iot", "list-policies", AWS_SECRET_ACCESS_KEY="A" * 40)
-        self.assertIn("(InvalidSignatureException)", ran.stderr)
+        self.assertIn("(InvalidSignatureException) when calling the ListPolicies operation: The request signature we "
+                      "calculated does not match the signature you provided.", ran.stderr)
+        ran = self.run_aws("sts", "get-caller-identity", AWS_ACCESS_KEY_ID="AKIA0000000000000000")
+        self.assertIn("(InvalidClientTokenId) when calling the GetCallerIdentity operation: The security token included in "
+                      "the request is invalid.", ran.stderr)
 
     def test_files_are_written_and_read(self):
         directory = self.account.core.directory

@@ -14,38 +14,46 @@ from botocore.httpsession import URLLib3Session
 
 from conformance.aws import AccountTest, document
 
+# AWS's own words (IAM User Guide, "Troubleshooting Signature Version 4 signing"). A date is so many minutes off, by service
+# 5 or 15.
+MISMATCH = ("^The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
+            "and signing method. Consult the service documentation for details.")
+UNKNOWN = "^The security token included in the request is invalid.$"
+EXPIRED = r"^Signature expired: \d{8}T\d{6}Z is now earlier than \d{8}T\d{6}Z \(\d{8}T\d{6}Z - 15 min.\)$"
+NOT_YET = r"^Signature not yet current: \d{8}T\d{6}Z is still later than \d{8}T\d{6}Z \(\d{8}T\d{6}Z \+ 15 min.\)$"
+
 
 class Signature(AccountTest):
     """The same answers for the JSON service AWS IoT, and for IAM, STS and Lambda with their own protocols."""
 
     def test_a_wrong_secret_is_refused(self):
         for service, call in self.calls(aws_secret_access_key="A" * 40):
-            self.code(service, call, 403, "InvalidSignatureException", "SignatureDoesNotMatch")
+            self.code(service, call, 403, "InvalidSignatureException", "SignatureDoesNotMatch", MISMATCH)
 
     def test_an_unknown_key_is_refused(self):
         for service, call in self.calls(aws_access_key_id="AKIA0000000000000000"):
-            self.code(service, call, 403, "UnrecognizedClientException", "InvalidClientTokenId")
+            self.code(service, call, 403, "UnrecognizedClientException", "InvalidClientTokenId", UNKNOWN)
 
     def test_a_session_token_that_nobody_issued_is_refused(self):
         for service, call in self.calls(aws_session_token="made up"):
-            self.code(service, call, 403, "UnrecognizedClientException", "InvalidClientTokenId")
+            self.code(service, call, 403, "UnrecognizedClientException", "InvalidClientTokenId", UNKNOWN)
 
     def test_a_date_of_an_hour_ago_or_ahead_is_refused(self):
-        for hours in [-1, 1]:
+        for hours, words in [(-1, EXPIRED), (1, NOT_YET)]:
             with frozen(datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=hours)):
                 for service, call in self.calls():
-                    self.code(service, call, 403, "InvalidSignatureException", "SignatureDoesNotMatch")
+                    self.code(service, call, 403, "InvalidSignatureException", "SignatureDoesNotMatch", words)
 
     def test_a_body_that_changes_after_signing_is_refused(self):
         client = self.account.client("iot")
         client.meta.events.register("before-send.iot.CreatePolicy", tamper_sent)
         self.code("iot", lambda: client.create_policy(policyName="tampered", policyDocument=document()),
-                  403, "InvalidSignatureException", None)
+                  403, "InvalidSignatureException", None, MISMATCH)
         self.refused("ResourceNotFoundException", self.iot.get_policy, policyName="tampered")
 
     def test_a_region_that_is_not_the_accounts_is_refused(self):
         client = self.account.client("iot", region_name="eu-central-1")
-        self.code("iot", client.list_policies, 403, "InvalidSignatureException", None)
+        self.code("iot", client.list_policies, 403, "InvalidSignatureException", None, "'us-east-1'")
 
     def test_without_a_signature_nothing_is_answered(self):
         answer = self.send(AWSRequest("GET", self.account.url() + "/policies"))
@@ -81,7 +89,7 @@ class Signature(AccountTest):
         return {"aws_access_key_id": variables["AWS_ACCESS_KEY_ID"],
                 "aws_secret_access_key": variables["AWS_SECRET_ACCESS_KEY"]}
 
-    def code(self, service, call, status, json_code, query_code):
+    def code(self, service, call, status, json_code, query_code, words):
         with self.subTest(service):
             with self.assertRaises(ClientError) as caught:
                 call()
@@ -89,6 +97,7 @@ class Signature(AccountTest):
             self.assertEqual(
                 (error["ResponseMetadata"]["HTTPStatusCode"], error["Error"]["Code"]),
                 (status, query_code if service in ("iam", "sts") else json_code), error)
+            self.assertRegex(error["Error"]["Message"], words)
 
     def send(self, request):
         return URLLib3Session().send(request.prepare())
