@@ -53,7 +53,8 @@ class Signature(AccountTest):
 
     def test_a_region_that_is_not_the_accounts_is_refused(self):
         client = self.account.client("iot", region_name="eu-central-1")
-        self.code("iot", client.list_policies, 403, "InvalidSignatureException", None, "'us-east-1'")
+        self.code("iot", client.list_policies, 403, "InvalidSignatureException", None,
+                  "^Credential should be scoped to a valid region, not 'eu-central-1'")
 
     def test_without_a_signature_nothing_is_answered(self):
         answer = self.send(AWSRequest("GET", self.account.url() + "/policies"))
