@@ -169,6 +169,9 @@ pub(crate) struct LimitArgs {
     /// Refuse more than one CONNECT a second of one client id, as AWS does.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub(crate) connect_rate_limit: bool,
+    /// How long a thing type must have been deprecated before it can be deleted; on AWS 5 minutes.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = delay)]
+    pub(crate) type_deletion_delay: Duration,
 }
 
 /// What AWS leaves open.
@@ -268,9 +271,12 @@ pub(crate) enum DeviceCommand {
     },
 }
 
+fn delay(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; for example 0s, 10s, 5m, 30days"))
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed =
-        humantime::parse_duration(text).map_err(|error| format!("{error}; for example 10s, 5m, 30days"))?;
+    let parsed = delay(text)?;
     if parsed.is_zero() { Err("a duration is more than zero".into()) } else { Ok(parsed) }
 }
 

@@ -75,6 +75,7 @@ pub(crate) fn limits(args: &LimitArgs) -> Limits {
     Limits {
         publishes_per_second: (args.messages_per_second > 0).then_some(args.messages_per_second),
         connects_per_second: args.connect_rate_limit.then_some(1),
+        type_deletion_delay: args.type_deletion_delay,
         ..Limits::default()
     }
 }

@@ -138,6 +138,11 @@ impl Broker {
         self.clock.now()
     }
 
+    /// What is allowed.
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// How what AWS leaves open is decided here.
     pub(crate) fn switches(&self) -> &Switches {
         &self.authority.switches

@@ -2,14 +2,16 @@
 //! leaves undocumented.
 //!
 //! Sources: "AWS IoT Core endpoints and quotas" for every number; Developer Guide, `mqtt`, for behaviour.
-//! Not here: limits on names and topics, which are the types' own (`fleetkey_model::topic`), and limits of the
-//! registry.
+//! Not here: limits on names and topics, which are the types' own (`fleetkey_model::topic`), and the quotas of the
+//! registry ([`crate::registry::quota`]).
 
 use std::time::Duration;
 
 use fleetkey_mqtt::Properties;
 
-/// Numbers that bound a connection, a message or a session.
+use crate::registry::quota::TYPE_REST;
+
+/// Numbers that bound a connection, a message or a session, and one wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Inbound publishes a second on one connection; the excess is discarded. AWS: 100 (in and out together).
@@ -61,6 +63,9 @@ pub struct Limits {
     pub retained: usize,
     /// How many connections may be open at once, all listeners together. Ours: 20 000.
     pub connections: usize,
+    /// How long a thing type must have been deprecated before it can be deleted. AWS: 5 minutes; who tests a
+    /// clean-up wants less.
+    pub type_deletion_delay: Duration,
 }
 
 impl Default for Limits {
@@ -89,6 +94,7 @@ impl Default for Limits {
             write_stall: Duration::from_secs(30),
             retained: 500_000,
             connections: 20_000,
+            type_deletion_delay: TYPE_REST,
         }
     }
 }

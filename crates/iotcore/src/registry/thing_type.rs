@@ -4,13 +4,14 @@
 //! a deletion refused for its preconditions is an InvalidRequestException follows from the models.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use fleetkey_model::name::GroupName;
 use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::quota::{MAX_SEARCHABLE, TYPE_REST};
+use super::quota::MAX_SEARCHABLE;
 use super::{Change, Draft, Plan, Registry, RegistryError, Tags, unique};
 
 /// A thing type name follows the rule of a group name: 1–128 of `[a-zA-Z0-9:_-]`.
@@ -149,13 +150,15 @@ impl Registry {
         Ok(draft.plan(()))
     }
 
-    /// DeleteThingType.
+    /// DeleteThingType. AWS demands [`super::quota::TYPE_REST`] between deprecation and deletion; `rest` is what is
+    /// demanded here.
     ///
     /// # Errors
-    /// When the type does not exist, is not deprecated since [`TYPE_REST`], or has things.
+    /// When the type does not exist, is not deprecated for as long as `rest`, or has things.
     pub fn plan_delete_thing_type(
         &self,
         name: &ThingTypeName,
+        rest: Duration,
         now: Timestamp,
     ) -> Result<Plan<()>, RegistryError> {
         let mut draft = Draft::new(self);
@@ -163,7 +166,7 @@ impl Registry {
         let Some(since) = since else {
             return Err(RegistryError::TypeNotDeprecated(name.clone()));
         };
-        if now < since + TYPE_REST {
+        if now < since + rest {
             return Err(RegistryError::TypeTooFresh(name.clone()));
         }
         if self.things().any(|thing| thing.type_name.as_ref() == Some(name)) {

@@ -105,6 +105,17 @@ async fn a_thing_type_is_deleted_five_minutes_after_its_deprecation() {
     assert_eq!(missing, refusal(404, "ResourceNotFoundException"));
 }
 
+/// Who tests a clean-up has the five minutes shortened.
+#[tokio::test]
+async fn the_wait_before_a_thing_type_is_deleted_can_be_shortened() {
+    let world = World::with(|config| config.limits.type_deletion_delay = Duration::ZERO).await;
+    world.iot("POST", "/thing-types/pump", json!({})).await.ok();
+    let fresh = world.refused("DELETE", "/thing-types/pump", Value::Null).await;
+    assert_eq!(fresh, refusal(400, "InvalidRequestException"));
+    world.iot("POST", "/thing-types/pump/deprecate", json!({})).await.ok();
+    world.iot("DELETE", "/thing-types/pump", Value::Null).await.ok();
+}
+
 /// A certificate that belongs to a thing exclusively can be attached to no other; both sides list how.
 #[tokio::test]
 async fn principals_are_attached_and_listed_with_their_kind() {

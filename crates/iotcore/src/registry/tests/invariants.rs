@@ -143,7 +143,7 @@ fn plan(registry: &Registry, operation: &Operation) -> Result<Vec<Change>, Regis
         }
         Op::CreateType(n) => registry.plan_create_thing_type(&g(n), Default::default(), Tags::default(), NOW),
         Op::Deprecate(n, undo) => registry.plan_deprecate_thing_type(&g(n), undo, NOW),
-        Op::DeleteType(n) => registry.plan_delete_thing_type(&g(n), much_later()),
+        Op::DeleteType(n) => registry.plan_delete_thing_type(&g(n), TYPE_REST, much_later()),
         Op::AddVersion(n, default) => {
             Ok(registry.plan_create_policy_version(&p(n), OTHER_POLICY, default, NOW)?.map(drop))
         }

@@ -46,7 +46,8 @@ fn a_type_is_deleted_five_minutes_after_its_deprecation_when_nothing_is_of_it() 
     let mut registry = with_type(Registry::new());
     let plan = registry.plan_create_thing(&thing("a"), Some(kind("pump")), BTreeMap::new(), NOW);
     registry.run(plan).unwrap();
-    let delete = |registry: &Registry, at| codes(registry.plan_delete_thing_type(&kind("pump"), at));
+    let delete =
+        |registry: &Registry, at| codes(registry.plan_delete_thing_type(&kind("pump"), TYPE_REST, at));
     let invalid = ("InvalidRequestException", 400);
     let ready = NOW + TYPE_REST;
     assert_eq!(delete(&registry, ready), invalid);
@@ -57,7 +58,7 @@ fn a_type_is_deleted_five_minutes_after_its_deprecation_when_nothing_is_of_it() 
     let remove = ThingUpdate { type_name: TypeUpdate::Remove, ..ThingUpdate::default() };
     let plan = registry.plan_update_thing(&thing("a"), &remove);
     registry.run(plan).unwrap();
-    let plan = registry.plan_delete_thing_type(&kind("pump"), ready);
+    let plan = registry.plan_delete_thing_type(&kind("pump"), TYPE_REST, ready);
     registry.run(plan).unwrap();
     assert_eq!(delete(&registry, ready), ("ResourceNotFoundException", 404));
 }

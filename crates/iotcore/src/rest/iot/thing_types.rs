@@ -96,7 +96,9 @@ async fn deprecate(context: Context, input: Deprecate) -> Result<Reply, Refusal>
 }
 
 async fn delete(context: Context, input: Named) -> Result<Reply, Refusal> {
-    commit(&context, |registry| registry.plan_delete_thing_type(&input.thing_type_name, context.now)).await?;
+    let rest = context.broker.limits().type_deletion_delay;
+    commit(&context, |registry| registry.plan_delete_thing_type(&input.thing_type_name, rest, context.now))
+        .await?;
     Ok(Reply::empty())
 }
 
