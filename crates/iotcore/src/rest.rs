@@ -24,15 +24,9 @@
 //!
 //! Not here: what an operation does to the account, which is [`crate::account`]'s.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the foundation of services whose operations come one family at a time"
-)]
-
 pub(crate) use admin::{Reset, Resetting};
-pub(crate) use auth::{Credential, Keys};
-pub(crate) use context::{Caller, Context, Endpoints, RequestId, Services};
+pub(crate) use auth::Keys;
+pub(crate) use context::{Context, Endpoints, RequestId, Services};
 pub(crate) use page::{Page, PageQuery};
 pub(crate) use refusal::Refusal;
 pub(crate) use reply::Reply;

@@ -1,7 +1,6 @@
 //! What a handler is given besides its input: the account and its surroundings, the caller, the moment.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -116,8 +115,6 @@ pub(crate) struct Context {
     pub(crate) now: Timestamp,
     /// The request's body as it came; the payload of a route that is a [`super::Route::blob`].
     pub(crate) body: Bytes,
-    /// Where the request comes from.
-    pub(crate) source: IpAddr,
 }
 
 impl Deref for Context {

@@ -143,7 +143,6 @@ impl Api {
             request: id.clone(),
             now,
             body: body.clone(),
-            source,
         };
         let outcome = route.call(context, &members).await.map_err(|refusal| named_by(service, refusal));
         self.trail.note(&trail::Call {

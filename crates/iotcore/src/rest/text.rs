@@ -105,13 +105,7 @@ pub(crate) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Str
     }
 }
 
-/// A blob: base64 text in a JSON body.
-pub(crate) fn blob<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Base64::decode_vec(&text).map_err(|_| D::Error::custom("the value is no base64"))
-}
-
-/// A blob that may be absent.
+/// A blob that may be absent: base64 text in a JSON body.
 pub(crate) fn optional_blob<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else {
         return Ok(None);

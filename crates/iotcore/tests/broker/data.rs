@@ -54,6 +54,7 @@ async fn a_bad_publish_is_refused() {
     ] {
         let answer = ask(&world, "POST", target).await;
         assert_eq!((answer.status, answer.error()), (400, "InvalidRequestException"), "{target}");
+        assert!(!answer.message().is_empty(), "a refusal says why: {target}");
     }
     let large = Request::new("POST", "/topics/a").body(vec![b'x'; 128 * 1024 + 1]);
     let answer = data(&world, large).await;

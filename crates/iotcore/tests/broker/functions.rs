@@ -10,7 +10,6 @@ use crate::provisioning::{REGISTER, create, factory};
 use crate::signed::{Request, http, sign};
 use crate::support::{Client, World, v5};
 
-#[allow(dead_code, reason = "shared with the tests of REST, which use all of it")]
 #[path = "../rest/support/zip.rs"]
 mod zip;
 

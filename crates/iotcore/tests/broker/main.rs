@@ -10,7 +10,6 @@
     reason = "a test fails by panicking; clippy's own exception covers only #[test] functions"
 )]
 
-#[allow(dead_code, reason = "shared with the tests of the REST side")]
 mod signed;
 mod support;
 

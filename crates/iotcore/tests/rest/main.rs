@@ -11,7 +11,6 @@
     reason = "a test fails by panicking; clippy's own exception covers only #[test] functions"
 )]
 
-#[allow(dead_code, reason = "for the families of operations that are still to come")]
 mod support;
 
 mod certificates;
