@@ -34,7 +34,7 @@ pub(crate) use connection::{Admitted, enter, serve};
 pub(crate) use data::{PublishRefused, Retained};
 pub(crate) use presence::Presence;
 pub(crate) use trie::Trie;
-pub(crate) use watch::watch;
+pub(crate) use watch::{tell, watch};
 
 use crate::clock::Clock;
 use crate::events::{Event, Subject};

@@ -1,4 +1,5 @@
-//! Lifecycle events as AWS IoT publishes them: presence and subscriptions, on `$aws/events/…`.
+//! Lifecycle events as AWS IoT publishes them: presence and subscriptions, on `$aws/events/…`; those of the registry
+//! are in [`registry`].
 //!
 //! Source: Developer Guide, life-cycle-events. `principalIdentifier` is the certificate id: the broker's word on
 //! which certificate a client really uses. Not here: when they are published (`broker`).
@@ -12,6 +13,10 @@ use fleetkey_model::topic::{PresenceKind, ReservedTopic, SubscriptionKind};
 use serde::Serialize;
 
 use crate::broker::DisconnectReason;
+
+pub(crate) use registry::registry_event;
+
+mod registry;
 
 /// Whose event it is.
 #[derive(Debug, Clone, Copy)]

@@ -21,6 +21,7 @@ pub use change::{Change, Key, Plan};
 pub use error::RegistryError;
 pub use events::{EventSettings, EventType};
 pub use group::{GroupRecord, GroupUpdate, NewGroup};
+pub use happening::{Happening, Named};
 pub use policy::PolicyRecord;
 pub use rule::{
     LambdaAction, MqttHeaders, RepublishAction, RuleAction, RulePayload, RuleRecord, UserProperty,
@@ -35,6 +36,7 @@ pub use versions::{OtherVersion, VersionRef, Versions};
 
 pub(crate) use attributes::merge_attributes;
 pub(crate) use draft::Draft;
+pub(crate) use unique::membership_id;
 
 pub mod quota;
 
@@ -49,6 +51,7 @@ mod error;
 mod events;
 mod expiry;
 mod group;
+mod happening;
 mod membership;
 mod policy;
 mod require;

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::access_key::{AccessKey, AccessKeyError};
 use crate::account::Account;
-use crate::broker::{Broker, Close, ConnectionInfo, Parts, watch};
+use crate::broker::{Broker, Close, ConnectionInfo, Parts, tell, watch};
 use crate::ca::{Authorities, CaConfig, CaError, ServerResolver};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -199,7 +199,7 @@ pub async fn start_on(
     let (rest_clock, rest_scope) = (clock.clone(), scope.clone());
     let (sessions, loaded, writer) = Sessions::start(database)?;
     let faults = Faults::default();
-    let changes = store.subscribe();
+    let (changes, happenings) = (store.subscribe(), store.happenings());
     let acceptor = Acceptor::new(tls, config.limits.connections);
     let parts = Parts {
         store,
@@ -237,6 +237,7 @@ pub async fn start_on(
     });
     let tasks = vec![
         tokio::spawn(watch(broker.clone(), changes, config.sweep_every)),
+        tokio::spawn(tell(broker.clone(), happenings)),
         acceptor.spawn(listeners.mqtt, ListenerKind::Mqtt, broker.clone()),
         acceptor.spawn(listeners.alpn, ListenerKind::Alpn, broker.clone()),
     ];

@@ -6,12 +6,12 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use redb::StorageBackend;
-use tokio::sync::{Mutex, OwnedMutexGuard, broadcast};
+use tokio::sync::{Mutex, OwnedMutexGuard, broadcast, mpsc};
 
-use crate::registry::{Change, Plan, Registry};
+use crate::registry::{Change, Happening, Plan, Registry};
 
 pub use error::{CommitError, OpenError, StorageError};
 
@@ -37,6 +37,7 @@ struct Inner {
     turn: Arc<Mutex<()>>,
     epoch: AtomicU64,
     changes: broadcast::Sender<Arc<Vec<Change>>>,
+    happenings: OnceLock<mpsc::Sender<Vec<Happening>>>,
 }
 
 impl Store {
@@ -74,6 +75,7 @@ impl Store {
                 turn: Arc::default(),
                 epoch: AtomicU64::new(0),
                 changes: broadcast::channel(SUBSCRIBER_BACKLOG).0,
+                happenings: OnceLock::new(),
             }),
         })
     }
@@ -125,6 +127,16 @@ impl Store {
         self.inner.changes.subscribe()
     }
 
+    /// Tells of each commit, after it is visible, what it did of the kinds of event that the account wants. Nothing is
+    /// left out: commits wait for a listener that falls far behind, so it must not commit itself. For one listener: a
+    /// second is told nothing.
+    pub fn happenings(&self) -> mpsc::Receiver<Vec<Happening>> {
+        let (sender, receiver) = mpsc::channel(SUBSCRIBER_BACKLOG);
+        // The first stays.
+        let _ = self.inner.happenings.set(sender);
+        receiver
+    }
+
     /// Rises with each commit, before the commit is answered. Whoever caches what it read should read the epoch
     /// first.
     pub fn epoch(&self) -> u64 {
@@ -152,9 +164,14 @@ impl Inner {
     ) -> Result<(), StorageError> {
         self.disk.write(&changes)?;
         let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
+        let happenings = registry.happenings(&changes);
         changes.iter().for_each(|change| registry.apply(change));
         self.epoch.fetch_add(1, Ordering::Release);
         drop(registry);
+        if let Some(listener) = self.happenings.get().filter(|_| !happenings.is_empty()) {
+            // On a thread that may block. Nobody listening any more is no failure.
+            let _ = listener.blocking_send(happenings);
+        }
         // Nobody listening is no failure.
         let _ = self.changes.send(Arc::new(changes));
         Ok(())

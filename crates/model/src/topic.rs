@@ -7,9 +7,11 @@ use alloc::string::String;
 use core::fmt;
 
 pub use fleet::{FleetTopic, TopicRoot};
+pub use registry::{RecordChange, RegistryTopic, RelationChange};
 pub use reserved::{Format, Leg, PresenceKind, ReservedTopic, SubscriptionKind};
 
 mod fleet;
+mod registry;
 mod reserved;
 
 /// The longest topic or filter in bytes (AWS IoT Core quotas).

@@ -1,5 +1,5 @@
-//! What happens without a packet: a certificate leaves ACTIVE, is deleted, detached or expires; sessions, retained
-//! messages and counters run out.
+//! What happens without a packet: a certificate leaves ACTIVE, is deleted, detached or expires; the registry has
+//! something to tell ([`tell`]); sessions, retained messages and counters run out.
 //!
 //! Nothing is decided here about a connection: it is told to look at its rights again, and closes itself.
 
@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::Broker;
 use super::link::Link;
-use crate::registry::Change;
+use super::message::Message;
+use crate::events::registry_event;
+use crate::registry::{Change, Happening};
+use crate::rules::Sender;
 
 /// Follows the registry and the time until the task is dropped.
 pub(crate) async fn watch(broker: Arc<Broker>, mut changes: Receiver<Arc<Vec<Change>>>, sweep: Duration) {
@@ -26,6 +30,18 @@ pub(crate) async fn watch(broker: Arc<Broker>, mut changes: Receiver<Arc<Vec<Cha
                 Err(RecvError::Lagged(_)) => broker.recheck(broker.links()),
                 Err(RecvError::Closed) => return,
             },
+        }
+    }
+}
+
+/// Publishes registry events until the task is dropped. A task of its own: commits may wait for it, so it never does
+/// for a commit.
+pub(crate) async fn tell(broker: Arc<Broker>, mut happenings: mpsc::Receiver<Vec<Happening>>) {
+    while let Some(batch) = happenings.recv().await {
+        for happening in &batch {
+            let (topic, payload) = registry_event(happening, &broker.authority.scope, broker.now());
+            // Nobody waits for it to be durable.
+            broker.deliver(Message::internal(topic, payload), Sender::Broker);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Which registry events an account wants published: DescribeEventConfigurations, UpdateEventConfigurations.
 //!
-//! Source: API Reference, UpdateEventConfigurations; Developer Guide, registry-events. The setting is kept and told;
-//! the local IoT Core publishes no registry events.
+//! Source: API Reference, UpdateEventConfigurations; Developer Guide, registry-events. For JOB and JOB_EXECUTION there
+//! is nothing here that could happen; for POLICY and CERTIFICATE AWS documents no topic, and CA_CERTIFICATE is about
+//! certificates that register themselves, which is not imitated: those settings are kept and told, and that is all.
+//! Not here: what happened ([`super::Happening`]).
 
 use std::collections::BTreeMap;
 
@@ -59,6 +61,11 @@ impl EventSettings {
     /// Whether events of a kind are wanted.
     pub fn wants(&self, kind: EventType) -> bool {
         self.enabled.get(&kind).copied().unwrap_or(false)
+    }
+
+    /// Whether events of any kind are wanted.
+    pub fn wants_any(&self) -> bool {
+        self.enabled.values().any(|wanted| *wanted)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::fixtures::{CLAIM_TEMPLATE, NOW, POLICY, id, new_certificate};
 
 mod account_wide;
 mod groups;
+mod happenings;
 mod invariants;
 mod types;
 mod versions;

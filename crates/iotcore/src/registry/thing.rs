@@ -24,7 +24,8 @@ pub struct Thing {
     pub attributes: BTreeMap<String, String>,
     /// The groups it is in; each exists.
     pub groups: BTreeSet<GroupName>,
-    /// Starts at 1 and rises with each change.
+    /// Starts at 1 and rises with each change of type or attributes. Joining and leaving groups is no change of the
+    /// thing: AWS tells of it by other events (Developer Guide, registry-events).
     pub version: u64,
     /// When it was made.
     pub created_at: Timestamp,
@@ -158,7 +159,7 @@ impl Registry {
 }
 
 impl Draft<'_> {
-    /// Makes or replaces a thing after checking its limits; its version rises only if something changed.
+    /// Makes or replaces a thing after checking its limits; its version rises only if type or attributes changed.
     pub(crate) fn save_thing(&mut self, mut thing: Thing) -> Result<(), RegistryError> {
         let before = self.find_thing(&thing.name);
         if before == Some(&thing) {
@@ -166,7 +167,8 @@ impl Draft<'_> {
         }
         self.check_thing(&thing, before)?;
         if let Some(before) = before {
-            thing.version = before.version.saturating_add(1);
+            let same = (&thing.type_name, &thing.attributes) == (&before.type_name, &before.attributes);
+            thing.version = before.version.saturating_add(u64::from(!same));
         }
         self.put_thing(thing);
         Ok(())

@@ -13,6 +13,11 @@ pub(super) fn uuid(kind: &str, name: &str, made: Timestamp) -> String {
     format!("{}-{}-8{}-a{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32))
 }
 
+/// A UUID of the same form for a thing's being in a group, of the identifiers of both.
+pub(crate) fn membership_id(group: &str, thing: &str) -> String {
+    uuid("membership", &format!("{group} {thing}"), Timestamp::default())
+}
+
 /// Sixty-four hex digits of the same, as a `generationId` is written.
 pub(super) fn generation(kind: &str, name: &str, made: Timestamp) -> String {
     digest(kind, name, made)

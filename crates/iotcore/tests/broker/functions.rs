@@ -1,13 +1,12 @@
 //! A Lambda function as pre-provisioning hook: made over REST, asked over MQTT, run by this computer's Python.
 
-use fleetkey_iotcore::clock::Clock as _;
 use fleetkey_iotcore::hook::BuiltinHook;
 use fleetkey_model::name::{TemplateName, ThingName};
 use fleetkey_model::provisioning::{RegisterThingRequest, Rejection, ThingRegistered};
 use serde_json::{Value, json};
 
 use crate::provisioning::{REGISTER, create, factory};
-use crate::signed::{Request, http, sign};
+use crate::signed::{Request, call};
 use crate::support::{Client, World, v5};
 
 #[path = "../rest/support/zip.rs"]
@@ -34,31 +33,19 @@ def handler(event, context):
     return {'allowProvisioning': serial.startswith('good')}
 ";
 
-async fn call(world: &World, service: &str, request: Request) {
-    let (key, port) = (world.handle().access_key(), world.handle().ports().rest.unwrap());
-    let signer = sign::Signer {
-        access_key: key.access_key_id.clone(),
-        secret: key.secret_access_key.expose().to_owned(),
-        region: "us-east-1".to_owned(),
-        now: world.clock.now(),
-        token: None,
-    };
-    http::exchange(port, &signer.sign(service, request.host(port)).bytes()).await.ok();
-}
-
 async fn allow(world: &World, template: &str) {
     let permission = json!({"StatementId": "iot", "Action": "lambda:InvokeFunction",
         "Principal": "iot.amazonaws.com", "SourceArn": template});
     let path = "/2015-03-31/functions/hook/policy";
-    call(world, "lambda", Request::new("POST", path).body(permission.to_string())).await;
+    call(world, "lambda", Request::new("POST", path).body(permission.to_string())).await.ok();
 }
 
 /// A world whose template asks the function, and a claim that is connected.
 async fn with_hook() -> (World, Client) {
     let (world, claim) = factory().await;
-    call(&world, "iam", Request::form(&zip::role("Hook", "lambda.amazonaws.com"))).await;
+    call(&world, "iam", Request::form(&zip::role("Hook", "lambda.amazonaws.com"))).await.ok();
     let function = zip::python("hook", CODE).to_string();
-    call(&world, "lambda", Request::new("POST", "/2015-03-31/functions").body(function)).await;
+    call(&world, "lambda", Request::new("POST", "/2015-03-31/functions").body(function)).await.ok();
     let template = TemplateName::new("Claim").unwrap();
     let hook = BuiltinHook::Function { arn: ARN.to_owned() };
     world.handle().account().set_template_hook(&template, Some(hook)).await.unwrap();

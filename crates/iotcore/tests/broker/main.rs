@@ -28,6 +28,7 @@ mod persistence;
 mod policy;
 mod provisioning;
 mod publish;
+mod registry_events;
 mod reset;
 mod rules;
 mod start;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fleetkey_iotcore::clock::Clock as _;
+use serde_json::Value;
 
 use crate::support::World;
 pub(crate) use http::Answer;
@@ -18,6 +19,17 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Signs a request for the data plane and sends it.
 pub(crate) async fn data(world: &World, request: Request) -> Answer {
+    call(world, "iotdata", request).await
+}
+
+/// A call to AWS IoT with a JSON body, or none, which succeeds.
+pub(crate) async fn iot(world: &World, method: &str, target: &str, body: Value) -> Value {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    call(world, "iot", Request::new(method, target).body(body)).await.ok().json()
+}
+
+/// Signs a request for a service and sends it.
+pub(crate) async fn call(world: &World, service: &str, request: Request) -> Answer {
     let key = world.handle().access_key();
     let signer = sign::Signer {
         access_key: key.access_key_id.clone(),
@@ -27,7 +39,7 @@ pub(crate) async fn data(world: &World, request: Request) -> Answer {
         token: None,
     };
     let port = world.handle().ports().rest.unwrap();
-    http::exchange(port, &signer.sign("iotdata", request.host(port)).bytes()).await
+    http::exchange(port, &signer.sign(service, request.host(port)).bytes()).await
 }
 
 /// The same without body or headers.
