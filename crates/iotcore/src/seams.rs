@@ -14,11 +14,22 @@ pub struct InvokeFailure(pub String);
 /// The answer of a function, some time.
 pub type InvokeFuture = Pin<Box<dyn Future<Output = Result<Bytes, InvokeFailure>> + Send>>;
 
+/// A call that a topic rule makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleCall {
+    /// The function.
+    pub function_arn: String,
+    /// The rule: who a permission's `SourceArn` must name.
+    pub rule_arn: String,
+    /// JSON, or what the rule passes on as it came.
+    pub payload: Bytes,
+}
+
 /// Runs functions by their ARN.
 pub trait FunctionInvoker: Send + Sync {
-    /// Invokes `function_arn` with a JSON payload, or a raw one, on behalf of a topic rule. The answer is what
-    /// the function returned; a function that raised is a failure. Bounds its own time.
-    fn invoke(&self, function_arn: String, payload: Bytes) -> InvokeFuture;
+    /// Invokes a function on behalf of a topic rule. The answer is what the function returned; a function that
+    /// raised is a failure. Bounds its own time.
+    fn invoke(&self, call: RuleCall) -> InvokeFuture;
 }
 
 /// Knows who may assume which role.

@@ -15,7 +15,7 @@ use super::message::Message;
 use super::{Broker, read, write};
 use crate::events::session_identifier;
 use crate::rules::{self, ErrorAction, Failure, Failures, Outcome, Publication, RuleSet, Sender};
-use crate::seams::{FunctionInvoker, Roles};
+use crate::seams::{FunctionInvoker, Roles, RuleCall};
 
 /// How often a message may be republished by rules, one after the other.
 const MAX_HOPS: u8 = 8;
@@ -50,12 +50,9 @@ impl Engine {
 }
 
 impl Broker {
-    /// Whether topic rules may assume a role.
-    pub(crate) fn may_assume(&self, role_arn: &str) -> Result<(), String> {
-        if self.engine.roles.role_can_be_assumed_by(role_arn, SERVICE) {
-            return Ok(());
-        }
-        Err(format!("{SERVICE} is unable to perform: sts:AssumeRole on resource: {role_arn}"))
+    /// Whether AWS IoT may assume a role.
+    pub(crate) fn may_assume(&self, role_arn: &str) -> bool {
+        self.engine.roles.role_can_be_assumed_by(role_arn, SERVICE)
     }
 
     /// The rules in force: a rule is, once the call that made it was answered.
@@ -159,7 +156,11 @@ impl Broker {
         let Publication { role_arn, publish } = publication;
         let topic = publish.topic.to_string();
         let failed = |why| Failure { action: "RepublishAction", resource: topic.clone(), message: why };
-        self.may_assume(&role_arn).map_err(failed)?;
+        if !self.may_assume(&role_arn) {
+            return Err(failed(format!(
+                "{SERVICE} is unable to perform: sts:AssumeRole on resource: {role_arn}"
+            )));
+        }
         if !self.limits.admit_properties(&publish.properties) {
             return Err(failed("Properties larger than the limit".into()));
         }
@@ -181,6 +182,7 @@ impl Broker {
 
     /// Tells the error action what failed.
     fn conclude(&self, failures: Failures, hops: u8) -> Option<u64> {
+        let rule_arn = self.authority.scope.rule(failures.rule());
         match failures.conclude()? {
             ErrorAction::Publish(publication) => {
                 let mut batch = None;
@@ -197,7 +199,7 @@ impl Broker {
                 }
             }
             ErrorAction::Invoke(function_arn, payload) => {
-                let invocation = self.engine.functions.invoke(function_arn, payload);
+                let invocation = self.engine.functions.invoke(RuleCall { function_arn, rule_arn, payload });
                 self.beside(async move {
                     if let Err(error) = invocation.await {
                         tracing::warn!(%error, "topic rule: error action failed");
@@ -212,10 +214,13 @@ impl Broker {
     fn invoke(&self, invocations: Vec<(String, Bytes)>, mut failures: Failures, hops: u8) {
         let broker: Weak<Self> = self.me.clone();
         let functions = self.engine.functions.clone();
+        let rule_arn = self.authority.scope.rule(failures.rule());
         let started = self.beside(async move {
             let mut failed = Vec::new();
             for (function_arn, payload) in invocations {
-                if let Err(error) = functions.invoke(function_arn.clone(), payload).await {
+                let call =
+                    RuleCall { function_arn: function_arn.clone(), rule_arn: rule_arn.clone(), payload };
+                if let Err(error) = functions.invoke(call).await {
                     failed.push(Failure { action: "LambdaAction", resource: function_arn, message: error.0 });
                 }
             }

@@ -134,6 +134,11 @@ impl Failures {
         }
     }
 
+    /// Whose failures they are.
+    pub(crate) const fn rule(&self) -> &RuleName {
+        &self.rule
+    }
+
     /// Notes a failure.
     pub(crate) fn add(&mut self, failure: Failure) {
         tracing::warn!(rule = %self.rule, topic = self.topic, action = failure.action, resource = failure.resource,

@@ -10,7 +10,7 @@ use crate::signed::{Request, call};
 use crate::support::{Client, World, v5};
 
 #[path = "../rest/support/zip.rs"]
-mod zip;
+pub(crate) mod zip;
 
 const ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:hook";
 const TEMPLATE: &str = "arn:aws:iot:us-east-1:123456789012:provisioningtemplate/Claim";

@@ -30,6 +30,7 @@ mod provisioning;
 mod publish;
 mod registry_events;
 mod reset;
+mod rule_function;
 mod rules;
 mod start;
 mod takeover;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use fleetkey_iotcore::registry::{RulePayload, RuleRecord};
-use fleetkey_iotcore::seams::{AnyRole, FunctionInvoker, InvokeFailure, InvokeFuture, Roles};
+use fleetkey_iotcore::seams::{AnyRole, FunctionInvoker, InvokeFailure, InvokeFuture, Roles, RuleCall};
 use fleetkey_model::name::RuleName;
 use fleetkey_model::retirement::{ATTESTING_RULE_SQL, Attested};
 use fleetkey_mqtt::{Packet, Property, Publish, QoS, ReasonCode, Will};
@@ -237,12 +237,12 @@ async fn a_rule_takes_the_place_of_the_built_in_attestation() {
 
 /// Functions by name: some answer, some fail; what each was given.
 #[derive(Default)]
-struct Fakes(Mutex<Vec<(String, Bytes)>>);
+struct Fakes(Mutex<Vec<RuleCall>>);
 
 impl FunctionInvoker for Fakes {
-    fn invoke(&self, function_arn: String, payload: Bytes) -> InvokeFuture {
-        let failed = function_arn.ends_with("bad");
-        self.0.lock().unwrap().push((function_arn, payload));
+    fn invoke(&self, call: RuleCall) -> InvokeFuture {
+        let failed = call.function_arn.ends_with("bad");
+        self.0.lock().unwrap().push(call);
         Box::pin(
             async move { if failed { Err(InvokeFailure("it raised".into())) } else { Ok(Bytes::new()) } },
         )
@@ -285,8 +285,12 @@ async fn functions_are_invoked_and_failures_go_to_the_error_action() {
     let lambda =
         json!({"failedAction": "LambdaAction", "failedResource": arn("bad"), "errorMessage": "it raised"});
     assert_eq!((failures.len(), &failures[1]), (2, &lambda));
-    let expected = Bytes::from_static(br#"{"a":1}"#);
-    assert_eq!(*fakes.0.lock().unwrap(), [(arn("good"), expected.clone()), (arn("bad"), expected)]);
+    let call = |name: &str| RuleCall {
+        function_arn: arn(name),
+        rule_arn: "arn:aws:iot:us-east-1:123456789012:rule/r".to_owned(),
+        payload: Bytes::from_static(br#"{"a":1}"#),
+    };
+    assert_eq!(*fakes.0.lock().unwrap(), [call("good"), call("bad")]);
     world.stop().await;
 }
 
@@ -306,7 +310,7 @@ async fn a_role_that_cannot_be_assumed_republishes_nothing() {
     create(&world, "r", payload).await;
     listener.publish("in", "{}").await.unwrap();
     until("the error action", || !fakes.0.lock().unwrap().is_empty()).await;
-    let report: Value = serde_json::from_slice(&fakes.0.lock().unwrap()[0].1).unwrap();
+    let report: Value = serde_json::from_slice(&fakes.0.lock().unwrap()[0].payload).unwrap();
     let why = report["failures"][0]["errorMessage"].as_str().unwrap().to_owned();
     assert!(why.contains("sts:AssumeRole") && why.contains(ROLE), "{why}");
     listener.ping().await;

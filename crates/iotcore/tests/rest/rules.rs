@@ -133,9 +133,29 @@ async fn a_role_that_does_not_trust_aws_iot_is_refused() {
     let world = World::start().await;
     let refused = world.iot("POST", "/rules/r", republish("SELECT * FROM 'a'")).await;
     assert_eq!((refused.status, refused.error()), (400, "InvalidRequestException"));
-    let words = format!("iot.amazonaws.com is unable to perform: sts:AssumeRole on resource: {ROLE}");
-    assert_eq!(refused.message(), words);
+    let words = format!("is unable to assume role (sts:AssumeRole) on resource: {ROLE}.");
+    assert!(refused.message().contains(&words), "{}", refused.message());
     let form = zip::role("rules", "iot.amazonaws.com");
     world.call("iam", Request::form(&form)).await.ok();
     world.iot("POST", "/rules/r", republish("SELECT * FROM 'a'")).await.ok();
+}
+
+/// TagResource and its neighbours know no UnauthorizedException: a rule that does not exist is not found.
+#[tokio::test]
+async fn tags_of_a_rule_that_does_not_exist_are_not_found() {
+    let world = world().await;
+    let arn = "arn:aws:iot:us-east-1:123456789012:rule/r";
+    let tag = json!({"resourceArn": arn, "tags": [{"Key": "a", "Value": "b"}]});
+    let untag = json!({"resourceArn": arn, "tagKeys": ["a"]});
+    let listed = format!("/tags?resourceArn={}", arn.replace(':', "%3A").replace('/', "%2F"));
+    for (method, path, body) in
+        [("POST", "/tags", &tag), ("POST", "/untag", &untag), ("GET", listed.as_str(), &Value::Null)]
+    {
+        let refused = world.iot(method, path, body.clone()).await;
+        assert_eq!((refused.status, refused.error()), (404, "ResourceNotFoundException"), "{path}");
+    }
+    world.iot("POST", "/rules/r", republish("SELECT * FROM 'a'")).await.ok();
+    world.iot("POST", "/tags", tag).await.ok();
+    let tags = world.iot("GET", &listed, Value::Null).await.ok().json();
+    assert_eq!(tags["tags"], json!([{"Key": "a", "Value": "b"}]));
 }

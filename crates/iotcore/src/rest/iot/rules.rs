@@ -143,7 +143,7 @@ impl Payload {
         let error_action = self.error_action.map(action).transpose()?;
         for action in actions.iter().chain(&error_action) {
             if let RuleAction::Republish(republish) = action {
-                context.broker.may_assume(&republish.role_arn).map_err(Refusal::invalid)?;
+                check_role(context, &republish.role_arn)?;
             }
         }
         Ok(RulePayload {
@@ -156,6 +156,17 @@ impl Payload {
             error_action,
         })
     }
+}
+
+/// AWS asks for the role when the rule is made, even one that is off, and says this.
+fn check_role(context: &Context, role_arn: &str) -> Result<(), Refusal> {
+    if context.broker.may_assume(role_arn) {
+        return Ok(());
+    }
+    Err(Refusal::invalid(format!(
+        "AWS IoT (iot.amazonaws.com) is unable to assume role (sts:AssumeRole) on resource: {role_arn}. If the role \
+         was just created or updated, please try again in a few seconds."
+    )))
 }
 
 /// One action; those that the local IoT Core does not carry out are refused by name.
