@@ -86,7 +86,7 @@ class Groups(AccountTest):
         self.refused("ResourceNotFoundException", self.iot.list_things_in_thing_group, thingGroupName="none")
         self.refused("ResourceNotFoundException", self.iot.list_thing_groups, parentGroup="none")
         self.refused("ResourceNotFoundException", self.iot.update_thing_group, thingGroupName="none", thingGroupProperties={})
-        self.refused("ResourceNotFoundException", self.iot.create_thing_group, thingGroupName=name + "_c", parentGroupName="none")
+        self.refused("InvalidRequestException", self.iot.create_thing_group, thingGroupName=name + "_c", parentGroupName="none")
         self.refused("InvalidRequestException", self.iot.create_thing_group, thingGroupName="a b")
 
     def test_a_hierarchy_is_seven_deep(self):

@@ -114,6 +114,14 @@ class Policies(AccountTest):
         self.refused("ResourceNotFoundException", self.iot.attach_policy, policyName=name, target=gone)
         self.refused("ResourceNotFoundException", self.iot.list_attached_policies, target=gone)
         self.refused("ResourceNotFoundException", self.iot.list_targets_for_policy, policyName="none")
+
+    def test_what_does_not_exist_is_detached_or_an_invalid_target(self):
+        name, target = self.policy(self.name()), self.certificate()["certificateArn"]
+        self.iot.detach_policy(policyName="none", target=target)
+        gone = target[:-4] + ("0000" if not target.endswith("0000") else "1111")
+        error = self.refused("InvalidRequestException", self.iot.detach_policy, policyName=name, target=gone)
+        self.assertIn("Invalid Target", error["Error"]["Message"])
+        self.refused("ResourceNotFoundException", self.iot.detach_principal_policy, policyName=name, principal=gone)
         self.refused("InvalidRequestException", self.iot.attach_policy, policyName=name, target="no arn")
 
     def test_a_certificate_has_ten_policies_and_a_group_two(self):

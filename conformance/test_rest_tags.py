@@ -21,11 +21,12 @@ class Tags(AccountTest):
                 self.assertEqual(self.tags(arn), {"k0": "new", "k2": "2", "more": ""})
 
     def test_what_does_not_exist_has_no_tags(self):
-        gone = "arn:aws:iot:us-east-1:123456789012:policy/none"
         tag = [{"Key": "a", "Value": "b"}]
-        self.refused("ResourceNotFoundException", self.iot.list_tags_for_resource, resourceArn=gone)
-        self.refused("ResourceNotFoundException", self.iot.tag_resource, resourceArn=gone, tags=tag)
-        self.refused("ResourceNotFoundException", self.iot.untag_resource, resourceArn=gone, tagKeys=["a"])
+        for kind in ["policy", "rule"]:
+            gone = f"arn:aws:iot:us-east-1:123456789012:{kind}/none"
+            self.refused("ResourceNotFoundException", self.iot.list_tags_for_resource, resourceArn=gone)
+            self.refused("ResourceNotFoundException", self.iot.tag_resource, resourceArn=gone, tags=tag)
+            self.refused("ResourceNotFoundException", self.iot.untag_resource, resourceArn=gone, tagKeys=["a"])
         self.refused("InvalidRequestException", self.iot.tag_resource, resourceArn="no arn", tags=tag)
 
     def test_keys_of_aws_are_refused_and_fifty_is_the_most(self):

@@ -82,6 +82,16 @@ class Templates(AccountTest):
         self.assertEqual(pages, len(templates))
         self.assertLessEqual(set(names), {found["templateName"] for found in templates})
 
+    def test_a_role_that_aws_iot_cannot_assume_is_refused(self):
+        iam, name = self.account.client("iam"), self.short()
+        other = iam.create_role(RoleName=name, AssumeRolePolicyDocument=ROLE_TRUST.replace("iot.", "lambda."))["Role"]["Arn"]
+        for role in [other, other + "-none"]:
+            error = self.refused("InvalidRequestException", self.iot.create_provisioning_template, templateName=name,
+                                 templateBody=template("P"), provisioningRoleArn=role)
+            self.assertIn("The provisioning role cannot be assumed by AWS IoT", error["Error"]["Message"])
+        self.make(name, template("P"))
+        self.refused("InvalidRequestException", self.iot.update_provisioning_template, templateName=name, provisioningRoleArn=other)
+
     def test_a_claim_of_a_user_provisions_a_device_while_the_template_is_enabled(self):
         name = self.short()
         self.policy(name)

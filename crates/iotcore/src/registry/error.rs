@@ -24,6 +24,10 @@ pub enum RegistryError {
     /// No thing group has this name.
     #[error("Thing group {0} does not exist")]
     NoSuchGroup(GroupName),
+    /// The group that a new one is to be in does not exist. CreateThingGroup has no ResourceNotFoundException (API
+    /// Reference).
+    #[error("Parent thing group {0} does not exist")]
+    NoSuchParent(GroupName),
     /// No policy has this name.
     #[error("Policy {0} does not exist")]
     NoSuchPolicy(PolicyName),
@@ -144,7 +148,7 @@ pub enum RegistryError {
     #[error("Cannot delete thing type {0}: it must be deprecated first")]
     TypeNotDeprecated(ThingTypeName),
     /// A type can be deleted five minutes after its deprecation.
-    #[error("Cannot delete thing type {0}: wait for 5 minutes after its deprecation")]
+    #[error("Cannot delete thing type : {0}. Please wait for 5 minutes after deprecation and then retry")]
     TypeTooFresh(ThingTypeName),
     /// Things are of the type.
     #[error("Cannot delete thing type {0}: there are still things associated with it")]
@@ -258,6 +262,9 @@ pub enum RegistryError {
     /// No topic rule has this name. AWS does not say whether it exists.
     #[error("Access to topic rule '{0}' was denied")]
     NoSuchRule(RuleName),
+    /// The same, asked for its tags: those operations have no UnauthorizedException (API Reference, TagResource).
+    #[error("Rule {0} does not exist")]
+    NoTaggedRule(RuleName),
     /// A topic rule's SQL, or an expression in one of its templates, is not acceptable.
     #[error("{0}")]
     BadSql(String),
@@ -279,6 +286,7 @@ impl RegistryError {
             | Self::NoSuchGroup(_)
             | Self::NoSuchPolicy(_)
             | Self::NoSuchTemplate(_)
+            | Self::NoTaggedRule(_)
             | Self::NoSuchPolicyVersion { .. }
             | Self::NoSuchTemplateVersion { .. } => "ResourceNotFoundException",
             Self::CertificateExists(_)
@@ -298,13 +306,9 @@ impl RegistryError {
             | Self::DefaultTemplateVersion(_) => "DeleteConflictException",
             Self::TooManyVersions { .. } => "VersionsLimitExceededException",
             Self::VersionConflict { .. } => "VersionConflictException",
-            Self::TooManyPolicies { .. }
-            | Self::TooManyGroups { .. }
-            | Self::TooDeep(_)
-            | Self::TooManyChildren { .. }
-            | Self::TooManyTags(_)
-            | Self::TooManyTemplates(_)
-            | Self::TooManyRules(_) => "LimitExceededException",
+            Self::TooManyPolicies { .. } | Self::TooManyTags(_) | Self::TooManyTemplates(_) => {
+                "LimitExceededException"
+            }
             Self::MalformedPolicy(_) => "MalformedPolicyException",
             Self::BadCertificate(_) => "CertificateValidationException",
             Self::StatusReserved(_)
@@ -326,7 +330,13 @@ impl RegistryError {
             | Self::TooManySearchable(_)
             | Self::BadAttribute(_)
             | Self::BadTemplate(_)
-            | Self::BadRule(_) => "InvalidRequestException",
+            | Self::BadRule(_)
+            // The operations that can break these have no LimitExceededException in AWS's model.
+            | Self::NoSuchParent(_)
+            | Self::TooManyGroups { .. }
+            | Self::TooDeep(_)
+            | Self::TooManyChildren { .. }
+            | Self::TooManyRules(_) => "InvalidRequestException",
             Self::NoSuchRule(_) => "UnauthorizedException",
             Self::BadSql(_) => "SqlParseException",
         }

@@ -200,7 +200,9 @@ impl Registry {
         let Some(parent) = parent else {
             return Ok(());
         };
-        self.require_group(parent)?;
+        if self.group(parent).is_none() {
+            return Err(RegistryError::NoSuchParent(parent.clone()));
+        }
         if self.lineage(parent).count() >= MAX_DEPTH {
             return Err(RegistryError::TooDeep(name.clone()));
         }

@@ -109,7 +109,10 @@ impl Registry {
             Taggable::ThingType(name) => &self.require_thing_type(name)?.tags,
             Taggable::Group(name) => &self.require_group(name)?.tags,
             Taggable::Template(name) => &self.require_template(name)?.tags,
-            Taggable::Rule(name) => &self.require_rule(name)?.tags,
+            Taggable::Rule(name) => match self.rule(name) {
+                Some(rule) => &rule.tags,
+                None => return Err(RegistryError::NoTaggedRule(name.clone())),
+            },
         })
     }
 

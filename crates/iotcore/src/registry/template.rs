@@ -54,7 +54,7 @@ pub struct TemplateRecord {
     pub versions: Versions,
     /// For people.
     pub description: Option<String>,
-    /// The role that AWS would provision as; kept and told, nothing here acts under it.
+    /// The role that AWS would provision as. REST has it that AWS IoT can assume it; nothing here acts under it.
     pub role_arn: Option<String>,
     /// RegisterThing is refused while this is false.
     pub enabled: bool,

@@ -357,7 +357,7 @@ fn groups_nest_seven_deep_and_a_parent_is_not_deleted() {
         registry = registry.with_group(&format!("g{n}"), Some(&format!("g{}", n - 1)));
     }
     let deeper = registry.plan_create_group(&group("g8"), Some(group("g7")), NOW);
-    assert_eq!(codes(deeper), ("LimitExceededException", 410));
+    assert_eq!(codes(deeper), ("InvalidRequestException", 400));
     assert_eq!(codes(registry.plan_delete_group(&group("g6"), None)), ("InvalidRequestException", 400));
     let mut registry = registry.with_thing("a");
     let plan = registry.plan_add_to_group(&thing("a"), &group("g7"));

@@ -47,7 +47,8 @@ async fn a_group_is_described_with_its_ancestors_and_changed_at_its_version() {
     }
     let missing = refusal(404, "ResourceNotFoundException");
     assert_eq!(world.refused("GET", "/thing-groups/top", Value::Null).await, missing);
-    assert_eq!(world.refused("POST", "/thing-groups/new", json!({"parentGroupName": "top"})).await, missing);
+    let orphan = world.refused("POST", "/thing-groups/new", json!({"parentGroupName": "top"})).await;
+    assert_eq!(orphan, refusal(400, "InvalidRequestException"));
 }
 
 /// ListThingGroups lists all, those below one, those directly below it, and those whose names begin so.

@@ -123,6 +123,28 @@ async fn policies_are_listed_in_pages_in_the_order_of_their_making() {
     assert_eq!(too_many, refusal(400, "InvalidRequestException"));
 }
 
+/// DetachPolicy takes a policy that does not exist for one that is attached to nothing, and says of a target that does
+/// not exist that it is invalid; the older DetachPrincipalPolicy says of both that they are not found.
+#[tokio::test]
+async fn detaching_tells_a_missing_target_and_no_missing_policy() {
+    let world = World::start().await;
+    world.policy("p").await;
+    let (arn, id) = world.certificate().await;
+    world.iot("POST", "/target-policies/p", json!({"target": arn})).await.ok();
+    world.iot("POST", "/target-policies/none", json!({"target": arn})).await.ok();
+    world.iot("PUT", &format!("/certificates/{id}?newStatus=INACTIVE"), Value::Null).await.ok();
+    world.iot("DELETE", &format!("/certificates/{id}?forceDelete=true"), Value::Null).await.ok();
+    let group = "arn:aws:iot:us-east-1:123456789012:thinggroup/none";
+    for target in [arn.as_str(), group, "somebody"] {
+        let refused = world.iot("POST", "/target-policies/p", json!({"target": target})).await;
+        assert_eq!((refused.status, refused.error()), (400, "InvalidRequestException"), "{target}");
+        assert!(refused.message().contains("Invalid Target"), "{}", refused.message());
+    }
+    let old = Request::new("DELETE", "/principal-policies/p").header("x-amzn-iot-principal", &arn);
+    let refused = world.call("iot", old).await;
+    assert_eq!((refused.status, refused.error()), (404, "ResourceNotFoundException"));
+}
+
 /// A policy is attached to certificates and to thing groups, and is not deleted before it is detached.
 #[tokio::test]
 async fn a_policy_is_attached_listed_from_both_sides_and_detached() {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::policies::refusal;
-use crate::support::World;
+use crate::support::{Request, World, zip};
 
 const BODY: &str = r#"{
     "Parameters": {"SerialNumber": {"Type": "String"}},
@@ -21,10 +21,21 @@ fn template() -> Value {
     })
 }
 
+/// A world with the role that templates name.
+async fn world() -> World {
+    let world = World::start().await;
+    role(&world, "provisioning", "iot.amazonaws.com").await;
+    world
+}
+
+async fn role(world: &World, name: &str, service: &str) {
+    world.call("iam", Request::form(&zip::role(name, service))).await.ok();
+}
+
 /// A template is made with a hook, described, changed and deleted.
 #[tokio::test]
 async fn a_template_is_made_described_changed_and_deleted() {
-    let world = World::start().await;
+    let world = world().await;
     let made = world.iot("POST", "/provisioning-templates", template()).await.ok().json();
     assert_eq!(made["templateArn"], "arn:aws:iot:us-east-1:123456789012:provisioningtemplate/claim");
     let again = world.refused("POST", "/provisioning-templates", template()).await;
@@ -53,7 +64,7 @@ async fn a_template_is_made_described_changed_and_deleted() {
 /// What AWS would refuse of a template is refused, and nothing is made.
 #[tokio::test]
 async fn what_is_no_template_is_refused() {
-    let world = World::start().await;
+    let world = world().await;
     for (member, bad) in [
         ("templateName", json!("a.b")),
         ("templateBody", json!("{}")),
@@ -72,10 +83,27 @@ async fn what_is_no_template_is_refused() {
     assert_eq!(listed["templates"], json!([]));
 }
 
+/// The provisioning role must exist and trust AWS IoT, when a template is made and when it gets another role.
+#[tokio::test]
+async fn a_role_that_aws_iot_cannot_assume_is_refused() {
+    let world = World::start().await;
+    let refused = world.iot("POST", "/provisioning-templates", template()).await;
+    assert_eq!((refused.status, refused.error()), (400, "InvalidRequestException"));
+    assert_eq!(refused.message(), "The provisioning role cannot be assumed by AWS IoT");
+    role(&world, "provisioning", "iot.amazonaws.com").await;
+    world.iot("POST", "/provisioning-templates", template()).await.ok();
+    role(&world, "lambda", "lambda.amazonaws.com").await;
+    let path = "/provisioning-templates/claim";
+    let change = json!({"provisioningRoleArn": "arn:aws:iam::123456789012:role/lambda"});
+    assert_eq!(world.refused("PATCH", path, change).await, refusal(400, "InvalidRequestException"));
+    let found = world.iot("GET", path, Value::Null).await.ok().json();
+    assert_eq!(found["provisioningRoleArn"], ROLE);
+}
+
 /// Versions are numbered, at most five; the default is chosen by UpdateProvisioningTemplate and not deleted.
 #[tokio::test]
 async fn a_template_has_five_versions_at_most_and_keeps_its_default() {
-    let world = World::start().await;
+    let world = world().await;
     world.iot("POST", "/provisioning-templates", template()).await.ok();
     let versions = "/provisioning-templates/claim/versions";
     for n in 2..=5 {
@@ -115,7 +143,7 @@ async fn a_template_has_five_versions_at_most_and_keeps_its_default() {
 /// CreateProvisioningClaim gives a certificate that is valid for five minutes and gone after.
 #[tokio::test]
 async fn a_provisioning_claim_lives_five_minutes() {
-    let world = World::start().await;
+    let world = world().await;
     world.iot("POST", "/provisioning-templates", template()).await.ok();
     let path = "/provisioning-templates/claim/provisioning-claim";
     let claim = world.iot("POST", path, Value::Null).await.ok().json();

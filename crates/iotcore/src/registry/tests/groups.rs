@@ -93,12 +93,12 @@ fn a_thing_is_in_ten_groups_at_most_and_a_group_has_a_hundred_below_it() {
         let joined = registry.join("a", &format!("g{n}"));
         assert_eq!(joined.is_ok(), n < MAX_GROUPS);
     }
-    assert_eq!(codes(registry.join("a", "g10")), ("LimitExceededException", 410));
+    assert_eq!(codes(registry.join("a", "g10")), ("InvalidRequestException", 400));
     for n in 0..MAX_CHILDREN {
         registry = registry.with_group(&format!("child{n}"), Some("top"));
     }
     let more = registry.plan_create_group(&group("more"), Some(group("top")), NOW);
-    assert_eq!(codes(more), ("LimitExceededException", 410));
+    assert_eq!(codes(more), ("InvalidRequestException", 400));
 }
 
 #[test]

@@ -5,9 +5,10 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::parts::{commit, page};
+use super::parts::{commit, page, refusal};
 use super::policies::summary;
-use crate::registry::Target;
+use crate::account::AccountError;
+use crate::registry::{RegistryError, Target};
 use crate::rest::{Context, PageQuery, Refusal, Reply, Route, route, text};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -19,7 +20,7 @@ pub(super) fn routes() -> Vec<Route> {
         route("GetEffectivePolicies", Method::POST, "/effective-policies", effective),
         route("AttachPrincipalPolicy", Method::PUT, "/principal-policies/{policyName}", attach)
             .header("target", "x-amzn-iot-principal"),
-        route("DetachPrincipalPolicy", Method::DELETE, "/principal-policies/{policyName}", detach)
+        route("DetachPrincipalPolicy", Method::DELETE, "/principal-policies/{policyName}", detach_principal)
             .header("target", "x-amzn-iot-principal"),
         route("ListPrincipalPolicies", Method::GET, "/principal-policies", list_attached)
             .header("target", "x-amzn-iot-principal"),
@@ -48,14 +49,34 @@ async fn attach(context: Context, input: Attachment) -> Result<Reply, Refusal> {
     Ok(Reply::empty())
 }
 
+async fn detach_principal(context: Context, input: Attachment) -> Result<Reply, Refusal> {
+    take_off(&context, &input).await.map_err(|error| refusal(&context, error))
+}
+
+/// As DetachPrincipalPolicy, but a policy that does not exist is attached to nothing, and what does not exist is an
+/// invalid target: the operation has no ResourceNotFoundException (API Reference; Terraform's AWS provider,
+/// `aws_iot_policy_attachment`, which relies on both).
 async fn detach(context: Context, input: Attachment) -> Result<Reply, Refusal> {
-    let policy = &input.policy_name;
+    match take_off(&context, &input).await {
+        Err(AccountError::Registry(RegistryError::NoSuchPolicy(_))) => Ok(Reply::empty()),
+        Err(AccountError::Registry(
+            RegistryError::NoSuchCertificate(_) | RegistryError::NoSuchGroup(_) | RegistryError::BadTarget(_),
+        )) => Err(Refusal::invalid(format!(
+            "Invalid Target: {}",
+            input.target.chars().take(256).collect::<String>()
+        ))),
+        other => other.map_err(|error| refusal(&context, error)),
+    }
+}
+
+async fn take_off(context: &Context, input: &Attachment) -> Result<Reply, AccountError> {
+    let (account, policy) = (&context.account, &input.policy_name);
     match Target::parse(&context.scope, &input.target)? {
         Target::Certificate(id) => {
-            commit(&context, |registry| registry.plan_detach_policy(policy, &id)).await?;
+            account.commit(|registry| registry.plan_detach_policy(policy, &id)).await?;
         }
         Target::Group(group) => {
-            commit(&context, |registry| registry.plan_detach_group_policy(policy, &group)).await?;
+            account.commit(|registry| registry.plan_detach_group_policy(policy, &group)).await?;
         }
     }
     Ok(Reply::empty())

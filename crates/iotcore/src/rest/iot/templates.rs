@@ -75,12 +75,13 @@ async fn create(context: Context, input: Create) -> Result<Reply, Refusal> {
         return Err(Refusal::invalid(message));
     }
     let name = &input.template_name;
+    let role_arn = checked_role(&context, input.provisioning_role_arn)?;
     let new = NewTemplate {
         body: input.template_body,
         enabled: input.enabled,
         hook: input.pre_provisioning_hook.map(TryInto::try_into).transpose()?,
         description: checked_description(input.description)?,
-        role_arn: Some(checked_role(input.provisioning_role_arn)?),
+        role_arn: Some(role_arn),
         tags: tags(input.tags)?,
     };
     commit(&context, |registry| registry.plan_create_described_template(name, new, context.now)).await?;
@@ -88,12 +89,17 @@ async fn create(context: Context, input: Create) -> Result<Reply, Refusal> {
     Ok(Reply::json(&json!({"templateArn": arn, "templateName": name, "defaultVersionId": 1})))
 }
 
-/// 20 to 2048 characters that name a role.
-fn checked_role(arn: String) -> Result<String, Refusal> {
+/// 20 to 2048 characters that name a role which AWS IoT can assume. What AWS says of one that it cannot is known from
+/// clients that wait for new roles to spread (Terraform's AWS provider, `aws_iot_provisioning_template`).
+fn checked_role(context: &Context, arn: String) -> Result<String, Refusal> {
     let is_role = (20..=2048).contains(&arn.len()) && arn.starts_with("arn:") && arn.contains(":role/");
-    is_role
-        .then_some(arn)
-        .ok_or_else(|| Refusal::invalid("Invalid provisioningRoleArn: it is no ARN of a role"))
+    if !is_role {
+        return Err(Refusal::invalid("Invalid provisioningRoleArn: it is no ARN of a role"));
+    }
+    if !context.broker.may_assume(&arn) {
+        return Err(Refusal::invalid("The provisioning role cannot be assumed by AWS IoT"));
+    }
+    Ok(arn)
 }
 
 fn checked_description(description: Option<String>) -> Result<Option<String>, Refusal> {
@@ -165,7 +171,7 @@ async fn update(context: Context, input: Update) -> Result<Reply, Refusal> {
     }
     let hook: Option<BuiltinHook> = input.pre_provisioning_hook.map(TryInto::try_into).transpose()?;
     let description = checked_description(input.description)?;
-    let role = input.provisioning_role_arn.map(checked_role).transpose()?;
+    let role = input.provisioning_role_arn.map(|arn| checked_role(&context, arn)).transpose()?;
     commit(&context, |registry| {
         registry.plan_edit_template(&input.template_name, context.now, |template| {
             if let Some(id) = input.default_version_id {
