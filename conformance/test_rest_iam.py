@@ -137,6 +137,36 @@ class Iam(AccountTest):
         self.assertTrue(caller["UserId"])
         self.assertEqual(self.iam.get_user()["User"]["Arn"], caller["Arn"])
 
+    def test_a_role_is_taken_and_acts_with_its_session(self):
+        name, sts = self.role_name(), self.account.client("sts")
+        trust = json.loads(TRUST)
+        trust["Statement"][0]["Principal"] = {"AWS": "arn:aws:iam::123456789012:root"}
+        role = self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]
+        taken = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="run", DurationSeconds=900)
+        arn = f"arn:aws:sts::123456789012:assumed-role/{name}/run"
+        self.assertEqual(taken["AssumedRoleUser"], {"AssumedRoleId": f"{role['RoleId']}:run", "Arn": arn})
+        keys = taken["Credentials"]
+        self.assertTrue(keys["AccessKeyId"].startswith("ASIA"))
+        session = {"aws_access_key_id": keys["AccessKeyId"], "aws_secret_access_key": keys["SecretAccessKey"]}
+        with_token = self.account.client("sts", **session, aws_session_token=keys["SessionToken"])
+        self.assertEqual(with_token.get_caller_identity()["Arn"], arn)
+        iot = self.account.client("iot", **session, aws_session_token=keys["SessionToken"])
+        iot.create_thing(thingName=name)
+        self.assertIn(name, [thing["thingName"] for thing in self.iot.list_things()["things"]])
+        for service, code in [("sts", "InvalidClientTokenId"), ("iot", "UnrecognizedClientException")]:
+            client = self.account.client(service, **session)
+            with self.assertRaises(client.exceptions.ClientError) as caught:
+                client.get_caller_identity() if service == "sts" else client.list_things()
+            self.assertEqual(caught.exception.response["Error"]["Code"], code)
+        self.iam.update_assume_role_policy(RoleName=name, PolicyDocument=TRUST)
+        for arguments in [{"RoleArn": role["Arn"]}, {"RoleArn": role["Arn"] + "-none"}]:
+            with self.assertRaises(sts.exceptions.ClientError) as caught:
+                sts.assume_role(**arguments, RoleSessionName="run")
+            error = caught.exception.response["Error"]
+            self.assertEqual(error["Code"], "AccessDenied")
+            self.assertIn("is not authorized to perform: sts:AssumeRole on resource: " + arguments["RoleArn"], error["Message"])
+        self.refused("MalformedPolicyDocumentException", sts.assume_role, RoleArn=role["Arn"], RoleSessionName="run", Policy="{")
+
     def role_name(self):
         """A role's name has at most 64 characters."""
         return self.name()[:60]

@@ -105,6 +105,14 @@ impl AccessKey {
     }
 }
 
+/// A new session token, which goes with temporary credentials.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub(crate) fn session_token() -> Result<SecretAccessKey, AccessKeyError> {
+    random_text::<256>(SECRET_ALPHABET).map(SecretAccessKey::new)
+}
+
 /// `N` characters of an alphabet whose size is a power of two, so that each is as likely as any other.
 fn random_text<const N: usize>(alphabet: &[u8]) -> Result<String, AccessKeyError> {
     let mut bytes = zeroize::Zeroizing::new([0_u8; N]);

@@ -18,6 +18,9 @@ use crate::document::{Document, DocumentError, shared};
 pub(crate) use error::IamError;
 pub(crate) use policy::{NewPolicy, Policy, PolicyScope, PolicyVersion};
 pub(crate) use role::{NewRole, Role};
+pub(crate) use trust::Assumption;
+
+use trust::Taker;
 
 mod attach;
 mod document;
@@ -68,7 +71,33 @@ impl Iam {
     pub(crate) fn role_can_be_assumed_by(&self, arn: &str, service: &str) -> bool {
         let state = self.state.read();
         let role = state.roles.values().find(|role| role.arn(&self.scope) == arn);
-        role.is_some_and(|role| trust::allows(&role.trust, service, &self.scope.account))
+        let taker = Taker::Service { name: service, account: &self.scope.account };
+        role.is_some_and(|role| trust::allows(&role.trust, taker))
+    }
+
+    /// The role with this ARN, if its trust policy lets a caller take it. Whether the caller's own policies would is
+    /// not asked: what policies grant is not enforced.
+    pub(crate) fn taken_by(&self, arn: &str, assumption: &Assumption<'_>) -> Option<Arc<Role>> {
+        let state = self.state.read();
+        let role = state.roles.values().find(|role| role.arn(&self.scope) == arn)?;
+        trust::allows(&role.trust, Taker::Caller(assumption)).then(|| role.clone())
+    }
+
+    /// The ARN of the role that `arn:…:assumed-role/ROLE/SESSION` is a session of; `None` for any other caller.
+    pub(crate) fn role_of_session(&self, caller: &str) -> Option<String> {
+        let (_, session) = caller.split_once(":assumed-role/")?;
+        let (name, _) = session.split_once('/')?;
+        let path = self.state.read().roles.get(name).map(|role| role.arn(&self.scope));
+        // A role that was deleted and whose session goes on had some path.
+        Some(path.unwrap_or_else(|| self.arn(&format!("role/{name}"))))
+    }
+
+    /// Whether a text is a policy that says what somebody may do.
+    ///
+    /// # Errors
+    /// [`IamError::Malformed`].
+    pub(crate) fn check_policy(&self, text: &str) -> Result<(), IamError> {
+        document::check(text, document::Kind::Identity)
     }
 
     /// Account number and partition of every ARN here.

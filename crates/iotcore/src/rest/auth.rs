@@ -1,7 +1,8 @@
 //! Whose request it is: the account's access keys, and the signature made with one of them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
 
 use fleetkey_model::arn::Scope;
 use fleetkey_model::secret::SecretAccessKey;
@@ -13,17 +14,20 @@ use super::context::Caller;
 use super::service::Service;
 use super::sigv4::{self, Claims, Flaw, Head};
 
+/// How long after their end temporary credentials are told apart from a key that nobody ever had.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+
 /// An access key that requests may be signed with.
 #[derive(Debug, Clone)]
-pub(crate) struct Credential {
+pub(super) struct Credential {
     /// The secret half.
-    pub(crate) secret: SecretAccessKey,
+    pub(super) secret: SecretAccessKey,
     /// The token that goes with temporary credentials.
-    pub(crate) token: Option<SecretAccessKey>,
+    pub(super) token: Option<SecretAccessKey>,
     /// When temporary credentials end.
-    pub(crate) expires: Option<Timestamp>,
+    pub(super) expires: Option<Timestamp>,
     /// Whose it is.
-    pub(crate) caller: Caller,
+    pub(super) caller: Caller,
 }
 
 /// The access keys of the account. Clones share them.
@@ -38,7 +42,8 @@ impl Keys {
     pub(crate) fn of_owner(key: AccessKey, scope: &Scope, any: bool) -> Self {
         let keys = Self { known: Arc::default(), any };
         let caller = owner(scope, &key.access_key_id);
-        keys.add(Credential { secret: key.secret_access_key, token: None, expires: None, caller });
+        let credential = Credential { secret: key.secret_access_key, token: None, expires: None, caller };
+        keys.known().insert(key.access_key_id, credential);
         keys
     }
 
@@ -47,16 +52,20 @@ impl Keys {
         self.any
     }
 
-    /// Adds a key, for example temporary credentials of an assumed role.
-    pub(crate) fn add(&self, credential: Credential) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+    /// Adds temporary credentials of an assumed role, and forgets those that ended long ago.
+    pub(super) fn add(&self, credential: Credential, now: Timestamp) {
+        let mut known = self.known();
+        known.retain(|_, other| other.expires.is_none_or(|end| now < end + REMEMBERED));
         known.insert(credential.caller.access_key.clone(), credential);
     }
 
     /// Forgets temporary credentials; what the account was made with stays.
     pub(crate) fn drop_temporary(&self) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, credential| credential.token.is_none());
+        self.known().retain(|_, credential| credential.token.is_none());
+    }
+
+    fn known(&self) -> RwLockWriteGuard<'_, HashMap<String, Credential>> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn find(&self, access_key: &str) -> Option<Credential> {
@@ -100,7 +109,7 @@ impl Claimed {
             return Err(Flaw::UnknownKey);
         }
         if credential.expires.is_some_and(|end| now >= end) {
-            return Err(Flaw::UnknownKey);
+            return Err(Flaw::ExpiredToken);
         }
         if claims.region != scope.region {
             let message =

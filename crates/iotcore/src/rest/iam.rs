@@ -49,11 +49,18 @@ struct Tag {
 #[derive(Deserialize)]
 struct NoInput {}
 
-/// The caller owns the account, so it is the account's root.
+/// The user that the account's key belongs to; a session of a role is no user.
 async fn get_user(context: Context, _: NoInput) -> Result<Reply, Refusal> {
+    let caller = &context.caller;
+    let Some((_, name)) = caller.arn.split_once(":user/") else {
+        let message = "Must specify userName when calling with non-User credentials";
+        return Err(Refusal::new(400, "ValidationError", message));
+    };
     Ok(Reply::json(&json!({"User": {
-        "UserId": context.caller.account,
-        "Arn": context.caller.arn,
+        "Path": "/",
+        "UserName": name,
+        "UserId": caller.principal_id,
+        "Arn": caller.arn,
         "CreateDate": moment(Timestamp::from_secs(0)),
     }})))
 }
@@ -66,8 +73,8 @@ fn tags<'a>(tags: impl IntoIterator<Item = (&'a String, &'a String)>) -> Vec<Val
     tags.into_iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect()
 }
 
-/// IAM's moments have no fraction of a second.
-fn moment(at: Timestamp) -> String {
+/// IAM's and STS's moments have no fraction of a second.
+pub(super) fn moment(at: Timestamp) -> String {
     let whole: String = at.to_string().chars().take("2026-11-21T08:00:00".len()).collect();
     whole + "Z"
 }

@@ -111,7 +111,7 @@ impl Trail {
         let mut record = json!({
             "eventVersion": "1.11",
             "userIdentity": {
-                "type": "IAMUser",
+                "type": if call.caller.arn.contains(":assumed-role/") { "AssumedRole" } else { "IAMUser" },
                 "principalId": call.caller.principal_id,
                 "arn": call.caller.arn,
                 "accountId": call.caller.account,

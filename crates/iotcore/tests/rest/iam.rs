@@ -115,5 +115,9 @@ async fn the_caller_is_told_who_it_is() {
     let identity =
         world.call("sts", Request::form("Action=GetCallerIdentity&Version=2011-06-15")).await.ok().text();
     assert!(identity.contains("<Account>123456789012</Account>"), "{identity}");
-    assert!(iam(&world, "Action=GetUser").await.ok().text().contains("<UserId>123456789012</UserId>"));
+    let user = iam(&world, "Action=GetUser").await.ok().text();
+    assert!(
+        user.contains("<UserName>fleetkey</UserName>") && user.contains(":user/fleetkey</Arn>"),
+        "{user}"
+    );
 }

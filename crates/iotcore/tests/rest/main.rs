@@ -25,5 +25,6 @@ mod policies;
 mod rules;
 mod signatures;
 mod strangers;
+mod sts;
 mod templates;
 mod things;

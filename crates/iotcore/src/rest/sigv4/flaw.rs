@@ -21,6 +21,8 @@ pub(in crate::rest) enum Flaw {
     Incomplete(String),
     /// Nobody has this access key, or not with this session token.
     UnknownKey,
+    /// Temporary credentials are past their end.
+    ExpiredToken,
     /// The credential's scope is not ours.
     Scope(String),
     /// A header that must be signed is not.
@@ -48,6 +50,8 @@ impl Flaw {
             Self::Incomplete(_) => (400, "IncompleteSignatureException"),
             Self::UnknownKey if query => (403, "InvalidClientTokenId"),
             Self::UnknownKey => (403, "UnrecognizedClientException"),
+            Self::ExpiredToken if query => (403, "ExpiredToken"),
+            Self::ExpiredToken => (403, "ExpiredTokenException"),
             Self::UrlExpired { .. } => (400, "RequestExpired"),
             _ if query => (403, "SignatureDoesNotMatch"),
             _ => (403, "InvalidSignatureException"),
@@ -63,6 +67,7 @@ impl fmt::Display for Flaw {
             Self::Incomplete(why) if why.is_empty() => f.write_str("The request signature is malformed."),
             Self::Incomplete(why) | Self::Scope(why) => f.write_str(why),
             Self::UnknownKey => f.write_str("The security token included in the request is invalid."),
+            Self::ExpiredToken => f.write_str("The security token included in the request is expired"),
             Self::Unsigned(header) => {
                 write!(f, "'{header}' must be a 'SignedHeader' in the AWS Authorization.")
             }
