@@ -97,6 +97,31 @@ class Lambda(AccountTest):
         versions = self.lambda_.list_versions_by_function(FunctionName=name)["Versions"]
         self.assertEqual([version["Version"] for version in versions], ["$LATEST"])
 
+    def test_a_published_version_stays_as_it_was(self):
+        name = self.function_name()
+        made = self.make(name, ECHO)
+        first = self.lambda_.publish_version(FunctionName=name, CodeSha256=made["CodeSha256"], Description="first")
+        self.assertEqual((first["Version"], first["FunctionArn"], first["Description"]), ("1", made["FunctionArn"] + ":1", "first"))
+        self.assertEqual(self.lambda_.publish_version(FunctionName=name)["Version"], "1", "nothing has changed")
+        self.lambda_.update_function_code(FunctionName=name, ZipFile=archive(ECHO.replace("echo", "ohce")), Publish=True)
+        for arguments, word, version in [({}, "ohce", "$LATEST"), ({"Qualifier": "1"}, "echo", "1"), ({"Qualifier": "2"}, "ohce", "2")]:
+            answer = self.lambda_.invoke(FunctionName=name, Payload=b"5", **arguments)
+            self.assertEqual((json.load(answer["Payload"])[word], answer["ExecutedVersion"]), (5, version))
+        self.assertEqual(self.invoke(first["FunctionArn"], 5)["echo"], 5)
+        pages, versions = self.pages(self.lambda_, "list_versions_by_function", "Versions", 2, FunctionName=name)
+        self.assertEqual((pages, [version["Version"] for version in versions]), (2, ["$LATEST", "1", "2"]))
+        self.lambda_.add_permission(FunctionName=name, Qualifier="2", StatementId="iot", Action="lambda:InvokeFunction",
+                                    Principal="iot.amazonaws.com")
+        self.assertTrue(json.loads(self.lambda_.get_policy(FunctionName=name, Qualifier="2")["Policy"])["Statement"])
+        self.refused("ResourceNotFoundException", self.lambda_.get_policy, FunctionName=name)
+        self.refused("InvalidParameterValueException", self.lambda_.publish_version, FunctionName=name, CodeSha256="other")
+        self.refused("PreconditionFailedException", self.lambda_.publish_version, FunctionName=name, RevisionId="other")
+        self.refused("InvalidParameterValueException", self.lambda_.delete_function, FunctionName=name, Qualifier="$LATEST")
+        self.lambda_.delete_function(FunctionName=name, Qualifier="1")
+        self.refused("ResourceNotFoundException", self.lambda_.get_function, FunctionName=name, Qualifier="1")
+        self.lambda_.delete_function(FunctionName=name)
+        self.refused("ResourceNotFoundException", self.lambda_.get_function, FunctionName=name, Qualifier="2")
+
     def test_what_a_function_prints_is_found_in_its_log_group(self):
         name, logs = self.function_name(), self.account.client("logs")
         self.make(name, "def handler(event, context):\n    print('hello', event['who'])\n    return 1\n")

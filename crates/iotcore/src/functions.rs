@@ -34,6 +34,7 @@ pub(crate) use log::{LogEvent, Logs};
 pub use open::{FunctionsConfig, FunctionsError};
 pub(crate) use permission::{NewPermission, Permission};
 pub(crate) use record::{Function, Variables};
+pub(crate) use version::Publication;
 
 use code::Code;
 use runtime::Interpreters;
@@ -52,6 +53,7 @@ mod permission;
 mod record;
 mod rule;
 mod runtime;
+mod version;
 
 #[cfg(test)]
 mod tests;
@@ -85,6 +87,12 @@ struct State {
     /// By name.
     #[serde(with = "shared")]
     functions: BTreeMap<String, Arc<Function>>,
+    /// By `NAME:NUMBER`.
+    #[serde(default, with = "shared")]
+    versions: BTreeMap<String, Arc<Function>>,
+    /// The last number that was given to a version of a name. It outlives the function: Lambda never gives one twice.
+    #[serde(default)]
+    numbers: BTreeMap<String, u32>,
 }
 
 impl Functions {
@@ -101,13 +109,15 @@ impl Functions {
         open::open(data_dir, config, iam, clock)
     }
 
-    /// The function that a name or an ARN means.
+    /// The function, or the published version of one, that a name or an ARN means.
     ///
     /// # Errors
     /// [`FunctionError::NotFound`].
     pub(crate) fn function(&self, name: &str) -> Result<Arc<Function>, FunctionError> {
-        let name = self.name(name)?;
-        self.0.state.read().functions.get(&name).cloned().ok_or_else(|| self.not_found(&name))
+        let key = self.key(name)?;
+        let state = self.0.state.read();
+        let found = state.functions.get(&key).or_else(|| state.versions.get(&key));
+        found.cloned().ok_or_else(|| self.not_found(&key))
     }
 
     /// All functions, by name.
@@ -120,14 +130,24 @@ impl Functions {
         &self.0.logs
     }
 
-    /// DeleteFunction.
+    /// DeleteFunction: a function with all its versions, or one published version.
     ///
     /// # Errors
-    /// When there is none, or the disk fails.
+    /// When there is none, `$LATEST` alone is meant, or the disk fails.
     pub(crate) async fn delete(&self, name: &str) -> Result<(), FunctionError> {
         let _turn = self.0.turn.lock().await;
-        let name = self.name(name)?;
-        let edit = |state: &mut State| state.functions.remove(&name).ok_or_else(|| self.not_found(&name));
+        if check::split(name, &self.0.scope).1 == Some("$LATEST") {
+            let message = "$LATEST version cannot be deleted without deleting the function.";
+            return Err(FunctionError::InvalidParameter(message.to_owned()));
+        }
+        let key = self.key(name)?;
+        let edit = |state: &mut State| {
+            if state.functions.remove(&key).is_some() {
+                state.versions.retain(|_, version| version.name != key);
+                return Ok(());
+            }
+            state.versions.remove(&key).map(drop).ok_or_else(|| self.not_found(&key))
+        };
         self.0.state.change(edit).await?;
         self.sweep().await;
         Ok(())
@@ -156,6 +176,11 @@ impl Functions {
         self.0.running.wait().await;
     }
 
+    /// The ARN of a function, or of a published version of one.
+    pub(crate) fn arn_of(&self, function: &Function) -> String {
+        self.arn(&function.key())
+    }
+
     /// `arn:aws:lambda:REGION:ACCOUNT:function:NAME`.
     pub(crate) fn arn(&self, name: &str) -> String {
         let Scope { partition, region, account } = &self.0.scope;
@@ -165,28 +190,47 @@ impl Functions {
     /// Removes code that no function names. The turn is the caller's.
     async fn sweep(&self) {
         let state = self.0.state.read();
-        let used = state.functions.values().map(|function| function.code.sha256.clone()).collect();
+        let all = state.functions.values().chain(state.versions.values());
+        let used = all.map(|function| function.code.sha256.clone()).collect();
         self.0.code.keep_only(used).await;
     }
 
+    /// Changes a function; a published version does not change.
     async fn edit<R>(
         &self,
         name: &str,
         edit: impl FnOnce(&mut Function) -> Result<R, FunctionError>,
     ) -> Result<R, FunctionError> {
-        let name = self.name(name)?;
+        let name = self.latest(name)?;
+        self.edit_version(&name, edit).await
+    }
+
+    /// Changes a function, or what may change of a published version.
+    async fn edit_version<R>(
+        &self,
+        name: &str,
+        edit: impl FnOnce(&mut Function) -> Result<R, FunctionError>,
+    ) -> Result<R, FunctionError> {
+        let key = self.key(name)?;
         self.0
             .state
             .change(|state| {
-                let function = state.functions.get_mut(&name).ok_or_else(|| self.not_found(&name))?;
-                edit(Arc::make_mut(function))
+                let State { functions, versions, .. } = state;
+                let function = functions.get_mut(&key).or_else(|| versions.get_mut(&key));
+                edit(Arc::make_mut(function.ok_or_else(|| self.not_found(&key))?))
             })
             .await
     }
 
-    /// The bare name in a name, a partial ARN or a whole one; `$LATEST` may follow.
-    fn name(&self, text: &str) -> Result<String, FunctionError> {
-        check::bare_name(text, &self.0.scope).ok_or_else(|| self.not_found(text))
+    /// What a name, a partial ARN or a whole one means: `NAME`, or `NAME:NUMBER` of a published version. There are no
+    /// aliases, so no other qualifier means anything.
+    fn key(&self, text: &str) -> Result<String, FunctionError> {
+        check::key(text, &self.0.scope).ok_or_else(|| self.not_found(text))
+    }
+
+    /// The same where only `$LATEST` will do.
+    fn latest(&self, text: &str) -> Result<String, FunctionError> {
+        self.key(text).ok().filter(|key| !key.contains(':')).ok_or_else(|| self.not_found(text))
     }
 
     fn not_found(&self, name: &str) -> FunctionError {

@@ -46,22 +46,33 @@ pub(super) const MEMORY: RangeInclusive<u32> = 128..=10_240;
 /// MB of `/tmp`.
 pub(super) const STORAGE: RangeInclusive<u32> = 512..=10_240;
 
-/// The bare name in a name, in `ACCOUNT:function:NAME` or in an ARN of this account, with or without `$LATEST`.
-pub(super) fn bare_name(text: &str, scope: &Scope) -> Option<String> {
-    let text = text.strip_suffix(":$LATEST").unwrap_or(text);
+/// What stands for a function in a name, in `ACCOUNT:function:NAME` or in an ARN of this account, and the qualifier.
+pub(super) fn split<'a>(text: &'a str, scope: &Scope) -> (&'a str, Option<&'a str>) {
     let Scope { partition, region, account } = scope;
     let whole = format!("arn:{partition}:lambda:{region}:{account}:function:");
     let partial = format!("{account}:function:");
-    let name =
+    let tail =
         [whole.as_str(), partial.as_str(), "function:"].iter().find_map(|front| text.strip_prefix(front));
-    let name = name.unwrap_or(text);
+    match tail.unwrap_or(text).split_once(':') {
+        None => (tail.unwrap_or(text), None),
+        Some((name, qualifier)) => (name, Some(qualifier)),
+    }
+}
+
+/// `NAME`, or `NAME:NUMBER` of a published version; `$LATEST` may follow a name too.
+pub(super) fn key(text: &str, scope: &Scope) -> Option<String> {
+    let (name, qualifier) = split(text, scope);
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    (!name.is_empty() && name.len() <= 64 && name.bytes().all(plain)).then(|| name.to_owned())
+    let name = (!name.is_empty() && name.len() <= 64 && name.bytes().all(plain)).then_some(name)?;
+    match qualifier {
+        None | Some("$LATEST") => Some(name.to_owned()),
+        Some(number) => Some(format!("{name}:{}", number.parse::<u32>().ok()?)),
+    }
 }
 
 /// A new function's name.
 pub(super) fn new_name(text: &str, scope: &Scope) -> Result<String, FunctionError> {
-    bare_name(text, scope).ok_or_else(|| {
+    key(text, scope).filter(|key| !key.contains(':')).ok_or_else(|| {
         let pattern = r"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?";
         violation("functionName", text, &format!("Member must satisfy regular expression pattern: {pattern}"))
     })
@@ -176,13 +187,18 @@ mod tests {
             ("arn:aws:lambda:us-east-1:123456789012:function:hook", true),
             ("arn:aws:lambda:us-east-1:123456789012:function:hook:$LATEST", true),
             ("arn:aws:lambda:us-east-1:999999999999:function:hook", false),
-            ("hook:1", false),
+            ("hook:alias", false),
+            ("hook:1:2", false),
             ("../hook", false),
             ("", false),
         ];
         for (text, expected) in table {
-            let name = bare_name(text, &Scope::local());
+            let name = key(text, &Scope::local());
             assert_eq!(name.as_deref() == Some("hook"), expected, "{text}");
+        }
+        for text in ["hook:7", "function:hook:7", "arn:aws:lambda:us-east-1:123456789012:function:hook:7"] {
+            assert_eq!(key(text, &Scope::local()).as_deref(), Some("hook:7"), "{text}");
+            assert!(new_name(text, &Scope::local()).is_err(), "{text}");
         }
     }
 

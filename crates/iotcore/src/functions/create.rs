@@ -66,6 +66,7 @@ impl Functions {
         let code = self.0.code.put(new.zip).await?;
         let function = Arc::new(Function {
             name: name.clone(),
+            version: None,
             runtime: new.runtime,
             handler: new.handler,
             role: new.role,

@@ -30,6 +30,8 @@ pub(crate) struct Invocation {
     pub(crate) error: Option<&'static str>,
     /// What it printed, between Lambda's own lines.
     pub(crate) log: Vec<u8>,
+    /// `$LATEST`, or the number of a published version.
+    pub(crate) version: String,
 }
 
 impl Functions {
@@ -109,16 +111,18 @@ impl Functions {
         let interpreter = self.0.interpreters.find(Family::of(&function.runtime)?).await.map_err(failed)?;
         let home = self.0.interpreters.home().map_err(|error| failed(error.to_string()))?;
         let request = uuid().map_err(|error| failed(error.to_string()))?;
+        let version = function.version_name();
         let (now, begun) = (self.0.clock.now(), Instant::now());
+        let stream = stream(now, &version);
         let ended = run(Run {
             function,
-            arn: &self.arn(&function.name),
+            arn: &self.arn_of(function),
             region: &self.0.scope.region,
             code: &code,
             interpreter,
             home: home.path().to_owned(),
             request: &request,
-            stream: stream(now),
+            stream: stream.clone(),
             event,
             limit,
             deadline: (now + limit).as_millis(),
@@ -127,11 +131,12 @@ impl Functions {
         .map_err(failed)?;
         let took = begun.elapsed();
         let (payload, error) = payload(ended.outcome, &request, limit);
-        let log = framed(&ended.log, &request, function.memory, took, error.map(|_| &payload));
-        self.0.logs.add(&function.log_group(), self.0.clock.now(), &log);
+        let frame = Frame { request: &request, version: &version, memory: function.memory, took };
+        let log = frame.around(&ended.log, error.map(|_| &payload));
+        self.0.logs.add(&function.log_group(), &stream, self.0.clock.now(), &log);
         // A function may have left much: not on a thread that others wait for.
         let _ = tokio::task::spawn_blocking(move || drop((home, code))).await;
-        Ok(Invocation { payload, error, log })
+        Ok(Invocation { payload, error, log, version })
     }
 }
 
@@ -170,26 +175,34 @@ fn payload(outcome: Outcome, request: &str, limit: Duration) -> (Bytes, Option<&
     }
 }
 
-/// What was printed, between the lines that Lambda adds.
-fn framed(printed: &[u8], request: &str, memory: u32, took: Duration, error: Option<&Bytes>) -> Vec<u8> {
-    let mut log = format!("START RequestId: {request} Version: $LATEST\n").into_bytes();
-    log.extend_from_slice(printed);
-    if let Some(report) = error.and_then(|report| serde_json::from_slice::<Value>(report).ok()) {
-        let part = |name: &str| report.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (kind, message) = (part("errorType"), part("errorMessage"));
-        if kind.starts_with("Sandbox.")
-            || kind.starts_with("Runtime.ExitError")
-            || kind.starts_with("Function.")
-        {
-            log.extend_from_slice(format!("{message} {kind}\n").as_bytes());
+/// What Lambda says around what a function prints.
+struct Frame<'a> {
+    request: &'a str,
+    version: &'a str,
+    memory: u32,
+    took: Duration,
+}
+
+impl Frame<'_> {
+    fn around(&self, printed: &[u8], error: Option<&Bytes>) -> Vec<u8> {
+        let Self { request, version, memory, took } = self;
+        let mut log = format!("START RequestId: {request} Version: {version}\n").into_bytes();
+        log.extend_from_slice(printed);
+        if let Some(report) = error.and_then(|report| serde_json::from_slice::<Value>(report).ok()) {
+            let part = |name: &str| report.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let (kind, message) = (part("errorType"), part("errorMessage"));
+            let own = ["Sandbox.", "Runtime.ExitError", "Function."];
+            if own.iter().any(|front| kind.starts_with(front)) {
+                log.extend_from_slice(format!("{message} {kind}\n").as_bytes());
+            }
         }
+        let millis = took.as_secs_f64() * 1000.0;
+        let end = format!(
+            "END RequestId: {request}\nREPORT RequestId: {request}\tDuration: {millis:.2} ms\tBilled Duration: \
+             {:.0} ms\tMemory Size: {memory} MB\n",
+            millis.ceil()
+        );
+        log.extend_from_slice(end.as_bytes());
+        log
     }
-    let millis = took.as_secs_f64() * 1000.0;
-    let end = format!(
-        "END RequestId: {request}\nREPORT RequestId: {request}\tDuration: {millis:.2} ms\tBilled Duration: {:.0} ms\t\
-         Memory Size: {memory} MB\n",
-        millis.ceil()
-    );
-    log.extend_from_slice(end.as_bytes());
-    log
 }

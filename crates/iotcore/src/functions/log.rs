@@ -36,9 +36,8 @@ pub(crate) struct LogStream {
 }
 
 impl Logs {
-    /// Adds the lines of `text`.
-    pub(super) fn add(&self, group: &str, at: Timestamp, text: &[u8]) {
-        let stream = stream(at);
+    /// Adds the lines of `text` to a stream.
+    pub(super) fn add(&self, group: &str, stream: &str, at: Timestamp, text: &[u8]) {
         let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lines = groups.entry(group.to_owned()).or_default();
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
@@ -47,7 +46,7 @@ impl Logs {
             if lines.len() >= LINES {
                 lines.pop_front();
             }
-            lines.push_back(LogEvent { stream: stream.clone(), at, message });
+            lines.push_back(LogEvent { stream: stream.to_owned(), at, message });
         }
     }
 
@@ -85,10 +84,10 @@ impl Logs {
     }
 }
 
-/// The stream of a moment: `2026/11/21/[$LATEST]local`.
-pub(super) fn stream(at: Timestamp) -> String {
+/// The stream of a version at a moment: `2026/11/21/[$LATEST]local`.
+pub(super) fn stream(at: Timestamp, version: &str) -> String {
     let day: String = at.to_string().chars().take(10).map(|c| if c == '-' { '/' } else { c }).collect();
-    format!("{day}/[$LATEST]local")
+    format!("{day}/[{version}]local")
 }
 
 #[cfg(test)]
@@ -100,7 +99,7 @@ mod tests {
     fn only_the_newest_lines_are_kept() {
         let logs = Logs::default();
         for n in 0..=LINES {
-            logs.add("g", NOW, format!("{n}\n").as_bytes());
+            logs.add("g", &stream(NOW, "$LATEST"), NOW, format!("{n}\n").as_bytes());
         }
         let events = logs.events("g");
         assert_eq!((events.len(), events[0].message.as_str()), (LINES, "1"));

@@ -45,12 +45,12 @@ impl Functions {
     ) -> Result<Value, FunctionError> {
         check_permission(&new.permission)?;
         let after = revision()?;
-        self.edit(name, |function| {
+        self.edit_version(name, |function| {
             seen_is(function, new.revision.as_deref())?;
             if function.permissions.iter().any(|other| other.sid == new.permission.sid) {
                 return Err(FunctionError::StatementExists(new.permission.sid));
             }
-            let arn = self.arn(&function.name);
+            let arn = self.arn_of(function);
             let statement = new.permission.statement(&arn);
             function.permissions.push(new.permission);
             function.revision = after;
@@ -74,7 +74,7 @@ impl Functions {
         seen: Option<&str>,
     ) -> Result<(), FunctionError> {
         let after = revision()?;
-        self.edit(name, |function| {
+        self.edit_version(name, |function| {
             seen_is(function, seen)?;
             let before = function.permissions.len();
             function.permissions.retain(|permission| permission.sid != sid);
@@ -97,7 +97,7 @@ impl Functions {
         if function.permissions.is_empty() {
             return Err(FunctionError::NoStatement("The resource you requested does not exist.".to_owned()));
         }
-        Ok((policy(&function.permissions, &self.arn(&function.name)), function.revision.clone()))
+        Ok((policy(&function.permissions, &self.arn_of(&function)), function.revision.clone()))
     }
 }
 

@@ -13,6 +13,9 @@ use super::permission::Permission;
 pub(crate) struct Function {
     /// Unique in the account.
     pub(crate) name: String,
+    /// The number of a published version, which never changes; `None` is `$LATEST`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<u32>,
     /// For example `python3.12`; which interpreter runs it is [`super::runtime::Family`]'s.
     pub(crate) runtime: String,
     /// `module.function`.

@@ -1,6 +1,6 @@
 //! The operations of Lambda.
 //!
-//! Source: botocore 1.44.5, lambda/2015-03-31. Published versions, aliases, layers and images are not here.
+//! Source: botocore 1.44.5, lambda/2015-03-31. Aliases, layers and images are not here.
 
 use super::{Refusal, Reset, Resetting, Route};
 use crate::functions::{FunctionError, Functions};
@@ -10,6 +10,7 @@ mod functions;
 mod invoke;
 mod permission;
 mod tags;
+mod versions;
 
 /// Lambda's table of operations.
 pub(super) fn routes() -> Vec<Route> {
@@ -17,6 +18,7 @@ pub(super) fn routes() -> Vec<Route> {
     all.extend(invoke::routes());
     all.extend(permission::routes());
     all.extend(tags::routes());
+    all.extend(versions::routes());
     all
 }
 

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use crate::support::zip::{python, role, zipped};
 use crate::support::{Answer, Request, World};
 
-const FUNCTIONS: &str = "/2015-03-31/functions";
+pub(crate) const FUNCTIONS: &str = "/2015-03-31/functions";
 
-async fn lambda(world: &World, method: &str, path: &str, body: Value) -> Answer {
+pub(crate) async fn lambda(world: &World, method: &str, path: &str, body: Value) -> Answer {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     world.call("lambda", Request::new(method, path).body(body)).await
 }
@@ -19,7 +19,7 @@ async fn logs(world: &World, operation: &str, body: Value) -> Answer {
 }
 
 /// A world with a function `hook` of this code.
-async fn with_function(code: &str) -> World {
+pub(crate) async fn with_function(code: &str) -> World {
     let world = World::start().await;
     world.call("iam", Request::form(&role("Hook", "lambda.amazonaws.com"))).await.ok();
     let made = lambda(&world, "POST", FUNCTIONS, python("hook", code)).await.ok();

@@ -28,3 +28,4 @@ mod strangers;
 mod sts;
 mod templates;
 mod things;
+mod versions;

@@ -43,7 +43,7 @@ function done(result) {
 
 const context = {
   functionName: process.env.AWS_LAMBDA_FUNCTION_NAME,
-  functionVersion: '$LATEST',
+  functionVersion: process.env.AWS_LAMBDA_FUNCTION_VERSION,
   invokedFunctionArn: values.arn,
   memoryLimitInMB: process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
   awsRequestId: values.request,

@@ -13,7 +13,7 @@ import traceback
 class Context:
     def __init__(self, values):
         self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
-        self.function_version = "$LATEST"
+        self.function_version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
         self.invoked_function_arn = values["arn"]
         self.memory_limit_in_mb = os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]
         self.aws_request_id = values["request"]

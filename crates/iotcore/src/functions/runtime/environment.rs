@@ -28,7 +28,7 @@ pub(super) fn of(run: &Run<'_>) -> Vec<(OsString, OsString)> {
         ("AWS_DEFAULT_REGION", run.region.into()),
         ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", function.runtime).into()),
         ("AWS_LAMBDA_FUNCTION_NAME", function.name.as_str().into()),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".into()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", function.version_name().into()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", function.memory.to_string().into()),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", function.log_group().into()),

@@ -32,6 +32,15 @@ impl Environment {
     }
 }
 
+/// `FunctionConfiguration` of `$LATEST` for a request that names it: the ARN does too.
+pub(super) fn described_latest(functions: &Functions, function: &Function) -> Value {
+    let mut described = described(functions, function);
+    if let Some(arn) = described.get_mut("FunctionArn") {
+        *arn = format!("{}:$LATEST", functions.arn_of(function)).into();
+    }
+    described
+}
+
 /// `FunctionConfiguration`. The local IoT Core makes functions at once: they are never Pending.
 pub(super) fn described(functions: &Functions, function: &Function) -> Value {
     let Variables(variables) = &function.environment;
@@ -40,7 +49,7 @@ pub(super) fn described(functions: &Functions, function: &Function) -> Value {
     let modified = function.last_modified.to_string().replace('Z', "+0000");
     json!({
         "FunctionName": function.name,
-        "FunctionArn": functions.arn(&function.name),
+        "FunctionArn": functions.arn_of(function),
         "Runtime": function.runtime,
         "Role": function.role,
         "Handler": function.handler,
@@ -50,7 +59,7 @@ pub(super) fn described(functions: &Functions, function: &Function) -> Value {
         "Timeout": function.timeout,
         "MemorySize": function.memory,
         "LastModified": modified,
-        "Version": "$LATEST",
+        "Version": function.version_name(),
         "Environment": shown.map(|variables| json!({"Variables": variables})),
         "TracingConfig": {"Mode": "PassThrough"},
         "RevisionId": function.revision,

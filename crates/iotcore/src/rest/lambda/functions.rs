@@ -1,14 +1,15 @@
 //! Making, describing, changing and deleting functions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hyper::Method;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::{Context, PageQuery, Refusal, Reply, Route, route, text};
-use super::configuration::{Environment, Logging, Storage, described};
-use crate::functions::{ConfigurationChange, NewCode, NewFunction};
+use super::configuration::{Environment, Logging, Storage, described, described_latest};
+use crate::functions::{ConfigurationChange, Function, Functions, NewCode, NewFunction, Publication};
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
 const FUNCTION: &str = "/2015-03-31/functions/{FunctionName}";
@@ -27,12 +28,6 @@ pub(super) fn routes() -> Vec<Route> {
             Method::PUT,
             "/2015-03-31/functions/{FunctionName}/code",
             update_function_code,
-        ),
-        route(
-            "ListVersionsByFunction",
-            Method::GET,
-            "/2015-03-31/functions/{FunctionName}/versions",
-            list_versions_by_function,
         ),
     ]
 }
@@ -65,6 +60,8 @@ struct CreateFunction {
     ephemeral_storage: Option<Storage>,
     logging_config: Option<Logging>,
     package_type: Option<String>,
+    #[serde(default)]
+    publish: bool,
 }
 
 async fn create_function(context: Context, input: CreateFunction) -> Result<Reply, Refusal> {
@@ -88,7 +85,10 @@ async fn create_function(context: Context, input: CreateFunction) -> Result<Repl
         tags: input.tags,
         log_group: input.logging_config.and_then(|logging| logging.log_group),
     };
-    let function = context.functions.create(new).await?;
+    let mut function = context.functions.create(new).await?;
+    if input.publish {
+        function = context.functions.publish(&function.name, Publication::default()).await?;
+    }
     Ok(Reply::json(&described(&context.functions, &function)).with_status(201))
 }
 
@@ -96,21 +96,35 @@ async fn create_function(context: Context, input: CreateFunction) -> Result<Repl
 #[serde(rename_all = "PascalCase")]
 struct Name {
     function_name: String,
+    qualifier: Option<String>,
+}
+
+impl Name {
+    /// The function or version that is meant, and its `FunctionConfiguration`: its ARN has a qualifier if the request
+    /// had one.
+    fn find(&self, functions: &Functions) -> Result<(Arc<Function>, Value), Refusal> {
+        let name = functions.qualified(&self.function_name, self.qualifier.as_deref())?;
+        let function = functions.function(&name)?;
+        let described = match name.ends_with(":$LATEST") {
+            true => described_latest(functions, &function),
+            false => described(functions, &function),
+        };
+        Ok((function, described))
+    }
 }
 
 async fn get_function(context: Context, input: Name) -> Result<Reply, Refusal> {
-    let function = context.functions.function(&input.function_name)?;
+    let (function, configuration) = input.find(&context.functions)?;
     // No Location: a presigned address would show the code to whoever sees a log.
     Ok(Reply::json(&json!({
-        "Configuration": described(&context.functions, &function),
+        "Configuration": configuration,
         "Code": {"RepositoryType": "S3"},
         "Tags": (!function.tags.is_empty()).then_some(&function.tags),
     })))
 }
 
 async fn get_function_configuration(context: Context, input: Name) -> Result<Reply, Refusal> {
-    let function = context.functions.function(&input.function_name)?;
-    Ok(Reply::json(&described(&context.functions, &function)))
+    Ok(Reply::json(&input.find(&context.functions)?.1))
 }
 
 #[derive(Deserialize)]
@@ -132,11 +146,6 @@ async fn list_functions(context: Context, input: List) -> Result<Reply, Refusal>
     Ok(Reply::json(&json!({"Functions": found, "NextMarker": marker})))
 }
 
-async fn list_versions_by_function(context: Context, input: Name) -> Result<Reply, Refusal> {
-    let function = context.functions.function(&input.function_name)?;
-    Ok(Reply::json(&json!({"Versions": [described(&context.functions, &function)]})))
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct UpdateFunctionCode {
@@ -147,6 +156,8 @@ struct UpdateFunctionCode {
     architectures: Vec<String>,
     #[serde(default)]
     dry_run: bool,
+    #[serde(default)]
+    publish: bool,
     revision_id: Option<String>,
 }
 
@@ -157,7 +168,10 @@ async fn update_function_code(context: Context, input: UpdateFunctionCode) -> Re
         dry_run: input.dry_run,
         revision: input.revision_id,
     };
-    let function = context.functions.update_code(&input.function_name, new).await?;
+    let mut function = context.functions.update_code(&input.function_name, new).await?;
+    if input.publish && !input.dry_run {
+        function = context.functions.publish(&function.name, Publication::default()).await?;
+    }
     Ok(Reply::json(&described(&context.functions, &function)))
 }
 
@@ -198,7 +212,8 @@ async fn update_function_configuration(
 }
 
 async fn delete_function(context: Context, input: Name) -> Result<Reply, Refusal> {
-    context.functions.delete(&input.function_name).await?;
+    let name = context.functions.qualified(&input.function_name, input.qualifier.as_deref())?;
+    context.functions.delete(&name).await?;
     Ok(Reply::empty().with_status(204))
 }
 

@@ -21,10 +21,12 @@ struct Invoke {
     function_name: String,
     invocation_type: Option<String>,
     log_type: Option<String>,
+    qualifier: Option<String>,
 }
 
 async fn invoke(context: Context, input: Invoke) -> Result<Reply, Refusal> {
-    let (functions, name) = (&context.functions, &input.function_name);
+    let functions = &context.functions;
+    let name = &functions.qualified(&input.function_name, input.qualifier.as_deref())?;
     match input.invocation_type.as_deref().unwrap_or("RequestResponse") {
         "RequestResponse" => {}
         "Event" => {
@@ -43,7 +45,7 @@ async fn invoke(context: Context, input: Invoke) -> Result<Reply, Refusal> {
     }
     let ended = functions.invoke(name, context.body.clone()).await?;
     let mut reply =
-        Reply::raw("application/json", ended.payload).with_header("x-amz-executed-version", "$LATEST");
+        Reply::raw("application/json", ended.payload).with_header("x-amz-executed-version", &ended.version);
     if let Some(error) = ended.error {
         reply = reply.with_header("x-amz-function-error", error);
     }

@@ -31,6 +31,7 @@ struct AddPermission {
     source_arn: Option<String>,
     source_account: Option<String>,
     revision_id: Option<String>,
+    qualifier: Option<String>,
 }
 
 async fn add_permission(context: Context, input: AddPermission) -> Result<Reply, Refusal> {
@@ -42,7 +43,8 @@ async fn add_permission(context: Context, input: AddPermission) -> Result<Reply,
         source_account: input.source_account,
     };
     let new = NewPermission { permission, revision: input.revision_id };
-    let statement = context.functions.add_permission(&input.function_name, new).await?;
+    let name = context.functions.qualified(&input.function_name, input.qualifier.as_deref())?;
+    let statement = context.functions.add_permission(&name, new).await?;
     Ok(Reply::json(&json!({"Statement": statement.to_string()})).with_status(201))
 }
 
@@ -50,10 +52,12 @@ async fn add_permission(context: Context, input: AddPermission) -> Result<Reply,
 #[serde(rename_all = "PascalCase")]
 struct Name {
     function_name: String,
+    qualifier: Option<String>,
 }
 
 async fn get_policy(context: Context, input: Name) -> Result<Reply, Refusal> {
-    let (policy, revision) = context.functions.policy(&input.function_name)?;
+    let name = context.functions.qualified(&input.function_name, input.qualifier.as_deref())?;
+    let (policy, revision) = context.functions.policy(&name)?;
     Ok(Reply::json(&json!({"Policy": policy.to_string(), "RevisionId": revision})))
 }
 
@@ -63,10 +67,12 @@ struct RemovePermission {
     function_name: String,
     statement_id: String,
     revision_id: Option<String>,
+    qualifier: Option<String>,
 }
 
 async fn remove_permission(context: Context, input: RemovePermission) -> Result<Reply, Refusal> {
-    let RemovePermission { function_name, statement_id, revision_id } = input;
-    context.functions.remove_permission(&function_name, &statement_id, revision_id.as_deref()).await?;
+    let RemovePermission { function_name, statement_id, revision_id, qualifier } = input;
+    let name = context.functions.qualified(&function_name, qualifier.as_deref())?;
+    context.functions.remove_permission(&name, &statement_id, revision_id.as_deref()).await?;
     Ok(Reply::empty().with_status(204))
 }
