@@ -17,17 +17,20 @@ CERTIFICATE = "c" * 64
 ACCOUNT = "arn:aws:iot:us-east-1:123456789012:"
 POLICY = json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Action": "iot:Publish", "Resource": f"{ACCOUNT}topic/${{iot:ClientId}}/*"}]})
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {
+    "Service": ["iot.amazonaws.com", "lambda.amazonaws.com"], "AWS": "arn:aws:iam::123456789012:root"}}]})
 TEMPLATE = json.dumps({"Parameters": {"S": {"Type": "String"}}, "Resources": {
     "thing": {"Type": "AWS::IoT::Thing", "Properties": {"ThingName": {"Fn::Join": ["", ["x", {"Ref": "S"}]]}}}}})
 # What a member is, by its name; else it is made from its shape.
 VALUES = {
-    "policyDocument": POLICY, "PolicyDocument": POLICY, "AssumeRolePolicyDocument": POLICY, "templateBody": TEMPLATE,
+    "policyDocument": POLICY, "PolicyDocument": POLICY, "AssumeRolePolicyDocument": TRUST, "templateBody": TEMPLATE,
     "policyName": "p", "PolicyName": "p", "policyVersionId": "1", "thingName": "t", "thingTypeName": "y",
     "thingGroupName": "g", "parentGroupName": "h", "parentGroup": "h", "templateName": "v", "ruleName": "r",
     "RoleName": "role", "FunctionName": "f", "certificateId": CERTIFICATE, "principal": f"{ACCOUNT}cert/{CERTIFICATE}",
     "target": f"{ACCOUNT}cert/{CERTIFICATE}", "resourceArn": f"{ACCOUNT}policy/p", "newStatus": "INACTIVE",
     "provisioningRoleArn": "arn:aws:iam::123456789012:role/role", "Role": "arn:aws:iam::123456789012:role/role",
-    "roleArn": "arn:aws:iam::123456789012:role/role", "targetArn": "arn:aws:lambda:us-east-1:123456789012:function:f",
+    "roleArn": "arn:aws:iam::123456789012:role/role", "RoleArn": "arn:aws:iam::123456789012:role/role", "RoleSessionName": "run",
+    "Qualifier": "1", "targetArn": "arn:aws:lambda:us-east-1:123456789012:function:f",
     "PolicyArn": "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole", "sql": "SELECT * FROM 'a/+' WHERE b > 1",
     "clientId": "t", "topic": "a/b", "Runtime": "python3.12", "Handler": "hook.handler", "logGroupName": "/aws/lambda/f",
     "resources": [f"{ACCOUNT}topic/a"], "Action": "lambda:InvokeFunction", "Principal": "iot.amazonaws.com",
@@ -38,7 +41,7 @@ VALUES = {
     "eventConfigurations": {"THING": {"Enabled": True}}, "clientToken": "c", "maxResults": 5, "pageSize": 5, "MaxItems": 5,
 }
 # Never sent along: they would make the rest meaningless, or name what is not there.
-LEFT_OUT = {"marker", "nextToken", "Marker", "NextToken", "cognitoIdentityPoolId", "ImageUri", "S3Bucket", "S3Key"}
+LEFT_OUT = {"RevisionId", "CodeSha256", "SerialNumber", "marker", "nextToken", "Marker", "NextToken", "cognitoIdentityPoolId", "ImageUri", "S3Bucket", "S3Key"}
 
 
 def main(served):

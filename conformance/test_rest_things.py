@@ -1,6 +1,6 @@
 """Things, their types and their principals by boto3."""
 
-from conformance.aws import AccountTest
+from conformance.aws import Account, AccountTest
 
 
 class Things(AccountTest):
@@ -138,6 +138,16 @@ class ThingTypes(AccountTest):
         self.iot.create_thing(thingName=name, thingTypeName=name)
         self.iot.update_thing(thingName=name, removeThingType=True)
         self.assertNotIn("thingTypeName", self.iot.describe_thing(thingName=name))
+
+    def test_the_five_minutes_can_be_shortened(self):
+        account = Account("--type-deletion-delay", "0s")
+        self.addCleanup(account.stop)
+        iot, name = account.client("iot"), self.name()
+        iot.create_thing_type(thingTypeName=name)
+        self.refused("InvalidRequestException", iot.delete_thing_type, thingTypeName=name)
+        iot.deprecate_thing_type(thingTypeName=name)
+        iot.delete_thing_type(thingTypeName=name)
+        self.refused("ResourceNotFoundException", iot.describe_thing_type, thingTypeName=name)
 
     def test_what_does_not_exist_is_not_found(self):
         for call in [self.iot.describe_thing_type, self.iot.delete_thing_type, self.iot.deprecate_thing_type]:

@@ -55,6 +55,27 @@ async fn code_is_kept_as_long_as_a_function_has_it() {
 }
 
 #[tokio::test]
+async fn a_version_outlives_the_program_with_its_code_and_its_number_outlives_the_function() {
+    let bench = Bench::new().await;
+    bench.create(python(CODE)).await;
+    let version = bench.functions.publish("hook", Publication::default()).await.unwrap();
+    let zip = zip(&[("lambda_function.py", "def handler(event, context):\n    return 'two'\n")]);
+    bench.functions.update_code("hook", NewCode { zip, ..NewCode::default() }).await.unwrap();
+    let bench = bench.restart().await;
+    assert_eq!(bench.functions.function("hook:1").unwrap(), version);
+    assert_eq!((zips(&bench), bench.invoke(&json!({})).await.answer()), (2, json!("two")));
+    let old = bench.functions.invoke("hook:1", "{}".into()).await.unwrap();
+    assert_eq!((&old.payload[..], old.version.as_str()), (&b"\"one\""[..], "1"));
+    bench.functions.delete("hook:1").await.unwrap();
+    assert_eq!(zips(&bench), 1);
+    bench.functions.delete("hook").await.unwrap();
+    let bench = bench.restart().await;
+    bench.create(python(CODE)).await;
+    let next = bench.functions.publish("hook", Publication::default()).await.unwrap();
+    assert_eq!(next.version_name(), "2");
+}
+
+#[tokio::test]
 async fn a_role_that_lambda_cannot_take_is_refused_in_its_words() {
     let bench = Bench::new().await;
     for role in ["arn:aws:iam::123456789012:role/NoSuchRole", "Hook", ""] {
