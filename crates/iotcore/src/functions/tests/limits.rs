@@ -17,12 +17,13 @@ fn with_child(then: &str) -> NewFunction {
 #[tokio::test]
 async fn the_time_over_grandchildren_are_killed_too() {
     let bench = Bench::new().await;
-    bench.create(NewFunction { timeout: Some(2), ..with_child("while True: time.sleep(1)") }).await;
+    // Long enough for a busy machine to start two interpreters.
+    bench.create(NewFunction { timeout: Some(6), ..with_child("while True: time.sleep(1)") }).await;
     let path = bench.directory.path().join("lock");
     let ended = bench.invoke(&json!({"path": path})).await;
     let (kind, message) = ended.failure();
     assert_eq!(kind, "Sandbox.Timedout");
-    assert!(message.ends_with("Error: Task timed out after 2.00 seconds"), "{message}");
+    assert!(message.ends_with("Error: Task timed out after 6.00 seconds"), "{message}");
     assert!(ended.text().contains("Task timed out"), "{}", ended.text());
     unlocked(&path).await;
 }
