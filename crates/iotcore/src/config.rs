@@ -31,7 +31,7 @@ pub struct Config {
     pub sweep_every: Duration,
     /// Who runs the functions that topic rules name, in place of the local Lambda.
     pub functions: Option<Arc<dyn FunctionInvoker>>,
-    /// Who knows which roles topic rules may assume, in place of the local IAM.
+    /// Who knows which roles AWS IoT may assume, for topic rules and templates, in place of the local IAM.
     pub roles: Option<Arc<dyn Roles>>,
     /// The REST side.
     pub rest: RestOptions,

@@ -17,6 +17,7 @@ use crate::ca::{DeviceAuthority, Minted, SigningRequest, Term};
 use crate::clock::Clock;
 use crate::hook::{BuiltinHook, FunctionHooks, HookEvent, HookFuture, PreProvisioningHook, TIMEOUT};
 use crate::registry::Source;
+use crate::seams::Roles;
 use crate::store::{CommitError, StorageError, Store};
 
 pub use self::core::Register;
@@ -68,6 +69,8 @@ pub struct ProvisioningConfig {
     pub hook: Option<Arc<dyn PreProvisioningHook>>,
     /// The functions that templates may name; without them, such a template denies access.
     pub functions: Option<Arc<dyn FunctionHooks>>,
+    /// Who knows whether AWS IoT may assume a template's role; without them, it may.
+    pub roles: Option<Arc<dyn Roles>>,
 }
 
 /// The API. Clones share the throttle.
@@ -79,6 +82,7 @@ pub struct ProvisioningApi {
     scope: Scope,
     hook: Option<Arc<dyn PreProvisioningHook>>,
     functions: Option<Arc<dyn FunctionHooks>>,
+    roles: Option<Arc<dyn Roles>>,
     throttle: Arc<Throttle>,
 }
 
@@ -98,6 +102,7 @@ impl ProvisioningApi {
             scope,
             hook: config.hook,
             functions: config.functions,
+            roles: config.roles,
             throttle: Arc::new(Throttle::new(config.rates)),
         }
     }
@@ -174,10 +179,25 @@ impl ProvisioningApi {
     }
 
     async fn register(&self, caller: &Caller, mut request: Register) -> Result<Output, Refusal> {
+        self.check_role(&request.template)?;
         self.ask_hooks(caller, &mut request).await?;
         let now = self.clock.now();
         let plan = |registry: &_| core::register(registry, caller, &request, now);
         Ok(Output::Registered(self.store.commit(plan).await?))
+    }
+
+    /// AWS provisions as the template's role, so a role that is gone lets nobody in. A template that was made in
+    /// process has none.
+    fn check_role(&self, template: &TemplateName) -> Result<(), Refusal> {
+        let registry = self.store.read();
+        let role = core::enabled_template(&registry, template)?.role_arn.as_deref();
+        match (role, &self.roles) {
+            (Some(arn), Some(roles)) if !roles.role_can_be_assumed_by(arn, "iot.amazonaws.com") => {
+                tracing::warn!(arn, %template, "AWS IoT cannot assume the template's role: denying access");
+                Err(Refusal::AccessDenied)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Asks the hooks outside the registry, and takes their parameters over.

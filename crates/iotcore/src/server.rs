@@ -27,6 +27,7 @@ use crate::iam::Iam;
 use crate::log_groups::LogGroups;
 use crate::provisioning::{ProvisioningApi, ProvisioningConfig};
 use crate::rest::{Endpoints, Keys, Rest, RestConfig, Services};
+use crate::seams::Roles;
 use crate::sessions::{self, Sessions, SessionsError, Writer};
 use crate::store::{OpenError, Store};
 use crate::tls::{ListenerKind, Tls};
@@ -187,12 +188,13 @@ pub async fn start_on(
     let scope = Scope::local();
     let devices = &authorities.devices;
     let account = Account::new(store.clone(), devices.clone(), clock.clone(), scope.clone());
+    let roles: Arc<dyn Roles> = config.roles.unwrap_or_else(|| Arc::new(iam.clone()));
     let provisioning = ProvisioningApi::new(
         store.clone(),
         devices.clone(),
         clock.clone(),
         scope.clone(),
-        with_functions(config.provisioning, &functions),
+        with_own(config.provisioning, &functions, &roles),
     );
     let resolver = Arc::new(ServerResolver::new(authorities.server.clone(), clock.clone()));
     let tls = Tls::new(resolver, config.limits.handshake, config.switches.require_sni)?;
@@ -212,7 +214,7 @@ pub async fn start_on(
         limits: config.limits,
         cut_delay: config.cut_delay,
         functions: config.functions.unwrap_or_else(|| Arc::new(functions.clone())),
-        roles: config.roles.unwrap_or_else(|| Arc::new(iam.clone())),
+        roles,
     };
     let broker = Broker::new(parts, loaded);
     let rest = listeners.rest.zip(rest_address).map(|(listener, address)| {
@@ -279,10 +281,14 @@ fn open(config: &Config, clock: &Arc<dyn Clock>, storage: Storage) -> Result<Ope
     Ok(Opened { store, authorities, database, access_key, iam, functions, log_groups })
 }
 
-/// Templates may name functions, unless whoever embeds the server brings other ones.
-fn with_functions(config: ProvisioningConfig, functions: &Functions) -> ProvisioningConfig {
+/// Templates may name functions and roles: the server's, unless whoever embeds it brings other ones.
+fn with_own(config: ProvisioningConfig, functions: &Functions, roles: &Arc<dyn Roles>) -> ProvisioningConfig {
     let own = || Arc::new(functions.clone()) as _;
-    ProvisioningConfig { functions: Some(config.functions.unwrap_or_else(own)), ..config }
+    ProvisioningConfig {
+        functions: Some(config.functions.unwrap_or_else(own)),
+        roles: Some(config.roles.unwrap_or_else(|| roles.clone())),
+        ..config
+    }
 }
 
 /// What lies in the data directory.

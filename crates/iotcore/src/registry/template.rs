@@ -54,7 +54,8 @@ pub struct TemplateRecord {
     pub versions: Versions,
     /// For people.
     pub description: Option<String>,
-    /// The role that AWS would provision as. REST has it that AWS IoT can assume it; nothing here acts under it.
+    /// The role that AWS would provision as: AWS IoT must be able to assume it when a template gets it over REST, and
+    /// when a device is registered. What it may do is not enforced.
     pub role_arn: Option<String>,
     /// RegisterThing is refused while this is false.
     pub enabled: bool,

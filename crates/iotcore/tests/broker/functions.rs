@@ -6,7 +6,7 @@ use fleetkey_model::provisioning::{RegisterThingRequest, Rejection, ThingRegiste
 use serde_json::{Value, json};
 
 use crate::provisioning::{REGISTER, create, factory};
-use crate::signed::{Request, call};
+use crate::signed::{Request, call, iot};
 use crate::support::{Client, World, v5};
 
 #[path = "../rest/support/zip.rs"]
@@ -100,6 +100,22 @@ async fn a_function_that_iot_may_not_invoke_for_this_template_denies() {
     let (world, mut client) = with_hook().await;
     allow(&world, "arn:aws:iot:us-east-1:123456789012:provisioningtemplate/Other").await;
     let (accepted, answer) = register(&mut client, "good-1").await;
+    assert!(!accepted && answer["statusCode"] == 403, "{answer}");
+    world.stop().await;
+}
+
+/// A template provisions as its role: without it, nobody is let in.
+#[tokio::test]
+async fn a_template_whose_role_is_gone_denies() {
+    let (world, claim) = factory().await;
+    call(&world, "iam", Request::form(&zip::role("provisioning", "iot.amazonaws.com"))).await.ok();
+    let role = json!({"provisioningRoleArn": "arn:aws:iam::123456789012:role/provisioning"});
+    iot(&world, "PATCH", "/provisioning-templates/Claim", role).await;
+    let mut client = world.client(&claim, v5("claim-1")).await;
+    let (accepted, answer) = register(&mut client, "good-1").await;
+    assert!(accepted, "{answer}");
+    call(&world, "iam", Request::form("Action=DeleteRole&RoleName=provisioning")).await.ok();
+    let (accepted, answer) = register(&mut client, "good-2").await;
     assert!(!accepted && answer["statusCode"] == 403, "{answer}");
     world.stop().await;
 }
