@@ -7,6 +7,14 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fleetkey_model::name::SerialNumber;
 
+#[cfg(feature = "aws")]
+pub(crate) use fleet::{
+    AccountArgs, CleanupArgs, DecommissionArgs, RotateClaimArgs, SetupArgs, StatusArgs, TemporaryClaimArgs,
+};
+
+#[cfg(feature = "aws")]
+mod fleet;
+
 /// Certificates for MQTT fleets on AWS IoT Core that rotate themselves.
 #[derive(Debug, Parser)]
 #[command(name = "fleetkey", version, max_term_width = 100)]
@@ -38,6 +46,24 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Run the local IoT Core.
     Local(LocalArgs),
+    /// Make in an AWS account (or a local IoT Core) all that a fleet needs; run again, change what differs.
+    #[cfg(feature = "aws")]
+    Setup(SetupArgs),
+    /// Remove everything of a fleet from an account, its devices included, and prove it.
+    #[cfg(feature = "aws")]
+    Cleanup(CleanupArgs),
+    /// Tell what of a fleet exists in an account, and what differs.
+    #[cfg(feature = "aws")]
+    Status(StatusArgs),
+    /// Take one device out of service: its thing, its certificates, its local files.
+    #[cfg(feature = "aws")]
+    Decommission(DecommissionArgs),
+    /// Exchange the claim certificate; the old one is removed.
+    #[cfg(feature = "aws")]
+    RotateClaim(RotateClaimArgs),
+    /// Have a claim made that ends after five minutes, for a person who takes one device into service.
+    #[cfg(feature = "aws")]
+    TemporaryClaim(TemporaryClaimArgs),
     /// Act as one device of the fleet in a data directory.
     #[command(subcommand)]
     Device(DeviceCommand),

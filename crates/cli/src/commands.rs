@@ -1,6 +1,8 @@
 //! One module a command; each takes its arguments whole and gives an exit code.
 
 mod device;
+#[cfg(feature = "aws")]
+mod fleet;
 mod local;
 
 use std::process::ExitCode;
@@ -15,6 +17,18 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Up(args) => up::run(args).await,
         Command::Local(args) => local::run(args).await.map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "aws")]
+        Command::Setup(args) => fleet::setup::run(args).await,
+        #[cfg(feature = "aws")]
+        Command::Cleanup(args) => fleet::cleanup::run(args).await,
+        #[cfg(feature = "aws")]
+        Command::Status(args) => fleet::status::run(args).await,
+        #[cfg(feature = "aws")]
+        Command::Decommission(args) => fleet::decommission::run(args).await,
+        #[cfg(feature = "aws")]
+        Command::RotateClaim(args) => fleet::claim::rotate(args).await,
+        #[cfg(feature = "aws")]
+        Command::TemporaryClaim(args) => fleet::claim::temporary(args).await,
         Command::Device(command) => device::run(command).await.map(|()| ExitCode::SUCCESS),
     }
 }

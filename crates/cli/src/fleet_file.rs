@@ -11,12 +11,12 @@ use fleetkey_model::name::{SerialNumber, TemplateName};
 use fleetkey_model::topic::TopicRoot;
 use fleetkey_operator::documents::Fleet;
 use fleetkey_operator::files;
-use fleetkey_operator::setup::Report;
+use fleetkey_operator::setup::{Credential, Report};
 use serde::{Deserialize, Serialize};
 
 use crate::datadir::DataDir;
 
-const FILE: &str = "config.json";
+pub(crate) const FILE: &str = "config.json";
 
 /// What a device must know of its fleet.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +30,15 @@ pub(crate) struct FleetFile {
     pub(crate) claim: KeyPair,
     pub(crate) observer: KeyPair,
     pub(crate) controller: KeyPair,
+}
+
+/// Where the broker is, and by which roots it is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) endpoint: String,
+    pub(crate) mqtt_port: u16,
+    pub(crate) alpn_port: u16,
+    pub(crate) root_ca: PathBuf,
 }
 
 /// The provisioning templates by role.
@@ -50,24 +59,35 @@ pub(crate) struct KeyPair {
 impl FleetFile {
     /// What set-up has found and made on this local IoT Core.
     pub(crate) fn of(core: &Handle, fleet: &Fleet, report: &Report) -> Self {
-        let pair = |credential: &fleetkey_operator::setup::Credential| KeyPair {
-            certificate: credential.certificate.clone(),
-            key: credential.key.clone(),
-        };
-        Self {
+        let place = Place {
             endpoint: core.endpoint().to_owned(),
             mqtt_port: core.ports().mqtt,
             alpn_port: core.ports().alpn,
             root_ca: core.root_ca_path().to_owned(),
+        };
+        Self::new(place, fleet, [&report.claim, &report.observer, &report.controller])
+    }
+
+    /// A fleet at an endpoint, with the credentials of claim, observer and controller.
+    pub(crate) fn new(place: Place, fleet: &Fleet, [claim, observer, controller]: [&Credential; 3]) -> Self {
+        let pair = |credential: &Credential| KeyPair {
+            certificate: credential.certificate.clone(),
+            key: credential.key.clone(),
+        };
+        Self {
+            endpoint: place.endpoint,
+            mqtt_port: place.mqtt_port,
+            alpn_port: place.alpn_port,
+            root_ca: place.root_ca,
             topic_root: fleet.root.as_str().to_owned(),
             templates: Templates {
                 claim: fleet.names.claim_template.clone(),
                 rotation: fleet.names.rotation_template.clone(),
                 recovery: fleet.names.recovery_template.clone(),
             },
-            claim: pair(&report.claim),
-            observer: pair(&report.observer),
-            controller: pair(&report.controller),
+            claim: pair(claim),
+            observer: pair(observer),
+            controller: pair(controller),
         }
     }
 

@@ -301,8 +301,9 @@ impl<'a, C: Cloud> Operator<'a, C> {
 
     async fn look(&self, key: &Key) -> Result<Option<Found>, PlanError> {
         let cloud = self.tools.cloud;
-        let found = self.tools.making.call(|_| {}, || cloud.look(key)).await;
-        found.map_err(|error| PlanError::Call { what: format!("look at {key}"), error })
+        let what = format!("look at {key}");
+        let found = self.tools.making.call(apply::waiting(&self.tools, &what), || cloud.look(key)).await;
+        found.map_err(|error| PlanError::Call { what, error })
     }
 
     fn save(&self) -> Result<(), PlanError> {

@@ -13,11 +13,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("fleetkey-agent", &["fleetkey-lifecycle", "fleetkey-model", "fleetkey-mqtt"]),
     ("fleetkey-iotcore", &["fleetkey-model", "fleetkey-mqtt", "fleetkey-policy"]),
     ("fleetkey-operator", &["fleetkey-model", "fleetkey-mqtt", "fleetkey-policy"]),
+    ("fleetkey-aws", &["fleetkey-model", "fleetkey-operator"]),
     ("fleetkey-dashboard", &["fleetkey-model"]),
     (
         "fleetkey-cli",
         &[
             "fleetkey-agent",
+            // Nobody else: everything below the binary builds without the SDK.
+            "fleetkey-aws",
             "fleetkey-dashboard",
             "fleetkey-iotcore",
             "fleetkey-lifecycle",

@@ -10,4 +10,5 @@
 
 mod bad_input;
 mod device;
+mod fleet;
 mod process;

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
-use fleetkey_model::name::ThingName;
+use fleetkey_model::name::{PolicyName, ThingName};
 
 use super::apply::waiting;
 use super::credential::failed;
@@ -68,6 +68,30 @@ impl<C: Cloud> Operator<'_, C> {
             let attributes = call.map_err(failed(thing.as_str()))?.unwrap_or_default();
             if attributes.contains_key(CERTIFICATE_ATTRIBUTE) || self.force {
                 removed.extend(self.remove_thing(&thing).await?);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes the certificates that hold nothing but policies of this fleet and are on no thing: our own of a directory
+    /// that was lost, a device's whose thing somebody has deleted. Without the policies they may do nothing, and
+    /// nothing leads to them.
+    pub(super) async fn remove_bereft(&mut self, ours: &BTreeSet<Key>) -> Result<Vec<String>, PlanError> {
+        let cloud = self.tools.cloud;
+        let is_ours = |policy: &PolicyName| ours.contains(&Key::new(Kind::Policy, policy.as_str()));
+        let mut removed = Vec::new();
+        for policy in ours.iter().filter_map(|key| PolicyName::new(key.name.as_str()).ok()) {
+            let call = self.tools.making.call(|_| {}, || cloud.policy_certificates(&policy)).await;
+            for id in call.map_err(failed(policy.as_str()))? {
+                let call = self.tools.making.call(|_| {}, || cloud.attached_policies(&id)).await;
+                if !call.map_err(failed("a certificate"))?.iter().all(is_ours) {
+                    continue;
+                }
+                let call = self.tools.making.call(|_| {}, || cloud.certificate_things(&id)).await;
+                if call.map_err(failed("a certificate"))?.is_empty() {
+                    self.remove_certificate(&id).await?;
+                    removed.push(format!("certificate {} with {policy}", id.short()));
+                }
             }
         }
         Ok(removed)

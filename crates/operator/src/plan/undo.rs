@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::apply::waiting;
 use super::{Change, Event, FLEET_TAG, Operator, PlanError, Tools, Wanted, credential};
-use crate::cloud::{Cloud, Found, Key, Kind};
+use crate::cloud::{Cloud, Found, Key, Kind, Spec};
 use crate::files;
 
 /// What a clean-up did.
@@ -45,7 +45,7 @@ impl<C: Cloud> Operator<'_, C> {
         progress.tell(Event::Begin { steps: ours.len() + 4 });
         let mut removed = Vec::new();
         self.finish_leaving().await?;
-        self.deprecate(&ours).await;
+        self.deprecate(&ours).await?;
         // Nothing makes devices any more; then nothing of ours connects; then the devices go, and what they named.
         let makers = |kind: Kind| kind <= Kind::Rule;
         for (key, found) in ours.iter().filter(|(key, _)| makers(key.kind)) {
@@ -57,6 +57,7 @@ impl<C: Cloud> Operator<'_, C> {
         let policies: BTreeSet<_> =
             ours.iter().filter(|(key, _)| key.kind == Kind::Policy).map(|(key, _)| key.clone()).collect();
         removed.extend(self.remove_devices(&wanted.fleet, &policies).await?);
+        removed.extend(self.remove_bereft(&policies).await?);
         for (key, found) in ours.iter().filter(|(key, _)| !makers(key.kind)) {
             removed.push(self.drop_resource(key, found).await?);
         }
@@ -84,11 +85,19 @@ impl<C: Cloud> Operator<'_, C> {
     }
 
     /// A thing type goes five minutes after its deprecation: it is deprecated first, so that the rest is done
-    /// meanwhile. That it does not go yet is no error.
-    async fn deprecate(&mut self, ours: &[(Key, Found)]) {
-        for (key, _) in ours.iter().filter(|(key, _)| key.kind == Kind::ThingType) {
-            let _ = self.tools.cloud.delete(key).await;
+    /// meanwhile. That it does not go yet is no error; what else may be wrong shows when it is to go.
+    async fn deprecate(&mut self, ours: &[(Key, Found)]) -> Result<(), PlanError> {
+        for (key, found) in ours.iter().filter(|(key, _)| key.kind == Kind::ThingType) {
+            let change = Change {
+                action: "deprecate",
+                what: key.to_string(),
+                before: Some(&found.spec),
+                after: Some(&Spec::ThingType { deprecated: true }),
+            };
+            let attempt = async |tools: &Tools<'_, C>| Ok(tools.cloud.delete(key).await);
+            drop(self.journaled(change, attempt).await?);
         }
+        Ok(())
     }
 
     async fn drop_resource(&mut self, key: &Key, found: &Found) -> Result<String, PlanError> {

@@ -1,0 +1,52 @@
+//! Thing groups, without parent, and who is in them.
+
+use fleetkey_model::name::{GroupName, ThingName};
+use fleetkey_operator::cloud::{Found, Spec, Tags};
+use fleetkey_operator::control_plane::{ApiError, Done};
+
+use crate::Aws;
+use crate::error::{gone, incomplete, optional, refused};
+use crate::permit::Command::{Cleanup, Setup, Status};
+use crate::permit::{On, Permit};
+use crate::tags;
+
+pub(crate) const PERMITS: &[Permit] = &[
+    Permit { call: "iot:DescribeThingGroup", also: &[], on: On::Group, by: &[Setup, Cleanup, Status] },
+    Permit { call: "iot:CreateThingGroup", also: &["iot:TagResource"], on: On::Group, by: &[Setup] },
+    Permit { call: "iot:ListThingsInThingGroup", also: &[], on: On::Group, by: &[Cleanup] },
+    Permit { call: "iot:DeleteThingGroup", also: &[], on: On::Group, by: &[Cleanup] },
+];
+
+impl Aws {
+    pub(crate) async fn look_at_group(&self, name: &str) -> Result<Option<Found>, ApiError> {
+        let call = self.iot.describe_thing_group().thing_group_name(name).send();
+        let Some(group) = optional(call.await.map_err(refused))? else {
+            return Ok(None);
+        };
+        let arn = group.thing_group_arn().ok_or_else(|| incomplete("thingGroupArn"))?;
+        Ok(optional(self.iot_tags(arn).await)?.map(|tags| Found { spec: Spec::Group, tags }))
+    }
+
+    pub(crate) async fn make_group(&self, name: &str, tags: &Tags) -> Done {
+        let call = self.iot.create_thing_group().thing_group_name(name);
+        call.set_tags(Some(tags::iot(tags)?)).send().await.map(drop).map_err(refused)
+    }
+
+    pub(crate) async fn drop_group(&self, name: &str) -> Done {
+        gone(self.iot.delete_thing_group().thing_group_name(name).send().await.map_err(refused))
+    }
+
+    pub(crate) async fn things_in(&self, group: &GroupName) -> Result<Vec<ThingName>, ApiError> {
+        let call = self.iot.list_things_in_thing_group().thing_group_name(group.as_str());
+        let mut pages = call.into_paginator().items().send();
+        let mut things = Vec::new();
+        while let Some(name) = pages.next().await {
+            match name.map_err(refused) {
+                Ok(name) => things.extend(ThingName::new(name)),
+                Err(ApiError::NotFound(_)) => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(things)
+    }
+}

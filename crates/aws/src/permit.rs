@@ -1,0 +1,234 @@
+//! What the calls need of IAM: one table, written beside the calls, from which the least policy of a command is made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetkey_model::arn::Scope;
+use fleetkey_operator::plan::Wanted;
+use serde_json::{Value, json};
+
+/// A command that makes calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// `fleetkey setup`.
+    Setup,
+    /// `fleetkey cleanup`.
+    Cleanup,
+    /// `fleetkey status`, and `--plan`.
+    Status,
+    /// `fleetkey decommission`.
+    Decommission,
+    /// `fleetkey rotate-claim`.
+    RotateClaim,
+    /// `fleetkey temporary-claim`.
+    TemporaryClaim,
+}
+
+/// What a call acts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum On {
+    /// The action knows no resources, or what it acts on is not known beforehand.
+    Anything,
+    /// The fleet's policies.
+    Policies,
+    /// Every certificate: their ids are not known beforehand.
+    Certificates,
+    /// Every thing: likewise.
+    Things,
+    /// Every resource of AWS IoT that the fleet has by name.
+    Named,
+    /// The fleet's group.
+    Group,
+    /// The fleet's thing type.
+    ThingType,
+    /// The fleet's templates.
+    Templates,
+    /// The attesting rule.
+    Rule,
+    /// The fleet's roles.
+    Roles,
+    /// The hook.
+    Function,
+    /// The hook's log group.
+    LogGroup,
+}
+
+/// What one call needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Permit {
+    /// Service and operation as the recorder writes them, which is the action's name in IAM but for what `also` says.
+    pub call: &'static str,
+    /// Further actions that IAM asks for: tags at creation, passing a role.
+    pub also: &'static [&'static str],
+    /// On what.
+    pub on: On,
+    /// Who calls it.
+    pub by: &'static [Command],
+}
+
+/// Every call that this crate makes.
+pub fn all() -> Vec<Permit> {
+    [
+        crate::cloud::PERMITS,
+        crate::certificate::PERMITS,
+        crate::function::PERMITS,
+        crate::group::PERMITS,
+        crate::log_group::PERMITS,
+        crate::policy::PERMITS,
+        crate::role::PERMITS,
+        crate::rule::PERMITS,
+        crate::tags::PERMITS,
+        crate::template::PERMITS,
+        crate::thing::PERMITS,
+        crate::thing_type::PERMITS,
+    ]
+    .concat()
+}
+
+/// The least policy with which `command` can do its work on a fleet; of one that changes its names, as it was and as it
+/// is to be.
+pub fn policy(command: Command, fleets: &[Wanted]) -> Value {
+    let mut by_resource: BTreeMap<On, BTreeSet<&'static str>> = BTreeMap::new();
+    for permit in all().iter().filter(|permit| permit.by.contains(&command)) {
+        by_resource.entry(permit.on).or_default().insert(permit.call);
+        for also in permit.also {
+            // Passing a role is asked of the role, whatever the call is about.
+            let on = if *also == "iam:PassRole" { On::Roles } else { permit.on };
+            by_resource.entry(on).or_default().insert(also);
+        }
+    }
+    let statements: Vec<_> = by_resource
+        .into_iter()
+        .map(|(on, actions)| {
+            let resources: BTreeSet<_> = fleets.iter().flat_map(|wanted| resources(on, wanted)).collect();
+            json!({ "Effect": "Allow", "Action": actions, "Resource": resources })
+        })
+        .collect();
+    json!({ "Version": "2012-10-17", "Statement": statements })
+}
+
+fn resources(on: On, wanted: &Wanted) -> Vec<String> {
+    let scope = &wanted.fleet.scope;
+    let names = &wanted.fleet.names;
+    let cloud = &wanted.names;
+    let Scope { partition, region, account } = scope;
+    match on {
+        On::Anything => vec!["*".to_owned()],
+        On::Policies => {
+            [&names.device_policy, &names.claim_policy, &names.observer_policy, &names.controller_policy]
+                .map(|name| scope.policy(name))
+                .into()
+        }
+        On::Certificates => vec![scope.arn("cert/*")],
+        On::Things => vec![scope.arn("thing/*")],
+        On::Named => [On::Policies, On::Group, On::ThingType, On::Templates, On::Rule]
+            .into_iter()
+            .flat_map(|on| resources(on, wanted))
+            .collect(),
+        On::Group => vec![scope.group(&names.group)],
+        On::ThingType => vec![scope.arn(&format!("thingtype/{}", cloud.thing_type))],
+        On::Templates => [&names.claim_template, &names.rotation_template, &names.recovery_template]
+            .map(|name| scope.template(name))
+            .into(),
+        On::Rule => vec![scope.arn(&format!("rule/{}", cloud.rule))],
+        On::Roles => [&cloud.provisioning_role, &cloud.hook_role, &cloud.rule_role]
+            .map(|role| format!("arn:{partition}:iam::{account}:role/{role}"))
+            .into(),
+        On::Function => {
+            vec![format!("arn:{partition}:lambda:{region}:{account}:function:{}", cloud.hook)]
+        }
+        On::LogGroup => {
+            let group = format!("arn:{partition}:logs:{region}:{account}:log-group:{}", cloud.log_group);
+            vec![format!("{group}:*"), group]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every file with calls, and its table.
+    const FILES: &[(&str, &[Permit])] = &[
+        (include_str!("certificate.rs"), crate::certificate::PERMITS),
+        (include_str!("function.rs"), crate::function::PERMITS),
+        (include_str!("group.rs"), crate::group::PERMITS),
+        (include_str!("log_group.rs"), crate::log_group::PERMITS),
+        (include_str!("policy.rs"), crate::policy::PERMITS),
+        (include_str!("role.rs"), crate::role::PERMITS),
+        (include_str!("rule.rs"), crate::rule::PERMITS),
+        (include_str!("tags.rs"), crate::tags::PERMITS),
+        (include_str!("template.rs"), crate::template::PERMITS),
+        (include_str!("thing.rs"), crate::thing::PERMITS),
+        (include_str!("thing_type.rs"), crate::thing_type::PERMITS),
+    ];
+
+    /// The operations that a file's code calls: `self.iot.get_policy()` is `iot:GetPolicy`.
+    fn called(source: &str) -> BTreeSet<String> {
+        let code: String = source.split_whitespace().collect();
+        ["iot", "iam", "lambda", "logs"]
+            .iter()
+            .flat_map(|service| {
+                let client = format!("self.{service}.");
+                let calls = code.split(&client).skip(1).filter_map(|rest| rest.split_once("()"));
+                calls.map(|(operation, _)| format!("{service}:{}", camel(operation))).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    fn camel(operation: &str) -> String {
+        let word = |word: &str| word[..1].to_uppercase() + &word[1..];
+        operation.split('_').map(word).collect()
+    }
+
+    /// Called with a policy of somebody else's file, which has it in its table.
+    const ELSEWHERE: &[&str] = &["iot:DetachPolicy"];
+    /// Makes certificates with keys of the service's: the controller's side only, no command of ours.
+    const NO_COMMAND: &[&str] = &["iot:CreateKeysAndCertificate"];
+
+    #[test]
+    fn every_call_has_its_permit_beside_it_and_every_permit_its_call() {
+        for (source, permits) in FILES {
+            let called = called(source);
+            let permitted: BTreeSet<_> = permits.iter().map(|permit| permit.call.to_owned()).collect();
+            let missing: Vec<_> = called.difference(&permitted).map(String::as_str).collect();
+            assert!(
+                missing.iter().all(|call| ELSEWHERE.contains(call) || NO_COMMAND.contains(call)),
+                "{missing:?}"
+            );
+            assert_eq!(permitted.difference(&called).collect::<Vec<_>>(), Vec::<&String>::new());
+        }
+        assert_eq!(FILES.len() + 1, 12, "the last is cloud.rs, whose calls go through two clients");
+    }
+
+    #[test]
+    fn no_command_may_do_everything() {
+        use fleetkey_model::topic::TopicRoot;
+        use fleetkey_operator::documents::{Fleet, Names};
+        use fleetkey_operator::plan::CloudNames;
+        let scope = Scope::local();
+        let names = CloudNames::new("", &scope.region);
+        let fleet = Fleet { scope, root: TopicRoot::default(), names: Names::new("").unwrap() };
+        let wanted = Wanted { fleet, names, serials: Vec::new(), retention_days: 30 };
+        let status = policy(Command::Status, std::slice::from_ref(&wanted)).to_string();
+        assert!(!status.contains("Create") && !status.contains("Delete") && !status.contains("PassRole"));
+        let setup = policy(Command::Setup, std::slice::from_ref(&wanted));
+        let pass = setup["Statement"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|s| s["Action"].to_string().contains("iam:PassRole"));
+        assert_eq!(pass.unwrap()["Resource"].as_array().unwrap().len(), 3, "only our own roles are passed");
+        for command in [
+            Command::Setup,
+            Command::Cleanup,
+            Command::Decommission,
+            Command::RotateClaim,
+            Command::TemporaryClaim,
+        ] {
+            let policy = policy(command, std::slice::from_ref(&wanted));
+            let statements = policy["Statement"].as_array().unwrap();
+            let actions = statements.iter().flat_map(|statement| statement["Action"].as_array().unwrap());
+            assert!(actions.into_iter().all(|action| !action.as_str().unwrap().contains('*')), "{command:?}");
+        }
+    }
+}

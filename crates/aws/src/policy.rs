@@ -1,0 +1,108 @@
+//! Policies of AWS IoT: made, replaced by a new default version, detached from everything and deleted.
+
+use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::name::PolicyName;
+use fleetkey_operator::cloud::{Found, Spec, Tags};
+use fleetkey_operator::control_plane::{ApiError, Done};
+
+use crate::Aws;
+use crate::error::{gone, incomplete, optional, refused};
+use crate::permit::Command::{Cleanup, Setup, Status};
+use crate::permit::{On, Permit};
+use crate::tags;
+
+pub(crate) const PERMITS: &[Permit] = &[
+    Permit { call: "iot:GetPolicy", also: &[], on: On::Policies, by: &[Setup, Cleanup, Status] },
+    Permit { call: "iot:CreatePolicy", also: &["iot:TagResource"], on: On::Policies, by: &[Setup] },
+    Permit { call: "iot:CreatePolicyVersion", also: &[], on: On::Policies, by: &[Setup] },
+    Permit { call: "iot:ListPolicyVersions", also: &[], on: On::Policies, by: &[Setup, Cleanup] },
+    Permit { call: "iot:DeletePolicyVersion", also: &[], on: On::Policies, by: &[Setup, Cleanup] },
+    Permit { call: "iot:ListTargetsForPolicy", also: &[], on: On::Policies, by: &[Cleanup] },
+    Permit { call: "iot:DeletePolicy", also: &[], on: On::Policies, by: &[Cleanup] },
+];
+
+/// How many versions a policy can have (Service Quotas).
+const VERSIONS: usize = 5;
+
+impl Aws {
+    pub(crate) async fn look_at_policy(&self, name: &str) -> Result<Option<Found>, ApiError> {
+        let answer = optional(self.iot.get_policy().policy_name(name).send().await.map_err(refused))?;
+        let Some(policy) = answer else {
+            return Ok(None);
+        };
+        let document = policy.policy_document().ok_or_else(|| incomplete("policyDocument"))?.to_owned();
+        let arn = policy.policy_arn().ok_or_else(|| incomplete("policyArn"))?;
+        let Some(tags) = optional(self.iot_tags(arn).await)? else {
+            return Ok(None);
+        };
+        Ok(Some(Found { spec: Spec::Policy { document }, tags }))
+    }
+
+    pub(crate) async fn make_policy(&self, name: &str, document: &str, tags: &Tags) -> Done {
+        let call = self.iot.create_policy().policy_name(name).policy_document(document);
+        call.set_tags(Some(tags::iot(tags)?)).send().await.map(drop).map_err(refused)
+    }
+
+    /// Makes a new default version, after making room among the five.
+    pub(crate) async fn change_policy(&self, name: &str, document: &str) -> Done {
+        let old = self.other_versions(name).await?;
+        if old.len() + 1 >= VERSIONS
+            && let Some(oldest) = old.first()
+        {
+            self.drop_version(name, oldest).await?;
+        }
+        let call = self.iot.create_policy_version().policy_name(name).policy_document(document);
+        call.set_as_default(true).send().await.map(drop).map_err(refused)
+    }
+
+    /// Detaches the policy from everything, deletes its versions and itself.
+    pub(crate) async fn drop_policy(&self, name: &str) -> Done {
+        for target in self.policy_targets(name).await? {
+            let call = self.iot.detach_policy().policy_name(name).target(target);
+            gone(call.send().await.map_err(refused))?;
+        }
+        for version in optional(self.other_versions(name).await)?.unwrap_or_default() {
+            self.drop_version(name, &version).await?;
+        }
+        gone(self.iot.delete_policy().policy_name(name).send().await.map_err(refused))
+    }
+
+    /// The certificates among the targets of a policy.
+    pub(crate) async fn certificates_of_policy(
+        &self,
+        policy: &PolicyName,
+    ) -> Result<Vec<CertificateId>, ApiError> {
+        let targets = self.policy_targets(policy.as_str()).await?;
+        Ok(targets.iter().filter_map(|arn| arn.rsplit_once("cert/")?.1.parse().ok()).collect())
+    }
+
+    async fn policy_targets(&self, name: &str) -> Result<Vec<String>, ApiError> {
+        let mut targets = Vec::new();
+        let mut marker = None;
+        loop {
+            let call = self.iot.list_targets_for_policy().policy_name(name).set_marker(marker).page_size(250);
+            let Some(page) = optional(call.send().await.map_err(refused))? else {
+                return Ok(targets);
+            };
+            targets.extend(page.targets().iter().cloned());
+            marker = page.next_marker().filter(|marker| !marker.is_empty()).map(str::to_owned);
+            if marker.is_none() {
+                return Ok(targets);
+            }
+        }
+    }
+
+    /// The versions that are not the default, oldest first.
+    async fn other_versions(&self, name: &str) -> Result<Vec<String>, ApiError> {
+        let page = self.iot.list_policy_versions().policy_name(name).send().await.map_err(refused)?;
+        let others = page.policy_versions().iter().filter(|version| !version.is_default_version());
+        let mut ids: Vec<_> = others.filter_map(|version| version.version_id().map(str::to_owned)).collect();
+        ids.sort_by_key(|id| id.parse::<u64>().unwrap_or(u64::MAX));
+        Ok(ids)
+    }
+
+    async fn drop_version(&self, name: &str, version: &str) -> Done {
+        let call = self.iot.delete_policy_version().policy_name(name).policy_version_id(version);
+        gone(call.send().await.map_err(refused))
+    }
+}

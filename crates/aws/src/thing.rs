@@ -1,0 +1,54 @@
+//! Things of devices: their attributes, their certificates, their end.
+
+use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::name::ThingName;
+use fleetkey_operator::cloud::Tags;
+use fleetkey_operator::control_plane::{ApiError, CertificateSummary, Done};
+
+use crate::Aws;
+use crate::error::{gone, optional, refused};
+use crate::permit::Command::{Cleanup, Decommission};
+use crate::permit::{On, Permit};
+
+pub(crate) const PERMITS: &[Permit] = &[
+    Permit { call: "iot:DescribeThing", also: &[], on: On::Things, by: &[Cleanup, Decommission] },
+    Permit { call: "iot:ListThingPrincipals", also: &[], on: On::Things, by: &[Cleanup, Decommission] },
+    Permit { call: "iot:DetachThingPrincipal", also: &[], on: On::Anything, by: &[Cleanup, Decommission] },
+    Permit { call: "iot:DeleteThing", also: &[], on: On::Things, by: &[Cleanup, Decommission] },
+];
+
+impl Aws {
+    pub(crate) async fn attributes_of(&self, thing: &ThingName) -> Result<Option<Tags>, ApiError> {
+        let call = self.iot.describe_thing().thing_name(thing.as_str()).send();
+        let found = optional(call.await.map_err(refused))?;
+        Ok(found.map(|found| found.attributes.unwrap_or_default().into_iter().collect()))
+    }
+
+    pub(crate) async fn certificates_of(
+        &self,
+        thing: &ThingName,
+    ) -> Result<Vec<CertificateSummary>, ApiError> {
+        let call = self.iot.list_thing_principals().thing_name(thing.as_str());
+        let mut pages = call.into_paginator().items().send();
+        let mut ids: Vec<CertificateId> = Vec::new();
+        while let Some(arn) = pages.next().await {
+            let arn = arn.map_err(refused)?;
+            ids.extend(arn.rsplit_once("cert/").and_then(|(_, id)| id.parse::<CertificateId>().ok()));
+        }
+        let mut certificates = Vec::with_capacity(ids.len());
+        for id in ids {
+            // One that went meanwhile is none.
+            certificates.extend(optional(self.summary(&id).await)?);
+        }
+        Ok(certificates)
+    }
+
+    pub(crate) async fn detach_from(&self, thing: &ThingName, id: &CertificateId) -> Done {
+        let call = self.iot.detach_thing_principal().thing_name(thing.as_str());
+        call.principal(self.arn_of(id).await?).send().await.map(drop).map_err(refused)
+    }
+
+    pub(crate) async fn drop_thing(&self, thing: &ThingName) -> Done {
+        gone(self.iot.delete_thing().thing_name(thing.as_str()).send().await.map_err(refused))
+    }
+}

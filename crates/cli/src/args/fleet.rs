@@ -1,0 +1,133 @@
+//! The flags of the commands that act on an account: which one, which fleet of it, and where its files are.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use fleetkey_model::name::{TemplateName, ThingName};
+use fleetkey_model::topic::TopicRoot;
+
+/// Which account and which fleet.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AccountArgs {
+    /// The region; without it the profile's, and last us-east-1.
+    #[arg(long, value_name = "REGION", env = "AWS_REGION")]
+    pub(crate) region: Option<String>,
+    /// The profile of the shared AWS configuration files.
+    #[arg(long, value_name = "NAME", env = "AWS_PROFILE")]
+    pub(crate) profile: Option<String>,
+    /// One URL for all services instead of AWS's, for example of a local IoT Core.
+    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
+    pub(crate) endpoint_url: Option<String>,
+    /// What the name of every resource begins with, at most 8 characters; by default what set-up was given.
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) name_prefix: Option<String>,
+    /// The name of the claim template; the others are called after it.
+    #[arg(long, value_name = "NAME", env = "IOT_TEMPLATE_NAME")]
+    pub(crate) template_name: Option<TemplateName>,
+    /// Directory for the fleet's keys, its state and its journal.
+    #[arg(long, value_name = "DIR", default_value = "fleetkey-data", env = "FLEETKEY_DATA_DIR")]
+    pub(crate) fleet_dir: PathBuf,
+    /// One JSON object a line instead of progress bars. Standard output that is no terminal gets it anyway.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print the least IAM policy that this command needs, and do nothing.
+    #[arg(long)]
+    pub(crate) print_iam: bool,
+}
+
+/// `fleetkey setup`.
+#[derive(Debug, Args)]
+pub(crate) struct SetupArgs {
+    /// Print what would be created, changed, kept and deleted, and do nothing.
+    #[arg(long)]
+    pub(crate) plan: bool,
+    /// Take over resources of the same names that somebody else has made.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// The first level of the business topics.
+    #[arg(long, value_name = "TOPIC", value_parser = topic_root)]
+    pub(crate) topic_root: Option<TopicRoot>,
+    /// A serial that may be provisioned, or a pattern (`*` any run, `?` any one character); repeatable. By default all.
+    #[arg(long = "allow-serial", value_name = "PATTERN")]
+    pub(crate) serials: Vec<String>,
+    /// How many days the hook's log is kept, as CloudWatch allows it.
+    #[arg(long, value_name = "DAYS", value_parser = retention)]
+    pub(crate) log_days: Option<i32>,
+    /// The root certificates by which devices know the endpoint, PEM; by default Amazon's.
+    #[arg(long, value_name = "FILE", env = "FLEETKEY_ROOT_CA")]
+    pub(crate) root_ca: Option<PathBuf>,
+    /// The endpoint's port for MQTT over mutual TLS.
+    #[arg(long, value_name = "PORT", default_value_t = 8883, env = "FLEETKEY_MQTT_PORT")]
+    pub(crate) mqtt_port: u16,
+    /// The endpoint's port for MQTT by ALPN.
+    #[arg(long, value_name = "PORT", default_value_t = 443, env = "FLEETKEY_ALPN_PORT")]
+    pub(crate) alpn_port: u16,
+    #[command(flatten)]
+    pub(crate) account: AccountArgs,
+}
+
+/// `fleetkey cleanup`.
+#[derive(Debug, Args)]
+pub(crate) struct CleanupArgs {
+    /// Print what would be removed, and do nothing.
+    #[arg(long)]
+    pub(crate) plan: bool,
+    /// Remove resources of the fleet's names too that somebody else has made.
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) account: AccountArgs,
+}
+
+/// `fleetkey status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) account: AccountArgs,
+}
+
+/// `fleetkey decommission`.
+#[derive(Debug, Args)]
+pub(crate) struct DecommissionArgs {
+    /// The thing.
+    pub(crate) thing: ThingName,
+    /// Remove it even if no fleet of ours has provisioned it.
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) account: AccountArgs,
+}
+
+/// `fleetkey rotate-claim`.
+#[derive(Debug, Args)]
+pub(crate) struct RotateClaimArgs {
+    #[command(flatten)]
+    pub(crate) account: AccountArgs,
+}
+
+/// `fleetkey temporary-claim`.
+#[derive(Debug, Args)]
+pub(crate) struct TemporaryClaimArgs {
+    /// Directory for the certificate and its key; it must not exist yet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) account: AccountArgs,
+}
+
+fn topic_root(text: &str) -> Result<TopicRoot, String> {
+    TopicRoot::new(text).map_err(|error| error.to_string())
+}
+
+/// What PutRetentionPolicy takes (API Reference, CloudWatch Logs).
+const RETENTION_DAYS: [i32; 22] =
+    [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
+
+fn retention(text: &str) -> Result<i32, String> {
+    let days = text.parse().map_err(|_| "not a number".to_owned())?;
+    if RETENTION_DAYS.contains(&days) {
+        return Ok(days);
+    }
+    let list: Vec<_> = RETENTION_DAYS.iter().map(i32::to_string).collect();
+    Err(format!("CloudWatch keeps logs for one of {} days", list.join(", ")))
+}

@@ -1,0 +1,67 @@
+//! `fleetkey cleanup`: removes a fleet from an account, and proves it.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use fleetkey_aws::permit::Command;
+use fleetkey_operator::files;
+use fleetkey_operator::plan::Removed;
+use serde_json::json;
+
+use super::settings::FILE as SETTINGS_FILE;
+use super::{Desk, print_iam};
+use crate::args::CleanupArgs;
+use crate::fleet_file::FILE as FLEET_FILE;
+use crate::output::{self, Audience};
+
+/// Shows what would go, or removes it; fails when something is left that should be gone.
+pub(crate) async fn run(args: CleanupArgs) -> Result<ExitCode> {
+    if args.account.print_iam {
+        return print_iam(Command::Cleanup, &args.account, |settings| settings).await;
+    }
+    let desk = Desk::open(&args.account, |settings| settings).await?;
+    let mut operator = desk.operator(args.force).await?;
+    let wanted = desk.wanted(&operator)?;
+    if args.plan {
+        let (ours, foreign) = operator.doomed(&wanted).await?;
+        for (key, action) in
+            ours.iter().map(|key| (key, "delete")).chain(foreign.iter().map(|key| (key, "leave")))
+        {
+            match desk.audience {
+                Audience::Person => output::line(&format!("{action:>8}  {key}")),
+                Audience::Program => {
+                    output::json(&json!({ "event": "plan", "action": action, "what": key.to_string() }));
+                }
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let removed = operator.cleanup(&wanted).await?;
+    let clean = removed.remains.found.is_empty();
+    if clean {
+        for name in [SETTINGS_FILE, FLEET_FILE, "root-ca.pem"] {
+            files::remove(&desk.data.operator().join(name))?;
+        }
+    }
+    let foreign: Vec<_> = removed.foreign.iter().map(ToString::to_string).collect();
+    let fields = json!({
+        "removed": removed.removed.len(), "foreign": foreign, "remains": removed.remains.found,
+    });
+    desk.conclude(if clean { "clean" } else { "remains" }, &fields, &words(&removed, &foreign));
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn words(removed: &Removed, foreign: &[String]) -> String {
+    let mut words = format!("{} removed", removed.removed.len());
+    if removed.remains.found.is_empty() {
+        words.push_str("; looked again: nothing of the fleet is left");
+    } else {
+        words.push_str("; still there: ");
+        words.push_str(&removed.remains.found.join(", "));
+    }
+    if !foreign.is_empty() {
+        words.push_str("\nnot made by fleetkey, left alone (--force removes them): ");
+        words.push_str(&foreign.join(", "));
+    }
+    words
+}
