@@ -1,0 +1,26 @@
+//! Set-up and clean-up as their users run them: the binary, over HTTP, against a local IoT Core that is a process of
+//! its own. What there is in the account is told by the official SDK's own clients, never by our code.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, waits for another process by the real clock, and says how much it tried"
+)]
+#![cfg(feature = "aws")]
+
+#[path = "../cli/process.rs"]
+#[expect(dead_code, reason = "the module is shared; not every test uses all of it")]
+mod process;
+
+mod core;
+mod drift;
+mod inventory;
+mod journal;
+mod kill;
+mod least_privilege;
+mod names;
+mod proxy;
+mod whole;
