@@ -51,7 +51,8 @@ pub enum Action {
         /// As which thing.
         thing: ThingName,
     },
-    /// Give the slot's files to other programs, all or nothing; idempotent. → `Exported` | `StorageFailed`
+    /// Give the slot's files to other programs, all or nothing; idempotent.
+    /// → `Exported` | `StorageFailed` | `SlotDamaged`
     Export {
         /// The committed slot.
         slot: SlotId,
@@ -61,7 +62,8 @@ pub enum Action {
         /// The committed slot.
         slot: SlotId,
     },
-    /// Ask the controller, on the live session, to retire what is older. → `RetireAnswered` | `NoAnswer`
+    /// Read the committed slot back, and only if it holds what it should, ask the controller, on the live session, to
+    /// retire what is older. → `RetireAnswered` | `NoAnswer` | `SlotDamaged`
     RequestRetire {
         /// The id of the rotation that committed.
         id: String,

@@ -89,6 +89,14 @@ pub enum Event {
     },
     /// Outcome of `RequestRetire`, or an answer that came later by itself.
     RetireAnswered(ControllerAnswer),
+    /// Outcome of an action that reads the committed slot: it can be read, and is no identity any more. The session may
+    /// go on from memory; a restart could not.
+    SlotDamaged {
+        /// The slot.
+        slot: SlotId,
+        /// For people.
+        why: String,
+    },
     /// Outcome of `DestroySlot`.
     Destroyed {
         /// The slot.

@@ -141,12 +141,12 @@ impl Awaiting {
             Self::Store => wrote || matches!(event, Event::CertificateStored { .. }),
             Self::Register => answered || matches!(event, Event::Registered { .. }),
             Self::Verify(_) => matches!(event, Event::Verified { .. } | Event::VerifyFailed { .. }),
-            Self::Export(_) => wrote || matches!(event, Event::Exported),
+            Self::Export(_) => wrote || matches!(event, Event::Exported | Event::SlotDamaged { .. }),
             Self::GoLive(slot) => match event {
                 Event::Live { slot: live } | Event::LiveFailed { slot: live, .. } => *live == slot,
                 _ => false,
             },
-            Self::Retire => matches!(event, Event::NoAnswer { .. }),
+            Self::Retire => matches!(event, Event::NoAnswer { .. } | Event::SlotDamaged { .. }),
             Self::Destroy(_) => wrote || matches!(event, Event::Destroyed { .. }),
         }
     }
@@ -319,9 +319,9 @@ impl Machine {
             (Awaiting::Preflight(reason), outcome) => self.on_preflight(reason, &outcome),
             (Awaiting::Verify(purpose), outcome) => self.on_verify(purpose, outcome),
             (Awaiting::GoLive(slot), outcome) => self.on_live(slot, outcome),
-            (Awaiting::Export(slot), outcome) => self.on_export(slot, &outcome),
+            (Awaiting::Export(slot), outcome) => self.on_export(slot, outcome),
             (Awaiting::Destroy(slot), outcome) => self.on_destroy(slot, &outcome),
-            (Awaiting::Retire, _) => self.wait_retire(1),
+            (Awaiting::Retire, outcome) => self.on_retire_unanswered(outcome),
             (Awaiting::Register, outcome) => self.on_register(outcome),
             (Awaiting::Request, outcome) => self.on_request(outcome),
             (_, Event::KeyMade { slot, public_key }) => self.on_key_made(slot, public_key),

@@ -301,14 +301,8 @@ impl<D: Device> World<D> {
             true => self.env.watch.damaged = true,
             false => self.env.director.was_idle(),
         }
-        // What serves, or has just proved itself by serving, goes on from memory until the next start.
-        let held = match what {
-            Wiped::Slot(part @ (Whose::Current | Whose::Candidate)) => {
-                node.device.as_ref().and_then(|device| device.certificate(part))
-            }
-            Wiped::Slot(Whose::Previous) | Wiped::Record => None,
-        };
-        self.forgive_the_disk(held);
+        let serves = node.device.as_ref().and_then(|device| device.certificate(Whose::Current));
+        self.forgive_the_disk(serves.filter(|_| what == Wiped::Slot(Whose::Current)));
     }
 
     /// Lets time pass to the next thing that happens; `false` when that is far away.

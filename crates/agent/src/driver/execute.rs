@@ -95,7 +95,12 @@ impl Executor {
     async fn export(&self, slot: SlotId) -> Event {
         let exported =
             self.on_disk(move |store| store.export(slot).and_then(|()| store.drop_token(slot))).await;
-        storage(exported, |()| Event::Exported)
+        match exported {
+            Err(fault) if fault.kind == FaultKind::Content => {
+                Event::SlotDamaged { slot, why: fault.to_string() }
+            }
+            exported => storage(exported, |()| Event::Exported),
+        }
     }
 
     async fn request_certificate(&self, slot: SlotId, authority: Authority) -> Event {
@@ -239,11 +244,15 @@ impl Executor {
 
     /// Publishes the request and waits. The answer comes over the live session to the driver, which then gives
     /// this up; reaching the end means that there was none. What the broker attests is the identity of the
-    /// connection, so the request goes out on the committed one's or not at all.
+    /// connection, so the request goes out on the committed one's or not at all; and not before that one was read
+    /// back: what is older is the last resort of a device whose newest files are damaged.
     async fn request_retire(&self, id: String, committed: Option<SlotId>) -> Event {
         let Some(committed) = committed else {
             return Event::NoAnswer { why: "no identity is committed".into() };
         };
+        if let Err(fault) = self.on_disk(move |store| store.identity(committed)).await {
+            return unusable(committed, &fault);
+        }
         let limit = self.config.timeouts.answer;
         let topic = FleetTopic::Requests(self.config.thing()).to_string();
         // Whoever changes the log on the device from now on contradicts what the controller has noted.
@@ -271,6 +280,14 @@ fn unserved(unserved: Unserved) -> Event {
     match unserved {
         Unserved::Rejected(rejection) => Event::Rejected(rejection),
         Unserved::NoAnswer(why) => Event::NoAnswer { why },
+    }
+}
+
+/// A slot that reads and is no identity is damaged; one that does not read may be another time.
+fn unusable(slot: SlotId, fault: &StoreFault) -> Event {
+    match fault.kind {
+        FaultKind::Content => Event::SlotDamaged { slot, why: fault.to_string() },
+        FaultKind::Full | FaultKind::ReadOnly | FaultKind::Io => Event::NoAnswer { why: fault.to_string() },
     }
 }
 

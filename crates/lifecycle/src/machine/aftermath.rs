@@ -95,6 +95,13 @@ impl Machine {
         });
     }
 
+    pub(super) fn on_retire_unanswered(&mut self, outcome: Event) {
+        if let Event::SlotDamaged { slot, why } = outcome {
+            self.on_slot_damaged(slot, why);
+        }
+        self.wait_retire(1);
+    }
+
     /// No answer is no refusal: the request is repeated until there is one.
     pub(super) fn wait_retire(&mut self, times: u32) {
         let longest = self.config.retire_retry.saturating_mul(times);

@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use super::{Awaiting, Machine, Step, Wait};
 use crate::action::Action;
-use crate::event::{Event, FailureKind};
+use crate::event::{Event, FailureKind, StorageFault};
 use crate::slot::SlotId;
 use crate::status::Notice;
 
@@ -43,17 +43,29 @@ impl Machine {
         }
     }
 
-    pub(super) fn on_export(&mut self, slot: SlotId, outcome: &Event) {
+    pub(super) fn on_export(&mut self, slot: SlotId, outcome: Event) {
         match outcome {
             Event::Exported => {
                 self.exported = Some(slot);
                 self.export = Wait::default();
             }
             Event::StorageFailed(fault) => {
-                self.export = self.put_off(self.export, "the export cannot be written", *fault);
+                self.export = self.put_off(self.export, "the export cannot be written", fault);
+            }
+            Event::SlotDamaged { slot, why } => {
+                self.on_slot_damaged(slot, why);
+                let fault = StorageFault::Io;
+                self.export = self.put_off(self.export, "the committed slot cannot be exported", fault);
             }
             _ => {}
         }
+    }
+
+    /// The session goes on from memory and would not come back after a restart: what else is here is tried while it
+    /// still can be.
+    pub(super) fn on_slot_damaged(&mut self, slot: SlotId, why: String) {
+        self.exported = None;
+        self.doubt(slot, why);
     }
 
     fn wait_golive(&mut self, why: String) {

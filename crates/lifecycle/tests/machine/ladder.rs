@@ -54,6 +54,37 @@ fn a_new_identity_that_is_refused_in_its_soak_gives_way_to_the_old_one() {
 }
 
 #[test]
+fn nothing_is_retired_for_a_committed_slot_that_is_damaged_and_the_old_one_serves_again() {
+    let mut world = soaking();
+    world.damaged.insert(SlotId(2));
+    pass_until_it_falls_back(&mut world);
+    assert!(world.count("RequestRetire") > 0, "its soak is over: {:?}", world.trace);
+    assert!(world.retired.is_empty(), "the read-back came first");
+    assert_eq!(current(&world), Some(SlotId(1)));
+}
+
+#[test]
+fn a_slot_that_is_damaged_before_its_export_gives_way_at_once() {
+    let mut world = World::provisioned();
+    rotate_up_to(&mut world, "Verify");
+    world.damaged.insert(SlotId(2));
+    pass_until_it_falls_back(&mut world);
+    assert_eq!(world.count("RequestRetire"), 0, "no soak has to end first: {:?}", world.trace);
+    world.pass(HOUR);
+    assert_eq!(current(&world), Some(SlotId(3)), "and the rotation is made up for");
+}
+
+/// From slot 2 to slot 1, within two days.
+fn pass_until_it_falls_back(world: &mut World) {
+    let minute = Duration::from_secs(60);
+    let fell_back = (0..2 * 24 * 60).any(|_| {
+        world.pass(minute);
+        world.notices.contains(&fell_back(2, 1))
+    });
+    assert!(fell_back, "{:?}", world.trace);
+}
+
+#[test]
 fn an_identity_that_is_accepted_after_all_stays() {
     let mut world = soaking();
     world.give(Event::LinkRefused { slot: SlotId(2), why: "a hiccup".into() });

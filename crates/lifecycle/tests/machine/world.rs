@@ -69,6 +69,8 @@ pub(crate) struct World {
     pub(crate) revoked: BTreeSet<SlotId>,
     /// What the broker accepts beside the live session only.
     pub(crate) live_refused: BTreeSet<SlotId>,
+    /// Slots whose files read as no identity any more.
+    pub(crate) damaged: BTreeSet<SlotId>,
     config: Config,
 }
 
@@ -99,6 +101,7 @@ impl World {
             walked: BTreeSet::new(),
             revoked: BTreeSet::new(),
             live_refused: BTreeSet::new(),
+            damaged: BTreeSet::new(),
             config,
         }
     }
@@ -227,8 +230,24 @@ impl World {
                 Event::NoAnswer { why: "lost".into() }
             }
             Some(fault) => self.fail(&action, fault),
-            None => self.perform(action),
+            None => self.misread(&action).unwrap_or_else(|| self.perform(action)),
         }
+    }
+
+    /// What comes of an action that reads a damaged slot.
+    fn misread(&self, action: &Action) -> Option<Event> {
+        let read = match action {
+            Action::Verify { slot, .. } | Action::Export { slot } | Action::GoLive { slot } => Some(*slot),
+            Action::RequestRetire { .. } => self.record.as_ref().and_then(|record| record.current),
+            _ => None,
+        };
+        let slot = read.filter(|slot| self.damaged.contains(slot))?;
+        let (kind, why) = (FailureKind::Refused, String::from("damaged"));
+        Some(match action {
+            Action::Verify { .. } => Event::VerifyFailed { slot, tier: Tier::Tls, kind, why },
+            Action::GoLive { .. } => Event::LiveFailed { slot, kind, why },
+            _ => Event::SlotDamaged { slot, why },
+        })
     }
 
     fn fail(&mut self, action: &Action, fault: Fault) -> Event {

@@ -45,7 +45,14 @@ impl Ship {
             Action::Verify { slot, .. } => self.verify_beside(env, home, slot),
             Action::Export { slot } => {
                 let exported = self.store.export(slot).and_then(|()| self.store.drop_token(slot));
-                stored(env, exported, |()| Event::Exported)
+                match exported {
+                    Err(fault) if fault.kind == FaultKind::Content => {
+                        self.facts.unreadable |= self.machine.record().current == Some(slot);
+                        let why = fault.to_string();
+                        stored(env, Ok(()), |()| Event::SlotDamaged { slot, why })
+                    }
+                    exported => stored(env, exported, |()| Event::Exported),
+                }
             }
             Action::GoLive { slot } => self.go_live(env, home, slot),
             Action::RequestRetire { id } => self.request_retire(env, home, &id),
@@ -243,6 +250,12 @@ impl Ship {
 
     fn request_retire(&mut self, env: &mut Env, home: &Home, id: &str) -> Result<Event, Dark> {
         let no = |why: &str| Ok(Event::NoAnswer { why: why.to_owned() });
+        let Some(committed) = self.machine.record().current else { return no("no identity is committed") };
+        match self.identity(env, committed)? {
+            Ok(_) => {}
+            Err((FailureKind::Refused, why)) => return Ok(Event::SlotDamaged { slot: committed, why }),
+            Err((FailureKind::Unreachable, why)) => return no(&why),
+        }
         let fault = env.director.powered_step(Place::Ask)?;
         let Some(number) = self.link.up else {
             fault.iter().for_each(|_| env.director.was_idle());
