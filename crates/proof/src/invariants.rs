@@ -74,11 +74,11 @@ pub fn i2_registration_asked_for(slot: SlotId, home: &Home, watch: &mut Watch) {
 }
 
 /// A recovery begins: a day after the last one in true time, unless somebody set the clock or the disk forgot.
-pub fn recoveries_are_a_day_apart(device: usize, now: Timestamp, spacing: Duration, watch: &mut Watch) {
-    let before = watch.recoveries.insert(device, now);
+pub fn recoveries_are_a_day_apart(device: usize, decided: Timestamp, spacing: Duration, watch: &mut Watch) {
+    let before = watch.recoveries.insert(device, decided);
     let excused = watch.clock_was_set || watch.damaged;
-    if let Some(before) = before.filter(|before| !excused && now.since(*before) < spacing) {
-        watch.fail("bounds", || format!("a recovery after {:?}", now.since(before)));
+    if let Some(before) = before.filter(|before| !excused && decided.since(*before) < spacing) {
+        watch.fail("bounds", || format!("a recovery after {:?}", decided.since(before)));
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Watch {
     pub clock_was_set: bool,
     /// The disk itself lost something.
     pub damaged: bool,
+    /// The controller was not told of a connection: to it, whoever is connected is away.
+    pub deaf: bool,
     /// Steps from one state of the machine to another.
     pub observed: Observed,
     /// What the last power cut left: disk and registry, as a number that tells them apart.

@@ -162,7 +162,7 @@ impl<D: Device> World<D> {
         if self.is_connected() {
             self.connected_at = self.env.now;
         }
-        let away = self.env.now.since(self.connected_at) >= AWAY;
+        let away = self.env.watch.deaf || self.env.now.since(self.connected_at) >= AWAY;
         self.env.watch.away |= self.thief.is_at_work() && away;
     }
 

@@ -11,7 +11,7 @@ use crate::SystemClock;
 use crate::disk::{Disk, Files};
 use crate::keys::testing::self_signed;
 use crate::live::Live;
-use crate::store::testing::{Disk as TestDisk, store};
+use crate::store::testing::{Disk as TestDisk, issued, store};
 use crate::store::{AuditLog, Lock, SlotIdentity, StoreFault};
 use crate::testing::{Broker, Seen};
 
@@ -47,11 +47,17 @@ async fn parts(broker: &Broker) -> (Parts, Live) {
     (Parts { executor, live, clock }, task)
 }
 
-fn accepted(broker: &Broker, slot: u64) -> Arc<SlotIdentity> {
-    let (key, chain) = self_signed("device");
-    let certificate = CertificateFacts::from_pem(&chain).unwrap();
-    broker.registry().accept(certificate.id);
-    Arc::new(SlotIdentity { slot: SlotId(slot), key, chain, certificate })
+/// An identity on the disk that the broker accepts.
+async fn stored(executor: &Executor, broker: &Broker, slot: u64) -> Arc<SlotIdentity> {
+    let (slot, now) = (SlotId(slot), executor.clock.now());
+    let made = executor.on_disk(move |store| {
+        store.make_key(slot)?;
+        store.store_certificate(slot, &issued(store, slot), now)?;
+        store.identity(slot)
+    });
+    let identity = made.await.unwrap();
+    broker.registry().accept(identity.certificate.id);
+    Arc::new(identity)
 }
 
 fn requests(seen: &[Seen]) -> usize {
@@ -65,7 +71,8 @@ async fn a_retire_request_that_was_not_sent_never_goes_out_with_another_identity
     let mut broker = Broker::start().await;
     let (Parts { executor, mut live, .. }, task) = parts(&broker).await;
     tokio::spawn(task.run());
-    executor.live.switch(accepted(&broker, 2)).await.unwrap();
+    let (old, committed) = (stored(&executor, &broker, 1).await, stored(&executor, &broker, 2).await);
+    executor.live.switch(committed).await.unwrap();
     broker.crash().await;
     while !matches!(live.recv().await, Some(LiveEvent::Down { .. })) {}
     let retire = || Action::RequestRetire { id: "r-1".into() };
@@ -73,13 +80,30 @@ async fn a_retire_request_that_was_not_sent_never_goes_out_with_another_identity
     assert!(matches!(outcome, Event::NoAnswer { .. }), "{outcome:?}");
     broker.restart().await;
     // A fall back, or a candidate on trial: an identity that is not the committed one.
-    executor.live.switch(accepted(&broker, 1)).await.unwrap();
+    executor.live.switch(old).await.unwrap();
     executor.live.publish("device/dev-1/telemetry", "0".into()).await.unwrap();
     assert_eq!(requests(&broker.seen()), 0, "the broker would attest it with the wrong principal");
     let outcome = executor.clone().execute(retire(), Some(SlotId(2))).await;
     assert!(matches!(&outcome, Event::NoAnswer { why } if why.contains("slot 2")), "{outcome:?}");
     executor.clone().execute(retire(), Some(SlotId(1))).await;
     assert_eq!(requests(&broker.seen()), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_asked_to_be_retired_for_a_committed_slot_that_no_longer_reads() {
+    let broker = Broker::start().await;
+    let (Parts { executor, .. }, task) = parts(&broker).await;
+    tokio::spawn(task.run());
+    let committed = stored(&executor, &broker, 2).await;
+    executor.live.switch(committed).await.unwrap();
+    executor.on_disk(|store| store.destroy(SlotId(2))).await.unwrap();
+    let export = executor.clone().execute(Action::Export { slot: SlotId(2) }, Some(SlotId(2))).await;
+    let retire = Action::RequestRetire { id: "r-1".into() };
+    let retire = executor.clone().execute(retire, Some(SlotId(2))).await;
+    for outcome in [export, retire] {
+        assert!(matches!(outcome, Event::SlotDamaged { slot: SlotId(2), .. }), "{outcome:?}");
+    }
+    assert_eq!(requests(&broker.seen()), 0);
 }
 
 #[tokio::test]

@@ -90,13 +90,21 @@ impl Machine {
             return None;
         }
         while let Some(slot) = self.doubt.as_mut()?.rungs.pop() {
-            if self.slots.get(&slot).is_some_and(SlotFacts::is_complete) {
+            if self.is_rung(slot) {
                 let thing = self.config.thing();
                 return Some((Action::Verify { slot, thing }, Awaiting::Verify(Purpose::Rung(slot))));
             }
         }
         self.end_round();
         None
+    }
+
+    fn has_another_rung(&self) -> bool {
+        self.doubt.as_ref().is_some_and(|doubt| doubt.rungs.iter().any(|&slot| self.is_rung(slot)))
+    }
+
+    fn is_rung(&self, slot: SlotId) -> bool {
+        self.slots.get(&slot).is_some_and(SlotFacts::is_complete)
     }
 
     pub(super) fn on_rung(&mut self, slot: SlotId, outcome: &Event) {
@@ -106,6 +114,10 @@ impl Machine {
                 if let Some(doubt) = &mut self.doubt {
                     doubt.unclear |= *kind == FailureKind::Unreachable;
                     doubt.accepted.remove(&slot);
+                }
+                // Now, so that a clock that is set before the next step does not date the round.
+                if !self.has_another_rung() {
+                    self.end_round();
                 }
             }
             _ => {}

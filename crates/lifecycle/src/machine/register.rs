@@ -53,7 +53,7 @@ impl Machine {
     }
 
     fn may_renew(&self) -> bool {
-        !self.maybe_registered || self.durable.current.is_some() || self.has_tried_long_enough()
+        !self.maybe_registered || self.durable.current.is_some() || self.has_tried_long_enough(self.verdict)
     }
 
     /// A token is stale after its worth, and also when the clock says that it was issued in the future.

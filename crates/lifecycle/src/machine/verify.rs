@@ -17,6 +17,10 @@ use crate::record::{Aftermath, Phase, Reason, Record, Rotation, Stage};
 use crate::slot::SlotId;
 use crate::status::Notice;
 
+/// So many refusals, with the back-off between them, take longer than the ten minutes that AWS may take to make a
+/// registration effective, whatever the clock says.
+const PERSISTENT: u32 = 24;
+
 /// What a verification is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -96,7 +100,7 @@ impl Machine {
             self.verdict.control_is_due = true;
             self.blocked = Some(why);
         } else if self.verdict.is_final(self.now, self.config.verdict)
-            && self.has_tried_long_enough()
+            && self.has_tried_long_enough(self.verdict)
             && self.may_recover()
         {
             self.roll_back(format!("refused since it was registered: {why}"));
@@ -105,9 +109,13 @@ impl Machine {
         }
     }
 
-    /// As long as two recoveries lie apart. A beginning in the future was stamped by a wrong clock.
-    pub(super) fn has_tried_long_enough(&self) -> bool {
+    /// As long as two recoveries lie apart, and often: a clock that leaps is not the time that an activation takes.
+    /// A beginning in the future was stamped by a wrong clock.
+    pub(super) fn has_tried_long_enough(&self, evidence: Evidence) -> bool {
         let Some(rotation) = &self.durable.rotation else { return false };
+        if evidence.refusals < PERSISTENT {
+            return false;
+        }
         let since = match rotation.phase {
             Phase::Verifying { since, .. } => since,
             _ => rotation.started_at,
@@ -123,7 +131,7 @@ impl Machine {
             self.hopeless = Evidence::default();
         } else if self.is_recovering()
             && self.hopeless.is_final(self.now, self.config.verdict)
-            && self.has_tried_long_enough()
+            && self.has_tried_long_enough(self.hopeless)
             && self.may_recover()
         {
             return self.roll_back(format!("refused since the recovery: {why}"));

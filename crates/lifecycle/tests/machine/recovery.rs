@@ -163,6 +163,22 @@ fn a_first_identity_that_was_revoked_gives_way_to_recovery_after_a_day() {
 }
 
 #[test]
+fn a_first_identity_that_is_not_effective_yet_is_not_given_up_for_a_leap_of_the_clock() {
+    let mut config = config();
+    config.has_recovery = true;
+    let mut world = World::with(config);
+    world.revoked.insert(SlotId(1));
+    world.pass(HOUR / 20);
+    world.now = world.now + 24 * 365 * 73 * HOUR;
+    world.give(Event::Tick);
+    world.pass(HOUR / 20);
+    assert!(world.count("Verify") > 3, "{:?}", world.trace);
+    world.revoked.clear();
+    world.pass(HOUR / 2);
+    assert_eq!(current(&world), Some(SlotId(1)), "{:?}", world.trace);
+}
+
+#[test]
 fn a_recovered_identity_that_is_refused_for_a_day_gives_way_to_another() {
     let mut world = lost();
     world.revoked.insert(SlotId(2));

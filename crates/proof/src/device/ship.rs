@@ -309,6 +309,12 @@ impl Ship {
             self.facts.grounds = None;
             self.facts.reconsidered = false;
         }
+        // A recovery that has to begin again is not wanted any more where the committed identity serves.
+        let begins_again = record.rotation.as_ref().is_some_and(|rotation| {
+            rotation.reason == Reason::Recovery && has_no_certificate(&rotation.phase)
+        });
+        let serves = self.link.up.and(self.link.target).map(|(slot, _)| slot);
+        self.facts.reconsidered |= begins_again && serves.is_some() && serves == record.current;
         self.facts.on_disk = vec![Some(record.clone())];
         self.facts.confirmed = Some(record);
     }
@@ -378,7 +384,9 @@ impl Ship {
             Notice::Committed { .. } => env.watch.commits += 1,
             Notice::Started { reason: Reason::Recovery, .. } => {
                 let spacing = self.machine.config().recovery_spacing;
-                invariants::recoveries_are_a_day_apart(self.number, env.now, spacing, &mut env.watch);
+                // A device that sleeps between the decision and its record has decided before it slept.
+                let decided = self.machine.record().recovery_at.unwrap_or(env.now);
+                invariants::recoveries_are_a_day_apart(self.number, decided, spacing, &mut env.watch);
             }
             _ => {}
         }

@@ -28,7 +28,7 @@ impl Env {
         let fault = self.director.step(Place::Tell);
         self.director.note(|| format!("the controller hears {}", show(&event)));
         match fault {
-            Some(Fault::Hush) => {}
+            Some(Fault::Hush) => self.watch.deaf |= matches!(event, Event::Presence { .. }),
             Some(Fault::Swap) if self.cloud.has_tidings() => self.cloud.tell_later(event),
             Some(Fault::Echo) => {
                 self.cloud.controller.hear(self.now, event.clone());

@@ -29,7 +29,7 @@ pub(super) struct Judge {
     lost: bool,
     /// The identity in use that the disk lost: it serves from memory, until the account retires it.
     in_memory: Option<CertificateId>,
-    /// When an operator took the last identity.
+    /// When an operator took the last identity, or the candidate came that was the last when it was taken.
     taken_at: Option<Timestamp>,
     /// The devices that have committed to an identity.
     held: BTreeSet<usize>,
@@ -140,7 +140,9 @@ impl<D: Device> World<D> {
             return self.env.director.was_idle();
         };
         if self.survivors(Some(id)).is_empty() {
-            self.judge.taken_at = Some(self.env.now);
+            // A candidate has been tried since it was made: to the device its activation is only late.
+            let made = self.env.cloud.registry.certificate(&id).map(|record| record.created_at);
+            self.judge.taken_at = made.filter(|_| part == Whose::Candidate).or(Some(self.env.now));
             let killed = self.env.cloud.killed.clone();
             self.env.cloud.waive(killed.into_iter().chain([id]));
         }

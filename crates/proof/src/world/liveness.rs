@@ -156,9 +156,10 @@ impl<D: Device> World<D> {
         found.into_iter().any(|id| self.env.cloud.admit(now, &live, id).is_ok())
     }
 
-    /// Whether an operator or the disk itself took what the device had: without either, I1 would be broken.
+    /// Whether an operator, the disk itself, or a thief that people know of took what the device had: without any of
+    /// them, I1 would be broken.
     fn is_taken_from_outside(&self) -> bool {
-        !self.env.cloud.waived.is_empty() || self.env.watch.damaged
+        !self.env.cloud.waived.is_empty() || self.env.watch.damaged || self.resolution.is_some()
     }
 
     /// What an operator does for a device that holds nothing that is accepted: opens a window for recovery.
