@@ -65,7 +65,7 @@ impl Executor {
 
     /// One call of the store. The driver awaits it before the next action, so that the machine's calls never
     /// overlap.
-    async fn on_disk<T: Send + 'static>(
+    pub(super) async fn on_disk<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Store) -> Result<T, StoreFault> + Send + 'static,
     ) -> Result<T, StoreFault> {

@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use fleetkey_lifecycle::event::{FailureKind, Tier};
 use fleetkey_lifecycle::{Found, SlotId};
-use fleetkey_model::certificate::CertificateFacts;
 
 use super::*;
 use crate::SystemClock;
 use crate::disk::{Disk, Files};
-use crate::keys::testing::self_signed;
 use crate::live::Live;
 use crate::store::testing::{Disk as TestDisk, issued, store};
 use crate::store::{AuditLog, Lock, SlotIdentity, StoreFault};

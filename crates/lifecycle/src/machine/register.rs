@@ -2,7 +2,6 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use core::time::Duration;
 
 use fleetkey_model::name::ThingName;
 use fleetkey_model::provisioning::Rejection;
@@ -12,7 +11,6 @@ use super::candidate::describe;
 use super::verify::Purpose;
 use super::{Awaiting, Machine, Step};
 use crate::action::Action;
-use crate::config::Verdict;
 use crate::event::Event;
 use crate::record::{Authority, Phase};
 use crate::slot::SlotId;
@@ -123,8 +121,7 @@ impl Machine {
     pub(super) fn on_probe_refused(&mut self) {
         if let Approach::ProbeThenGiveUp(why) = &self.register {
             let why = why.clone();
-            let short = Verdict { over: Duration::ZERO, ..self.config.verdict };
-            match self.verdict.is_final(self.now, short) {
+            match self.verdict.is_final(self.now, self.config.verdict) {
                 true => self.abandon(why),
                 false => self.wait_step(why),
             }

@@ -252,6 +252,7 @@ fn a_first_certificate_is_tried_before_a_no_is_believed() {
     while world.count("RegisterThing") == 0 {
         world.step();
     }
+    world.pass(HOUR / 12);
     world.registered.insert(world.certificate_of(SlotId(1)).unwrap());
     world.pass(HOUR);
     assert_eq!(current(&world), Some(SlotId(1)), "{:?}", world.trace);

@@ -272,9 +272,9 @@ impl Ship {
         if env.now < self.link.retry_at {
             return Ok(false);
         }
-        invariants::i4_traffic_only_with_a_durable_slot(slot, false, home, &mut env.watch);
         match env.connect(home.number, &home.live(), certificate)? {
             Ok(number) => {
+                invariants::i4_traffic_only_with_a_durable_slot(slot, false, home, &mut env.watch);
                 self.link.up = Some(number);
                 self.link.failures = 0;
                 self.handle(env, Event::LinkUp { slot });
@@ -330,6 +330,11 @@ impl Ship {
         let registering =
             rotation.is_some_and(|rotation| matches!(rotation.phase, Phase::Registering { .. }));
         let facts = &mut self.facts;
+        if matches!(event, Event::VerifyFailed { slot, kind: FailureKind::Refused, .. } if Some(*slot) != current)
+        {
+            // A round lasts until its last refusal, whatever somebody does to the clock meanwhile.
+            facts.nothing_accepted.last_mut().into_iter().for_each(|last| *last = clock);
+        }
         match event {
             Event::Verified { slot } => {
                 facts.verified.insert(*slot);
