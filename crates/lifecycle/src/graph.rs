@@ -53,6 +53,7 @@ pub const EDGES: &[Edge] = &[
     step(MakingKey, KeyReady, "key and CSR durable"),
     step(KeyReady, Requested, "about to ask"),
     step(Requested, CertStored, "certificate and token durable"),
+    step(Requested, Verifying, "the certificate that a new one was to replace is accepted after all"),
     edge(End::One(Requested), End::AtRest, "abandoned, being rejected for good"),
     step(CertStored, Registering, "about to ask"),
     step(Registering, Verifying, "registered"),

@@ -8,6 +8,7 @@ use fleetkey_model::certificate::CertificateFacts;
 use fleetkey_model::provisioning::{CertificateIssued, Rejection};
 use fleetkey_model::time::Timestamp;
 
+use super::verify::Purpose;
 use super::{Awaiting, Machine, Step};
 use crate::action::Action;
 use crate::event::{Event, StorageFault};
@@ -23,6 +24,8 @@ pub(super) struct Fresh {
     issued: CertificateIssued,
     /// After this its token is not worth trying.
     until: Timestamp,
+    /// Nothing is lost by storing it: what it replaces was refused just now.
+    displaces_nothing: bool,
 }
 
 impl Machine {
@@ -32,7 +35,11 @@ impl Machine {
             return None;
         }
         self.issued = self.issued.take().filter(|fresh| self.now < fresh.until);
-        if let Some(Fresh { slot, issued, .. }) = self.issued.clone() {
+        if let Some(Fresh { slot, issued, displaces_nothing, .. }) = self.issued.clone() {
+            if !displaces_nothing && self.is_the_last(slot) {
+                let thing = self.config.thing();
+                return Some((Action::Verify { slot, thing }, Awaiting::Verify(Purpose::Displaced)));
+            }
             return Some((Action::StoreCertificate { slot, issued }, Awaiting::Store));
         }
         let rotation = self.durable.rotation.clone()?;
@@ -63,6 +70,25 @@ impl Machine {
             Phase::Verifying { .. } => self.advance_verification(slot),
             Phase::KeyReady | Phase::Requested => None,
         }
+    }
+
+    /// Whether the slot holds a certificate that was given up for a new one, and no other identity is committed. An
+    /// operator may have given it back since.
+    fn is_the_last(&self, slot: SlotId) -> bool {
+        self.durable.current.is_none() && self.slots.get(&slot).is_some_and(SlotFacts::is_complete)
+    }
+
+    /// What the new certificate was to replace is accepted after all: it is the candidate again.
+    pub(super) fn on_displaced_accepted(&mut self) {
+        let Some(Fresh { slot, .. }) = self.issued.take() else { return };
+        let certificate = self.slots.get(&slot).and_then(|slot| slot.certificate.as_ref());
+        if let Some(certificate) = certificate.map(|certificate| certificate.id) {
+            self.set_phase(Phase::Verifying { certificate, since: self.now }, None);
+        }
+    }
+
+    pub(super) fn on_displaced_refused(&mut self) {
+        self.issued.iter_mut().for_each(|fresh| fresh.displaces_nothing = true);
     }
 
     /// A claim makes its own connection; an identity asks over its live session, which must be up.
@@ -101,7 +127,8 @@ impl Machine {
     fn on_issued(&mut self, slot: SlotId, issued: CertificateIssued) {
         match CertificateFacts::from_pem(&issued.certificate_pem) {
             Ok(facts) if self.is_for_our_key(slot, &facts, &issued) => {
-                self.issued = Some(Fresh { slot, issued, until: self.now + self.config.token_worth });
+                let until = self.now + self.config.token_worth;
+                self.issued = Some(Fresh { slot, issued, until, displaces_nothing: false });
             }
             Ok(_) => self.wait_step("the certificate that came is for another key".to_string()),
             Err(error) => self.wait_step(format!("what came is no certificate: {error}")),

@@ -28,6 +28,8 @@ pub(super) enum Purpose {
     Candidate,
     /// Was the candidate registered, though no answer said so?
     Probe,
+    /// Is the certificate that a new one is to replace accepted after all?
+    Displaced,
     /// Does the identity in use still pass, now that the candidate did not?
     Control,
     /// Is this identity accepted, now that the committed one is refused?
@@ -78,12 +80,14 @@ impl Machine {
         }
         match outcome {
             Event::Verified { .. } if purpose == Purpose::Control => self.on_refusal(),
+            Event::Verified { .. } if purpose == Purpose::Displaced => self.on_displaced_accepted(),
             Event::Verified { .. } => self.commit(),
             Event::VerifyFailed { tier, kind, why, .. } => {
                 let why = format!("{tier:?} {kind:?}: {why}");
                 match (purpose, kind) {
                     (Purpose::Candidate, FailureKind::Refused) => self.on_candidate_refused(why),
                     (Purpose::Probe, FailureKind::Refused) => self.on_probe_refused(),
+                    (Purpose::Displaced, FailureKind::Refused) => self.on_displaced_refused(),
                     (Purpose::Control, kind) => self.on_control_failed(kind, &why),
                     (_, FailureKind::Unreachable) | (Purpose::Rung(_), _) => self.wait_step(why),
                 }

@@ -77,7 +77,7 @@ fn journeys() -> Vec<World> {
     recovered.revoke(fleetkey_lifecycle::SlotId(1));
     recovered.pass(HOUR);
     all.push(recovered);
-    all.extend([doubled(), replaced()]);
+    all.extend([doubled(), replaced(), given_back()]);
     all
 }
 
@@ -110,6 +110,26 @@ fn replaced() -> World {
     }
     world.revoke(fleetkey_lifecycle::SlotId(1));
     world.pass(HOUR);
+    world
+}
+
+/// A first certificate that was taken away for days is given back while a new one is asked for in vain.
+fn given_back() -> World {
+    let mut world = World::new();
+    world.revoked.insert(fleetkey_lifecycle::SlotId(1));
+    world.fault("RegisterThing", Fault::AnswerLost);
+    world.fault("RegisterThing", Fault::Rejected(400, "InvalidCertificateOwnershipToken"));
+    world.pass(HOUR);
+    for _ in 0..400 {
+        world.fault("RequestCertificate", Fault::NoAnswer);
+    }
+    world.pass(26 * HOUR);
+    assert_eq!(world.machine.status().state, StateName::Requested);
+    world.revoked.clear();
+    world.faults.clear();
+    world.pass(HOUR);
+    assert_eq!(world.machine.status().current, Some(fleetkey_lifecycle::SlotId(1)));
+    assert_eq!(world.count("StoreCertificate"), 1, "{:?}", world.trace);
     world
 }
 
