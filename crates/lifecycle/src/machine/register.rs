@@ -8,7 +8,7 @@ use fleetkey_model::provisioning::Rejection;
 use fleetkey_model::time::Timestamp;
 
 use super::candidate::describe;
-use super::verify::Purpose;
+use super::verify::{PERSISTENT, Purpose};
 use super::{Awaiting, Machine, Step};
 use crate::action::Action;
 use crate::event::Event;
@@ -119,20 +119,25 @@ impl Machine {
     /// token that still counts, asking again settles both; without one, only time tells them apart: a verdict's
     /// where an identity serves on, a day where this may be the only certificate that the claim ever gives.
     pub(super) fn on_probe_refused(&mut self) {
-        if let Approach::ProbeThenGiveUp(why) = &self.register {
-            let why = why.clone();
-            match self.verdict.is_final(self.now, self.config.verdict) {
+        match self.register.clone() {
+            Approach::Ask | Approach::ProbeFirst => self.register = Approach::Ask,
+            Approach::ProbeThenGiveUp(why) => match self.is_refused_for_good() {
                 true => self.abandon(why),
                 false => self.wait_step(why),
+            },
+            Approach::ProbeThenRenew if self.is_refused_for_good() && self.may_renew() => {
+                self.set_phase(Phase::Requested, None);
             }
-            return;
+            Approach::ProbeThenRenew => {
+                self.wait_step("the token is spent and the certificate is not accepted yet".to_string());
+            }
         }
-        if self.register != Approach::ProbeThenRenew {
-            self.register = Approach::Ask;
-        } else if self.verdict.is_final(self.now, self.config.verdict) && self.may_renew() {
-            self.set_phase(Phase::Requested, None);
-        } else {
-            self.wait_step("the token is spent and the certificate is not accepted yet".to_string());
-        }
+    }
+
+    /// Counts one more probe that was refused; whether they are enough to believe. Of a first identity they must be
+    /// many as well: a clock may leap over the time that its registration takes to become effective.
+    fn is_refused_for_good(&mut self) -> bool {
+        let is_final = self.verdict.is_final(self.now, self.config.verdict);
+        is_final && (self.durable.current.is_some() || self.verdict.refusals() >= PERSISTENT)
     }
 }

@@ -19,7 +19,7 @@ use crate::status::Notice;
 
 /// So many refusals, with the back-off between them, take longer than the ten minutes that AWS may take to make a
 /// registration effective, whatever the clock says.
-const PERSISTENT: u32 = 24;
+pub(super) const PERSISTENT: u32 = 24;
 
 /// What a verification is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
