@@ -79,6 +79,13 @@ pub enum AgentEvent {
         /// What it said.
         why: String,
     },
+    /// The cloud said no to the registration of a first identity; its certificate is tried before that is believed.
+    RegistrationRefused {
+        /// The rotation.
+        id: String,
+        /// What the cloud said.
+        why: String,
+    },
     /// A rotation was given up; the identity in use serves on.
     RolledBack {
         /// The rotation.
@@ -172,6 +179,7 @@ impl From<Notice> for AgentEvent {
             Notice::Committed { id, reason, certificate } => Self::Committed { id, reason, certificate },
             Notice::WentLive { slot } => Self::WentLive { id: None, slot },
             Notice::Abandoned { id, why } | Notice::RolledBack { id, why } => Self::RolledBack { id, why },
+            Notice::RegistrationRefused { id, why } => Self::RegistrationRefused { id, why },
             Notice::Deferred { why, until } => Self::Deferred { why, until },
             Notice::Refused { slot, why } => Self::Refused { id: None, slot, why },
             Notice::FellBack { from, to } => Self::FellBack { id: None, from, to },
@@ -195,6 +203,7 @@ impl AgentEvent {
             | Self::RetirePending { id }
             | Self::Retired { id, .. }
             | Self::Frozen { id, .. }
+            | Self::RegistrationRefused { id, .. }
             | Self::RolledBack { id, .. } => Some(id),
             Self::WentLive { id, .. }
             | Self::Refused { id, .. }
@@ -245,6 +254,7 @@ impl AgentEvent {
         let shown = serde_json::to_string(self).unwrap_or_default();
         match self {
             Self::RolledBack { .. }
+            | Self::RegistrationRefused { .. }
             | Self::Frozen { .. }
             | Self::PutAside { .. }
             | Self::Unreadable { .. }

@@ -134,6 +134,14 @@ pub enum Notice {
         /// The slot.
         slot: SlotId,
     },
+    /// The cloud said no to the registration of a first identity. It may have been carried out all the same: the
+    /// certificate is tried for a while before that is believed.
+    RegistrationRefused {
+        /// The rotation.
+        id: String,
+        /// What the cloud said.
+        why: String,
+    },
     /// The rotation was given up before its certificate was accepted anywhere; the old identity serves on.
     Abandoned {
         /// The rotation.

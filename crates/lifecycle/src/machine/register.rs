@@ -14,6 +14,7 @@ use crate::action::Action;
 use crate::event::Event;
 use crate::record::{Authority, Phase};
 use crate::slot::SlotId;
+use crate::status::Notice;
 
 /// How the registering phase goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,10 +110,15 @@ impl Machine {
         }
         if self.durable.current.is_none() {
             // The request may have been delivered twice, and this be the answer to the second: "exists already".
-            self.register = Approach::ProbeThenGiveUp(describe(rejection));
-            return;
+            return self.doubt_the_refusal(describe(rejection));
         }
         self.abandon(describe(rejection));
+    }
+
+    fn doubt_the_refusal(&mut self, why: String) {
+        let id = self.durable.rotation.as_ref().map(|rotation| rotation.id.clone()).unwrap_or_default();
+        self.notices.push_back(Notice::RegistrationRefused { id, why: why.clone() });
+        self.register = Approach::ProbeThenGiveUp(why);
     }
 
     /// The probe was refused: either it was not registered, or the registration is not effective yet. With a

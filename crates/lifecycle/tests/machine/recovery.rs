@@ -5,7 +5,7 @@ use std::time::Duration;
 use fleetkey_lifecycle::event::StorageFault;
 use fleetkey_lifecycle::record::{Authority, Reason};
 use fleetkey_lifecycle::status::StateName;
-use fleetkey_lifecycle::{Event, SlotId};
+use fleetkey_lifecycle::{Event, Notice, SlotId};
 use fleetkey_model::retirement::DeviceCommand;
 
 use crate::world::{Fault, World, config};
@@ -253,6 +253,9 @@ fn a_first_certificate_is_tried_before_a_no_is_believed() {
         world.step();
     }
     world.pass(HOUR / 12);
+    let told =
+        |notice: &Notice| matches!(notice, Notice::RegistrationRefused { why, .. } if why.contains("409"));
+    assert!(world.notices.iter().any(told), "{:?}", world.notices);
     world.registered.insert(world.certificate_of(SlotId(1)).unwrap());
     world.pass(HOUR);
     assert_eq!(current(&world), Some(SlotId(1)), "{:?}", world.trace);

@@ -41,12 +41,20 @@ pub(super) async fn run(args: &DeviceArgs, service_key: bool, timeout: Duration)
     }
 }
 
-/// Waits for identity and live session: the files are exported by then. A rotation that is given up is the end.
+/// So long a certificate whose registration was refused is tried before a person is told; a later call goes on.
+const DOUBT: Duration = Duration::from_secs(3);
+
+/// Waits for identity and live session: the files are exported by then. A rotation that is given up is the end, and
+/// so is a registration that is refused.
 async fn provisioned(agent: &AgentHandle, mut events: Receiver<AgentEvent>) -> Result<String> {
     let given_up = async {
         loop {
             match events.recv().await {
                 Ok(AgentEvent::RolledBack { why, .. }) => return why,
+                Ok(AgentEvent::RegistrationRefused { why, .. }) => {
+                    tokio::time::sleep(DOUBT).await;
+                    return why;
+                }
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return "the agent ended".to_owned(),
             }
