@@ -23,6 +23,8 @@ ELSEWHERE = {
 
 # What was called and how it ended: (service, operation, exception or None). Filled by every client made here.
 SEEN = set()
+# What answered more than one page: (service, operation).
+PAGED = set()
 
 
 class Account:
@@ -158,7 +160,23 @@ class AccountTest(unittest.TestCase):
         """All items by boto3's own paginator, `size` a page; how many pages there were, and the items."""
         paginator = client.get_paginator(operation)
         pages = list(paginator.paginate(**arguments, PaginationConfig={"PageSize": size}))
+        if len(pages) > 1:
+            PAGED.add((client.meta.service_model.service_name, client.meta.method_to_api_mapping[operation]))
         return len(pages), [item for page in pages for item in page[result]]
+
+    def pages_by_hand(self, call, result, **arguments):
+        """The same for a list whose pages boto3 cannot size; `arguments` say how many items a page has."""
+        client, items, pages, token = call.__self__, [], 0, {}
+        while True:
+            answer = call(**arguments, **token)
+            items, pages = [*items, *answer[result]], pages + 1
+            asked = {"NextToken": "NextToken", "nextToken": "nextToken", "Marker": "Marker", "NextMarker": "Marker"}
+            token = {asked[name]: answer[name] for name in asked if answer.get(name)}
+            if not token:
+                break
+        if pages > 1:
+            PAGED.add((client.meta.service_model.service_name, client.meta.method_to_api_mapping[call.__name__]))
+        return pages, items
 
     # --- what many tests need ---
 

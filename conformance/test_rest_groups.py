@@ -65,8 +65,12 @@ class Groups(AccountTest):
         self.iot.update_thing_groups_for_thing(thingName=thing, thingGroupsToAdd=groups[2:], thingGroupsToRemove=groups[:1])
         pages, found = self.pages(self.iot, "list_thing_groups_for_thing", "thingGroups", 1, thingName=thing)
         self.assertEqual((pages, sorted(group["groupName"] for group in found)), (2, groups[1:]))
-        self.refused("ResourceNotFoundException", self.iot.update_thing_groups_for_thing, thingName=thing,
-                     thingGroupsToAdd=["none"])
+        for call, arguments in [
+            (self.iot.update_thing_groups_for_thing, {"thingGroupsToAdd": ["none"]}),
+            (self.iot.add_thing_to_thing_group, {"thingGroupName": "none"}),
+            (self.iot.remove_thing_from_thing_group, {"thingGroupName": "none"}),
+        ]:
+            self.refused("ResourceNotFoundException", call, thingName=thing, **arguments)
 
     def test_members_of_children_are_listed_when_asked_for(self):
         name = self.name()

@@ -88,6 +88,27 @@ class Iam(AccountTest):
         pages, attached = self.pages(self.iam, "list_attached_role_policies", "AttachedPolicies", 1, RoleName=names[0])
         self.assertEqual((pages, {policy["PolicyArn"] for policy in attached}), (2, {MANAGED, REGISTRATION}))
 
+    def test_holders_tags_and_policies_are_listed_page_by_page(self):
+        name = self.role_name()[:50]
+        arns = [self.iam.create_policy(PolicyName=f"{name}-{number}", PolicyDocument=document())["Policy"]["Arn"]
+                for number in range(3)]
+        for number in range(3):
+            self.iam.create_role(RoleName=f"{name}-{number}", AssumeRolePolicyDocument=TRUST)
+            self.iam.attach_role_policy(RoleName=f"{name}-{number}", PolicyArn=arns[0])
+        pages, roles = self.pages(self.iam, "list_entities_for_policy", "PolicyRoles", 2, PolicyArn=arns[0])
+        self.assertEqual((pages, [role["RoleName"] for role in roles]), (2, [f"{name}-{number}" for number in range(3)]))
+        _, mine = self.pages(self.iam, "list_policies", "Policies", 2, Scope="Local")
+        self.assertLessEqual(set(arns), {policy["Arn"] for policy in mine})
+        tags = [{"Key": f"k{number}", "Value": "v"} for number in range(3)]
+        self.iam.tag_role(RoleName=f"{name}-0", Tags=tags)
+        self.assertEqual(self.pages_by_hand(self.iam.list_role_tags, "Tags", RoleName=f"{name}-0", MaxItems=2), (2, tags))
+
+    def test_a_managed_policy_has_five_versions_at_most(self):
+        arn = self.iam.create_policy(PolicyName=self.role_name(), PolicyDocument=document())["Policy"]["Arn"]
+        for _ in range(4):
+            self.iam.create_policy_version(PolicyArn=arn, PolicyDocument=document())
+        self.refused("LimitExceededException", self.iam.create_policy_version, PolicyArn=arn, PolicyDocument=document())
+
     def test_a_role_is_changed_and_tagged(self):
         name = self.role_name()
         self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)

@@ -1,8 +1,12 @@
 """Functions by boto3: their code really runs, by hand and as a pre-provisioning hook."""
 
+import contextlib
 import io
 import json
 import zipfile
+from pathlib import Path
+
+from botocore.exceptions import ClientError
 
 from conformance.aws import AccountTest, stored
 from conformance.sdk import Mqtt5, Rejection
@@ -10,6 +14,7 @@ from conformance.test_rest_iam import TRUST
 from conformance.test_rest_templates import ROLE_TRUST, template
 
 ECHO = "import json\ndef handler(event, context):\n    return {'echo': event, 'name': context.function_name}\n"
+SHIPPED = Path(__file__).parents[1] / "deploy" / "lambda" / "fleetkey_hook.py"
 HOOK = """
 import time
 
@@ -73,6 +78,28 @@ class Lambda(AccountTest):
         self.refused("ResourceNotFoundException", self.lambda_.update_function_code, FunctionName="none", ZipFile=archive(ECHO))
         self.refused("ResourceNotFoundException", self.lambda_.update_function_configuration, FunctionName="none", Timeout=3)
 
+    def test_a_machine_that_lambda_has_not_is_refused(self):
+        name = self.function_name()
+        self.make(name, ECHO)
+        # Lambda answers what breaks a constraint with an exception that its model does not have.
+        with self.assertRaises(ClientError) as refused:
+            self.lambda_.update_function_code(FunctionName=name, ZipFile=archive(ECHO), Architectures=["z80"])
+        error = refused.exception.response
+        self.assertEqual((error["ResponseMetadata"]["HTTPStatusCode"], error["Error"]["Code"]), (400, "ValidationException"))
+
+    def test_a_change_of_another_revision_and_an_event_that_is_no_json_are_refused(self):
+        name = self.function_name()
+        self.make(name, ECHO)
+        self.lambda_.add_permission(FunctionName=name, StatementId="s", Action="lambda:InvokeFunction", Principal="iot.amazonaws.com")
+        other = {"FunctionName": name, "RevisionId": "00000000-0000-4000-8000-000000000000"}
+        for call, arguments in [
+            (self.lambda_.update_function_code, {"ZipFile": archive(ECHO)}), (self.lambda_.remove_permission, {"StatementId": "s"}),
+            (self.lambda_.update_function_configuration, {"Timeout": 3}),
+            (self.lambda_.add_permission, {"StatementId": "t", "Action": "lambda:InvokeFunction", "Principal": "iot.amazonaws.com"}),
+        ]:
+            self.refused("PreconditionFailedException", call, **other, **arguments)
+        self.refused("InvalidRequestContentException", self.lambda_.invoke, FunctionName=name, Payload=b"{no json")
+
     def test_permissions_are_added_shown_and_removed(self):
         name = self.function_name()
         self.make(name, ECHO)
@@ -94,6 +121,8 @@ class Lambda(AccountTest):
         self.lambda_.untag_resource(Resource=arn, TagKeys=["a"])
         self.assertEqual(self.lambda_.list_tags(Resource=arn)["Tags"], {"b": "2"})
         self.refused("ResourceNotFoundException", self.lambda_.list_tags, Resource=arn + "-none")
+        self.refused("InvalidParameterValueException", self.lambda_.tag_resource, Resource=arn,
+                     Tags={f"k{number}": "v" for number in range(51)})
         versions = self.lambda_.list_versions_by_function(FunctionName=name)["Versions"]
         self.assertEqual([version["Version"] for version in versions], ["$LATEST"])
 
@@ -128,7 +157,9 @@ class Lambda(AccountTest):
         self.lambda_.invoke(FunctionName=name, Payload=b'{"who": "logs"}')
         group = f"/aws/lambda/{name}"
         streams = logs.describe_log_streams(logGroupName=group)["logStreams"]
-        events = logs.filter_log_events(logGroupName=group)["events"]
+        self.lambda_.invoke(FunctionName=name, Payload=b'{"who": "again"}')
+        pages, events = self.pages_by_hand(logs.filter_log_events, "events", logGroupName=group, limit=2)
+        self.assertEqual(pages, (len(events) + 1) // 2)
         self.assertIn("hello logs", "".join(event["message"] for event in events))
         read = logs.get_log_events(logGroupName=group, logStreamName=streams[0]["logStreamName"])["events"]
         self.assertIn("hello logs", "".join(event["message"] for event in read))
@@ -143,8 +174,34 @@ class Lambda(AccountTest):
 
     def test_a_hook_allows_denies_overrides_fails_and_runs_out_of_time(self):
         name = self.function_name()[:30]
+        with self.hooked(name, self.make(name, HOOK)["FunctionArn"]) as register:
+            self.assertEqual(register("raw-1").thing_name, "clean-1")
+            for serial in ["denied-1", "broken-1", "slow-1"]:
+                with self.subTest(serial), self.assertRaises(Rejection) as refused:
+                    register(serial)
+                self.assertEqual((refused.exception.status_code, refused.exception.error_code), (403, "AccessDenied"))
+        things = {thing["thingName"] for thing in self.iot.list_things()["things"]}
+        self.assertEqual({thing for thing in things if not thing.startswith("PM500-")}, {"clean-1"})
+
+    def test_the_hook_that_is_shipped_lets_the_listed_serials_in(self):
+        name = self.function_name()[:30]
+        configuration = {"templates": {name: "serials"}, "serials": ["PM500-*"]}
+        code = packed({"fleetkey_hook.py": SHIPPED.read_text(), "fleetkey_hook.json": json.dumps(configuration)})
+        arn = self.make(name, ECHO, Handler="fleetkey_hook.handler", Code={"ZipFile": code})["FunctionArn"]
+        with self.hooked(name, arn) as register:
+            self.assertEqual(register("PM500-1").thing_name, "PM500-1")
+            with self.assertRaises(Rejection) as refused:
+                register("PM501-1")
+            self.assertEqual((refused.exception.status_code, refused.exception.error_code), (403, "AccessDenied"))
+        events = self.account.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+        self.assertIn('denied "PM501-1": its serial is not on the list', "".join(event["message"] for event in events))
+
+    # --- steps ---
+
+    @contextlib.contextmanager
+    def hooked(self, name, arn):
+        """RegisterThing, as a function of the serial, by a template whose hook is the function `arn`."""
         self.policy(name)
-        arn = self.make(name, HOOK)["FunctionArn"]
         self.lambda_.add_permission(FunctionName=name, StatementId="iot", Action="lambda:InvokeFunction",
                                     Principal="iot.amazonaws.com")
         self.iot.create_provisioning_template(
@@ -159,15 +216,7 @@ class Lambda(AccountTest):
                 token = provisioning.create_keys().certificate_ownership_token
                 return provisioning.register(name, token, {"SerialNumber": serial})
 
-            self.assertEqual(register("raw-1").thing_name, "clean-1")
-            for serial in ["denied-1", "broken-1", "slow-1"]:
-                with self.subTest(serial), self.assertRaises(Rejection) as refused:
-                    register(serial)
-                self.assertEqual(refused.exception.error_code, "AccessDenied")
-        things = {thing["thingName"] for thing in self.iot.list_things()["things"]}
-        self.assertEqual(things, {"clean-1"})
-
-    # --- steps ---
+            yield register
 
     def function_name(self):
         """A function's name has at most 64 characters."""
@@ -215,7 +264,13 @@ class Logs(AccountTest):
 
 def archive(code):
     """A deployment package of one file, `hook.py`."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as file:
-        file.writestr("hook.py", code)
-    return packed.getvalue()
+    return packed({"hook.py": code})
+
+
+def packed(files):
+    """A deployment package of these files."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as file:
+        for name, text in files.items():
+            file.writestr(name, text)
+    return made.getvalue()

@@ -37,13 +37,18 @@ class Rules(AccountTest):
             call(ruleName=name)
             self.assertEqual(self.iot.get_topic_rule(ruleName=name)["rule"]["ruleDisabled"], disabled)
         self.iot.delete_topic_rule(ruleName=name)
-        self.refused("UnauthorizedException", self.iot.get_topic_rule, ruleName=name)
+        for call in [self.iot.get_topic_rule, self.iot.delete_topic_rule, self.iot.enable_topic_rule, self.iot.disable_topic_rule]:
+            self.refused("UnauthorizedException", call, ruleName=name)
+        self.refused("UnauthorizedException", self.iot.replace_topic_rule, ruleName=name,
+                     topicRulePayload=self.payload("SELECT * FROM 'a'"))
 
     def test_a_statement_that_cannot_be_parsed_is_refused(self):
         name = self.name()
         for sql in ["SELEC * FROM 'a'", "SELECT FROM", ""]:
             with self.subTest(sql):
                 self.refused("SqlParseException", self.iot.create_topic_rule, ruleName=name, topicRulePayload=self.payload(sql))
+        self.iot.create_topic_rule(ruleName=name, topicRulePayload=self.payload("SELECT * FROM 'a'"))
+        self.refused("SqlParseException", self.iot.replace_topic_rule, ruleName=name, topicRulePayload=self.payload("SELECT FROM"))
         self.refused("InvalidRequestException", self.iot.create_topic_rule, ruleName="a b",
                      topicRulePayload=self.payload("SELECT * FROM 'a'"))
 

@@ -20,6 +20,11 @@ class Tags(AccountTest):
                 self.iot.untag_resource(resourceArn=arn, tagKeys=["k1", "none"])
                 self.assertEqual(self.tags(arn), {"k0": "new", "k2": "2", "more": ""})
 
+    def test_more_than_a_page_of_tags_is_listed_page_by_page(self):
+        tags = [{"Key": f"k{number:02}", "Value": "v"} for number in range(40)]
+        arn = self.iot.create_policy(policyName=self.name(), policyDocument=document(), tags=tags)["policyArn"]
+        self.assertEqual(self.pages_by_hand(self.iot.list_tags_for_resource, "tags", resourceArn=arn), (2, tags))
+
     def test_what_does_not_exist_has_no_tags(self):
         tag = [{"Key": "a", "Value": "b"}]
         for kind in ["policy", "rule"]:

@@ -5,6 +5,7 @@
 
 mod agent_tree;
 mod aws_topics;
+mod behaviour_page;
 mod crate_direction;
 mod file_size;
 mod machine_paths;
@@ -23,6 +24,7 @@ pub(crate) type Rule = fn(&Repo) -> Vec<Violation>;
 pub(crate) const ALL: &[Rule] = &[
     agent_tree::check,
     aws_topics::check,
+    behaviour_page::check,
     crate_direction::check,
     file_size::check,
     machine_paths::check,

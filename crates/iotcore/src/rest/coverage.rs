@@ -1,5 +1,6 @@
-//! What was called, and what AWS's models know that we do not have: `GET /_fleetkey/coverage`.
+//! What was called, how it ended, and what AWS's models know that we do not have: `GET /_fleetkey/coverage`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -26,25 +27,37 @@ struct Modelled {
     name: &'static str,
 }
 
+/// An operation of ours.
+type Served = (Service, &'static str);
+/// Counts by exception name.
+type Refused = BTreeMap<Cow<'static, str>, u64>;
+
 /// How often each operation was called.
 #[derive(Debug)]
 pub(super) struct Coverage {
     modelled: Vec<Modelled>,
-    served: Mutex<BTreeMap<(Service, &'static str), u64>>,
-    refused: Mutex<BTreeMap<(Service, String), u64>>,
+    served: Mutex<BTreeMap<Served, u64>>,
+    refused: Mutex<BTreeMap<Served, Refused>>,
+    missing: Mutex<BTreeMap<(Service, String), u64>>,
 }
 
 impl Coverage {
     /// Nothing called yet.
     pub(super) fn new() -> Self {
         let modelled = MODELLED.lines().filter_map(Modelled::parse).collect();
-        Self { modelled, served: Mutex::default(), refused: Mutex::default() }
+        Self { modelled, served: Mutex::default(), refused: Mutex::default(), missing: Mutex::default() }
     }
 
     /// Counts a call of an operation that we have.
     pub(super) fn served(&self, service: Service, name: &'static str) {
         let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
         *served.entry((service, name)).or_default() += 1;
+    }
+
+    /// Counts a call of an operation that we have and that refused.
+    pub(super) fn refused(&self, service: Service, name: &'static str, refusal: &Refusal) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        *refused.entry((service, name)).or_default().entry(refusal.code.clone()).or_default() += 1;
     }
 
     /// Counts a call of something that we do not have; the refusal names it as well as it can be named.
@@ -56,7 +69,7 @@ impl Coverage {
         else {
             return routes::unknown(service, call);
         };
-        self.count_refused(service, &name);
+        self.count_missing(service, &name);
         let service = service.signing_name();
         let message = format!(
             "{name} of {service} is not implemented by the local IoT Core; /_fleetkey/coverage lists what is"
@@ -64,11 +77,11 @@ impl Coverage {
         Refusal::new(501, "NotImplementedException", message)
     }
 
-    fn count_refused(&self, service: Service, name: &str) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused.len() < MAX_NAMES {
-            *refused.entry((service, name.to_owned())).or_default() += 1;
-        } else if let Some(count) = refused.get_mut(&(service, name.to_owned())) {
+    fn count_missing(&self, service: Service, name: &str) {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        if missing.len() < MAX_NAMES {
+            *missing.entry((service, name.to_owned())).or_default() += 1;
+        } else if let Some(count) = missing.get_mut(&(service, name.to_owned())) {
             *count += 1;
         }
     }
@@ -81,20 +94,25 @@ impl Coverage {
         fits.max_by_key(|operation| operation.template.literals()).map(|operation| operation.name)
     }
 
-    /// By service: every operation that we have with its count, every other one that was called with its count,
-    /// and how many AWS's model has.
+    /// By service: every operation that we have with its count, how often each refused and with which exception,
+    /// every other one that was called with its count, and how many AWS's model has.
     pub(super) fn report(&self, routes: &Routes) -> Value {
         let served = self.served.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let service = |service: Service| {
             let count = |name| served.get(&(service, name)).copied().unwrap_or_default();
             let names = routes.of(service).iter().map(|route| route.name());
             let implemented: BTreeMap<_, _> = names.map(|name| (name, count(name))).collect();
             let own = refused.iter().filter(|((other, _), _)| *other == service);
+            let refused: BTreeMap<_, _> = own.map(|((_, name), codes)| (*name, codes)).collect();
+            let own = missing.iter().filter(|((other, _), _)| *other == service);
             let missing: BTreeMap<_, _> = own.map(|((_, name), count)| (name.clone(), *count)).collect();
             let modelled = self.modelled.iter().filter(|operation| operation.service == service).count();
             let modelled = (modelled > 0).then_some(modelled);
-            let report = json!({"implemented": implemented, "notImplemented": missing, "modelled": modelled});
+            let report = json!({
+                "implemented": implemented, "refused": refused, "notImplemented": missing, "modelled": modelled,
+            });
             (service.signing_name(), report)
         };
         json!({"services": Service::ALL.into_iter().map(service).collect::<BTreeMap<_, _>>()})

@@ -133,8 +133,13 @@ impl Api {
             return Err(self.coverage.refuse(service, &call));
         };
         self.coverage.served(service, route.name());
+        let refuse = |refusal| {
+            let refusal = named_by(service, refusal);
+            self.coverage.refused(service, route.name(), &refusal);
+            refusal
+        };
         let wire = Wire { query: head.query, headers: head.headers, body: &body };
-        let members: Map<String, Value> = route.members(&wire, labels)?;
+        let members: Map<String, Value> = route.members(&wire, labels).map_err(refuse)?;
         let user_agent =
             parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let context = Context {
@@ -144,7 +149,7 @@ impl Api {
             now,
             body: body.clone(),
         };
-        let outcome = route.call(context, &members).await.map_err(|refusal| named_by(service, refusal));
+        let outcome = route.call(context, &members).await.map_err(refuse);
         self.trail.note(&trail::Call {
             service,
             name: route.name(),
@@ -178,7 +183,13 @@ impl Api {
 
 /// What is said of a member in the same words everywhere has another name in each service.
 fn named_by(service: Service, refusal: Refusal) -> Refusal {
-    if refusal.is_constraint() { refusal.with_code(service.validation_code()) } else { refusal }
+    if refusal.is_constraint() {
+        refusal.with_code(service.validation_code())
+    } else if refusal.code == "InvalidRequestException" {
+        refusal.with_code(service.invalid_code())
+    } else {
+        refusal
+    }
 }
 
 fn head(parts: &Parts) -> Head<'_> {

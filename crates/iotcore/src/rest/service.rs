@@ -70,6 +70,14 @@ impl Service {
         }
     }
 
+    /// The exception of a request that cannot be right otherwise, for example with a page's token of another list.
+    pub(crate) const fn invalid_code(self) -> &'static str {
+        match self {
+            Self::Lambda => "InvalidParameterValueException",
+            Self::Iot | Self::IotData | Self::Iam | Self::Sts | Self::Logs => self.validation_code(),
+        }
+    }
+
     /// The longest body in bytes. Lambda: a function's archive of 50 MB travels as base64 (quotas page).
     pub(crate) const fn body_limit(self) -> usize {
         match self {

@@ -6,6 +6,7 @@
 //! number of requests, `FLEETKEY_REST_FUZZ_SEED=S` for the rounds from S on; see CONTRIBUTING.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,15 +15,20 @@ use tokio::time::timeout;
 use crate::support::{Answer, PATIENCE, World, read};
 
 use mutate::{Draft, Seeds};
+use outcomes::Outcomes;
 use random::Random;
 
+mod device;
 mod mutate;
+mod outcomes;
 mod random;
 
 /// Requests in the test command.
 const SLICE: u64 = 20_000;
 /// Requests of one world.
 const ROUND: u64 = 2_500;
+/// Requests after which a world is filled again.
+const REFILL: u64 = 250;
 /// Worlds at a time.
 const ABREAST: usize = 4;
 
@@ -37,21 +43,31 @@ async fn no_request_makes_the_server_fail() {
     let first = number("FLEETKEY_REST_FUZZ_SEED").unwrap_or(1);
     let rounds = total.div_ceil(ROUND);
     let mut running = tokio::task::JoinSet::new();
-    let mut tally = Tally::default();
+    let (mut tally, mut outcomes) = (Tally::default(), Outcomes::default());
     for seed in first..first + rounds {
         if running.len() >= ABREAST {
-            tally.add(&running.join_next().await.unwrap().unwrap());
+            let (ended, seen) = running.join_next().await.unwrap().unwrap();
+            tally.add(&ended);
+            outcomes.add(seen);
         }
         running.spawn(round(seed, ROUND.min(total)));
     }
     while let Some(ended) = running.join_next().await {
-        tally.add(&ended.unwrap());
+        let (ended, seen) = ended.unwrap();
+        tally.add(&ended);
+        outcomes.add(seen);
     }
-    println!("{tally:?}; seeds {first} to {}", first + rounds - 1);
+    println!("{}\n{tally:?}; seeds {first} to {}", outcomes.table(), first + rounds - 1);
+    println!("never succeeded: {:?}", outcomes.never_succeeded());
     assert_eq!(PANICS.load(Ordering::SeqCst), 0, "panicked, see above");
     // Nonsense alone would prove nothing: a good part must get as far as the operations.
     assert!(tally.succeeded * 40 > tally.requests, "{tally:?}");
     assert!(tally.refused * 20 > tally.requests, "{tally:?}");
+    assert_eq!(
+        outcomes.undocumented(),
+        [""; 0],
+        "add it to the operation's row in docs/local-iot-core.md, and a test"
+    );
 }
 
 /// What became of the requests.
@@ -110,27 +126,43 @@ fn says_why(answer: &Answer) -> Result<(), String> {
     if named { Ok(()) } else { Err(format!("a refusal without a reason, status {}: {body}", answer.status)) }
 }
 
-async fn round(seed: u64, requests: u64) -> Tally {
+async fn round(seed: u64, requests: u64) -> (Tally, Outcomes) {
     let world = World::start().await;
+    let device = device::stay(&world).await;
     let (mut random, mut seeds) = (Random::new(seed), Seeds::read());
     let (mut tally, mut connection) = (Tally::default(), None);
-    for number in 0..requests {
-        let draft = seeds.draft(&mut random, &world);
-        let answer = match draft.mangled {
-            true => alone(&world, &draft.bytes).await,
-            false => kept(&world, &mut connection, &draft.bytes).await,
+    let mut number = 0;
+    while number < requests {
+        // What was deleted comes back now and then, or all that is said soon is that nothing is there.
+        let drafts = match number % REFILL {
+            0 => {
+                // Time passes too: thing types may be deleted, tokens and claims end.
+                world.clock.advance(Duration::from_secs(300));
+                seeds.good(&mut random, &world)
+            }
+            _ => vec![seeds.draft(&mut random, &world)],
         };
-        if let Err(why) = tally.note(answer.as_ref(), &draft) {
-            let text = String::from_utf8_lossy(&draft.bytes).into_owned();
-            panic!(
-                "{why}\nrequest {number} of seed {seed}: FLEETKEY_REST_FUZZ={} FLEETKEY_REST_FUZZ_SEED={seed}\n{text}",
-                number + 1
-            );
+        for draft in drafts {
+            let answer = match draft.mangled {
+                true => alone(&world, &draft.bytes).await,
+                false => kept(&world, &mut connection, &draft.bytes).await,
+            };
+            if let Err(why) = tally.note(answer.as_ref(), &draft) {
+                let text = String::from_utf8_lossy(&draft.bytes).into_owned();
+                panic!(
+                    "{why}\nrequest {number} of seed {seed}: FLEETKEY_REST_FUZZ={} \
+                     FLEETKEY_REST_FUZZ_SEED={seed}\n{text}",
+                    number + 1
+                );
+            }
+            seeds.learn(answer.as_ref());
         }
-        seeds.learn(answer.as_ref());
+        number += 1;
     }
+    let outcomes = Outcomes::of(&world).await;
+    device.abort();
     world.handle.shutdown().await;
-    tally
+    (tally, outcomes)
 }
 
 /// One after the other on a connection, as long as the server keeps it.

@@ -1,14 +1,16 @@
 //! What is ours and not AWS's: coverage, reset, management events.
 
+use std::collections::BTreeSet;
+
 use fleetkey_model::name::PolicyName;
 use serde_json::Value;
 
-use crate::support::{Request, World};
+use crate::support::{Request, World, page};
 
 const POLICY: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:Connect","Resource":"*"}]}"#;
 
-/// `GET /_fleetkey/coverage` counts what was called, and names what was called and is missing.
+/// `GET /_fleetkey/coverage` counts what was called and how it was refused, and names what was called and is missing.
 #[tokio::test]
 async fn coverage_counts_what_was_called() {
     let world = World::start().await;
@@ -16,11 +18,32 @@ async fn coverage_counts_what_was_called() {
         world.iot("GET", "/endpoint", Value::Null).await.ok();
     }
     world.iot("POST", "/certificate-providers/a", Value::Null).await;
+    world.iot("GET", "/policies/none", Value::Null).await;
     let answer = world.send(Request::new("GET", "/_fleetkey/coverage").host(world.port())).await.ok();
     let iot = &answer.json()["services"]["iot"];
     assert_eq!(iot["implemented"]["DescribeEndpoint"], 2);
+    assert_eq!(iot["implemented"]["GetPolicy"], 1);
+    assert_eq!(iot["refused"]["GetPolicy"]["ResourceNotFoundException"], 1);
     assert_eq!(iot["notImplemented"]["CreateCertificateProvider"], 1);
     assert_eq!(iot["modelled"], 272);
+}
+
+/// The tables above name every operation that is served, and no other.
+#[tokio::test]
+async fn the_page_lists_what_is_served() {
+    let world = World::start().await;
+    let answer = world.send(Request::new("GET", "/_fleetkey/coverage").host(world.port())).await.ok();
+    let served: BTreeSet<page::Operation> = answer.json()["services"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(service, report)| {
+            let names = report["implemented"].as_object().unwrap().keys();
+            names.map(|name| (service.clone(), name.clone())).collect::<Vec<_>>()
+        })
+        .collect();
+    let listed: BTreeSet<page::Operation> = page::operations().into_keys().collect();
+    assert_eq!(listed.symmetric_difference(&served).collect::<Vec<_>>(), Vec::<&page::Operation>::new());
 }
 
 /// `POST /_fleetkey/reset` empties the account, and a restart does not bring it back.

@@ -15,6 +15,7 @@ pub(crate) use http::{Answer, exchange, read};
 pub(crate) use sign::{Request, Signer};
 
 mod http;
+pub(crate) mod page;
 mod sign;
 pub(crate) mod zip;
 

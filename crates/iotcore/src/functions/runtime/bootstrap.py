@@ -4,6 +4,7 @@ Standard library of any Python 3 only. The answer is one line: R or E, then JSON
 """
 import importlib
 import json
+import logging
 import os
 import sys
 import time
@@ -59,7 +60,18 @@ def failure(error, request):
     return {"errorMessage": str(error), "errorType": kind, "requestId": request, "stackTrace": trace}
 
 
+def log_as_lambda_does(request):
+    """The root logger has a handler from the start, and takes warnings and worse until the function says otherwise."""
+    form = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t" + request + "\t%(message)s"
+    formatter = logging.Formatter(form, "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(formatter)
+    logging.getLogger().addHandler(handler)
+
+
 def invoke(event_text, values):
+    log_as_lambda_does(values["request"])
     sys.path.insert(0, os.getcwd())
     handler = load(os.environ["_HANDLER"])
     result = handler(json.loads(event_text.decode("utf-8")), Context(values))

@@ -27,6 +27,20 @@ async fn what_is_printed_is_the_log_and_never_the_answer() {
     }
 }
 
+/// Lambda's runtime has a handler on the root logger, so `logging` needs no setting up but the level.
+#[tokio::test]
+async fn what_is_logged_is_in_the_log_from_the_level_on() {
+    let code = "import logging\nlog = logging.getLogger()\ndef handler(event, context):\n\
+                \x20   log.info('too quiet')\n    log.setLevel(logging.INFO)\n    log.info('%s is heard', 'this')\n\
+                \x20   log.warning('louder')\n";
+    let text = Bench::once(python(code), json!({})).await.text();
+    assert!(!text.contains("too quiet"), "{text}");
+    for (level, line) in [("[INFO]\t", "\tthis is heard"), ("[WARNING]\t", "\tlouder")] {
+        let told = text.lines().any(|told| told.starts_with(level) && told.ends_with(line));
+        assert!(told, "{line}: {text}");
+    }
+}
+
 #[tokio::test]
 async fn a_handler_that_throws_is_told_with_its_trace() {
     let code =

@@ -63,6 +63,9 @@ struct Seed {
     target: String,
     headers: std::collections::BTreeMap<String, String>,
     body: String,
+    /// Whether it makes what the others are about.
+    #[serde(default)]
+    good: bool,
 }
 
 impl Seeds {
@@ -71,13 +74,24 @@ impl Seeds {
         Self { seeds: lines.map(|line| serde_json::from_str(line).unwrap()).collect(), certificates: vec![] }
     }
 
-    /// Remembers certificates that exist now.
+    /// Remembers the certificates that were made last.
     pub(super) fn learn(&mut self, answer: Option<&Answer>) {
         let body = answer.and_then(|answer| serde_json::from_slice::<Value>(&answer.body).ok());
         let id = body.as_ref().and_then(|body| body.get("certificateId")?.as_str());
-        if let Some(id) = id.filter(|id| id.len() == PLACEHOLDER.len() && self.certificates.len() < 8) {
+        if let Some(id) = id.filter(|id| id.len() == PLACEHOLDER.len()) {
             self.certificates.push(id.to_owned());
         }
+        if self.certificates.len() > 4 {
+            self.certificates.remove(0);
+        }
+    }
+
+    /// The requests that fill an account, as they were made; what was there before refuses some of them.
+    pub(super) fn good(&self, random: &mut Random, world: &World) -> Vec<Draft> {
+        let makes =
+            |seed: &&Seed| seed.good && !["De", "Un"].iter().any(|start| seed.name.starts_with(start));
+        let seeds: Vec<_> = self.seeds.iter().filter(makes).cloned().collect();
+        seeds.into_iter().map(|seed| self.filled(seed, random).draft(world)).collect()
     }
 
     /// The next request.
@@ -86,27 +100,48 @@ impl Seeds {
         while COSTLY.contains(&seed.name.as_str()) && !random.once_in(20) {
             seed = random.choose(&self.seeds).clone();
         }
+        self.filled(seed, random).spoiled(random, world)
+    }
+
+    /// With a certificate that exists, or did.
+    fn filled(&self, mut seed: Seed, random: &mut Random) -> Seed {
         if !self.certificates.is_empty() {
             let id = random.choose(&self.certificates);
             seed.target = seed.target.replace(PLACEHOLDER, id);
             seed.body = seed.body.replace(PLACEHOLDER, id);
             seed.headers.values_mut().for_each(|value| *value = value.replace(PLACEHOLDER, id));
         }
-        seed.spoiled(random, world)
+        seed
     }
 }
 
 impl Seed {
+    /// The request as it is, signed as it should be.
+    fn draft(self, world: &World) -> Draft {
+        let service = self.service.clone();
+        let request = self.request().host(world.port());
+        Draft { bytes: world.signer().sign(&service, request).bytes(), mangled: false }
+    }
+
+    fn request(self) -> Request {
+        let request = Request {
+            method: self.method,
+            target: self.target,
+            headers: vec![],
+            body: self.body.into_bytes(),
+        };
+        let name = |name: &str| name.to_ascii_lowercase();
+        self.headers.iter().fold(request, |request, (header, value)| request.header(&name(header), value))
+    }
+
     /// Changes some levels of the request, signs it (mostly), and sometimes changes its bytes after that.
     fn spoiled(mut self, random: &mut Random, world: &World) -> Draft {
-        let mut request = Request { method: self.method, target: self.target, headers: vec![], body: vec![] };
-        if random.once_in(2) {
+        // Most requests without a body stay so, or all that is read in them is that it cannot be read.
+        if random.once_in(if self.body.is_empty() { 20 } else { 2 }) {
             self.body = spoiled_json(&self.body, random);
         }
-        request.body = self.body.into_bytes();
-        for (name, value) in self.headers {
-            request = request.header(&name.to_ascii_lowercase(), &value);
-        }
+        let service = self.service.clone();
+        let mut request = self.request();
         match random.below(8) {
             0 => request.target = spoiled_target(&request.target, random),
             1 => request.method = (*random.choose(&METHODS)).to_owned(),
@@ -114,7 +149,7 @@ impl Seed {
             3 if !request.body.is_empty() => spoil_bytes(&mut request.body, random),
             _ => {}
         }
-        let service = if random.once_in(40) { (*random.choose(&SERVICES)).to_owned() } else { self.service };
+        let service = if random.once_in(40) { (*random.choose(&SERVICES)).to_owned() } else { service };
         let request = signed(request.host(world.port()), &service, random, world);
         let mut bytes = request.bytes();
         let mangled = random.once_in(15);
