@@ -1,0 +1,53 @@
+/** A child process whose output is kept line by line, and which is ended by its own id. */
+'use strict';
+
+const { spawn } = require('node:child_process');
+
+const { until } = require('./wait');
+
+class Program {
+    lines = [];
+
+    constructor(command, args, options = {}) {
+        this.command = [command, ...args].join(' ');
+        this.child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+        this.ended = new Promise(resolve => {
+            this.child.on('error', error => { this.lines.push(String(error)); resolve(error); });
+            this.child.on('exit', (code, signal) => resolve(code ?? signal));
+        });
+        this.ended.then(code => { this.code = code; });
+        for (const stream of [this.child.stdout, this.child.stderr]) {
+            let rest = '';
+            stream.setEncoding('utf8').on('data', data => {
+                const lines = (rest + data).split('\n');
+                rest = lines.pop();
+                this.lines.push(...lines);
+            });
+        }
+    }
+
+    /** The first line that `wanted` takes, after the first `after` lines. */
+    line(what, wanted, after = 0) {
+        return until(what, () => {
+            const line = this.lines.slice(after).find(wanted);
+            if (line === undefined && this.code !== undefined) {
+                throw new Error(`ended (${this.code}) before ${what}\n${this.transcript()}`);
+            }
+            return line;
+        }, () => this.transcript());
+    }
+
+    /** Asks it to end; its exit code. */
+    async stop(signal = 'SIGINT') {
+        if (this.code === undefined) {
+            this.child.kill(signal);
+        }
+        return this.ended;
+    }
+
+    transcript() {
+        return [`$ ${this.command}`, ...this.lines.slice(-60)].join('\n');
+    }
+}
+
+module.exports = { Program };

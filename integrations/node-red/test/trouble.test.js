@@ -1,0 +1,162 @@
+/** What goes wrong around a rotation, and that a connection survives it. */
+'use strict';
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
+const { after, afterEach, before, beforeEach, describe, test } = require('node:test');
+
+const { Core, principalOf } = require('./support/core');
+const { Export } = require('./support/export');
+const { broker, tally, traffic } = require('./support/flows');
+const { NodeRed } = require('./support/nodered');
+const { until } = require('./support/wait');
+
+const TELEMETRY = 'pm500/pump-01/telemetry';
+const CONNECTED = '$aws/events/presence/connected/pump-01';
+
+describe('trouble', () => {
+    let core, files, first, observer, red;
+    before(async () => { core = await Core.start(); });
+    after(() => core.stop());
+    beforeEach(async () => {
+        files = new Export();
+        first = await core.certificate();
+        files.swing(first);
+        observer = await core.observer('observer', [TELEMETRY, CONNECTED]);
+    });
+    afterEach(async () => {
+        await red?.stop();
+        red = undefined;
+        await observer.stop();
+        files.remove();
+    });
+
+    const start = options => NodeRed.start([...broker(core, files), ...traffic(0.05)], options);
+    const made = async () => JSON.parse((await red.request('GET', '/state')).text).made;
+    const passes = async () => {
+        const heard = observer.on(TELEMETRY).length;
+        await until('telemetry', () => observer.on(TELEMETRY).length >= heard + 10, () => red.program.transcript());
+    };
+
+    test('a torn pair is reported and touches nothing, and a whole one is taken', async () => {
+        red = await start();
+        const { connections: [was] } = await red.on(first);
+        const second = await core.certificate();
+        files.swing({ cert: second.cert, key: first.key });
+        const { exports: [torn] } = await red.reports('a torn pair', ({ exports }) => exports[0]?.state === 'torn');
+        assert.match(torn.why, /not the certificate's/);
+        await passes();
+        assert.deepEqual(red.connection(), { ...was, wanted: null });
+        assert.equal(observer.on(CONNECTED).length, 1);
+        files.swing(second);
+        await red.on(second);
+        assert.equal(principalOf(observer, 'pump-01'), second.id);
+    });
+
+    test('a file that is missing is reported and logged, and the connection stays', async () => {
+        red = await start();
+        await red.on(first);
+        fs.rmSync(path.join(files.state, 'export'));
+        const { exports: [missing] } = await red.reports('a missing file', ({ exports }) => exports[0]?.state === 'missing');
+        assert.match(missing.why, /ENOENT/);
+        await red.program.line('a warning', line => line.includes('[fleetkey]') && line.includes('is missing: ENOENT'));
+        await passes();
+        assert.equal(observer.on(CONNECTED).length, 1);
+        const second = await core.certificate();
+        files.swing(second);
+        await red.on(second);
+    });
+
+    test('a pair that is torn when Node-RED starts does not keep it from connecting for ever', async () => {
+        const second = await core.certificate();
+        files.swing({ cert: second.cert, key: first.key });
+        red = await start();
+        await red.reports('a torn pair', ({ exports }) => exports[0]?.state === 'torn');
+        assert.equal(observer.on(CONNECTED).length, 0);
+        files.swing(second);
+        await red.on(second);
+        await passes();
+    });
+
+    test('files that are missing when Node-RED starts are used once they are there', async () => {
+        const { certificate, key } = files;
+        fs.rmSync(path.join(files.state, 'export'));
+        red = await start();
+        await red.reports('a missing file', ({ exports }) => exports[0]?.state === 'missing');
+        files.swing(first);
+        assert.ok(fs.existsSync(certificate) && fs.existsSync(key));
+        await red.on(first);
+        await passes();
+    });
+
+    test('a certificate that the broker refuses costs nothing: the one before goes on, and it is tried again', async () => {
+        red = await start({ settings: 'httpAdminRoot: false, fleetkey: { poll: 100, retryRefused: 3000 },' });
+        await red.on(first);
+        await passes();
+        const second = await core.certificate({ policy: null });
+        files.swing(second);
+        const { connections: [refused] } = await red.reports('a refusal', ({ connections }) => connections[0]?.last_swap?.outcome === 'refused');
+        assert.equal(refused.certificate_id, first.id);
+        assert.equal(refused.last_swap.certificate_id, second.id);
+        assert.equal(refused.last_swap.refused, 0, 'no message was given up');
+        await core.call('PUT', '/target-policies/everything-of-its-own', { target: second.arn });
+        await red.on(second);
+        await passes();
+        const last = await made();
+        await until('the last telemetry', () => observer.on(TELEMETRY).some(({ n }) => n === last));
+        assert.deepEqual(tally(observer.on(TELEMETRY).map(({ n }) => n).filter(n => n <= last), last), { last, lost: [], again: 0 });
+    });
+
+    test('a connection that was cut for its old certificate comes back on the new one by itself', async () => {
+        red = await start();
+        await red.on(first);
+        await core.deactivate(first);
+        await red.reports('the cut', ({ connections }) => connections[0]?.connected === false);
+        const second = await core.certificate();
+        files.swing(second);
+        await red.on(second);
+        await passes();
+    });
+
+    test('control: without the plugin the new files are never used, and the old certificate\'s end is the connection\'s', async () => {
+        red = await start({ plugin: false });
+        await passes();
+        files.swing(await core.certificate());
+        await passes();
+        assert.equal(principalOf(observer, 'pump-01'), first.id);
+        await core.deactivate(first);
+        await red.program.line('the cut', line => line.includes('Disconnected from broker'));
+        const heard = observer.on(TELEMETRY).length;
+        const last = await made();
+        await until('80 messages more, which is two tries to connect', async () => await made() >= last + 80);
+        assert.equal(observer.on(TELEMETRY).length, heard);
+    });
+});
+
+test('where the session does not survive the change of certificate, subscriptions are made again and nothing is lost upwards', async context => {
+    const core = await Core.start('--session-survives-certificate-change', 'false');
+    const files = new Export();
+    let red, observer;
+    try {
+        files.swing(await core.certificate());
+        observer = await core.observer('observer', [TELEMETRY, CONNECTED]);
+        red = await NodeRed.start([...broker(core, files), ...traffic(0.03)]);
+        await until('telemetry', () => observer.on(TELEMETRY).length >= 10);
+        const second = await core.certificate();
+        files.swing(second);
+        await red.on(second);
+        observer.client.publish('pm500/pump-01/commands', '{"n":1}', { qos: 1 });
+        const state = async () => JSON.parse((await red.request('GET', '/state')).text);
+        await until('a command on the new session', async () => (await state()).came.includes(1));
+        const { made: last } = await state();
+        await until('the last telemetry', () => observer.on(TELEMETRY).some(({ n }) => n === last));
+        assert.deepEqual(tally(observer.on(TELEMETRY).map(({ n }) => n).filter(n => n <= last), last), { last, lost: [], again: 0 });
+        context.diagnostic(`held ${red.connection().last_swap.milliseconds} ms`);
+    } finally {
+        await red?.stop();
+        await observer?.stop();
+        await core.stop();
+        files.remove();
+    }
+});
