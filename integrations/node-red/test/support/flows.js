@@ -13,16 +13,16 @@ function broker(core, files, overrides = {}) {
     ];
 }
 
-/** One message each `every` seconds, and a page `/state` that tells what was made and what came. */
-function traffic(every) {
+/** One message each `every` seconds on `root`/telemetry, and a page `/state` that tells what was made and what came. */
+function traffic(every, root = 'pm500/pump-01') {
     return [
         { id: 'tab', type: 'tab', label: 'traffic', disabled: false },
         { id: 'tick', type: 'inject', z: 'tab', name: '', props: [], repeat: String(every), once: true, onceDelay: 0.1, wires: [['number']] },
         { id: 'number', type: 'function', z: 'tab', outputs: 1, wires: [['out']],
             // Node-RED drops what is published before the first connection; that is not what is measured.
             func: "if (!(global.get('status') || []).includes('green')) { return null; } const n = (global.get('made') || 0) + 1; global.set('made', n); return { payload: { n } };" },
-        { id: 'out', type: 'mqtt out', z: 'tab', topic: 'pm500/pump-01/telemetry', qos: '1', retain: 'false', broker: 'broker', wires: [] },
-        { id: 'in', type: 'mqtt in', z: 'tab', topic: 'pm500/pump-01/commands', qos: '1', datatype: 'json', broker: 'broker', inputs: 0, wires: [['keep']] },
+        { id: 'out', type: 'mqtt out', z: 'tab', topic: `${root}/telemetry`, qos: '1', retain: 'false', broker: 'broker', wires: [] },
+        { id: 'in', type: 'mqtt in', z: 'tab', topic: `${root}/commands`, qos: '1', datatype: 'json', broker: 'broker', inputs: 0, wires: [['keep']] },
         { id: 'keep', type: 'function', z: 'tab', outputs: 0, wires: [],
             func: "const all = global.get('came') || []; all.push(msg.payload.n); global.set('came', all);" },
         { id: 'asked', type: 'http in', z: 'tab', url: '/state', method: 'get', wires: [['tell']] },

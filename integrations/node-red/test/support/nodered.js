@@ -12,7 +12,8 @@ const { Program } = require('./program');
 const { until } = require('./wait');
 
 const PACKAGE = path.resolve(__dirname, '../..');
-const RED = require.resolve('node-red/red.js');
+/** Another Node-RED than the locked one, for a run by hand. */
+const RED = process.env.FLEETKEY_NODE_RED ?? require.resolve('node-red/red.js');
 
 class NodeRed {
     /**
