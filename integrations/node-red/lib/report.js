@@ -77,14 +77,13 @@ class Report {
 
     #write() {
         const temporary = `${this.file}.${process.pid}.new`;
-        const file = fs.openSync(temporary, 'w', 0o644);
         try {
-            fs.writeFileSync(file, `${JSON.stringify(this.content(), null, 2)}\n`);
-            fs.fsyncSync(file);
-        } finally {
-            fs.closeSync(file);
+            fs.writeFileSync(temporary, `${JSON.stringify(this.content(), null, 2)}\n`, { mode: 0o644 });
+            fs.renameSync(temporary, this.file);
+        } catch (error) {
+            fs.rmSync(temporary, { force: true });
+            throw error;
         }
-        fs.renameSync(temporary, this.file);
     }
 }
 

@@ -4,7 +4,7 @@
 const { setTimeout: delay } = require('node:timers/promises');
 
 /** Milliseconds after which a test gives up: nothing here is slow, this is for a busy machine. */
-const BOUND = 30_000;
+const BOUND = 60_000;
 
 /** Waits until `condition` gives something true, and gives that. What `told` returns goes into the failure. */
 async function until(what, condition, told = () => '', bound = BOUND) {
