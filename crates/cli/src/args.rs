@@ -298,11 +298,12 @@ pub(crate) enum DeviceCommand {
 }
 
 fn delay(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; for example 0s, 10s, 5m, 30days"))
+    humantime::parse_duration(text).map_err(|error| format!("{error}; for example 0s, 90s, 5m"))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = delay(text)?;
+    let parsed = humantime::parse_duration(text);
+    let parsed = parsed.map_err(|error| format!("{error}; for example 10s, 5m, 30days"))?;
     if parsed.is_zero() { Err("a duration is more than zero".into()) } else { Ok(parsed) }
 }
 
