@@ -15,6 +15,7 @@ UNREADABLE = {"SerializationException", "MalformedInput"}
 # Refusals that boto3 cannot provoke, each with the reason.
 UNPROVOKED = {
     # A member of the query string given twice.
+    ("lambda", "GetFunctionConfiguration", "ValidationException"),
     ("lambda", "RemovePermission", "ValidationException"),
 }
 # Lists that have one page, whatever there is.
