@@ -73,7 +73,7 @@ pub fn i2_registration_asked_for(slot: SlotId, home: &Home, watch: &mut Watch) {
     }
 }
 
-/// A recovery begins: a day after the last one in true time, unless somebody set the clock or the disk forgot.
+/// A recovery begins: it was decided on a day after the last one, unless somebody set the clock or the disk forgot.
 pub fn recoveries_are_a_day_apart(device: usize, decided: Timestamp, spacing: Duration, watch: &mut Watch) {
     let before = watch.recoveries.insert(device, decided);
     let excused = watch.clock_was_set || watch.damaged;
