@@ -37,7 +37,7 @@ pub struct Watch {
     pub clock_was_set: bool,
     /// The disk itself lost something.
     pub damaged: bool,
-    /// The controller was not told of a connection: to it, whoever is connected is away.
+    /// The controller was not told of the last connection: to it, whoever is connected is away.
     pub deaf: bool,
     /// Steps from one state of the machine to another.
     pub observed: Observed,

@@ -1,5 +1,6 @@
 //! The controller's turn: it hears, decides and acts until nothing is left to do at this moment.
 
+use fleetkey_model::topic::PresenceKind;
 use fleetkey_operator::controller::Event;
 
 use super::{Env, News};
@@ -27,8 +28,11 @@ impl Env {
         };
         let fault = self.director.step(Place::Tell);
         self.director.note(|| format!("the controller hears {}", show(&event)));
+        if matches!(event, Event::Presence { kind: PresenceKind::Connected, .. }) {
+            self.watch.deaf = fault == Some(Fault::Hush);
+        }
         match fault {
-            Some(Fault::Hush) => self.watch.deaf |= matches!(event, Event::Presence { .. }),
+            Some(Fault::Hush) => {}
             Some(Fault::Swap) if self.cloud.has_tidings() => self.cloud.tell_later(event),
             Some(Fault::Echo) => {
                 self.cloud.controller.hear(self.now, event.clone());
