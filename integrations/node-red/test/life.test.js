@@ -8,7 +8,7 @@ const { after, afterEach, before, beforeEach, describe, test } = require('node:t
 
 const { Core } = require('./support/core');
 const { Export } = require('./support/export');
-const { broker, traffic } = require('./support/flows');
+const { broker, tally, traffic } = require('./support/flows');
 const { NodeRed, PACKAGE } = require('./support/nodered');
 const { Program } = require('./support/program');
 const { until } = require('./support/wait');
@@ -100,29 +100,35 @@ describe('life', () => {
         await both(second.id);
     });
 
-    test('without the plugin, a deploy of type nodes has the new files used, and keeps the commands', async context => {
+    test('without the plugin, a deploy of type nodes has the new files used, and loses nothing but what falls into its gap', async context => {
         red = await start({ plugin: false, settings: ADMIN });
-        await until('telemetry', () => observer.on(TELEMETRY).length >= 10);
-        const second = await core.certificate();
-        files.swing(second);
         let commands = 0;
         const flow = setInterval(() => observer.client.publish('pm500/pump-01/commands', JSON.stringify({ n: ++commands }), { qos: 1 }), 50);
+        const so = async () => ({ up: observer.on(TELEMETRY).length, down: (await state()).came.length, ...await state() });
+        let before, after;
         try {
+            before = await until('messages both ways', async () => { const now = await so(); return now.up >= 10 && now.down >= 10 && now; });
+            const second = await core.certificate();
+            files.swing(second);
             const { code, text } = await deploy();
             assert.equal(code, 0, text);
             assert.match(text, /restarted broker core$/m);
             await until('the new certificate', () => observer.on('$aws/events/presence/connected/pump-01').at(-1).principalIdentifier === second.id);
+            await until('both connections in the status', async () => (await state()).status.filter(fill => fill === 'green').length >= 2);
+            after = { commands, made: (await state()).made };
         } finally {
             clearInterval(flow);
         }
         await until('the last command', async () => (await state()).came.includes(commands));
         const { came, made, started } = await state();
         await until('the last telemetry', () => observer.on(TELEMETRY).some(({ n }) => n >= made));
-        const lost = made - new Set(observer.on(TELEMETRY).map(({ n }) => n).filter(n => n <= made)).size;
-        const missed = commands - new Set(came).size;
-        context.diagnostic(`${made} sent, ${lost} lost; ${commands} commands, ${missed} lost`);
+        const up = tally(observer.on(TELEMETRY).map(({ n }) => n), made);
+        const down = tally(came, commands);
+        context.diagnostic(`${made} sent, ${up.lost.length} lost; ${commands} commands, ${down.lost.length} lost`);
         assert.equal(started, 1, 'flows that are not about MQTT are not restarted');
-        assert.ok(lost <= 20 && missed <= 20, `${lost} and ${missed} lost`);
+        // How long the gap is depends on the machine; that nothing is lost outside of it does not.
+        assert.deepEqual(up.lost.filter(n => n <= before.up || n > after.made), []);
+        assert.deepEqual(down.lost.filter(n => n <= before.down || n > after.commands), []);
     });
 
     test('a deploy is not made on a torn pair, nor without leave, and tells of settings that lose commands', async () => {

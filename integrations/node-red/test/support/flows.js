@@ -45,4 +45,9 @@ function tally(numbers, last) {
     return { last, lost, again };
 }
 
-module.exports = { broker, tally, traffic };
+/** How many runs of consecutive numbers these are. */
+function gaps(numbers) {
+    return numbers.filter((n, i) => n !== numbers[i - 1] + 1).length;
+}
+
+module.exports = { broker, gaps, tally, traffic };
