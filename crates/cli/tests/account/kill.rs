@@ -22,8 +22,8 @@ use crate::whole::no_key_is_left;
 
 /// Of how many calls one is taken in the test command.
 const ONE_OF: usize = 4;
-/// How many accounts are worked on at once.
-const WORKERS: usize = 2;
+/// How many accounts are worked on at once: more than cores, because set-up and clean-up mostly wait.
+const WORKERS: usize = 6;
 
 /// What makes an account empty, or what it was when it was copied.
 struct Bench {
