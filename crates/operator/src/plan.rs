@@ -13,7 +13,7 @@ use fleetkey_model::arn::Scope;
 use fleetkey_model::secret::PrivateKeyPem;
 use fleetkey_model::time::Timestamp;
 
-use crate::cloud::{CallRecord, Cloud, Found, Identity, Key, Resource, Spec, Tags};
+use crate::cloud::{Cloud, Found, Identity, Key, Resource, Tags};
 use crate::control_plane::ApiError;
 use crate::documents::DocumentError;
 use crate::files::{self, FileError, Lock};
@@ -27,11 +27,14 @@ pub use names::{CloudNames, with_template};
 pub use patience::Patience;
 pub use report::{Event, Progress, Silent};
 pub use state::{OwnCertificate, STATE_FILE, State, StateError};
-pub use undo::{Remains, Removed};
+pub use undo::{Doomed, Remains, Removed};
 
-use journal::{Entry, Journal, Phase};
+use change::Change;
+use devices::Trace;
+use journal::Journal;
 
 mod apply;
+mod change;
 mod claim;
 mod credential;
 mod devices;
@@ -195,6 +198,8 @@ pub struct Operator<'a, C> {
     tags: Tags,
     state: State,
     journal: Journal,
+    /// What this run has removed of devices and certificates, to be looked at again.
+    traces: Vec<Trace>,
     force: bool,
     _lock: Lock,
 }
@@ -226,7 +231,7 @@ impl<'a, C: Cloud> Operator<'a, C> {
             (MANAGED_TAG.to_owned(), "true".to_owned()),
         ]);
         let directory = directory.to_owned();
-        Ok(Self { tools, directory, identity, tags, state, journal, force, _lock: lock })
+        Ok(Self { tools, directory, identity, tags, state, journal, traces: Vec::new(), force, _lock: lock })
     }
 
     /// Says what [`Self::apply`] would do. Reads only.
@@ -312,50 +317,6 @@ impl<'a, C: Cloud> Operator<'a, C> {
 
     fn now(&self) -> Timestamp {
         (self.tools.clock)()
-    }
-
-    /// Enters `begun`, lets `work` make its calls, and enters how it went.
-    async fn journaled<T>(
-        &mut self,
-        change: Change<'_>,
-        work: impl AsyncFnOnce(&Tools<'a, C>) -> Result<T, ApiError>,
-    ) -> Result<T, PlanError> {
-        drop(self.tools.cloud.take_calls());
-        self.enter(&change, Phase::Begun, Vec::new())?;
-        let outcome = work(&self.tools).await;
-        let calls = self.tools.cloud.take_calls();
-        let phase = if outcome.is_ok() { Phase::Done } else { Phase::Failed };
-        self.enter(&change, phase, calls)?;
-        outcome.map_err(|error| PlanError::Call { what: format!("{} {}", change.action, change.what), error })
-    }
-
-    fn enter(&mut self, change: &Change<'_>, phase: Phase, calls: Vec<CallRecord>) -> Result<(), FileError> {
-        let at = (self.tools.clock)();
-        self.journal.enter(&Entry {
-            at,
-            who: &self.identity.arn,
-            phase,
-            action: change.action,
-            what: &change.what,
-            before: change.before.map(Spec::comparable),
-            after: change.after.map(Spec::comparable),
-            calls,
-        })
-    }
-}
-
-/// A change about to be made.
-struct Change<'s> {
-    action: &'static str,
-    what: String,
-    before: Option<&'s Spec>,
-    after: Option<&'s Spec>,
-}
-
-impl Change<'_> {
-    /// A change whose object has no spec: a certificate, a thing.
-    fn of(action: &'static str, what: impl Into<String>) -> Self {
-        Self { action, what: what.into(), before: None, after: None }
     }
 }
 

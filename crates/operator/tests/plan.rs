@@ -255,6 +255,86 @@ fn what_somebody_else_made_is_refused_and_left_alone() {
     .unwrap();
 }
 
+/// A group of our group's name that somebody else made leads to their devices, not to ours.
+#[test]
+fn devices_of_a_group_that_is_not_ours_stay() {
+    let (cloud, directory) = (FakeCloud::default(), a_directory());
+    let key = Key::new(Kind::Group, wanted().fleet.names.group.as_str());
+    cloud.state().resources.insert(key.clone(), (Spec::Group, Tags::new()));
+    let theirs = cloud.provision("press", "TheirPolicy", true);
+    run(async {
+        let doomed =
+            session(&cloud, directory.path(), false, async |operator| operator.doomed(&wanted()).await);
+        let doomed = doomed.await.unwrap();
+        assert_eq!((doomed.things.len(), &doomed.foreign), (0, &vec![key]));
+        clean_up(&cloud, directory.path()).await.unwrap();
+    })
+    .unwrap();
+    let state = cloud.state();
+    assert_eq!(state.certificates[&theirs].status, CertificateStatus::Active);
+    assert!(state.things.contains_key(&ThingName::new("press").unwrap()));
+}
+
+#[test]
+fn a_plan_to_clean_up_names_everything_that_goes() {
+    let (cloud, directory) = (FakeCloud::default(), a_directory());
+    run(async {
+        set_up(&cloud, directory.path()).await.unwrap();
+        cloud.provision("d1", "DevicePolicy", true);
+        let bereft = cloud.provision("d2", "DevicePolicy", true);
+        cloud.state().certificates.get_mut(&bereft).unwrap().things.clear();
+        cloud.state().things.remove(&ThingName::new("d2").unwrap());
+        let doomed =
+            session(&cloud, directory.path(), false, async |operator| operator.doomed(&wanted()).await);
+        let doomed = doomed.await.unwrap();
+        let removed = clean_up(&cloud, directory.path()).await.unwrap().removed;
+        let mut told: Vec<_> =
+            doomed.resources.iter().map(ToString::to_string).chain(doomed.certificates).collect();
+        told.extend(doomed.things.iter().map(|thing| format!("thing {thing}")));
+        told.sort();
+        let mut went: Vec<_> = removed.into_iter().filter(|what| !what.ends_with("of thing d1")).collect();
+        went.sort();
+        assert_eq!(told, went);
+    })
+    .unwrap();
+}
+
+/// What the account has refused to make is not ours when somebody else makes it.
+#[test]
+fn a_refused_creation_claims_nothing() {
+    let (cloud, directory) = (FakeCloud::default(), a_directory());
+    let key = Key::new(Kind::Policy, "DevicePolicy");
+    cloud.state().denied = Some(key.clone());
+    run(async {
+        let refused = set_up(&cloud, directory.path()).await.unwrap_err();
+        assert!(refused.to_string().contains("AccessDenied"), "{refused}");
+        assert!(!State::read(directory.path()).unwrap().unwrap().resources.contains(&key));
+        let theirs = Spec::Policy { document: "{}".into() };
+        cloud.state().resources.insert(key.clone(), (theirs.clone(), Tags::new()));
+        assert!(matches!(set_up(&cloud, directory.path()).await, Err(PlanError::Foreign(_))));
+        clean_up(&cloud, directory.path()).await.unwrap();
+        assert_eq!(cloud.state().resources[&key].0, theirs);
+    })
+    .unwrap();
+}
+
+#[test]
+fn what_was_removed_is_looked_for_again() {
+    let (cloud, directory) = (FakeCloud::default(), a_directory());
+    run(async {
+        set_up(&cloud, directory.path()).await.unwrap();
+        let id = cloud.provision("d1", "DevicePolicy", true);
+        cloud.state().stubborn = Some(id);
+        let removed = clean_up(&cloud, directory.path()).await.unwrap();
+        assert_eq!(removed.remains.found, [format!("certificate {}", id.short())]);
+    })
+    .unwrap();
+    let journal = journal_holds(directory.path());
+    let entry = journal.lines().find(|line| line.contains(r#""action":"delete","what":"thing d1""#)).unwrap();
+    assert!(entry.contains(r#""before":{"attributes":{"certificateId":"#), "{entry}");
+    assert!(journal.contains(r#""policies":["DevicePolicy"],"status":"ACTIVE","things":["d1"]"#));
+}
+
 #[test]
 fn what_the_tags_say_is_removed_without_any_record() {
     let (cloud, directory) = (FakeCloud::default(), a_directory());

@@ -1,7 +1,7 @@
 //! Does what a plan says. Cut short at any call, the next run's plan begins where this one ended.
 
 use super::{Action, Change, Event, Operator, Plan, PlanError, Step, Tools, Wanted, credential};
-use crate::cloud::{Cloud, Found, Resource};
+use crate::cloud::{Cloud, Found, Key, Resource};
 use crate::control_plane::ApiError;
 use crate::setup::Credential;
 
@@ -73,7 +73,7 @@ impl<C: Cloud> Operator<'_, C> {
         // The intention first: a kill between the call and its answer must not leave what nobody remembers.
         self.record(&wanted.key)?;
         let what = wanted.key.to_string();
-        let change = Change { action: "create", what: what.clone(), before: None, after: Some(&wanted.spec) };
+        let change = Change::of("create", &what, None, Some(&wanted.spec));
         let tags = self.tags.clone();
         let made = self
             .journaled(change, async |tools: &Tools<'_, C>| {
@@ -85,8 +85,25 @@ impl<C: Cloud> Operator<'_, C> {
                     Ok(()) => Ok(true),
                 }
             })
-            .await?;
-        if made { Ok(()) } else { self.reconcile(wanted).await }
+            .await;
+        match made {
+            Ok(true) => Ok(()),
+            Ok(false) => self.reconcile(wanted).await,
+            Err(error) => {
+                self.forget_the_refused(&wanted.key, &error).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// A creation that was refused, and of which nothing is there, is no intention any more: on record it would make
+    /// whatever somebody else gives that name look like ours.
+    async fn forget_the_refused(&mut self, key: &Key, refusal: &PlanError) -> Result<(), PlanError> {
+        let refused = matches!(refusal, PlanError::Call { error, .. } if !error.retryable());
+        if refused && matches!(self.look(key).await, Ok(None)) && self.state.resources.remove(key) {
+            self.save()?;
+        }
+        Ok(())
     }
 
     /// What exists although it was not there: ours is made as wanted, another's is refused.
@@ -117,8 +134,7 @@ impl<C: Cloud> Operator<'_, C> {
     ) -> Result<(), PlanError> {
         self.record(&wanted.key)?;
         let what = wanted.key.to_string();
-        let change =
-            Change { action, what: what.clone(), before: Some(&found.spec), after: Some(&wanted.spec) };
+        let change = Change::of(action, &what, Some(&found.spec), Some(&wanted.spec));
         self.journaled(change, async |tools: &Tools<'_, C>| {
             tools.making.call(waiting(tools, &what), || tools.cloud.change(wanted, found)).await
         })
@@ -129,7 +145,7 @@ impl<C: Cloud> Operator<'_, C> {
         let what = wanted.key.to_string();
         let tags = self.tags.clone();
         let key = &wanted.key;
-        let change = Change { action: "adopt", what: what.clone(), before: Some(&found.spec), after: None };
+        let change = Change::of("adopt", &what, Some(&found.spec), None);
         self.journaled(change, async |tools: &Tools<'_, C>| {
             tools.making.call(waiting(tools, &what), || tools.cloud.tag(key, &tags)).await
         })
@@ -141,7 +157,7 @@ impl<C: Cloud> Operator<'_, C> {
     }
 
     /// Notes durably that a resource is ours, or is about to be.
-    fn record(&mut self, key: &crate::cloud::Key) -> Result<(), PlanError> {
+    fn record(&mut self, key: &Key) -> Result<(), PlanError> {
         if self.state.resources.insert(key.clone()) { self.save() } else { Ok(()) }
     }
 }

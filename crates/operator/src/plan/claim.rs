@@ -2,6 +2,7 @@
 
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::TemplateName;
+use serde_json::json;
 
 use super::credential::{discard, failed, load};
 use super::{Change, Operator, PlanError, Tools};
@@ -54,11 +55,14 @@ impl<C: Cloud> Operator<'_, C> {
     /// When the account refuses.
     pub async fn temporary_claim(&mut self, template: &TemplateName) -> Result<TemporaryClaim, PlanError> {
         let what = format!("temporary claim of {template}");
-        self.journaled(Change::of("create", &what), async |tools: &Tools<'_, C>| {
+        let change = Change { action: "create", what: what.clone(), before: None, after: None };
+        let ask = async |tools: &Tools<'_, C>| {
             tools.making.call(|_| {}, || tools.cloud.provisioning_claim(template)).await
-        })
-        .await
-        .map_err(|error| match error {
+        };
+        let made = |claim: &TemporaryClaim| {
+            Some(json!({ "certificate": claim.id, "expires": claim.expires.to_string() }))
+        };
+        self.journaled_as(change, ask, made).await.map_err(|error| match error {
             PlanError::Call { error, .. } => failed(&what)(error),
             other => other,
         })

@@ -4,11 +4,13 @@
 //! found again by its public key; CreateKeysAndCertificate would leave one that nobody can tell from a stranger's.
 //! Made INACTIVE, written to `ROLE.new`, given its policy, activated, and only then renamed to `ROLE`: the commit.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
 use fleetkey_model::name::PolicyName;
 use fleetkey_model::secret::PrivateKeyPem;
+use serde_json::json;
 
 use super::apply::waiting;
 use super::{Action, Change, Operator, OwnCertificate, PlanError, Tools};
@@ -181,18 +183,19 @@ impl<C: Cloud> Operator<'_, C> {
         let name = format!("fleetkey-{}-{role}", self.state.fleet);
         let csr = self.tools.keys.request(key, &name).map_err(unusable(&self.directory.join(role)))?;
         let what = format!("{role} certificate");
-        let issued = self
-            .journaled(Change::of("create", &what), async |tools: &Tools<'_, C>| {
-                // Once: a call whose answer is lost may have made one, which the next run finds.
-                match tools.cloud.certificate_from_csr(&csr).await {
-                    Err(ApiError::Throttled) => {
-                        let call = || tools.cloud.certificate_from_csr(&csr);
-                        tools.making.call(waiting(tools, &what), call).await
-                    }
-                    answer => answer,
+        let change = Change { action: "create", what: what.clone(), before: None, after: None };
+        let ask = async |tools: &Tools<'_, C>| {
+            // Once: a call whose answer is lost may have made one, which the next run finds.
+            match tools.cloud.certificate_from_csr(&csr).await {
+                Err(ApiError::Throttled) => {
+                    let call = || tools.cloud.certificate_from_csr(&csr);
+                    tools.making.call(waiting(tools, &what), call).await
                 }
-            })
-            .await;
+                answer => answer,
+            }
+        };
+        let made = |issued: &Issued| Some(json!({ "certificate": issued.id, "status": issued.status }));
+        let issued = self.journaled_as(change, ask, made).await;
         match issued {
             Err(PlanError::Call { error: ApiError::Unavailable(reason), what }) => {
                 match self.issued(role, key).await? {
@@ -211,7 +214,10 @@ impl<C: Cloud> Operator<'_, C> {
         id: &CertificateId,
     ) -> Result<(), PlanError> {
         let what = format!("{role} certificate {}", id.short());
-        self.journaled(Change::of("activate", &what), async |tools: &Tools<'_, C>| {
+        let after =
+            Some(json!({ "certificate": id, "status": CertificateStatus::Active, "policies": [policy] }));
+        let change = Change { action: "activate", what: what.clone(), before: None, after };
+        self.journaled(change, async |tools: &Tools<'_, C>| {
             let wait = || waiting(tools, &what);
             tools.making.call(wait(), || tools.cloud.attach_policy(policy, id)).await?;
             let active = CertificateStatus::Active;
@@ -222,28 +228,36 @@ impl<C: Cloud> Operator<'_, C> {
 
     /// Removes the certificate of a role from the account and its files from the directory; what, in words.
     pub(super) async fn remove_credential(&mut self, role: &'static str) -> Result<Vec<String>, PlanError> {
-        let homes = [role.to_owned(), format!("{role}.new"), format!("{role}.old")];
-        let mut ids: Vec<CertificateId> =
-            self.state.certificates.get(role).and_then(|own| own.id).into_iter().collect();
-        for home in homes.iter().map(|name| self.directory.join(name)) {
-            ids.extend(load(&home).ok().flatten().map(|credential| credential.id));
-            // A key without a certificate: its making may never have been answered.
-            if let Some(key) = read_key(&home)? {
-                ids.extend(self.all_issued(role, &key).await?.iter().map(|issued| issued.id));
-            }
-        }
-        ids.sort_unstable();
-        ids.dedup();
+        let ids = self.credential_ids(role).await?;
         for id in &ids {
             self.remove_certificate(id).await?;
         }
-        for home in homes.iter().map(|name| self.directory.join(name)) {
+        for home in self.homes(role) {
             discard(&home)?;
         }
         if self.state.certificates.remove(role).is_some() {
             self.save()?;
         }
         Ok(ids.iter().map(|id| format!("{role} certificate {}", id.short())).collect())
+    }
+
+    /// The certificates of a role: what is on record, in its files, and what the account has issued for their keys.
+    pub(super) async fn credential_ids(&self, role: &str) -> Result<BTreeSet<CertificateId>, PlanError> {
+        let recorded = self.state.certificates.get(role).and_then(|own| own.id);
+        let mut ids: BTreeSet<CertificateId> = recorded.into_iter().collect();
+        for home in self.homes(role) {
+            ids.extend(load(&home).ok().flatten().map(|credential| credential.id));
+            // A key without a certificate: its making may never have been answered.
+            if let Some(key) = read_key(&home)? {
+                ids.extend(self.all_issued(role, &key).await?.iter().map(|issued| issued.id));
+            }
+        }
+        Ok(ids)
+    }
+
+    /// The directories that may hold a credential of a role.
+    fn homes(&self, role: &str) -> [PathBuf; 3] {
+        ["", ".new", ".old"].map(|end| self.directory.join(format!("{role}{end}")))
     }
 }
 

@@ -51,9 +51,9 @@ pub(super) struct Entry<'a> {
     /// The resource, for people.
     pub(super) what: &'a str,
     /// What was there.
-    pub(super) before: Option<Value>,
+    pub(super) before: Option<&'a Value>,
     /// What is to be there.
-    pub(super) after: Option<Value>,
+    pub(super) after: Option<&'a Value>,
     /// The calls that were made, with the service's ids of the requests.
     pub(super) calls: Vec<CallRecord>,
 }
@@ -165,7 +165,7 @@ mod tests {
             action: "create",
             what,
             before: None,
-            after: Some(Value::from(1)),
+            after: None,
             calls: Vec::new(),
         }
     }

@@ -1,11 +1,26 @@
 //! Removes a fleet from an account and proves it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetkey_model::name::ThingName;
 
 use super::apply::waiting;
 use super::{Change, Event, FLEET_TAG, Operator, PlanError, Tools, Wanted, credential};
 use crate::cloud::{Cloud, Found, Key, Kind, Spec};
 use crate::files;
+
+/// What a clean-up would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doomed {
+    /// The resources that would go.
+    pub resources: Vec<Key>,
+    /// The certificates that would go beside those of devices, in words: our own, and what hangs on our policies alone.
+    pub certificates: Vec<String>,
+    /// The devices that would go, with all their certificates.
+    pub things: Vec<ThingName>,
+    /// What has one of our names and was made by somebody else: it would stay.
+    pub foreign: Vec<Key>,
+}
 
 /// What a clean-up did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +41,28 @@ pub struct Remains {
 }
 
 impl<C: Cloud> Operator<'_, C> {
-    /// What [`Self::cleanup`] would remove: the resources, in order, and what it would leave alone.
+    /// What [`Self::cleanup`] would remove, devices and certificates included, and what it would leave alone. Reads only.
     ///
     /// # Errors
     /// When a call fails.
-    pub async fn doomed(&self, wanted: &Wanted) -> Result<(Vec<Key>, Vec<Key>), PlanError> {
+    pub async fn doomed(&self, wanted: &Wanted) -> Result<Doomed, PlanError> {
         let (ours, foreign) = self.sort_out(wanted).await?;
-        Ok((ours.into_iter().map(|(key, _)| key).collect(), foreign))
+        let ours: BTreeSet<Key> = ours.into_iter().map(|(key, _)| key).collect();
+        let mut certificates = BTreeMap::new();
+        for (role, _) in credential::roles(&wanted.fleet) {
+            for id in self.credential_ids(role).await? {
+                certificates.insert(id, format!("{role} certificate {}", id.short()));
+            }
+        }
+        for id in &self.state.leaving {
+            certificates.entry(*id).or_insert_with(|| format!("certificate {}, half removed", id.short()));
+        }
+        let things = self.devices(&wanted.fleet, &ours).await?.into_keys().collect();
+        for (id, policy) in self.bereft(&ours).await? {
+            certificates.entry(id).or_insert_with(|| format!("certificate {} with {policy}", id.short()));
+        }
+        let certificates = certificates.into_values().collect();
+        Ok(Doomed { resources: ours.into_iter().collect(), certificates, things, foreign })
     }
 
     /// Removes everything of the fleet, devices included, and looks again.
@@ -54,10 +84,9 @@ impl<C: Cloud> Operator<'_, C> {
         for (role, _) in credential::roles(&wanted.fleet) {
             removed.extend(self.remove_credential(role).await?);
         }
-        let policies: BTreeSet<_> =
-            ours.iter().filter(|(key, _)| key.kind == Kind::Policy).map(|(key, _)| key.clone()).collect();
-        removed.extend(self.remove_devices(&wanted.fleet, &policies).await?);
-        removed.extend(self.remove_bereft(&policies).await?);
+        let keys: BTreeSet<_> = ours.iter().map(|(key, _)| key.clone()).collect();
+        removed.extend(self.remove_devices(&wanted.fleet, &keys).await?);
+        removed.extend(self.remove_bereft(&keys).await?);
         for (key, found) in ours.iter().filter(|(key, _)| !makers(key.kind)) {
             removed.push(self.drop_resource(key, found).await?);
         }
@@ -88,12 +117,8 @@ impl<C: Cloud> Operator<'_, C> {
     /// meanwhile. That it does not go yet is no error; what else may be wrong shows when it is to go.
     async fn deprecate(&mut self, ours: &[(Key, Found)]) -> Result<(), PlanError> {
         for (key, found) in ours.iter().filter(|(key, _)| key.kind == Kind::ThingType) {
-            let change = Change {
-                action: "deprecate",
-                what: key.to_string(),
-                before: Some(&found.spec),
-                after: Some(&Spec::ThingType { deprecated: true }),
-            };
+            let after = Spec::ThingType { deprecated: true };
+            let change = Change::of("deprecate", key, Some(&found.spec), Some(&after));
             let attempt = async |tools: &Tools<'_, C>| Ok(tools.cloud.delete(key).await);
             drop(self.journaled(change, attempt).await?);
         }
@@ -111,8 +136,7 @@ impl<C: Cloud> Operator<'_, C> {
     /// Deletes a resource, waits as long as it takes, and forgets it.
     pub(super) async fn remove(&mut self, key: &Key, found: Option<&Found>) -> Result<(), PlanError> {
         let what = key.to_string();
-        let before = found.map(|found| &found.spec);
-        let change = Change { action: "delete", what: what.clone(), before, after: None };
+        let change = Change::of("delete", &what, found.map(|found| &found.spec), None);
         self.journaled(change, async |tools: &Tools<'_, C>| {
             tools.deleting.call(waiting(tools, &what), || tools.cloud.delete(key)).await
         })
@@ -133,6 +157,7 @@ impl<C: Cloud> Operator<'_, C> {
         }
         found.extend(self.state.certificates.keys().map(|role| format!("{role} certificate")));
         found.extend(self.state.leaving.iter().map(|id| format!("certificate {}", id.short())));
+        found.extend(self.returned().await?);
         Ok(Remains { found })
     }
 }

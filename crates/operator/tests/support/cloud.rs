@@ -53,6 +53,10 @@ pub struct State {
     pub type_lag: usize,
     /// The next answer of this call is lost although it took effect.
     pub lose: Option<&'static str>,
+    /// Nobody may make this one.
+    pub denied: Option<Key>,
+    /// Deleted, it says, and it stays.
+    pub stubborn: Option<CertificateId>,
     records: Vec<CallRecord>,
     issued: usize,
 }
@@ -233,6 +237,9 @@ impl Cloud for FakeCloud {
         self.call(format!("create {}", resource.key), |state| {
             if state.resources.contains_key(&resource.key) {
                 return Err(ApiError::AlreadyExists(resource.key.to_string()));
+            }
+            if state.denied.as_ref() == Some(&resource.key) {
+                return Err(ApiError::Other("AccessDeniedException: not authorized".into()));
             }
             state.check(resource)?;
             state.resources.insert(resource.key.clone(), (resource.spec.clone(), tags.clone()));
@@ -449,7 +456,9 @@ impl ControlPlane for FakeCloud {
             {
                 return Err(ApiError::Conflict("still active or attached".into()));
             }
-            state.certificates.remove(certificate);
+            if state.stubborn != Some(*certificate) {
+                state.certificates.remove(certificate);
+            }
             Ok(())
         })
     }

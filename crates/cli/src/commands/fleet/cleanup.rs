@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use fleetkey_aws::permit::Command;
 use fleetkey_operator::files;
-use fleetkey_operator::plan::Removed;
+use fleetkey_operator::plan::{Doomed, Removed};
 use serde_json::json;
 
 use super::settings::FILE as SETTINGS_FILE;
@@ -23,17 +23,7 @@ pub(crate) async fn run(args: CleanupArgs) -> Result<ExitCode> {
     let mut operator = desk.operator(args.force).await?;
     let wanted = desk.wanted(&operator)?;
     if args.plan {
-        let (ours, foreign) = operator.doomed(&wanted).await?;
-        for (key, action) in
-            ours.iter().map(|key| (key, "delete")).chain(foreign.iter().map(|key| (key, "leave")))
-        {
-            match desk.audience {
-                Audience::Person => output::line(&format!("{action:>8}  {key}")),
-                Audience::Program => {
-                    output::json(&json!({ "event": "plan", "action": action, "what": key.to_string() }));
-                }
-            }
-        }
+        show(&operator.doomed(&wanted).await?, desk.audience);
         return Ok(ExitCode::SUCCESS);
     }
     let removed = operator.cleanup(&wanted).await?;
@@ -49,6 +39,20 @@ pub(crate) async fn run(args: CleanupArgs) -> Result<ExitCode> {
     });
     desk.conclude(if clean { "clean" } else { "remains" }, &fields, &words(&removed, &foreign));
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What would go and what would stay, line by line.
+fn show(doomed: &Doomed, audience: Audience) {
+    let delete = doomed.resources.iter().map(ToString::to_string).chain(doomed.certificates.iter().cloned());
+    let delete =
+        delete.chain(doomed.things.iter().map(|thing| format!("thing {thing} with its certificates")));
+    let leave = doomed.foreign.iter().map(|key| ("leave", key.to_string()));
+    for (action, what) in delete.map(|what| ("delete", what)).chain(leave) {
+        match audience {
+            Audience::Person => output::line(&format!("{action:>8}  {what}")),
+            Audience::Program => output::json(&json!({ "event": "plan", "action": action, "what": what })),
+        }
+    }
 }
 
 fn words(removed: &Removed, foreign: &[String]) -> String {
