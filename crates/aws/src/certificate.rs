@@ -40,7 +40,7 @@ pub(crate) const PERMITS: &[Permit] = &[
         call: "iot:DetachPolicy",
         also: &[],
         on: On::Certificates,
-        by: &[Setup, Cleanup, Decommission, RotateClaim],
+        by: &[Setup, Decommission, RotateClaim],
     },
     Permit {
         call: "iot:ListAttachedPolicies",

@@ -1,6 +1,8 @@
 //! A failed call as the operator's side understands it: what to do about it, with AWS's own words.
 
-use aws_sdk_iot::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use std::error::Error;
+
+use aws_sdk_iot::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use fleetkey_operator::control_plane::ApiError;
 
@@ -8,16 +10,24 @@ use fleetkey_operator::control_plane::ApiError;
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 pub(crate) fn refused<E>(error: SdkError<E, HttpResponse>) -> ApiError
 where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
     match &error {
         SdkError::ServiceError(context) => match context.err().code() {
             Some(code) => sorted(code, context.err().message().unwrap_or_default()),
             None => nameless(context.raw().status().as_u16()),
         },
-        SdkError::ConstructionFailure(_) => ApiError::Other(DisplayErrorContext(&error).to_string()),
-        _ => unreached(&DisplayErrorContext(&error).to_string()),
+        SdkError::ConstructionFailure(_) => ApiError::Other(chain(&error)),
+        _ => unreached(&chain(&error)),
     }
+}
+
+/// An error and what led to it, in words. Not the SDK's own rendering, which adds what `Debug` shows: of an answer that
+/// cannot be read that is the answer, and some answers hold a private key.
+fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    let words = std::iter::once(error.to_string()).chain(causes.map(ToString::to_string));
+    words.collect::<Vec<_>>().join(": ")
 }
 
 /// What stands there, or that nothing does.
@@ -119,6 +129,18 @@ mod tests {
         assert!(!sorted("LimitExceededException", "too many policies").retryable());
         assert!(sorted("DeleteConflictException", "").retryable());
         assert!(nameless(502).retryable() && !nameless(403).retryable());
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_not_repeated() {
+        use aws_sdk_iot::operation::create_provisioning_claim::CreateProvisioningClaimError;
+        use aws_smithy_runtime_api::http::StatusCode;
+        let body = r#"{"keyPair":{"PrivateKey":"-----BEGIN RSA PRIVATE KEY-----"#;
+        let answer = HttpResponse::new(StatusCode::try_from(200).unwrap(), body.into());
+        let error: SdkError<CreateProvisioningClaimError, _> =
+            SdkError::response_error("unexpected end", answer);
+        let words = refused(error).to_string();
+        assert!(words.contains("unexpected end") && !words.contains("PRIVATE"), "{words}");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(crate) const PERMITS: &[Permit] = &[
     Permit { call: "iot:ListPolicyVersions", also: &[], on: On::Policies, by: &[Setup, Cleanup] },
     Permit { call: "iot:DeletePolicyVersion", also: &[], on: On::Policies, by: &[Setup, Cleanup] },
     Permit { call: "iot:ListTargetsForPolicy", also: &[], on: On::Policies, by: &[Cleanup] },
+    // Somebody may have attached it to a group of theirs.
+    Permit { call: "iot:DetachPolicy", also: &[], on: On::Targets, by: &[Cleanup] },
     Permit { call: "iot:DeletePolicy", also: &[], on: On::Policies, by: &[Cleanup] },
 ];
 
