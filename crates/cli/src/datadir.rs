@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 use fleetkey_model::name::SerialNumber;
 
+use crate::ignore;
+
 /// The layout that this program writes.
 const VERSION: u32 = 1;
 const VERSION_PREFIX: &str = "fleetkey data ";
@@ -103,7 +105,22 @@ impl DataDir {
             // Version 1 is the first: an upgrade from N to N + 1 is a function here, run in order.
             Some(_) => {}
         }
+        dir.stay_out_of_repositories().map_err(unusable(&dir.root))?;
         Ok(dir)
+    }
+
+    /// A data directory is full of keys. Where it is also something else's, whose `.gitignore` stays as it is, each part
+    /// of ours has its own.
+    fn stay_out_of_repositories(&self) -> io::Result<()> {
+        ignore::everything_in(&self.root)?;
+        if ignore::covers(&self.root)? {
+            return Ok(());
+        }
+        for part in ["iotcore", "operator", "devices"].map(|part| self.root.join(part)) {
+            DirBuilder::new().recursive(true).mode(0o700).create(&part)?;
+            ignore::everything_in(&part)?;
+        }
+        Ok(())
     }
 
     /// Opens a directory that must be there: who acts on a fleet makes none, least of all where a path was mistyped.
@@ -198,6 +215,23 @@ fn unusable(path: &Path) -> impl Fn(io::Error) -> DataDirError + use<> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_key_enters_a_repository_and_its_owners_file_stays() {
+        let own = tempfile::tempdir().unwrap();
+        DataDir::open(own.path()).unwrap();
+        assert!(ignore::covers(own.path()).unwrap());
+        assert!(!own.path().join("devices").exists());
+
+        let shared = tempfile::tempdir().unwrap();
+        let theirs = shared.path().join(".gitignore");
+        std::fs::write(&theirs, "target/\n").unwrap();
+        DataDir::open(shared.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(theirs).unwrap(), "target/\n");
+        for part in ["iotcore", "operator", "devices"] {
+            assert!(ignore::covers(&shared.path().join(part)).unwrap(), "{part}");
+        }
+    }
 
     #[test]
     fn a_directory_opens_again_and_keeps_its_version() {

@@ -10,6 +10,7 @@ pub mod control;
 mod core;
 mod datadir;
 mod fleet_file;
+mod ignore;
 mod interrupt;
 mod logging;
 mod output;

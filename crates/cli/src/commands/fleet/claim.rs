@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{Desk, print_iam};
 use crate::args::{RotateClaimArgs, TemporaryClaimArgs};
+use crate::ignore;
 
 /// Exchanges the claim certificate: the new one takes the old one's place on disk, the old one is removed.
 pub(crate) async fn rotate(args: RotateClaimArgs) -> Result<ExitCode> {
@@ -40,6 +41,7 @@ pub(crate) async fn temporary(args: TemporaryClaimArgs) -> Result<ExitCode> {
     let wanted = desk.wanted(&operator)?;
     let claim = operator.temporary_claim(&wanted.fleet.names.claim_template).await?;
     files::make_directory(&args.out)?;
+    ignore::everything_in(&args.out)?;
     files::write(&args.out.join("key.pem"), claim.private_key.expose().as_bytes(), files::PRIVATE)?;
     let certificate = args.out.join("certificate.pem");
     files::write(&certificate, claim.pem.as_bytes(), files::PUBLIC)?;

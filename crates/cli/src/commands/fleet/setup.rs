@@ -17,8 +17,6 @@ use crate::output::{self, Audience};
 
 /// The roots by which devices know the endpoint.
 const ROOTS_FILE: &str = "root-ca.pem";
-/// Keeps every key of a fleet directory out of a repository that it may lie in.
-const IGNORE: &str = "# Keys: nothing here belongs into a repository.\n*\n";
 
 /// Plans, and unless only a plan was asked for, applies.
 pub(crate) async fn run(args: SetupArgs) -> Result<ExitCode> {
@@ -39,7 +37,6 @@ pub(crate) async fn run(args: SetupArgs) -> Result<ExitCode> {
             .with_context(|| format!("the root certificates {} cannot be read", path.display()))?,
         None => roots::amazon()?,
     };
-    files::write(&args.account.fleet_dir.join(".gitignore"), IGNORE.as_bytes(), files::PUBLIC)?;
     let directory = desk.data.operator();
     desk.settings.write(&directory)?;
     let applied = operator.apply(&wanted, plan).await?;
