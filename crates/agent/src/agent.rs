@@ -23,6 +23,7 @@ use crate::event::AgentEvent;
 use crate::keys::{Keys, P256Keys};
 use crate::live::{Live, LiveHandle, LiveSettings, PublishError};
 use crate::pace::Pacer;
+use crate::sidecar::{BindError, Bound, Session, SidecarHandle, SidecarStatus};
 use crate::status::{Service, bind, serve};
 use crate::store::{
     Aside, AuditEntry, AuditLog, Filesystem, Lock, LockError, ReadOnly, RealFs, RecordError, Scan, Store,
@@ -61,6 +62,9 @@ pub enum StartError {
         .0.display()
     )]
     NoIdentity(PathBuf),
+    /// Local clients cannot be taken.
+    #[error(transparent)]
+    Sidecar(#[from] BindError),
     /// The status socket cannot be made, for another reason than a disk that takes no writes.
     #[error("cannot make the status socket in {}: {error}", path.display())]
     Socket {
@@ -82,7 +86,16 @@ pub struct AgentHandle {
     orders: mpsc::Sender<Ordered>,
     status: watch::Receiver<Status>,
     events: broadcast::Sender<AgentEvent>,
+    sidecar: Option<watch::Receiver<SidecarStatus>>,
     task: JoinHandle<()>,
+}
+
+/// The parts of the sidecar, before they run.
+struct Sidecar {
+    session: Session,
+    handle: SidecarHandle,
+    status: watch::Receiver<SidecarStatus>,
+    bound: Bound,
 }
 
 /// What was found on disk.
@@ -118,6 +131,10 @@ impl Agent {
         let span = tracing::info_span!("agent", thing = %config.serial);
         let clock = FlooredClock::new(clock);
         let connector = connector(&config, &clock)?;
+        let bound = match &config.sidecar {
+            Some(sidecar) => Some(Bound::bind(&sidecar.listen).await?),
+            None => None,
+        };
         // Nothing fails after this: a caller that tries again would meet its own lock for a moment.
         let (disk, opened) = {
             let (root, config, now) = (config.state_dir.clone(), config.clone(), clock.now());
@@ -128,6 +145,8 @@ impl Agent {
         let (orders, orders_in) = mpsc::channel(ORDERS);
         let (shown, status) = watch::channel(machine.status());
         let (events, _) = broadcast::channel(EVENTS);
+        let sidecar = bound.map(|bound| Sidecar::new(&config, &connector, bound, &events));
+        let sidecar_status = sidecar.as_ref().map(|sidecar| sidecar.status.clone());
         let (state_dir, seen) = (config.state_dir.clone(), disk.view());
         let driver = Driver {
             machine,
@@ -144,18 +163,20 @@ impl Agent {
                 connector,
                 claim: ClaimDesk::default(),
                 live: live_handle.clone(),
+                sidecar: sidecar.as_ref().map(|sidecar| sidecar.handle.clone()),
                 clock: Arc::new(clock),
             },
         };
         let service = Service {
             status: status.clone(),
             disk: seen,
+            sidecar: sidecar_status.clone(),
             orders: orders.downgrade(),
             events: events.downgrade(),
         };
-        let parts = supervise(driver, opened.scan, live, serve(opened.socket, state_dir, service));
+        let parts = supervise(driver, opened.scan, live, sidecar, serve(opened.socket, state_dir, service));
         let task = tokio::spawn(parts.instrument(span));
-        Ok(AgentHandle { live: live_handle, orders, status, events, task })
+        Ok(AgentHandle { live: live_handle, orders, status, events, sidecar: sidecar_status, task })
     }
 }
 
@@ -172,6 +193,17 @@ impl AgentHandle {
     /// The state of the device.
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    /// The state of the sidecar, if there is one.
+    pub fn sidecar(&self) -> Option<SidecarStatus> {
+        self.sidecar.as_ref().map(|status| status.borrow().clone())
+    }
+
+    /// Waits until the state of the sidecar is as wanted; `None` if there is none or the agent ends before.
+    pub async fn sidecar_until(&self, wanted: impl FnMut(&SidecarStatus) -> bool) -> Option<SidecarStatus> {
+        let mut status = self.sidecar.clone()?;
+        status.wait_for(wanted).await.ok().map(|status| status.clone())
     }
 
     /// Orders a rotation.
@@ -229,11 +261,13 @@ async fn supervise(
     driver: Driver,
     scan: Scan,
     live: Live,
+    sidecar: Option<Sidecar>,
     socket: impl Future<Output = ()> + Send + 'static,
 ) {
     let (live_handle, disk) = (driver.executor.live.clone(), driver.executor.disk.ended());
     let socket = tokio::spawn(socket.in_current_span());
     let live = tokio::spawn(live.run().in_current_span());
+    let sidecar = sidecar.map(Sidecar::spawn);
     for Aside { path, reason } in scan.aside {
         driver.emit(AgentEvent::PutAside { path, reason });
     }
@@ -241,6 +275,10 @@ async fn supervise(
         driver.emit(AgentEvent::Unreadable { path, reason });
     }
     driver.run().await;
+    if let Some((sidecar, listening)) = sidecar {
+        listening.abort();
+        sidecar.stop().await;
+    }
     live_handle.stop().await;
     socket.abort();
     for ended in [live.await, socket.await] {
@@ -250,6 +288,26 @@ async fn supervise(
         }
     }
     disk.wait().await;
+}
+
+impl Sidecar {
+    fn new(
+        config: &AgentConfig,
+        connector: &Connector,
+        bound: Bound,
+        events: &broadcast::Sender<AgentEvent>,
+    ) -> Self {
+        let (dialer, listen) = (connector.dialer.clone(), bound.addresses());
+        let (session, handle, status) = Session::new(config, dialer, listen, events.clone());
+        Self { session, handle, status, bound }
+    }
+
+    /// Takes clients from now on; how to stop it, and what else to end.
+    fn spawn(self) -> (SidecarHandle, JoinHandle<()>) {
+        tokio::spawn(self.session.run().in_current_span());
+        let listening = self.bound.serve(self.handle.clone());
+        (self.handle, tokio::spawn(listening.in_current_span()))
+    }
 }
 
 /// Takes the directory and reads it, on the disk thread.
@@ -264,7 +322,7 @@ fn open(
     let store = Store::open(fs.clone(), keys, &config.state_dir, config.serial.clone())?;
     let current = record.as_ref().and_then(|record| record.current);
     let scan = store.scan_for(current)?;
-    if !config.session.live {
+    if !config.session.live && config.sidecar.is_none() {
         tracing::warn!("once a rotation is committed, {NOT_OUR_SESSION}");
     }
     if current.is_none() && !scan.slots.iter().any(fleetkey_lifecycle::SlotFacts::is_complete) {

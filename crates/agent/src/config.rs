@@ -11,6 +11,7 @@ use fleetkey_model::topic::TopicRoot;
 use fleetkey_mqtt::Version;
 
 use crate::clock::BUILD_TIME;
+use crate::sidecar::SidecarSettings;
 use crate::tls::Endpoint;
 
 pub use file::ConfigError;
@@ -49,6 +50,9 @@ pub struct AgentConfig {
     pub rotation: RotationSettings,
     /// How long to wait for others.
     pub timeouts: Timeouts,
+    /// Local clients whose session the agent carries; `None`: it takes none. The live session is then theirs, and
+    /// the agent connects as `<thing>~agent`.
+    pub sidecar: Option<SidecarSettings>,
 }
 
 /// What first provisioning needs (Developer Guide, provision-wo-cert, by claim).
@@ -164,6 +168,7 @@ impl AgentConfig {
             session: SessionSettings::default(),
             rotation: RotationSettings::default(),
             timeouts: Timeouts::default(),
+            sidecar: None,
         }
     }
 
@@ -180,9 +185,14 @@ impl AgentConfig {
         self.serial.thing()
     }
 
+    /// Whether the thing's own session is the agent's, and neither a sidecar's client's nor another program's.
+    pub fn owns_session(&self) -> bool {
+        self.session.live && self.sidecar.is_none()
+    }
+
     /// The client id of the live session.
     pub fn live_client_id(&self) -> ClientId {
-        if self.session.live { ClientId::live(&self.thing()) } else { ClientId::agent(&self.thing()) }
+        if self.owns_session() { ClientId::live(&self.thing()) } else { ClientId::agent(&self.thing()) }
     }
 
     /// The settings of the rotation machine.

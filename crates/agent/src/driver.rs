@@ -239,7 +239,7 @@ impl Driver {
         let mut status = self.machine.status();
         if let Some(why) = &self.frozen {
             status.blocked = Some(why.clone());
-        } else if status.state == StateName::Retiring && !self.executor.config.session.live {
+        } else if status.state == StateName::Retiring && self.executor.is_without_session() {
             status.blocked = Some(NOT_OUR_SESSION.to_owned());
         }
         status

@@ -9,6 +9,7 @@ use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::time::Timestamp;
 use serde::Serialize;
 
+use crate::sidecar::SidecarEvent;
 use crate::store::AuditEntry;
 
 /// One thing that happened. Events inform; nothing is decided by them, and a slow listener may miss some.
@@ -154,6 +155,8 @@ pub enum AgentEvent {
     },
     /// Another connection, none of ours, took the live session's client id over.
     Displaced,
+    /// Something happened to the sidecar's client or its link.
+    Sidecar(SidecarEvent),
     /// A slot did not match and was moved out of the way.
     PutAside {
         /// Where it is now.
@@ -215,6 +218,7 @@ impl AgentEvent {
             | Self::LinkDown { .. }
             | Self::LinkRefused { .. }
             | Self::Displaced
+            | Self::Sidecar(_)
             | Self::PutAside { .. }
             | Self::Unreadable { .. } => None,
         }
@@ -241,6 +245,7 @@ impl AgentEvent {
                 | Self::LinkDown { .. }
                 | Self::LinkRefused { .. }
                 | Self::Displaced
+                | Self::Sidecar(_)
                 | Self::Waiting { .. }
                 | Self::Deferred { .. }
                 | Self::RetirePending { .. }
@@ -268,6 +273,7 @@ impl AgentEvent {
             | Self::LinkDown { .. }
             | Self::LinkRefused { .. }
             | Self::Displaced => tracing::warn!("{shown}"),
+            Self::Sidecar(event) if event.is_trouble() => tracing::warn!("{shown}"),
             _ => tracing::info!("{shown}"),
         }
     }

@@ -16,6 +16,7 @@
 //! - [`keys`]: key pairs and signing requests
 //! - [`tls`]: connections with a client certificate on a set of roots
 //! - [`status`]: the local status socket, both sides
+//! - [`sidecar`]: local MQTT clients that never see a certificate rotate
 //! - [`event`]: what an agent tells whoever runs it
 //! - `disk`: the one thread that calls the store
 //! - `driver`: the loop; `provision`, `verify`, `live`: what it does over MQTT
@@ -27,6 +28,7 @@ pub mod clock;
 pub mod config;
 pub mod event;
 pub mod keys;
+pub mod sidecar;
 pub mod status;
 pub mod store;
 pub mod tls;

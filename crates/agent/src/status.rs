@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use fleetkey_lifecycle::Status;
 use serde::{Deserialize, Serialize};
 
+use crate::sidecar::SidecarStatus;
 use crate::store::AuditHead;
 
 pub(crate) use server::{Service, bind, serve};
@@ -61,6 +62,9 @@ pub struct Report {
     pub ballast: bool,
     /// The last entry of the audit log, if it reads.
     pub audit: Option<AuditHead>,
+    /// The sidecar, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sidecar: Option<SidecarStatus>,
 }
 
 /// The socket's path as the operating system takes it. A socket address holds about 100 bytes; a deeper

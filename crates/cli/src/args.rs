@@ -241,6 +241,10 @@ pub(crate) enum DeviceCommand {
         /// How old the certificate may become.
         #[arg(long, value_name = "DURATION", default_value = "30days", value_parser = duration)]
         rotate_every: Duration,
+        /// Take local MQTT clients there, in plain MQTT, and carry their session with the device's certificate
+        /// (docs/sidecar.md). Only a loopback address.
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        sidecar: Option<SocketAddr>,
         #[command(flatten)]
         device: DeviceArgs,
     },

@@ -170,7 +170,7 @@ impl Bench {
     }
 
     /// A fresh certificate that may do everything.
-    async fn operator(&self) -> (Identity, CertificateId) {
+    pub async fn operator(&self) -> (Identity, CertificateId) {
         let account = self.core.account();
         let everything = PolicyName::new("everything").unwrap();
         if account.describe_policy(&everything).is_err() {

@@ -24,6 +24,9 @@
 //! age = "30d"
 //! window = "1d"                         # devices rotate up to this much earlier, each at its own offset
 //! soak = "1d"
+//!
+//! [[sidecar.listen]]                    # local clients, docs/sidecar.md
+//! tcp = "127.0.0.1:1883"
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -35,6 +38,8 @@ use fleetkey_mqtt::Version;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{AgentConfig, ClaimConfig, KeySource, Verification};
+
+mod sidecar;
 
 /// Why there is no usable configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +91,7 @@ struct File {
     rotation: RotationTable,
     #[serde(default)]
     timeouts: TimeoutsTable,
+    sidecar: Option<sidecar::SidecarTable>,
 }
 
 #[derive(Deserialize)]
@@ -217,9 +223,16 @@ impl File {
         if let Some(claim) = self.claim {
             config.claim = Some(claim.into_config(base, self.templates.claim)?);
         }
+        let live = self.session.live;
         self.session.apply(&mut config)?;
         self.rotation.apply(&mut config)?;
         self.timeouts.apply(&mut config);
+        if let Some(sidecar) = self.sidecar {
+            if live == Some(true) {
+                return Err(sidecar::NOT_OURS.into());
+            }
+            config.sidecar = Some(sidecar.into_settings(base)?);
+        }
         check(&config)?;
         Ok(config)
     }
@@ -379,6 +392,20 @@ claim = "Claim"
     }
 
     #[test]
+    fn with_a_sidecar_the_things_session_is_its_clients() {
+        let text = format!(
+            "{MINIMAL}[sidecar]\nmax_hold = \"5s\"\nqueue = 7\n[[sidecar.listen]]\ntcp = \"127.0.0.1:1883\"\n\
+             [[sidecar.listen]]\nunix = \"mqtt.sock\"\n"
+        );
+        let config = read(&text).unwrap();
+        assert_eq!(config.live_client_id().as_str(), "PM500-0001~agent");
+        let sidecar = config.sidecar.unwrap();
+        let listen: Vec<_> = sidecar.listen.iter().map(ToString::to_string).collect();
+        assert_eq!(listen, ["tcp 127.0.0.1:1883", "unix /etc/fleetkey/mqtt.sock"]);
+        assert_eq!((sidecar.max_hold, sidecar.queue), (Duration::from_secs(5), 7));
+    }
+
+    #[test]
     fn an_error_names_the_line_and_the_key() {
         let error = read(&format!("{MINIMAL}[rotation]\nagee = \"1d\"\n")).unwrap_err();
         assert!(error.contains("line 11") && error.contains("agee"), "{error}");
@@ -395,6 +422,10 @@ claim = "Claim"
         let table = [
             ("[rotation]\nage = \"1s\"\nwindow = \"2s\"\n", "rotation.window"),
             ("[session]\nkeep_alive = \"5s\"\n", "keep_alive"),
+            ("[sidecar]\nlisten = []\n", "listens nowhere"),
+            ("[[sidecar.listen]]\ntcp = \"0.0.0.0:1883\"\n", "127.0.0.1"),
+            ("[[sidecar.listen]]\nunix = \"a\"\ntcp = \"127.0.0.1:1\"\n", "either"),
+            ("[session]\nlive = true\n[[sidecar.listen]]\nunix = \"a\"\n", "session.live"),
             ("[claim]\ncertificate=\"c\"\nkey=\"k\"\nclient_id_prefix=\"\\u0001\"\n", "client_id_prefix"),
         ];
         for (tail, named) in table {

@@ -14,13 +14,14 @@ use fleetkey_model::secret::OwnershipToken;
 use fleetkey_model::topic::FleetTopic;
 
 use super::claim::ClaimDesk;
-use crate::carrier::{Answers, Requests};
+use crate::carrier::{Answers, Broken, Requests};
 use crate::clock::Clock;
 use crate::config::{AgentConfig, ClaimConfig, KeySource, Verification};
 use crate::connect::Connector;
 use crate::disk::Disk;
 use crate::live::{LiveHandle, Moved, Proof};
 use crate::provision::{self, Unserved};
+use crate::sidecar::SidecarHandle;
 use crate::store::{FaultKind, SlotIdentity, Store, StoreFault};
 use crate::tls::Failure;
 use crate::verify;
@@ -33,6 +34,8 @@ pub(crate) struct Executor {
     pub(crate) connector: Connector,
     pub(crate) claim: ClaimDesk,
     pub(crate) live: LiveHandle,
+    /// The data session, where local clients have it.
+    pub(crate) sidecar: Option<SidecarHandle>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -221,12 +224,33 @@ impl Executor {
 
     async fn go_live(&self, slot: SlotId) -> Event {
         let moved = match self.identity(slot).await {
-            Ok(identity) => self.live.switch(Arc::new(identity)).await,
+            Ok(identity) => self.move_to(Arc::new(identity)).await,
             Err(failure) => Err(failure),
         };
         match moved {
             Ok(()) => Event::Live { slot },
             Err(Failure { kind, why, .. }) => Event::LiveFailed { slot, kind, why },
+        }
+    }
+
+    /// The client's link first: it is the one that counts, and what it is refused the agent's own need not try.
+    async fn move_to(&self, identity: Arc<SlotIdentity>) -> Result<(), Failure> {
+        if let Some(sidecar) = &self.sidecar {
+            sidecar.switch(identity.clone()).await?;
+        }
+        self.live.switch(identity).await
+    }
+
+    /// Whether the thing's own session is another program's.
+    pub(crate) fn is_without_session(&self) -> bool {
+        !self.config.session.live && self.sidecar.is_none()
+    }
+
+    /// As the thing itself: on the live session, or on that of the sidecar's client.
+    async fn publish_as_thing(&self, on: SlotId, topic: &str, payload: Bytes) -> Result<(), Broken> {
+        match &self.sidecar {
+            Some(sidecar) => sidecar.publish(on, topic, payload).await,
+            None => self.live.on(on).publish(topic, payload).await,
         }
     }
 
@@ -264,7 +288,7 @@ impl Executor {
                 return Event::NoAnswer { why: error.to_string() };
             }
         };
-        let published = tokio::time::timeout(limit, self.live.on(committed).publish(&topic, payload)).await;
+        let published = tokio::time::timeout(limit, self.publish_as_thing(committed, &topic, payload)).await;
         match published {
             Ok(Ok(())) => tokio::time::sleep(limit).await,
             Ok(Err(error)) => {

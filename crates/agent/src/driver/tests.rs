@@ -35,6 +35,7 @@ async fn parts(broker: &Broker) -> (Parts, Live) {
     };
     let disk = Disk::start(&root, open).await.unwrap().0;
     let executor = Executor {
+        sidecar: None,
         config: Arc::new(config),
         disk,
         connector,

@@ -16,6 +16,7 @@ use super::{Address, Answer, MAX_LINE, Report, Request};
 use crate::disk::View;
 use crate::driver::{Order, Ordered};
 use crate::event::AgentEvent;
+use crate::sidecar::SidecarStatus;
 
 /// How long an order may take to be noted. Below what a client waits for its answer.
 const NOTED: Duration = Duration::from_secs(3);
@@ -27,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Service {
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) disk: watch::Receiver<View>,
+    pub(crate) sidecar: Option<watch::Receiver<SidecarStatus>>,
     pub(crate) orders: mpsc::WeakSender<Ordered>,
     pub(crate) events: broadcast::WeakSender<AgentEvent>,
 }
@@ -153,6 +155,7 @@ impl Service {
 
     fn status(&self) -> Answer {
         let View { ballast, audit } = self.disk.borrow().clone();
-        Answer::Status(Box::new(Report { status: self.status.borrow().clone(), ballast, audit }))
+        let sidecar = self.sidecar.as_ref().map(|sidecar| sidecar.borrow().clone());
+        Answer::Status(Box::new(Report { status: self.status.borrow().clone(), ballast, audit, sidecar }))
     }
 }

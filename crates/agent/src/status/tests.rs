@@ -24,7 +24,7 @@ fn status() -> Status {
 
 fn report() -> Report {
     let audit = Some(AuditHead { n: 7, hash: "00".into() });
-    Report { status: status(), ballast: true, audit }
+    Report { status: status(), ballast: true, audit, sidecar: None }
 }
 
 fn view() -> View {
@@ -43,7 +43,8 @@ fn agent(dir: &Path) -> Agent {
     let (shown, status) = watch::channel(status());
     let (seen, disk) = watch::channel(view());
     let (events, _) = broadcast::channel(4);
-    let service = Service { status, disk, orders: sender.downgrade(), events: events.downgrade() };
+    let service =
+        Service { status, disk, sidecar: None, orders: sender.downgrade(), events: events.downgrade() };
     tokio::spawn(serve(Some(bind(dir).unwrap()), dir.to_path_buf(), service));
     Agent { orders, events, _keep: (sender, shown, seen) }
 }
@@ -97,7 +98,8 @@ async fn a_socket_that_could_not_be_made_is_made_when_the_directory_takes_it() {
     let (_shown, status) = watch::channel(status());
     let (_seen, disk) = watch::channel(view());
     let (events, _) = broadcast::channel(4);
-    let service = Service { status, disk, orders: sender.downgrade(), events: events.downgrade() };
+    let service =
+        Service { status, disk, sidecar: None, orders: sender.downgrade(), events: events.downgrade() };
     tokio::spawn(serve(None, state.clone(), service));
     tokio::time::advance(std::time::Duration::from_secs(100)).await;
     std::fs::create_dir(&state).unwrap();

@@ -259,12 +259,27 @@ fn published(
     } else if let Some(id) = publish.packet_id {
         packets.push(Packet::PubAck(PubAck::new(id)));
     }
-    packets.extend(answer.map(|(topic, payload)| message(&topic, &payload)));
+    if let Some((topic, payload)) = answer {
+        let answer = message(&topic, &payload);
+        match elsewhere(registry, client, &topic) {
+            Some(out) => drop(out.try_send(answer)),
+            None => packets.push(answer),
+        }
+    }
     let echoes = registry.connections.get(client).is_some_and(|own| own.filters.contains(&topic));
     if echoes {
         packets.push(message(&topic, &publish.payload));
     }
     packets
+}
+
+/// Another connection that has subscribed to a topic which the sender of the request has not.
+fn elsewhere(registry: &Registry, client: &str, topic: &str) -> Option<mpsc::Sender<Packet>> {
+    if registry.connections.get(client).is_some_and(|own| own.filters.contains(topic)) {
+        return None;
+    }
+    let listens = |one: &&Connection| one.filters.contains(topic);
+    registry.connections.values().find(listens).map(|one| one.out.clone())
 }
 
 fn message(topic: &str, payload: &[u8]) -> Packet {

@@ -21,7 +21,9 @@ pub(super) async fn run(command: DeviceCommand) -> Result<()> {
         DeviceCommand::Provision { service_key, timeout, device } => {
             provision::run(&device, service_key, timeout).await
         }
-        DeviceCommand::Connect { rotate_every, device } => connect::run(&device, rotate_every).await,
+        DeviceCommand::Connect { rotate_every, sidecar, device } => {
+            connect::run(&device, rotate_every, sidecar).await
+        }
         DeviceCommand::Publish { topic, payload, device } => {
             messages::publish(&device, &topic, payload).await
         }

@@ -14,5 +14,6 @@ mod provisioning;
 mod recovery;
 mod retirement;
 mod rotation;
+mod sidecar;
 mod sweep;
 mod takeover;

@@ -1,6 +1,7 @@
 //! `device status`: how a device stands, asked of its agent, or read from its directory when none runs.
 
 use anyhow::{Context, Result};
+use fleetkey_agent::sidecar::SidecarStatus;
 use fleetkey_agent::status::Report;
 use fleetkey_agent::status::client::{DeviceState, status_of};
 
@@ -40,7 +41,7 @@ fn words(args: &DeviceArgs, state: &DeviceState) -> String {
     }
 }
 
-fn running(args: &DeviceArgs, Report { status, ballast, .. }: &Report) -> String {
+fn running(args: &DeviceArgs, Report { status, ballast, sidecar, .. }: &Report) -> String {
     let mut words = format!(
         "{}: agent running, {:?}, {}",
         args.serial,
@@ -65,8 +66,21 @@ fn running(args: &DeviceArgs, Report { status, ballast, .. }: &Report) -> String
     for alarm in &status.alarms {
         words += &format!("\nalarm: {alarm:?}");
     }
+    if let Some(sidecar) = sidecar {
+        words += &format!("\nsidecar on {}, {}", sidecar.listen.join(", "), client_of(sidecar));
+    }
     if !ballast {
         words += "\nno ballast: the disk is or was full";
     }
     words
+}
+
+fn client_of(sidecar: &SidecarStatus) -> String {
+    let Some(client) = &sidecar.client else {
+        return "no client".to_owned();
+    };
+    let certificate =
+        sidecar.certificate.map_or_else(|| "no link".to_owned(), |id| format!("on certificate {id}"));
+    let held = if sidecar.held { ", held" } else { "" };
+    format!("client {:?} (MQTT {}) {certificate}{held}", client.id, client.version)
 }

@@ -1,0 +1,380 @@
+//! What goes up: packets that wait for a link, and those that wait for the broker's answer.
+//!
+//! Nothing is answered to the client before the broker has answered. Packet identifiers pass through unchanged where
+//! they can; a table says which of the client's each of ours stands for. A link that is replaced forgets nothing: what is
+//! unanswered goes out again, in its order and before anything newer, a message with DUP.
+
+use std::collections::VecDeque;
+
+use fleetkey_mqtt::{Packet, PacketId, PacketKind, Publish, QoS};
+
+use super::Token;
+
+/// What a packet costs beside its topic and payload, in bytes; an estimate.
+const OVERHEAD: usize = 64;
+
+/// Whose packet it is that the broker answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The client's, under this identifier of its own.
+    Client(PacketId),
+    /// The client's QoS 2 message: up there it is QoS 1.
+    Exactly(PacketId),
+    /// The agent's own.
+    Agent(Token),
+}
+
+/// How much may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct QueueLimits {
+    /// Packets; the client is read no further beyond it. Of QoS 0 messages the oldest make room.
+    pub(crate) packets: usize,
+    /// Bytes, by the same rule.
+    pub(crate) bytes: usize,
+}
+
+/// A packet that no link has taken yet.
+#[derive(Debug)]
+enum Waiting {
+    Client(Packet),
+    Agent(Token, Publish),
+}
+
+/// A packet that the broker has not answered.
+#[derive(Debug)]
+struct Unanswered {
+    id: PacketId,
+    origin: Origin,
+    packet: Packet,
+    /// Whether the link of the moment has taken it.
+    on_link: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Upward {
+    limits: QueueLimits,
+    waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
+    unanswered: VecDeque<Unanswered>,
+    /// QoS 0 messages that were given up for newer ones.
+    pub(super) dropped: u64,
+}
+
+impl Upward {
+    pub(super) fn new(limits: QueueLimits) -> Self {
+        Self { limits, waiting: VecDeque::new(), waiting_bytes: 0, unanswered: VecDeque::new(), dropped: 0 }
+    }
+
+    /// Takes a packet of the client: PUBLISH, SUBSCRIBE or UNSUBSCRIBE.
+    pub(super) fn push(&mut self, packet: Packet) {
+        let quality_zero = is_quality_zero(&packet);
+        self.waiting_bytes += cost(&packet);
+        self.waiting.push_back(Waiting::Client(packet));
+        while quality_zero && !self.has_room() && self.drop_oldest() {}
+    }
+
+    /// Takes a message of the agent's, before anything that waits.
+    pub(super) fn push_agent(&mut self, token: Token, publish: Publish) {
+        self.waiting.push_front(Waiting::Agent(token, publish));
+    }
+
+    /// Whether the client may be read further.
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting.len() <= self.limits.packets && self.waiting_bytes <= self.limits.bytes
+    }
+
+    /// Whether a packet of the client under this identifier waits for a link or for its answer.
+    pub(super) fn is_busy(&self, id: PacketId) -> bool {
+        let waits = self.waiting.iter().any(|waiting| match waiting {
+            Waiting::Client(packet) => packet_id(packet) == Some(id),
+            Waiting::Agent(..) => false,
+        });
+        waits || self.unanswered.iter().any(|sent| client_id(sent.origin) == Some(id))
+    }
+
+    /// Whether everything has been given to the link of the moment.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.waiting.is_empty() && self.unanswered.iter().all(|sent| sent.on_link)
+    }
+
+    /// How many answers the link of the moment owes.
+    pub(super) fn in_flight(&self) -> usize {
+        self.unanswered.iter().filter(|sent| sent.on_link).count()
+    }
+
+    /// How many packets wait for a link, and how many for an answer.
+    pub(super) fn depth(&self) -> (usize, usize) {
+        (self.waiting.len(), self.unanswered.len())
+    }
+
+    /// The next packet for the link, in order, with at most `window` messages on their way.
+    pub(super) fn poll(&mut self, window: usize) -> Option<Packet> {
+        let full =
+            self.unanswered.iter().filter(|sent| sent.on_link && is_message(&sent.packet)).count() >= window;
+        if let Some(again) = self.unanswered.iter_mut().find(|sent| !sent.on_link) {
+            if full && is_message(&again.packet) {
+                return None;
+            }
+            again.on_link = true;
+            return Some(repeated(&again.packet));
+        }
+        if full && self.waiting.front().is_some_and(Waiting::is_answered_message) {
+            return None;
+        }
+        match self.waiting.pop_front()? {
+            Waiting::Client(packet) => {
+                self.waiting_bytes = self.waiting_bytes.saturating_sub(cost(&packet));
+                Some(self.first_time(packet))
+            }
+            Waiting::Agent(token, publish) => Some(self.agents(token, publish)),
+        }
+    }
+
+    /// The broker has answered a packet of that kind: whose it was, and what it said.
+    pub(super) fn answered(&mut self, kind: PacketKind, id: PacketId) -> Option<(Origin, Packet)> {
+        let place = self.unanswered.iter().position(|sent| sent.id == id && sent.packet.kind() == kind)?;
+        self.unanswered.remove(place).map(|sent| (sent.origin, sent.packet))
+    }
+
+    /// The link of the moment is gone: what it has not answered is for the next. Messages of the agent are not; they
+    /// are returned.
+    pub(super) fn link_gone(&mut self) -> Vec<Token> {
+        let mut given_up = Vec::new();
+        self.unanswered.retain(|sent| !is_agents(sent.origin, &mut given_up));
+        self.waiting.retain(|waiting| match waiting {
+            Waiting::Agent(token, _) => {
+                given_up.push(*token);
+                false
+            }
+            Waiting::Client(_) => true,
+        });
+        for sent in &mut self.unanswered {
+            sent.on_link = false;
+        }
+        given_up
+    }
+
+    /// Forgets everything, because its client has gone.
+    pub(super) fn clear(&mut self) -> Vec<Token> {
+        let given_up = self.link_gone();
+        self.waiting.clear();
+        self.unanswered.clear();
+        self.waiting_bytes = 0;
+        given_up
+    }
+
+    /// An identifier that no unanswered packet has.
+    pub(super) fn free_id(&self, preferred: PacketId) -> PacketId {
+        let mut id = preferred;
+        while self.unanswered.iter().any(|sent| sent.id == id) {
+            id = id.next();
+        }
+        id
+    }
+
+    /// Gives a packet its identifier up there, and notes it if it will be answered.
+    fn first_time(&mut self, mut packet: Packet) -> Packet {
+        let Some(own) = packet_id(&packet) else {
+            return packet;
+        };
+        let exactly = matches!(&packet, Packet::Publish(publish) if publish.qos == QoS::ExactlyOnce);
+        let origin = if exactly { Origin::Exactly(own) } else { Origin::Client(own) };
+        let id = self.free_id(own);
+        translate(&mut packet, id);
+        self.unanswered.push_back(Unanswered { id, origin, packet: packet.clone(), on_link: true });
+        packet
+    }
+
+    /// From the highest identifier on: clients count from the lowest.
+    fn agents(&mut self, token: Token, mut publish: Publish) -> Packet {
+        let id = self.free_id(PacketId::new(u16::MAX).unwrap_or(PacketId::FIRST));
+        publish.packet_id = Some(id);
+        let packet = Packet::Publish(publish);
+        let origin = Origin::Agent(token);
+        self.unanswered.push_back(Unanswered { id, origin, packet: packet.clone(), on_link: true });
+        packet
+    }
+
+    /// Gives the oldest QoS 0 message up; whether there was one.
+    fn drop_oldest(&mut self) -> bool {
+        let oldest = self
+            .waiting
+            .iter()
+            .position(|waiting| matches!(waiting, Waiting::Client(packet) if is_quality_zero(packet)));
+        let Some(Waiting::Client(packet)) = oldest.and_then(|place| self.waiting.remove(place)) else {
+            return false;
+        };
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(cost(&packet));
+        self.dropped += 1;
+        true
+    }
+}
+
+impl Waiting {
+    fn is_answered_message(&self) -> bool {
+        match self {
+            Self::Client(packet) => is_message(packet),
+            Self::Agent(..) => true,
+        }
+    }
+}
+
+/// Whether the packet takes part in the broker's Receive Maximum.
+fn is_message(packet: &Packet) -> bool {
+    matches!(packet, Packet::Publish(publish) if publish.qos != QoS::AtMostOnce)
+}
+
+fn is_quality_zero(packet: &Packet) -> bool {
+    matches!(packet, Packet::Publish(publish) if publish.qos == QoS::AtMostOnce)
+}
+
+fn is_agents(origin: Origin, found: &mut Vec<Token>) -> bool {
+    match origin {
+        Origin::Agent(token) => {
+            found.push(token);
+            true
+        }
+        Origin::Client(_) | Origin::Exactly(_) => false,
+    }
+}
+
+fn client_id(origin: Origin) -> Option<PacketId> {
+    match origin {
+        Origin::Client(id) | Origin::Exactly(id) => Some(id),
+        Origin::Agent(_) => None,
+    }
+}
+
+fn packet_id(packet: &Packet) -> Option<PacketId> {
+    match packet {
+        Packet::Publish(publish) => publish.packet_id,
+        Packet::Subscribe(subscribe) => Some(subscribe.packet_id),
+        Packet::Unsubscribe(unsubscribe) => Some(unsubscribe.packet_id),
+        _ => None,
+    }
+}
+
+/// Up there is no QoS 2: AWS answers neither a message nor a filter of it (Developer Guide, mqtt).
+fn translate(packet: &mut Packet, id: PacketId) {
+    match packet {
+        Packet::Publish(publish) => {
+            publish.packet_id = Some(id);
+            publish.qos = QoS::AtLeastOnce;
+        }
+        Packet::Subscribe(subscribe) => {
+            subscribe.packet_id = id;
+            for filter in &mut subscribe.filters {
+                filter.qos = filter.qos.min(QoS::AtLeastOnce);
+            }
+        }
+        Packet::Unsubscribe(unsubscribe) => unsubscribe.packet_id = id,
+        _ => {}
+    }
+}
+
+fn repeated(packet: &Packet) -> Packet {
+    let mut packet = packet.clone();
+    if let Packet::Publish(publish) = &mut packet {
+        publish.dup = true;
+    }
+    packet
+}
+
+fn cost(packet: &Packet) -> usize {
+    let content = match packet {
+        Packet::Publish(publish) => publish.topic.bytes().len() + publish.payload.len(),
+        Packet::Subscribe(subscribe) => subscribe.filters.iter().map(|one| one.filter.bytes().len()).sum(),
+        Packet::Unsubscribe(unsubscribe) => unsubscribe.filters.iter().map(|one| one.bytes().len()).sum(),
+        _ => 0,
+    };
+    OVERHEAD.saturating_add(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: QueueLimits = QueueLimits { packets: 3, bytes: 10_000 };
+
+    fn id(number: u16) -> PacketId {
+        PacketId::new(number).unwrap()
+    }
+
+    fn message(qos: QoS, number: u16) -> Packet {
+        let packet_id = (qos != QoS::AtMostOnce).then(|| id(number));
+        Packet::Publish(Publish { qos, packet_id, ..Publish::new("t", number.to_string()) })
+    }
+
+    fn publish(packet: Option<Packet>) -> Publish {
+        match packet {
+            Some(Packet::Publish(publish)) => publish,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_unanswered_goes_out_again_in_order_and_before_anything_newer() {
+        let mut upward = Upward::new(LIMITS);
+        for number in [7, 3] {
+            upward.push(message(QoS::AtLeastOnce, number));
+            assert!(!publish(upward.poll(10)).dup);
+        }
+        upward.push(message(QoS::AtLeastOnce, 9));
+        upward.link_gone();
+        let again: Vec<_> =
+            std::iter::from_fn(|| upward.poll(10)).map(|packet| publish(Some(packet))).collect();
+        let seen: Vec<_> = again.iter().map(|one| (one.packet_id.unwrap().get(), one.dup)).collect();
+        assert_eq!(seen, [(7, true), (3, true), (9, false)]);
+    }
+
+    #[test]
+    fn the_window_holds_messages_back_in_their_order() {
+        let mut upward = Upward::new(LIMITS);
+        upward.push(message(QoS::AtLeastOnce, 1));
+        upward.push(message(QoS::AtLeastOnce, 2));
+        assert!(upward.poll(1).is_some());
+        assert_eq!(upward.poll(1), None);
+        assert!(upward.answered(PacketKind::Publish, id(1)).is_some());
+        assert_eq!(publish(upward.poll(1)).packet_id, Some(id(2)));
+    }
+
+    #[test]
+    fn of_quality_zero_the_oldest_makes_room_and_nothing_else_does() {
+        let mut upward = Upward::new(LIMITS);
+        upward.push(message(QoS::AtLeastOnce, 1));
+        for number in 10..15 {
+            upward.push(message(QoS::AtMostOnce, number));
+        }
+        assert_eq!(upward.dropped, 3);
+        let order: Vec<_> =
+            std::iter::from_fn(|| upward.poll(10)).map(|packet| publish(Some(packet)).payload).collect();
+        assert_eq!(order, ["1", "13", "14"]);
+        for number in 1..=4 {
+            upward.push(message(QoS::AtLeastOnce, number + 1));
+        }
+        assert!(!upward.has_room());
+    }
+
+    #[test]
+    fn an_identifier_that_the_agent_uses_is_not_used_twice() {
+        let mut upward = Upward::new(LIMITS);
+        upward.push_agent(Token(1), Publish { qos: QoS::AtLeastOnce, ..Publish::new("a", "x") });
+        assert_eq!(publish(upward.poll(9)).packet_id, Some(id(65535)));
+        upward.push(message(QoS::AtLeastOnce, 65535));
+        assert_eq!(publish(upward.poll(9)).packet_id, Some(id(1)));
+        let (origin, _) = upward.answered(PacketKind::Publish, id(1)).unwrap();
+        assert_eq!(origin, Origin::Client(id(65535)));
+        assert_eq!(upward.link_gone(), [Token(1)]);
+        assert_eq!(upward.poll(9), None, "the agent's message is not sent again");
+    }
+
+    #[test]
+    fn quality_two_is_one_up_there() {
+        let mut upward = Upward::new(LIMITS);
+        upward.push(message(QoS::ExactlyOnce, 5));
+        assert_eq!(publish(upward.poll(9)).qos, QoS::AtLeastOnce);
+        let answered = upward.answered(PacketKind::Publish, id(5));
+        assert!(matches!(answered, Some((Origin::Exactly(own), _)) if own == id(5)));
+    }
+}

@@ -1,0 +1,241 @@
+//! A client of the sidecar on the local IoT Core: its device rotates beneath it, under the shipped policies and AWS's one
+//! CONNECT a second, whether the broker's session survives a change of certificate or not.
+//!
+//! Promised either way: its connection stays, no will is published, and of what it publishes at QoS 1 nothing is lost.
+//! What is published to it arrives as well where the session survives; where it does not, what comes between DISCONNECT
+//! on the old link and the subscriptions on the new one is lost.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use fleetkey_agent::AgentHandle;
+use fleetkey_agent::sidecar::{Listen, SidecarSettings};
+use fleetkey_iotcore::clock::SystemClock;
+use fleetkey_mqtt::link::{Client, ConnectOptions, Messages};
+use fleetkey_mqtt::session::SessionConfig;
+use fleetkey_mqtt::{Connect, Limits, Packet, Properties, Publish, QoS, Version, Will, decode, encode};
+use fleetkey_testkit::wait::within;
+use fleetkey_testkit::{Bench, Presence};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Rotations of each device.
+const ROTATIONS: u64 = 3;
+
+/// A device with a sidecar and its local client.
+struct Device {
+    name: &'static str,
+    agent: AgentHandle,
+    version: Version,
+    clean: bool,
+}
+
+impl Device {
+    async fn start(bench: &Bench, name: &'static str, version: Version, clean: bool) -> Self {
+        let mut config = bench.device(name);
+        config.sidecar = Some(SidecarSettings::new(vec![Listen::Tcp("127.0.0.1:0".parse().unwrap())]));
+        Self { name, agent: bench.running(config).await, version, clean }
+    }
+
+    fn topic(&self, leaf: &str) -> String {
+        format!("device/{}/{leaf}", self.name)
+    }
+
+    async fn dial(&self) -> TcpStream {
+        let listen = self.agent.sidecar().unwrap().listen.remove(0);
+        TcpStream::connect(listen.strip_prefix("tcp ").unwrap()).await.unwrap()
+    }
+
+    /// A connection that nobody ends in good order: to its CONNACK.
+    async fn connect_by_hand(&self) -> TcpStream {
+        let mut connect = Connect::new(self.version, "node-red");
+        connect.will = Some(self.will());
+        let mut bytes = BytesMut::new();
+        encode(&Packet::Connect(Box::new(connect)), self.version, &mut bytes).unwrap();
+        let mut stream = self.dial().await;
+        stream.write_all(&bytes).await.unwrap();
+        bytes.clear();
+        let answered = async {
+            loop {
+                if let Some(packet) = decode(&mut bytes, self.version, &Limits::default()).unwrap() {
+                    return packet;
+                }
+                assert!(stream.read_buf(&mut bytes).await.unwrap() > 0);
+            }
+        };
+        let answer = within("CONNACK", answered).await;
+        assert!(matches!(answer, Packet::ConnAck(ack) if !ack.reason.is_error()));
+        stream
+    }
+
+    fn will(&self) -> Will {
+        let (payload, properties) = ("dead".into(), Properties::new());
+        Will { topic: self.topic("will").into(), payload, qos: QoS::AtLeastOnce, retain: false, properties }
+    }
+
+    async fn connect(&self) -> (Client, Messages) {
+        let stream = self.dial().await;
+        let options = ConnectOptions {
+            version: self.version,
+            clean_start: self.clean,
+            session_expiry: (!self.clean).then_some(600),
+            will: Some(self.will()),
+            ..ConnectOptions::new("node-red")
+        };
+        within("CONNACK", Client::start(stream, options, SessionConfig::default())).await.unwrap()
+    }
+
+    /// One rotation to its end; how long the client was held, in milliseconds.
+    async fn rotates(&self, number: u64, survives: bool) -> u64 {
+        let before = self.agent.status().certificate;
+        self.agent.rotate().await;
+        let moved =
+            within("the move", self.agent.sidecar_until(|status| status.moves == number)).await.unwrap();
+        let done = |status: &fleetkey_lifecycle::Status| {
+            status.certificate != before && status.rotation.is_none() && status.previous.is_none()
+        };
+        let after = within("the retirement", self.agent.until(done)).await.unwrap();
+        assert_eq!(moved.certificate, after.certificate);
+        let last = moved.last.unwrap();
+        assert_eq!(last.session_present, survives);
+        assert_eq!(last.resubscribed, usize::from(!survives));
+        last.held_ms
+    }
+}
+
+/// Publishes numbers until it is told to end; how many there were.
+fn load(client: Client, topic: String, mut end: watch::Receiver<bool>) -> JoinHandle<u32> {
+    tokio::spawn(async move {
+        let mut number = 0u32;
+        while !*end.borrow_and_update() {
+            let published = client.publish(topic.as_str(), number.to_string(), QoS::AtLeastOnce);
+            within("PUBACK", published).await.unwrap();
+            number += 1;
+        }
+        number
+    })
+}
+
+/// The numbers that have come, from messages that `is_wanted`.
+fn count(mut messages: Messages, topic: String) -> watch::Receiver<(BTreeSet<u32>, u32)> {
+    let (counted, seen) = watch::channel((BTreeSet::new(), 0));
+    tokio::spawn(async move {
+        while let Some(Publish { topic: at, payload, .. }) = messages.recv().await {
+            if at == *topic {
+                let number = std::str::from_utf8(&payload).unwrap().parse().unwrap();
+                counted.send_modify(|(numbers, all)| {
+                    numbers.insert(number);
+                    *all += 1;
+                });
+            }
+        }
+    });
+    seen
+}
+
+async fn has_all(seen: &mut watch::Receiver<(BTreeSet<u32>, u32)>, sent: u32) {
+    let wanted = usize::try_from(sent).unwrap();
+    within("every message", seen.wait_for(|(numbers, _)| numbers.len() >= wanted)).await.unwrap();
+}
+
+/// Whether nothing has come.
+async fn is_quiet(messages: &mut Messages) -> bool {
+    tokio::time::timeout(Duration::ZERO, messages.recv()).await.is_err()
+}
+
+async fn bench(survives: bool) -> Bench {
+    Bench::start_with(Arc::new(SystemClock), |config| {
+        config.limits.publishes_per_second = None;
+        config.switches.session_survives_certificate_change = survives;
+    })
+    .await
+}
+
+/// Somebody who may everything: publishes to devices and hears them.
+async fn operator(bench: &Bench, id: &str) -> (Client, Messages) {
+    let (identity, _) = bench.operator().await;
+    bench.connect(&identity, id).await.unwrap()
+}
+
+async fn rotates_beneath_its_client(bench: &Bench, device: Device, survives: bool) {
+    let (observer, heard) = operator(bench, &format!("~hears-{}", device.name)).await;
+    observer.subscribe(&[(device.topic("telemetry").as_str(), QoS::AtLeastOnce)]).await.unwrap();
+    let (witness, mut wills) = operator(bench, &format!("~wills-{}", device.name)).await;
+    witness.subscribe(&[(device.topic("will").as_str(), QoS::AtLeastOnce)]).await.unwrap();
+    let (sender, _) = operator(bench, &format!("~sends-{}", device.name)).await;
+
+    let (client, messages) = device.connect().await;
+    client.subscribe(&[(device.topic("orders").as_str(), QoS::AtLeastOnce)]).await.unwrap();
+    let (mut up, mut down) =
+        (count(heard, device.topic("telemetry")), count(messages, device.topic("orders")));
+    let (stop, stopped) = watch::channel(false);
+    let sending_up = load(client, device.topic("telemetry"), stopped.clone());
+    let sending_down = load(sender, device.topic("orders"), stopped);
+    let mut held = Vec::new();
+    for number in 1..=ROTATIONS {
+        has_all(&mut up, u32::try_from(number).unwrap() * 20).await;
+        held.push(device.rotates(number, survives).await);
+    }
+    stop.send_replace(true);
+    let (sent_up, sent_down) = (sending_up.await.unwrap(), sending_down.await.unwrap());
+    has_all(&mut up, sent_up).await;
+    if survives {
+        has_all(&mut down, sent_down).await;
+        assert_eq!(up.borrow().1, sent_up, "none came twice");
+    }
+    assert!(held.iter().all(|held| *held < 5_000), "{held:?} ms");
+    assert!(is_quiet(&mut wills).await, "no will is published");
+    device.agent.stop().await;
+}
+
+async fn matrix(survives: bool) {
+    let bench = bench(survives).await;
+    let controller = bench.controller(Duration::from_secs(3600)).await;
+    let kinds = [
+        ("device-1", Version::V311, true),
+        ("device-2", Version::V311, false),
+        ("device-3", Version::V5, true),
+        ("device-4", Version::V5, false),
+    ];
+    for (name, version, clean) in kinds {
+        let device = Device::start(&bench, name, version, clean).await;
+        rotates_beneath_its_client(&bench, device, survives).await;
+    }
+    controller.stop().await;
+    bench.core.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rotations_are_not_noticed_by_a_sidecars_client_where_the_session_survives() {
+    matrix(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rotations_lose_nothing_of_a_sidecars_client_where_the_session_does_not_survive() {
+    matrix(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_dies_has_its_will_published_and_one_that_disconnects_has_not() {
+    let bench = bench(true).await;
+    let device = Device::start(&bench, "device-1", Version::V5, true).await;
+    let (witness, mut wills) = operator(&bench, "~witness").await;
+    witness.subscribe(&[(device.topic("will").as_str(), QoS::AtLeastOnce)]).await.unwrap();
+    let mut presence = Presence::listen(&bench).await;
+    let (client, _messages) = device.connect().await;
+    client.disconnect().await;
+    let gone = presence.next_of("device-1").await;
+    let gone = if gone.event == "connected" { presence.next_of("device-1").await } else { gone };
+    assert_eq!(gone.reason.as_deref(), Some("CLIENT_INITIATED_DISCONNECT"));
+    let stream = device.connect_by_hand().await;
+    assert!(is_quiet(&mut wills).await);
+    drop(stream);
+    let will = within("the will", wills.recv()).await.unwrap();
+    assert_eq!(will.payload, "dead");
+    device.agent.stop().await;
+    bench.core.shutdown().await;
+}
