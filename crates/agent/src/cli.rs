@@ -11,6 +11,7 @@ use fleetkey_agent::{AgentConfig, StartError};
 
 mod ask;
 mod run;
+mod user;
 
 /// Keeps one device's AWS IoT certificate fresh.
 #[derive(Debug, Parser)]
@@ -44,6 +45,11 @@ enum Command {
         /// Print what the running agent tells from now on instead.
         #[arg(long)]
         follow: bool,
+    },
+    /// Make a user of the sidecar: its line for the users file on standard output, its password on standard error.
+    User {
+        /// The user name.
+        name: String,
     },
     /// Order the running agent to rotate now.
     Rotate {
@@ -92,6 +98,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Status(args) => ask::status(&load(&args)?),
         Command::Verify { config, json } => ask::verify(load(&config)?, json),
         Command::Events { config, follow } => ask::events(&load(&config)?, follow),
+        Command::User { name } => user::make(&name),
         Command::Rotate { config, compromised } => ask::rotate(&load(&config)?, compromised),
     });
     match done {

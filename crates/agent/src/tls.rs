@@ -8,9 +8,10 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::clock::Clock;
 use crate::store::SlotIdentity;
@@ -19,6 +20,7 @@ pub use dial::{Dialer, Endpoint};
 pub use failure::{DialError, Failure};
 pub use identity::{ClientIdentity, IdentityError};
 pub use roots::{Roots, RootsError};
+pub use signing::{PemKeys, SigningKeys};
 pub(crate) use stream::REFUSAL;
 pub use stream::Stream;
 
@@ -26,6 +28,7 @@ mod dial;
 mod failure;
 mod identity;
 mod roots;
+mod signing;
 mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -57,6 +60,7 @@ impl TimeProvider for ClockTime {
 fn client_config(
     roots: &Roots,
     identity: &ClientIdentity,
+    keys: &dyn SigningKeys,
     alpn: Option<&str>,
     clock: &Arc<dyn Clock>,
 ) -> Result<ClientConfig, TlsError> {
@@ -64,21 +68,24 @@ fn client_config(
     let chain = CertificateDer::pem_slice_iter(identity.chain.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| TlsError::Identity(format!("its chain is no PEM: {error}")))?;
-    let key = PrivateKeyDer::from_pem_slice(identity.key.expose().as_bytes())
-        .map_err(|_| TlsError::Identity("its key is no PEM private key".into()))?;
+    let certified = CertifiedKey::new(chain, keys.signing_key(identity)?);
+    match certified.keys_match() {
+        // A token may not tell its public key; the broker will find out.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
+        Err(error) => return Err(refuse(error)),
+    }
     let time = Arc::new(ClockTime(clock.clone()));
     let mut config = ClientConfig::builder_with_details(provider(), time)
         .with_safe_default_protocol_versions()
         .map_err(refuse)?
         .with_root_certificates(roots.load()?)
-        .with_client_auth_cert(chain, key)
-        .map_err(refuse)?;
+        .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.resumption = Resumption::disabled();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     Ok(config)
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: std::sync::OnceLock<Arc<CryptoProvider>> = std::sync::OnceLock::new();
     PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider())).clone()
 }

@@ -425,6 +425,9 @@ claim = "Claim"
             ("[sidecar]\nlisten = []\n", "listens nowhere"),
             ("[[sidecar.listen]]\ntcp = \"0.0.0.0:1883\"\n", "127.0.0.1"),
             ("[[sidecar.listen]]\nunix = \"a\"\ntcp = \"127.0.0.1:1\"\n", "either"),
+            ("[[sidecar.listen]]\ntls = \"0.0.0.0:8883\"\nusers = \"u\"\n", "names"),
+            ("[[sidecar.listen]]\ntls = \"0.0.0.0:8883\"\nnames = [\"x\"]\n", "users"),
+            ("[[sidecar.listen]]\ntcp = \"127.0.0.1:1\"\nusers = \"u\"\n", "either"),
             ("[session]\nlive = true\n[[sidecar.listen]]\nunix = \"a\"\n", "session.live"),
             ("[claim]\ncertificate=\"c\"\nkey=\"k\"\nclient_id_prefix=\"\\u0001\"\n", "client_id_prefix"),
         ];

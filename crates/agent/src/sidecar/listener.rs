@@ -6,11 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::net::{TcpListener, UnixListener};
+use fleetkey_model::time::Timestamp;
+use fleetkey_mqtt::{ConnAck, Connect, Packet, ReasonCode, Version, encode};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::secure::{Guard, SecureError};
 use super::wire::{Arrived, Reader, Writer, read_connect};
 use super::{Command, Listen, SidecarHandle};
 
@@ -23,12 +27,18 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Why the sidecar cannot listen.
 #[derive(Debug, thiserror::Error)]
-#[error("the sidecar cannot listen on {at}: {error}")]
-pub struct BindError {
-    /// Where.
-    pub at: String,
-    /// What the operating system said.
-    pub error: io::Error,
+pub enum BindError {
+    /// The place is not to be had.
+    #[error("the sidecar cannot listen on {at}: {error}")]
+    Place {
+        /// Where.
+        at: String,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// What TLS and passwords need is not to be had.
+    #[error(transparent)]
+    Secure(#[from] SecureError),
 }
 
 /// Places that are listened on already.
@@ -39,6 +49,7 @@ pub(crate) struct Bound(Vec<Place>);
 enum Place {
     Tcp(TcpListener),
     Unix(UnixListener, PathBuf),
+    Tls(TcpListener, Guard),
 }
 
 impl Bound {
@@ -46,14 +57,18 @@ impl Bound {
     ///
     /// # Errors
     /// When one cannot be listened on.
-    pub(crate) async fn bind(listen: &[Listen]) -> Result<Self, BindError> {
+    pub(crate) async fn bind(listen: &[Listen], now: Timestamp) -> Result<Self, BindError> {
         let mut places = Vec::new();
         for one in listen {
             let place = match one {
                 Listen::Tcp(address) => TcpListener::bind(address).await.map(Place::Tcp),
                 Listen::Unix(path) => bind_unix(path).map(|listener| Place::Unix(listener, path.clone())),
+                Listen::Tls(tls) => {
+                    let guard = Guard::open(tls, now)?;
+                    TcpListener::bind(tls.address).await.map(|listener| Place::Tls(listener, guard))
+                }
             };
-            places.push(place.map_err(|error| BindError { at: one.to_string(), error })?);
+            places.push(place.map_err(|error| BindError::Place { at: one.to_string(), error })?);
         }
         Ok(Self(places))
     }
@@ -66,6 +81,10 @@ impl Bound {
                 Err(_) => "tcp".to_owned(),
             },
             Place::Unix(_, path) => Listen::Unix(path.clone()).to_string(),
+            Place::Tls(listener, _) => match listener.local_addr() {
+                Ok(address) => format!("tls {address}"),
+                Err(_) => "tls".to_owned(),
+            },
         };
         self.0.iter().map(address).collect()
     }
@@ -107,10 +126,10 @@ async fn accept(place: Place, to: mpsc::Sender<Command>) {
         // Never closed.
         let Ok(permit) = asking.clone().acquire_owned().await else { return };
         match place.accept().await {
-            Ok((reader, writer, peer)) => {
+            Ok((stream, peer)) => {
                 let to = to.clone();
                 clients.spawn(async move {
-                    if let Err(error) = greet(reader, writer, &peer, to).await {
+                    if let Err(error) = greet(stream, &peer, to).await {
                         tracing::warn!(peer, %error, "a local client did not say CONNECT");
                     }
                     drop(permit);
@@ -126,32 +145,86 @@ async fn accept(place: Place, to: mpsc::Sender<Command>) {
 }
 
 impl Place {
-    async fn accept(&self) -> io::Result<(Reader, Writer, String)> {
+    async fn accept(&self) -> io::Result<(Incoming, String)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                let (reader, writer) = stream.into_split();
-                Ok((Box::new(reader), Box::new(writer), peer.to_string()))
+                Ok((Incoming::Tcp(stream), peer.to_string()))
+            }
+            Self::Tls(listener, guard) => {
+                let (stream, peer) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok((Incoming::Tls(stream, guard.clone()), peer.to_string()))
             }
             Self::Unix(listener, path) => {
                 let (stream, _) = listener.accept().await?;
-                let (reader, writer) = stream.into_split();
-                Ok((Box::new(reader), Box::new(writer), path.display().to_string()))
+                Ok((Incoming::Unix(stream), path.display().to_string()))
             }
         }
     }
 }
 
-async fn greet(mut reader: Reader, writer: Writer, peer: &str, to: mpsc::Sender<Command>) -> io::Result<()> {
+/// A client that has said nothing yet.
+enum Incoming {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Tls(TcpStream, Guard),
+}
+
+impl Incoming {
+    /// Its halves, once there is TLS where there is to be; and who decides whether it is let in.
+    async fn open(self) -> io::Result<(Reader, Writer, Option<Guard>)> {
+        match self {
+            Self::Tcp(stream) => {
+                let (reader, writer) = stream.into_split();
+                Ok((Box::new(reader), Box::new(writer), None))
+            }
+            Self::Unix(stream) => {
+                let (reader, writer) = stream.into_split();
+                Ok((Box::new(reader), Box::new(writer), None))
+            }
+            Self::Tls(stream, guard) => {
+                let stream = guard.acceptor.accept(stream).await?;
+                let (reader, writer) = tokio::io::split(stream);
+                Ok((Box::new(reader), Box::new(writer), Some(guard)))
+            }
+        }
+    }
+}
+
+async fn greet(stream: Incoming, peer: &str, to: mpsc::Sender<Command>) -> io::Result<()> {
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let (mut reader, mut writer, guard) = timeout(PATIENCE, stream.open()).await.map_err(late)??;
     let mut rest = BytesMut::new();
-    let connect = timeout(PATIENCE, read_connect(&mut reader, &mut rest))
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let connect = timeout(PATIENCE, read_connect(&mut reader, &mut rest)).await.map_err(late)??;
+    if let Some(guard) = guard
+        && !admits(guard, &connect).await
+    {
+        tracing::warn!(peer, user = ?connect.username, "a local client's user name or password is wrong");
+        return timeout(PATIENCE, turn_away(&mut writer, connect.version)).await.map_err(late)?;
+    }
     let arrived = Arrived { connect, peer: peer.to_owned(), reader, writer, rest };
     // A session that is gone takes no client.
     let _ = to.send(Command::Arrived(Box::new(arrived))).await;
     Ok(())
+}
+
+/// Hashing takes a while on a small device: not on the thread that serves.
+async fn admits(guard: Guard, connect: &Connect) -> bool {
+    let (name, password) = (connect.username.clone(), connect.password.clone());
+    let admitted = tokio::task::spawn_blocking(move || guard.admits(name.as_deref(), password.as_deref()));
+    admitted.await.unwrap_or(false)
+}
+
+/// Not at once: who guesses shall not guess fast.
+async fn turn_away(writer: &mut Writer, version: Version) -> io::Result<()> {
+    tokio::time::sleep(PAUSE).await;
+    let mut answer = BytesMut::new();
+    let refusal = Packet::ConnAck(ConnAck::refused(ReasonCode::BAD_USER_NAME_OR_PASSWORD));
+    encode(&refusal, version, &mut answer).map_err(io::Error::other)?;
+    writer.write_all(&answer).await?;
+    writer.shutdown().await
 }
 
 impl Drop for Place {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::relay::{QueueLimits, Settings};
+use super::secure::TlsListen;
 use crate::config::AgentConfig;
 use crate::live::MAX_PAYLOAD;
 
@@ -38,6 +39,8 @@ pub enum Listen {
     Tcp(SocketAddr),
     /// Plain MQTT over a unix socket: who may write to the socket file may be the client. Its mode is 0660.
     Unix(PathBuf),
+    /// MQTT over TLS under a local CA, with a user name and password each.
+    Tls(TlsListen),
 }
 
 impl SidecarSettings {
@@ -66,9 +69,15 @@ impl SidecarSettings {
         if self.max_hold.is_zero() {
             return Err("sidecar.max_hold must be longer than nothing".into());
         }
+        let nameless = |listen: &Listen| matches!(listen, Listen::Tls(tls) if tls.names.is_empty());
+        if self.listen.iter().any(nameless) {
+            return Err(
+                "sidecar.listen: tls needs names, the host names or addresses that clients know it by".into(),
+            );
+        }
         let open = self.listen.iter().find_map(|listen| match listen {
             Listen::Tcp(address) if !address.ip().is_loopback() => Some(address),
-            Listen::Tcp(_) | Listen::Unix(_) => None,
+            Listen::Tcp(_) | Listen::Unix(_) | Listen::Tls(_) => None,
         });
         match open {
             Some(address) => Err(format!(
@@ -104,6 +113,7 @@ impl core::fmt::Display for Listen {
         match self {
             Self::Tcp(address) => write!(f, "tcp {address}"),
             Self::Unix(path) => write!(f, "unix {}", path.display()),
+            Self::Tls(tls) => write!(f, "tls {}", tls.address),
         }
     }
 }

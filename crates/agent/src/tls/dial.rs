@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::failure::DialError;
-use super::{ClientIdentity, Roots, Stream, client_config};
+use super::{ClientIdentity, PemKeys, Roots, SigningKeys, Stream, client_config};
 use crate::clock::Clock;
 
 /// Where the broker is.
@@ -32,12 +32,19 @@ pub struct Dialer {
     roots: Arc<Roots>,
     clock: Arc<dyn Clock>,
     timeout: Duration,
+    keys: Arc<dyn SigningKeys>,
 }
 
 impl Dialer {
     /// A dialer whose connections take at most `timeout` for TCP and TLS together.
     pub fn new(endpoint: Endpoint, roots: Arc<Roots>, clock: Arc<dyn Clock>, timeout: Duration) -> Self {
-        Self { endpoint, roots, clock, timeout }
+        Self { endpoint, roots, clock, timeout, keys: Arc::new(PemKeys) }
+    }
+
+    /// The same with keys of another source, such as a PKCS#11 token.
+    #[must_use]
+    pub fn with_keys(self, keys: Arc<dyn SigningKeys>) -> Self {
+        Self { keys, ..self }
     }
 
     /// Connects as `identity`. Under TLS 1.3 success says nothing about whether the identity is accepted.
@@ -52,7 +59,7 @@ impl Dialer {
 
     async fn dial_untimed(&self, identity: &ClientIdentity) -> Result<Stream, DialError> {
         let alpn = self.endpoint.alpn.as_deref();
-        let config = client_config(&self.roots, identity, alpn, &self.clock)?;
+        let config = client_config(&self.roots, identity, &*self.keys, alpn, &self.clock)?;
         let name = self.server_name().map_err(|error| DialError::Connect { to: self.to(), error })?;
         let address = (self.endpoint.host.as_str(), self.endpoint.port);
         let tcp = TcpStream::connect(address).await;
@@ -83,8 +90,9 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::tls::testing::{Server, identity};
-    use crate::tls::{Failure, REFUSAL};
+    use crate::tls::{Failure, REFUSAL, TlsError};
     use fleetkey_lifecycle::event::{FailureKind, Tier};
+    use fleetkey_model::secret::PrivateKeyPem;
     use fleetkey_model::time::Timestamp;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -105,6 +113,31 @@ mod tests {
         let server = Server::trusting(&chain).await;
         let dialer = dialer(&server, server.port());
         let mut stream = dialer.dial(&client).await.unwrap();
+        stream.write_all(b"ping").await.unwrap();
+        let mut answer = [0; 4];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"ping");
+    }
+
+    /// A token: it signs with its key and never shows it.
+    #[derive(Debug)]
+    struct Token(ClientIdentity);
+
+    impl SigningKeys for Token {
+        fn signing_key(&self, _: &ClientIdentity) -> Result<Arc<dyn rustls::sign::SigningKey>, TlsError> {
+            PemKeys.signing_key(&self.0)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_that_the_identity_only_names_is_asked_of_its_token() {
+        let (client, chain) = identity("device");
+        let server = Server::trusting(&chain).await;
+        let named = PrivateKeyPem::new("pkcs11:token=device;object=slot-1");
+        let nameless = ClientIdentity { key: named, chain: client.chain.clone() };
+        let plain = dialer(&server, server.port());
+        assert!(matches!(plain.dial(&nameless).await, Err(DialError::Config(_))));
+        let mut stream = plain.with_keys(Arc::new(Token(client))).dial(&nameless).await.unwrap();
         stream.write_all(b"ping").await.unwrap();
         let mut answer = [0; 4];
         stream.read_exact(&mut answer).await.unwrap();

@@ -6,11 +6,15 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{Span, set};
-use crate::sidecar::{Listen, SidecarSettings};
+use crate::sidecar::{Listen, SidecarSettings, TlsListen};
 
 /// Why a sidecar and a live session of the agent's own are not had together.
 pub(super) const NOT_OURS: &str = "session.live = true and [sidecar] cannot be had together: the thing's session is the \
     sidecar's client's, and the agent connects as <serial>~agent";
+
+/// What a place to listen at is.
+const ONE_KIND: &str = "each [[sidecar.listen]] has either tcp = \"127.0.0.1:1883\", or unix = \"mqtt.sock\", or tls with \
+    names and users";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +31,11 @@ pub(super) struct SidecarTable {
 struct ListenTable {
     tcp: Option<SocketAddr>,
     unix: Option<PathBuf>,
+    tls: Option<SocketAddr>,
+    #[serde(default)]
+    names: Vec<String>,
+    directory: Option<PathBuf>,
+    users: Option<PathBuf>,
 }
 
 impl SidecarTable {
@@ -44,13 +53,19 @@ impl SidecarTable {
 
 impl ListenTable {
     fn into_listen(self, base: &Path) -> Result<Listen, String> {
-        match (self.tcp, self.unix) {
-            (Some(address), None) => Ok(Listen::Tcp(address)),
-            (None, Some(path)) => Ok(Listen::Unix(base.join(path))),
-            _ => {
-                Err("each [[sidecar.listen]] has either tcp = \"127.0.0.1:1883\" or unix = \"mqtt.sock\""
-                    .into())
+        let is_plain = self.names.is_empty() && self.directory.is_none() && self.users.is_none();
+        match (self.tcp, self.unix, self.tls) {
+            (Some(address), None, None) if is_plain => Ok(Listen::Tcp(address)),
+            (None, Some(path), None) if is_plain => Ok(Listen::Unix(base.join(path))),
+            (None, None, Some(address)) => {
+                let users = self
+                    .users
+                    .ok_or("[[sidecar.listen]] with tls needs users, the file with their passwords")?;
+                let directory = self.directory.unwrap_or_else(|| "sidecar-ca".into());
+                let (directory, users) = (base.join(directory), base.join(users));
+                Ok(Listen::Tls(TlsListen { address, names: self.names, directory, users }))
             }
+            _ => Err(ONE_KIND.into()),
         }
     }
 }
