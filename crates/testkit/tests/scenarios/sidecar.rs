@@ -25,6 +25,8 @@ use tokio::task::JoinHandle;
 
 /// Rotations of each device.
 const ROTATIONS: u64 = 3;
+/// How long a client may be held: generous, for a busy machine.
+const MAX_HOLD: Duration = Duration::from_secs(60);
 
 /// A device with a sidecar and its local client.
 struct Device {
@@ -37,7 +39,8 @@ struct Device {
 impl Device {
     async fn start(bench: &Bench, name: &'static str, version: Version, clean: bool) -> Self {
         let mut config = bench.device(name);
-        config.sidecar = Some(SidecarSettings::new(vec![Listen::Tcp("127.0.0.1:0".parse().unwrap())]));
+        let listen = vec![Listen::Tcp("127.0.0.1:0".parse().unwrap())];
+        config.sidecar = Some(SidecarSettings { max_hold: MAX_HOLD, ..SidecarSettings::new(listen) });
         Self { name, agent: bench.running(config).await, version, clean }
     }
 
@@ -187,7 +190,8 @@ async fn rotates_beneath_its_client(bench: &Bench, device: Device, survives: boo
         has_all(&mut down, sent_down).await;
         assert_eq!(up.borrow().1, sent_up, "none came twice");
     }
-    assert!(held.iter().all(|held| *held < 5_000), "{held:?} ms");
+    // Whoever is held for longer is closed, and has its will published.
+    assert!(held.iter().all(|held| u128::from(*held) <= MAX_HOLD.as_millis()), "{held:?} ms");
     assert!(is_quiet(&mut wills).await, "no will is published");
     device.agent.stop().await;
 }
