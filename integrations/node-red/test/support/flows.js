@@ -6,12 +6,20 @@ function broker(core, files, overrides = {}) {
     return [
         { id: 'tls', type: 'tls-config', name: '', cert: files.certificate, key: files.key, ca: core.rootCa,
             certname: '', keyname: '', caname: '', servername: '', verifyservercert: true, alpnprotocol: '' },
-        { id: 'broker', type: 'mqtt-broker', name: 'core', broker: core.ready.endpoint, port: String(core.ready.mqtt_port), tls: 'tls',
-            clientid: 'pump-01', autoConnect: true, usetls: true, protocolVersion: '4', keepalive: '60', cleansession: false,
-            autoUnsubscribe: false, birthTopic: '', closeTopic: '', sessionExpiry: '3600',
-            willTopic: 'pm500/pump-01/will', willQos: '1', willPayload: '{"dead":true}', willRetain: 'false', ...overrides },
+        { ...BROKER, broker: core.ready.endpoint, port: String(core.ready.mqtt_port), tls: 'tls', usetls: true, ...overrides },
     ];
 }
+
+/** The same in plain MQTT, to something on this machine that knows how to go on. */
+function plain(port, overrides = {}) {
+    return [{ ...BROKER, broker: '127.0.0.1', port: String(port), tls: '', usetls: false, ...overrides }];
+}
+
+const BROKER = {
+    id: 'broker', type: 'mqtt-broker', name: 'core', clientid: 'pump-01', autoConnect: true, protocolVersion: '4', keepalive: '60',
+    cleansession: false, autoUnsubscribe: false, birthTopic: '', closeTopic: '', sessionExpiry: '3600',
+    willTopic: 'pm500/pump-01/will', willQos: '1', willPayload: '{"dead":true}', willRetain: 'false',
+};
 
 /** One message each `every` seconds on `root`/telemetry, and a page `/state` that tells what was made and what came. */
 function traffic(every, root = 'pm500/pump-01') {
@@ -25,9 +33,12 @@ function traffic(every, root = 'pm500/pump-01') {
         { id: 'in', type: 'mqtt in', z: 'tab', topic: `${root}/commands`, qos: '1', datatype: 'json', broker: 'broker', inputs: 0, wires: [['keep']] },
         { id: 'keep', type: 'function', z: 'tab', outputs: 0, wires: [],
             func: "const all = global.get('came') || []; all.push(msg.payload.n); global.set('came', all);" },
+        { id: 'done', type: 'complete', z: 'tab', scope: ['out'], wires: [['acknowledged']] },
+        { id: 'acknowledged', type: 'function', z: 'tab', outputs: 0, wires: [],
+            func: "const all = global.get('acknowledged') || []; all.push(JSON.parse(msg.payload).n); global.set('acknowledged', all);" },
         { id: 'asked', type: 'http in', z: 'tab', url: '/state', method: 'get', wires: [['tell']] },
         { id: 'tell', type: 'function', z: 'tab', outputs: 1, wires: [['answer']],
-            func: "msg.payload = { made: global.get('made') || 0, came: global.get('came') || [], started: global.get('started') || 0, status: global.get('status') || [] }; return msg;" },
+            func: "msg.payload = { made: global.get('made') || 0, came: global.get('came') || [], acknowledged: global.get('acknowledged') || [], started: global.get('started') || 0, status: global.get('status') || [] }; return msg;" },
         { id: 'answer', type: 'http response', z: 'tab', statusCode: '', headers: {}, wires: [] },
         { id: 'watch', type: 'status', z: 'tab', scope: ['out'], wires: [['note']] },
         { id: 'note', type: 'function', z: 'tab', outputs: 0, wires: [],
@@ -47,7 +58,19 @@ function tally(numbers, last) {
 
 /** How many runs of consecutive numbers these are. */
 function gaps(numbers) {
-    return numbers.filter((n, i) => n !== numbers[i - 1] + 1).length;
+    return runs(numbers).length;
 }
 
-module.exports = { broker, gaps, tally, traffic };
+/** How long the runs of consecutive numbers are. */
+function runs(numbers) {
+    return numbers.reduce((found, n, i) => {
+        if (n === numbers[i - 1] + 1) {
+            found.push(found.pop() + 1);
+        } else {
+            found.push(1);
+        }
+        return found;
+    }, []);
+}
+
+module.exports = { broker, gaps, plain, runs, tally, traffic };
