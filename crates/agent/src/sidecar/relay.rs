@@ -11,7 +11,7 @@
 //!
 //! - [`local`]: packets of the client; [`upstream`]: packets of the broker
 //! - [`links`]: how a link comes about; [`takeover`]: how it takes over; [`ending`]: how a client's session ends
-//! - [`upward`], [`downward`], [`subscriptions`], [`memory`]: the tables
+//! - [`upward`], [`downward`], [`subscriptions`], [`memory`]: the tables; [`pace`]: how fast what waits is sent
 //! - [`handshake`]: what becomes of CONNECT and CONNACK
 
 use std::collections::VecDeque;
@@ -29,6 +29,7 @@ use handshake::Offer;
 use keep_alive::KeepAlive;
 use links::{Hold, Next, Parted};
 use memory::Memory;
+use pace::Pace;
 pub(crate) use upward::QueueLimits;
 use upward::Upward;
 
@@ -41,6 +42,7 @@ mod local;
 mod memory;
 #[cfg(test)]
 mod model;
+mod pace;
 #[cfg(test)]
 mod scenarios;
 mod subscriptions;
@@ -90,6 +92,8 @@ pub(crate) struct Settings {
     pub(crate) reconnect_cap: Duration,
     /// Unanswered messages at once, either way, where the other side does not say less. AWS: 100 (quotas).
     pub(crate) window: u16,
+    /// Messages a second that a link takes; 0 is no bound. AWS: 100 (quotas).
+    pub(crate) rate: usize,
     /// What may wait for a link.
     pub(crate) queue: QueueLimits,
     /// Filters in one SUBSCRIBE. AWS: 8 (quotas).
@@ -265,6 +269,7 @@ pub(crate) struct Relay {
     parted: Option<Parted>,
     hold: Option<Hold>,
     upward: Upward,
+    pace: Pace,
     downward: Downward,
     /// Links lost in a row on which nothing was answered.
     fruitless: u32,
@@ -283,6 +288,7 @@ impl Relay {
     pub(crate) fn new(settings: Settings, seed: u64) -> Self {
         Self {
             upward: Upward::new(settings.queue),
+            pace: Pace::new(settings.rate),
             downward: Downward::new(settings.queue.packets.max(usize::from(settings.window))),
             settings,
             now: Time::ZERO,
@@ -337,7 +343,8 @@ impl Relay {
         let link = self.serving.as_ref().and_then(|serving| serving.keep_alive.deadline());
         let restored =
             self.serving.as_ref().filter(|one| !one.restoring.is_empty()).map(|one| one.restore_until);
-        [next, parted, hold, link, restored, self.client_deadline()].into_iter().flatten().min()
+        let ours = [self.pace_deadline(), self.client_deadline()];
+        [next, parted, hold, link, restored].into_iter().chain(ours).flatten().min()
     }
 
     /// Whether the client may be read: it is being served, and there is room for what it says.
@@ -398,34 +405,6 @@ impl Relay {
     fn settle(&mut self) {
         while !self.stopped && (self.expire() || self.leave() || self.welcome() || self.progress()) {}
         self.pump();
-    }
-
-    /// Gives the link and the client what is for them, unless the client is held.
-    fn pump(&mut self) {
-        self.pump_up();
-        let Some(client) = self.client.as_ref().filter(|client| client.stage == Standing::Served) else {
-            return;
-        };
-        let window = client.connect.properties.receive_maximum().unwrap_or(u16::MAX);
-        let id = client.id;
-        while let Some(publish) = self.downward.poll(window.into()) {
-            self.act(Action::ToClient(id, Packet::Publish(publish)));
-        }
-    }
-
-    fn pump_up(&mut self) {
-        let Some((link, window)) = self.open_link().filter(|_| !self.link_congested) else {
-            return;
-        };
-        while let Some(packet) = self.upward.poll(window) {
-            self.send(link, packet);
-        }
-    }
-
-    /// The link that takes the client's packets, and how many unanswered messages it takes.
-    fn open_link(&self) -> Option<(LinkId, usize)> {
-        let serving = self.serving.as_ref().filter(|_| self.hold.is_none())?;
-        Some((serving.id, serving.offer.receive_max.min(self.settings.window.into())))
     }
 
     fn send(&mut self, link: LinkId, packet: Packet) {

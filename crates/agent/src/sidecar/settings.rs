@@ -11,6 +11,8 @@ use crate::live::MAX_PAYLOAD;
 
 /// Unanswered QoS 1 messages at once, either way (AWS IoT Core quotas).
 const WINDOW: u16 = 100;
+/// Messages a second on one connection (AWS IoT Core quotas): what is more it throws away.
+const RATE: usize = 100;
 /// Filters in one SUBSCRIBE (AWS IoT Core quotas).
 const FILTERS: usize = 8;
 /// Seconds that a session outlives a link: long enough for a rotation, short enough that a dead client's is gone soon.
@@ -30,6 +32,8 @@ pub struct SidecarSettings {
     pub queue: usize,
     /// Bytes that may wait, by the same rule.
     pub queue_bytes: usize,
+    /// Messages of the client a second that the broker takes; what is more waits. 0 is no bound.
+    pub messages_per_second: usize,
 }
 
 /// A place where clients come in.
@@ -52,6 +56,7 @@ impl SidecarSettings {
             max_hold: Duration::from_secs(10),
             queue: 1000,
             queue_bytes: 8 * 1024 * 1024,
+            messages_per_second: RATE,
         }
     }
 
@@ -99,6 +104,7 @@ impl SidecarSettings {
             max_hold: self.max_hold,
             reconnect_cap: config.session.reconnect_cap,
             window: WINDOW,
+            rate: self.messages_per_second,
             queue: QueueLimits { packets: self.queue, bytes: self.queue_bytes },
             filters_per_subscribe: FILTERS,
             expiry_floor: EXPIRY_FLOOR,

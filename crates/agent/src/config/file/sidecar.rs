@@ -24,6 +24,7 @@ pub(super) struct SidecarTable {
     max_hold: Option<Span>,
     queue: Option<usize>,
     queue_bytes: Option<usize>,
+    messages_per_second: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -46,6 +47,7 @@ impl SidecarTable {
         set(&mut settings.max_hold, self.max_hold.map(|span| span.0));
         set(&mut settings.queue, self.queue);
         set(&mut settings.queue_bytes, self.queue_bytes);
+        set(&mut settings.messages_per_second, self.messages_per_second);
         settings.check()?;
         Ok(settings)
     }

@@ -56,7 +56,6 @@ enum Stage {
     Draining {
         until: Time,
     },
-    /// CONNECT is out.
     /// CONNECT is out. Whether the session was in doubt before it.
     Connecting {
         until: Time,

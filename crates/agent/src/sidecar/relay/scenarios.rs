@@ -8,6 +8,7 @@ use fleetkey_lifecycle::event::{FailureKind, Tier};
 use fleetkey_mqtt::{Connect, Packet, Property, Publish, QoS, ReasonCode, Version};
 
 use super::model::{Kind, World};
+use super::pace::Pace;
 use super::{Input, LocalId, Report, Resumed, Token, Unpublished};
 
 const PERSISTENT: Kind = Kind { version: Version::V311, clean: false, will: true };
@@ -112,6 +113,26 @@ fn a_session_that_is_gone_is_subscribed_to_again_before_anything_else_is_sent() 
     let resumed = Resumed { held: Duration::ZERO, session_present: false, repeated: 0, resubscribed: 2 };
     assert_eq!(world.reports, [Report::Settled { slot: SlotId(2), moved: Some(resumed) }]);
     world.judge();
+}
+
+#[test]
+fn what_has_waited_goes_up_no_faster_than_the_broker_takes_it() {
+    let mut world = served(PERSISTENT, true);
+    world.relay.pace = Pace::new(3);
+    identity(&mut world, 2);
+    world.dialed(true);
+    for _ in 0..8 {
+        world.publish("up/a", QoS::AtLeastOnce);
+    }
+    world.arrive();
+    let mut received = vec![world.broker.received.len()];
+    for _ in 0..2 {
+        assert_eq!(world.relay.deadline(), Some(world.now + Duration::from_secs(1)));
+        world.pass(Duration::from_secs(1));
+        world.arrive();
+        received.push(world.broker.received.len());
+    }
+    assert_eq!(received, [3, 6, 8]);
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub(crate) fn settings() -> Settings {
         max_hold: Duration::from_secs(10),
         reconnect_cap: Duration::from_secs(5),
         window: 100,
+        rate: 0,
         queue: QueueLimits { packets: 20, bytes: 1 << 20 },
         filters_per_subscribe: 8,
         expiry_floor: 300,

@@ -57,6 +57,7 @@ impl Relay {
         let Some((origin, _)) = self.upward.answered(PacketKind::Publish, ack.packet_id) else {
             return;
         };
+        self.pace.note(self.now);
         self.fruitless = 0;
         let ack_of = |packet_id: PacketId| PubAck { packet_id, ..ack.clone() };
         match origin {

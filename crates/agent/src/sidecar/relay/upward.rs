@@ -108,10 +108,12 @@ impl Upward {
         (self.waiting.len(), self.unanswered.len())
     }
 
-    /// The next packet for the link, in order, with at most `window` messages on their way.
-    pub(super) fn poll(&mut self, window: usize) -> Option<Packet> {
-        let full =
-            self.unanswered.iter().filter(|sent| sent.on_link && is_message(&sent.packet)).count() >= window;
+    /// The next packet for the link, in order: a message that is answered while fewer than `window` are on their way,
+    /// any message while fewer than `room` are.
+    pub(super) fn poll(&mut self, window: usize, room: usize) -> Option<Packet> {
+        let under_way =
+            self.unanswered.iter().filter(|sent| sent.on_link && is_message(&sent.packet)).count();
+        let full = under_way >= window.min(room);
         if let Some(again) = self.unanswered.iter_mut().find(|sent| !sent.on_link) {
             if full && is_message(&again.packet) {
                 return None;
@@ -119,7 +121,8 @@ impl Upward {
             again.on_link = true;
             return Some(repeated(&again.packet));
         }
-        if full && self.waiting.front().is_some_and(Waiting::is_answered_message) {
+        let first = self.waiting.front()?;
+        if full && first.is_answered_message() || under_way >= room && first.is_quality_zero() {
             return None;
         }
         match self.waiting.pop_front()? {
@@ -198,10 +201,7 @@ impl Upward {
 
     /// Gives the oldest QoS 0 message up; whether there was one.
     fn drop_oldest(&mut self) -> bool {
-        let oldest = self
-            .waiting
-            .iter()
-            .position(|waiting| matches!(waiting, Waiting::Client(packet) if is_quality_zero(packet)));
+        let oldest = self.waiting.iter().position(Waiting::is_quality_zero);
         let Some(Waiting::Client(packet)) = oldest.and_then(|place| self.waiting.remove(place)) else {
             return false;
         };
@@ -217,6 +217,10 @@ impl Waiting {
             Self::Client(packet) => is_message(packet),
             Self::Agent(..) => true,
         }
+    }
+
+    fn is_quality_zero(&self) -> bool {
+        matches!(self, Self::Client(packet) if is_quality_zero(packet))
     }
 }
 
@@ -295,6 +299,7 @@ fn cost(packet: &Packet) -> usize {
 mod tests {
     use super::*;
 
+    const FREE: usize = usize::MAX;
     const LIMITS: QueueLimits = QueueLimits { packets: 3, bytes: 10_000 };
 
     fn id(number: u16) -> PacketId {
@@ -318,12 +323,12 @@ mod tests {
         let mut upward = Upward::new(LIMITS);
         for number in [7, 3] {
             upward.push(message(QoS::AtLeastOnce, number));
-            assert!(!publish(upward.poll(10)).dup);
+            assert!(!publish(upward.poll(10, FREE)).dup);
         }
         upward.push(message(QoS::AtLeastOnce, 9));
         upward.link_gone();
         let again: Vec<_> =
-            std::iter::from_fn(|| upward.poll(10)).map(|packet| publish(Some(packet))).collect();
+            std::iter::from_fn(|| upward.poll(10, FREE)).map(|packet| publish(Some(packet))).collect();
         let seen: Vec<_> = again.iter().map(|one| (one.packet_id.unwrap().get(), one.dup)).collect();
         assert_eq!(seen, [(7, true), (3, true), (9, false)]);
     }
@@ -333,10 +338,27 @@ mod tests {
         let mut upward = Upward::new(LIMITS);
         upward.push(message(QoS::AtLeastOnce, 1));
         upward.push(message(QoS::AtLeastOnce, 2));
-        assert!(upward.poll(1).is_some());
-        assert_eq!(upward.poll(1), None);
+        assert!(upward.poll(1, FREE).is_some());
+        assert_eq!(upward.poll(1, FREE), None);
         assert!(upward.answered(PacketKind::Publish, id(1)).is_some());
-        assert_eq!(publish(upward.poll(1)).packet_id, Some(id(2)));
+        assert_eq!(publish(upward.poll(1, FREE)).packet_id, Some(id(2)));
+    }
+
+    #[test]
+    fn where_there_is_no_room_messages_of_any_quality_wait_and_nothing_else_does() {
+        let mut upward = Upward::new(LIMITS);
+        upward.push(message(QoS::AtLeastOnce, 1));
+        upward.push(message(QoS::AtMostOnce, 2));
+        assert!(upward.poll(10, 1).is_some());
+        assert_eq!((upward.poll(10, 1), upward.is_flushed()), (None, false));
+        assert!(upward.answered(PacketKind::Publish, id(1)).is_some());
+        assert_eq!(publish(upward.poll(10, 1)).payload, "2");
+        upward.push(Packet::Unsubscribe(fleetkey_mqtt::Unsubscribe {
+            packet_id: id(3),
+            filters: vec!["a".into()],
+            properties: fleetkey_mqtt::Properties::new(),
+        }));
+        assert!(upward.poll(10, 0).is_some());
     }
 
     #[test]
@@ -347,8 +369,9 @@ mod tests {
             upward.push(message(QoS::AtMostOnce, number));
         }
         assert_eq!(upward.dropped, 3);
-        let order: Vec<_> =
-            std::iter::from_fn(|| upward.poll(10)).map(|packet| publish(Some(packet)).payload).collect();
+        let order: Vec<_> = std::iter::from_fn(|| upward.poll(10, FREE))
+            .map(|packet| publish(Some(packet)).payload)
+            .collect();
         assert_eq!(order, ["1", "13", "14"]);
         for number in 1..=4 {
             upward.push(message(QoS::AtLeastOnce, number + 1));
@@ -360,20 +383,20 @@ mod tests {
     fn an_identifier_that_the_agent_uses_is_not_used_twice() {
         let mut upward = Upward::new(LIMITS);
         upward.push_agent(Token(1), Publish { qos: QoS::AtLeastOnce, ..Publish::new("a", "x") });
-        assert_eq!(publish(upward.poll(9)).packet_id, Some(id(65535)));
+        assert_eq!(publish(upward.poll(9, FREE)).packet_id, Some(id(65535)));
         upward.push(message(QoS::AtLeastOnce, 65535));
-        assert_eq!(publish(upward.poll(9)).packet_id, Some(id(1)));
+        assert_eq!(publish(upward.poll(9, FREE)).packet_id, Some(id(1)));
         let (origin, _) = upward.answered(PacketKind::Publish, id(1)).unwrap();
         assert_eq!(origin, Origin::Client(id(65535)));
         assert_eq!(upward.link_gone(), [Token(1)]);
-        assert_eq!(upward.poll(9), None, "the agent's message is not sent again");
+        assert_eq!(upward.poll(9, FREE), None, "the agent's message is not sent again");
     }
 
     #[test]
     fn quality_two_is_one_up_there() {
         let mut upward = Upward::new(LIMITS);
         upward.push(message(QoS::ExactlyOnce, 5));
-        assert_eq!(publish(upward.poll(9)).qos, QoS::AtLeastOnce);
+        assert_eq!(publish(upward.poll(9, FREE)).qos, QoS::AtLeastOnce);
         let answered = upward.answered(PacketKind::Publish, id(5));
         assert!(matches!(answered, Some((Origin::Exactly(own), _)) if own == id(5)));
     }
