@@ -132,7 +132,7 @@ impl Agent {
         let clock = FlooredClock::new(clock);
         let connector = connector(&config, &clock)?;
         let bound = match &config.sidecar {
-            Some(sidecar) => Some(Bound::bind(&sidecar.listen, clock.now()).await?),
+            Some(sidecar) => Some(Bound::bind(sidecar, clock.now()).await?),
             None => None,
         };
         // Nothing fails after this: a caller that tries again would meet its own lock for a moment.

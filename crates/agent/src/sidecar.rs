@@ -8,7 +8,7 @@
 //!
 //! - `relay`: what happens, without I/O
 //! - `session`: the task that does it; `wire`: packets over any stream
-//! - `listener`: where clients come in; `secure`: TLS and passwords, for those on other machines; `settings`, `status`: what it is told, and what it tells
+//! - `listener`: where clients come in; `route`: those who are another agent's; `secure`: TLS and passwords, for those on other machines; `settings`, `status`: what it is told, and what it tells
 
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use crate::tls::Failure;
 
 pub(crate) use listener::{BindError, Bound};
 pub(crate) use relay::Unpublished;
+pub use route::Route;
 pub use secure::{SecureError, TlsListen, User, UsersError, new_user};
 pub(crate) use session::Session;
 pub use settings::{Listen, SidecarSettings};
@@ -31,6 +32,7 @@ pub use status::{ClientStatus, MoveStatus, SidecarEvent, SidecarStatus};
 
 mod listener;
 mod relay;
+mod route;
 mod secure;
 mod session;
 mod settings;

@@ -395,13 +395,18 @@ claim = "Claim"
     fn with_a_sidecar_the_things_session_is_its_clients() {
         let text = format!(
             "{MINIMAL}[sidecar]\nmax_hold = \"5s\"\nqueue = 7\n[[sidecar.listen]]\ntcp = \"127.0.0.1:1883\"\n\
-             [[sidecar.listen]]\nunix = \"mqtt.sock\"\n"
+             [[sidecar.listen]]\nunix = \"mqtt.sock\"\n[[sidecar.route]]\nuser = \"ann\"\nto = \"ann.sock\"\n"
         );
         let config = read(&text).unwrap();
         assert_eq!(config.live_client_id().as_str(), "PM500-0001~agent");
         let sidecar = config.sidecar.unwrap();
         let listen: Vec<_> = sidecar.listen.iter().map(ToString::to_string).collect();
         assert_eq!(listen, ["tcp 127.0.0.1:1883", "unix /etc/fleetkey/mqtt.sock"]);
+        let route = &sidecar.routes[0];
+        assert_eq!(
+            (route.user.as_deref(), route.to.as_path()),
+            (Some("ann"), Path::new("/etc/fleetkey/ann.sock"))
+        );
         assert_eq!((sidecar.max_hold, sidecar.queue), (Duration::from_secs(5), 7));
     }
 

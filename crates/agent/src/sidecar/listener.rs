@@ -1,27 +1,31 @@
-//! Where local clients come in. What is read here is one CONNECT, within a time; the rest is the session's.
+//! Where local clients come in. What is read here is one CONNECT, within a time; the rest is the session's, or another
+//! agent's.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use fleetkey_model::time::Timestamp;
-use fleetkey_mqtt::{ConnAck, Connect, Packet, ReasonCode, Version, encode};
-use tokio::io::AsyncWriteExt as _;
+use fleetkey_mqtt::{Connect, ReasonCode, Version};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::route::{Route, pass, route};
 use super::secure::{Guard, SecureError};
-use super::wire::{Arrived, Reader, Writer, read_connect};
-use super::{Command, Listen, SidecarHandle};
+use super::wire::{Arrived, Reader, Writer, read_connect, refuse};
+use super::{Command, Listen, SidecarHandle, SidecarSettings};
 
 /// How long a client may take for its CONNECT.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Clients at once that have not said CONNECT, on one listener.
 const ASKING: usize = 32;
+/// Clients at once that are passed on to other agents.
+const PASSING: usize = 256;
 /// The wait after a failed accept: most likely descriptors are short.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -43,7 +47,10 @@ pub enum BindError {
 
 /// Places that are listened on already.
 #[derive(Debug)]
-pub(crate) struct Bound(Vec<Place>);
+pub(crate) struct Bound {
+    places: Vec<Place>,
+    routes: Arc<[Route]>,
+}
 
 #[derive(Debug)]
 enum Place {
@@ -57,9 +64,9 @@ impl Bound {
     ///
     /// # Errors
     /// When one cannot be listened on.
-    pub(crate) async fn bind(listen: &[Listen], now: Timestamp) -> Result<Self, BindError> {
+    pub(crate) async fn bind(settings: &SidecarSettings, now: Timestamp) -> Result<Self, BindError> {
         let mut places = Vec::new();
-        for one in listen {
+        for one in &settings.listen {
             let place = match one {
                 Listen::Tcp(address) => TcpListener::bind(address).await.map(Place::Tcp),
                 Listen::Unix(path) => bind_unix(path).map(|listener| Place::Unix(listener, path.clone())),
@@ -70,7 +77,7 @@ impl Bound {
             };
             places.push(place.map_err(|error| BindError::Place { at: one.to_string(), error })?);
         }
-        Ok(Self(places))
+        Ok(Self { places, routes: settings.routes.clone().into() })
     }
 
     /// Where, with the ports that the system chose.
@@ -86,14 +93,15 @@ impl Bound {
                 Err(_) => "tls".to_owned(),
             },
         };
-        self.0.iter().map(address).collect()
+        self.places.iter().map(address).collect()
     }
 
     /// Takes clients until it is dropped.
     pub(crate) async fn serve(self, to: SidecarHandle) {
+        let way = Way { here: to.commands, routes: self.routes, passing: Arc::new(Semaphore::new(PASSING)) };
         let mut places = JoinSet::new();
-        for place in self.0 {
-            places.spawn(accept(place, to.commands.clone()));
+        for place in self.places {
+            places.spawn(accept(place, way.clone()));
         }
         while places.join_next().await.is_some() {}
     }
@@ -119,20 +127,48 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn accept(place: Place, to: mpsc::Sender<Command>) {
-    let asking = std::sync::Arc::new(Semaphore::new(ASKING));
+/// Where clients go from here.
+#[derive(Clone)]
+struct Way {
+    here: mpsc::Sender<Command>,
+    routes: Arc<[Route]>,
+    passing: Arc<Semaphore>,
+}
+
+impl Way {
+    /// Brings a client to whoever serves it. It asks no longer then.
+    async fn bring(&self, arrived: Arrived, asking: OwnedSemaphorePermit) -> io::Result<()> {
+        let Some(other) = route(&self.routes, &arrived.connect) else {
+            // A session that is gone takes no client.
+            let _ = self.here.send(Command::Arrived(Box::new(arrived))).await;
+            return Ok(());
+        };
+        let passing = self.passing.try_acquire();
+        let _passing = passing.map_err(|_| io::Error::other("too many clients are passed on already"))?;
+        drop(asking);
+        pass(arrived, other).await
+    }
+}
+
+async fn accept(place: Place, way: Way) {
+    let asking = Arc::new(Semaphore::new(ASKING));
     let mut clients = JoinSet::new();
     loop {
         // Never closed.
         let Ok(permit) = asking.clone().acquire_owned().await else { return };
         match place.accept().await {
             Ok((stream, peer)) => {
-                let to = to.clone();
+                let way = way.clone();
                 clients.spawn(async move {
-                    if let Err(error) = greet(stream, &peer, to).await {
-                        tracing::warn!(peer, %error, "a local client did not say CONNECT");
+                    match greet(stream, &peer).await {
+                        Ok(Some(arrived)) => {
+                            if let Err(error) = way.bring(arrived, permit).await {
+                                tracing::warn!(peer, %error, "a local client was not passed on");
+                            }
+                        }
+                        Ok(None) => {}
+                        Err(error) => tracing::warn!(peer, %error, "a local client did not say CONNECT"),
                     }
-                    drop(permit);
                 });
             }
             Err(error) => {
@@ -193,7 +229,8 @@ impl Incoming {
     }
 }
 
-async fn greet(stream: Incoming, peer: &str, to: mpsc::Sender<Command>) -> io::Result<()> {
+/// A client that has said CONNECT and may; `None` is one that may not, and was told.
+async fn greet(stream: Incoming, peer: &str) -> io::Result<Option<Arrived>> {
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
     let (mut reader, mut writer, guard) = timeout(PATIENCE, stream.open()).await.map_err(late)??;
     let mut rest = BytesMut::new();
@@ -202,12 +239,10 @@ async fn greet(stream: Incoming, peer: &str, to: mpsc::Sender<Command>) -> io::R
         && !admits(guard, &connect).await
     {
         tracing::warn!(peer, user = ?connect.username, "a local client's user name or password is wrong");
-        return timeout(PATIENCE, turn_away(&mut writer, connect.version)).await.map_err(late)?;
+        timeout(PATIENCE, turn_away(&mut writer, connect.version)).await.map_err(late)??;
+        return Ok(None);
     }
-    let arrived = Arrived { connect, peer: peer.to_owned(), reader, writer, rest };
-    // A session that is gone takes no client.
-    let _ = to.send(Command::Arrived(Box::new(arrived))).await;
-    Ok(())
+    Ok(Some(Arrived { connect, peer: peer.to_owned(), reader, writer, rest }))
 }
 
 /// Hashing takes a while on a small device: not on the thread that serves.
@@ -220,11 +255,7 @@ async fn admits(guard: Guard, connect: &Connect) -> bool {
 /// Not at once: who guesses shall not guess fast.
 async fn turn_away(writer: &mut Writer, version: Version) -> io::Result<()> {
     tokio::time::sleep(PAUSE).await;
-    let mut answer = BytesMut::new();
-    let refusal = Packet::ConnAck(ConnAck::refused(ReasonCode::BAD_USER_NAME_OR_PASSWORD));
-    encode(&refusal, version, &mut answer).map_err(io::Error::other)?;
-    writer.write_all(&answer).await?;
-    writer.shutdown().await
+    refuse(writer, version, ReasonCode::BAD_USER_NAME_OR_PASSWORD).await
 }
 
 impl Drop for Place {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::relay::{QueueLimits, Settings};
+use super::route::Route;
 use super::secure::TlsListen;
 use crate::config::AgentConfig;
 use crate::live::MAX_PAYLOAD;
@@ -23,6 +24,8 @@ const EXPIRY_FLOOR: u32 = 300;
 pub struct SidecarSettings {
     /// Where clients come in; at least one place.
     pub listen: Vec<Listen>,
+    /// Clients that belong to other agents.
+    pub routes: Vec<Route>,
     /// How long a hand-over waits for the broker's answers that are still out.
     pub drain: Duration,
     /// How long a client is held while the broker is out of reach; then its connection is closed.
@@ -52,6 +55,7 @@ impl SidecarSettings {
     pub fn new(listen: Vec<Listen>) -> Self {
         Self {
             listen,
+            routes: Vec::new(),
             drain: Duration::from_secs(1),
             max_hold: Duration::from_secs(10),
             queue: 1000,
@@ -73,6 +77,9 @@ impl SidecarSettings {
         }
         if self.max_hold.is_zero() {
             return Err("sidecar.max_hold must be longer than nothing".into());
+        }
+        if self.routes.iter().any(|route| route.client_id.is_none() && route.user.is_none()) {
+            return Err("sidecar.route needs client_id or user, or everybody would be passed on".into());
         }
         let nameless = |listen: &Listen| matches!(listen, Listen::Tls(tls) if tls.names.is_empty());
         if self.listen.iter().any(nameless) {
@@ -135,6 +142,9 @@ mod tests {
         let open = check(vec![Listen::Tcp("0.0.0.0:1883".parse().unwrap())]);
         assert!(open.unwrap_err().contains("127.0.0.1"));
         let fine = vec![Listen::Tcp("[::1]:0".parse().unwrap()), Listen::Unix("/run/x".into())];
-        assert_eq!(check(fine), Ok(()));
+        assert_eq!(check(fine.clone()), Ok(()));
+        let everybody = Route { client_id: None, user: None, to: "/run/other".into() };
+        let passes = SidecarSettings { routes: vec![everybody], ..SidecarSettings::new(fine) };
+        assert!(passes.check().unwrap_err().contains("everybody"));
     }
 }

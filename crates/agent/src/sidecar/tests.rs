@@ -10,7 +10,7 @@ use fleetkey_mqtt::{QoS, ReasonCode, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::{Listen, SidecarSettings, SidecarStatus};
+use super::{Listen, Route, SidecarSettings, SidecarStatus};
 use crate::testing::{Broker, Seen};
 use crate::{Agent, AgentConfig, AgentHandle, SystemClock};
 
@@ -203,6 +203,40 @@ async fn by_tls_a_client_is_let_in_with_its_password_and_trusts_the_local_ca_alo
     let (code, _stream) = answer(&password).await;
     assert_eq!(code, 0);
     agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_of_another_device_is_passed_to_its_agent_which_rotates_beneath_it() {
+    let broker = Broker::start().await;
+    let socket = broker.dir.path().join("other.sock");
+    let mut other = broker.device("dev-2");
+    other.sidecar = Some(SidecarSettings::new(vec![Listen::Unix(socket.clone())]));
+    let other = Agent::start(other, Arc::new(SystemClock)).await.unwrap();
+    other.connected().await.unwrap();
+    let mut config = device(&broker, Listen::Tcp("127.0.0.1:0".parse().unwrap()));
+    let route = |id: &str, to| Route { client_id: Some(id.to_owned()), user: None, to };
+    let nobody = broker.dir.path().join("nobody.sock");
+    config.sidecar.as_mut().unwrap().routes = vec![route("plc-2", socket), route("plc-3", nobody)];
+    let agent = Agent::start(config, Arc::new(SystemClock)).await.unwrap();
+    agent.connected().await.unwrap();
+
+    let (own, _messages) = connect(dial(&agent).await, options(Version::V311)).await.unwrap();
+    let (guest, _messages) = connect(dial(&agent).await, ConnectOptions::new("plc-2")).await.unwrap();
+    publish(&own, "own").await;
+    publish(&guest, "before").await;
+    other.rotate().await;
+    status(&other, |status| status.moves == 1).await;
+    publish(&guest, "after").await;
+    let said: Vec<_> =
+        telemetry(&broker.seen()).into_iter().map(|(client, said, _)| (client, said)).collect();
+    let by = |client: &str, said: &str| (client.to_owned(), said.to_owned());
+    assert_eq!(said, [by("dev-1", "own"), by("dev-2", "before"), by("dev-2", "after")]);
+
+    let refused = connect(dial(&agent).await, ConnectOptions::new("plc-3")).await.unwrap_err();
+    assert_eq!(refused, ConnectError::Refused(ReasonCode::SERVER_UNAVAILABLE));
+    agent.stop().await;
+    status(&other, |status| status.client.is_none()).await;
+    other.stop().await;
 }
 
 #[tokio::test]

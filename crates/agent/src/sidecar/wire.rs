@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
-use fleetkey_mqtt::{Connect, Limits, Packet, Version, decode, encode};
+use fleetkey_mqtt::{ConnAck, Connect, Limits, Packet, ReasonCode, Version, decode, encode};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
@@ -157,6 +157,14 @@ pub(super) async fn read_connect(reader: &mut Reader, buffer: &mut BytesMut) -> 
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
+}
+
+/// Answers a client's CONNECT with no.
+pub(super) async fn refuse(writer: &mut Writer, version: Version, reason: ReasonCode) -> io::Result<()> {
+    let mut answer = BytesMut::new();
+    encode(&Packet::ConnAck(ConnAck::refused(reason)), version, &mut answer).map_err(io::Error::other)?;
+    writer.write_all(&answer).await?;
+    writer.shutdown().await
 }
 
 /// Hands over packet after packet, as fast as they are taken, until the end.

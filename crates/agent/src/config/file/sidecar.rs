@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{Span, set};
-use crate::sidecar::{Listen, SidecarSettings, TlsListen};
+use crate::sidecar::{Listen, Route, SidecarSettings, TlsListen};
 
 /// Why a sidecar and a live session of the agent's own are not had together.
 pub(super) const NOT_OURS: &str = "session.live = true and [sidecar] cannot be had together: the thing's session is the \
@@ -20,6 +20,8 @@ const ONE_KIND: &str = "each [[sidecar.listen]] has either tcp = \"127.0.0.1:188
 #[serde(deny_unknown_fields)]
 pub(super) struct SidecarTable {
     listen: Vec<ListenTable>,
+    #[serde(default)]
+    route: Vec<RouteTable>,
     drain: Option<Span>,
     max_hold: Option<Span>,
     queue: Option<usize>,
@@ -39,10 +41,19 @@ struct ListenTable {
     users: Option<PathBuf>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RouteTable {
+    client_id: Option<String>,
+    user: Option<String>,
+    to: PathBuf,
+}
+
 impl SidecarTable {
     pub(super) fn into_settings(self, base: &Path) -> Result<SidecarSettings, String> {
         let listen = self.listen.into_iter().map(|one| one.into_listen(base)).collect::<Result<_, _>>()?;
         let mut settings = SidecarSettings::new(listen);
+        settings.routes = self.route.into_iter().map(|one| one.into_route(base)).collect();
         set(&mut settings.drain, self.drain.map(|span| span.0));
         set(&mut settings.max_hold, self.max_hold.map(|span| span.0));
         set(&mut settings.queue, self.queue);
@@ -50,6 +61,12 @@ impl SidecarTable {
         set(&mut settings.messages_per_second, self.messages_per_second);
         settings.check()?;
         Ok(settings)
+    }
+}
+
+impl RouteTable {
+    fn into_route(self, base: &Path) -> Route {
+        Route { client_id: self.client_id, user: self.user, to: base.join(self.to) }
     }
 }
 
