@@ -3,6 +3,10 @@
 //! A message is acknowledged up there only after the client has. What the broker sends again on a new link is delivered
 //! once: its identifier cannot have come to mean another message before we have acknowledged it. A client's
 //! acknowledgement that finds no link is kept until the broker asks for it by sending the message again.
+//!
+//! A broker may send again under another identifier, and then nothing tells that the client has the message. So before a
+//! change of links the client is given nothing new and its acknowledgements are waited for, and what it has not been given
+//! is left to the broker to send again.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::DefaultHasher;
@@ -51,6 +55,8 @@ pub(super) struct Downward {
     /// The client leaves unread what it is sent.
     pub(super) congested: bool,
     waiting: VecDeque<Publish>,
+    /// What came at QoS 1 on a link that had been ended: the broker sends it again, unless it has lost the session.
+    late: VecDeque<Publish>,
     deliveries: Vec<Delivery>,
     /// Messages that the broker sent again and the client did not get again.
     pub(super) swallowed: u64,
@@ -64,6 +70,7 @@ impl Downward {
             limit,
             congested: false,
             waiting: VecDeque::new(),
+            late: VecDeque::new(),
             deliveries: Vec::new(),
             swallowed: 0,
             dropped: 0,
@@ -71,7 +78,7 @@ impl Downward {
     }
 
     /// A message has come, on a link that can be answered on or one that cannot any more.
-    pub(super) fn arrive(&mut self, mut publish: Publish, on_link: bool) -> Arrival {
+    pub(super) fn arrive(&mut self, publish: Publish, on_link: bool) -> Arrival {
         let Some(id) = publish.packet_id.filter(|_| publish.qos != QoS::AtMostOnce) else {
             return self.arrive_once(publish);
         };
@@ -80,15 +87,27 @@ impl Downward {
         if let Some(arrival) = known.and_then(|place| self.again(place, digest, on_link)) {
             return arrival;
         }
-        if self.waiting.len() >= self.limit {
+        if self.waiting.len().saturating_add(self.late.len()) >= self.limit {
             return Arrival::Overflow;
         }
-        let local = self.free_id(id);
-        publish.packet_id = Some(local);
-        let upstream = Some(id);
-        self.deliveries.push(Delivery { upstream, local, digest, announced: on_link, stage: Stage::Waiting });
-        self.waiting.push_back(publish);
+        if on_link {
+            self.take(publish, id, digest, Some(id));
+        } else {
+            self.late.push_back(publish);
+        }
         Arrival::Taken
+    }
+
+    fn take(&mut self, mut publish: Publish, preferred: PacketId, digest: u64, upstream: Option<PacketId>) {
+        let local = self.free_id(preferred);
+        publish.packet_id = Some(local);
+        self.deliveries.push(Delivery { upstream, local, digest, announced: true, stage: Stage::Waiting });
+        self.waiting.push_back(publish);
+    }
+
+    /// Whether the client has acknowledged everything that it was given.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        !self.deliveries.iter().any(|one| matches!(one.stage, Stage::Owed))
     }
 
     /// The next message for a client that takes `window` unacknowledged ones.
@@ -127,26 +146,47 @@ impl Downward {
     }
 
     /// Another link serves. With the session, the broker sends again what it has no answer to; without it the
-    /// identifiers mean nothing any more.
+    /// identifiers mean nothing any more. What a whole link has not asked for is not asked for any more.
     pub(super) fn link_changed(&mut self, session_present: bool) {
+        let late = std::mem::take(&mut self.late);
+        if session_present {
+            self.leave_to_broker();
+            self.deliveries.retain(|one| one.announced || !matches!(one.stage, Stage::Untold(_)));
+        } else {
+            self.deliveries.retain(|one| !matches!(one.stage, Stage::Untold(_)));
+        }
         for delivery in &mut self.deliveries {
             delivery.announced = false;
             if !session_present {
                 delivery.upstream = None;
             }
         }
-        self.deliveries.retain(|one| one.upstream.is_some() || !matches!(one.stage, Stage::Untold(_)));
+        for publish in late.into_iter().filter(|_| !session_present) {
+            if let Some(id) = publish.packet_id {
+                let digest = digest(&publish);
+                self.take(publish, id, digest, None);
+            }
+        }
+    }
+
+    /// Forgets what the client has not been given and the broker knows it has no answer to.
+    fn leave_to_broker(&mut self) {
+        let is_left = |one: &Delivery| one.upstream.is_some() && matches!(one.stage, Stage::Waiting);
+        let left: Vec<_> = self.deliveries.iter().filter(|one| is_left(one)).map(|one| one.local).collect();
+        self.deliveries.retain(|one| !is_left(one));
+        self.waiting.retain(|one| one.packet_id.is_none_or(|id| !left.contains(&id)));
     }
 
     /// Forgets everything, because its client has gone.
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
+        self.late.clear();
         self.deliveries.clear();
     }
 
     /// How many wait for the client, and how many acknowledgements are out.
     pub(super) fn depth(&self) -> (usize, usize) {
-        (self.waiting.len(), self.deliveries.len())
+        (self.waiting.len().saturating_add(self.late.len()), self.deliveries.len())
     }
 
     fn arrive_once(&mut self, publish: Publish) -> Arrival {
@@ -236,6 +276,33 @@ mod tests {
         assert_eq!(downward.arrive(message(5, "a"), true), Arrival::Answered(PubAck::new(id(5))));
         assert_eq!(downward.arrive(message(5, "a"), true), Arrival::Taken, "a new message by now");
         assert_eq!(delivered(&mut downward).len(), 1);
+    }
+
+    #[test]
+    fn what_the_client_has_not_been_given_is_left_to_the_broker_unless_that_has_lost_it() {
+        for session_present in [true, false] {
+            let mut downward = Downward::new(10);
+            downward.arrive(message(5, "waits"), true);
+            downward.arrive(message(6, "late"), false);
+            downward.link_changed(session_present);
+            let kept = delivered(&mut downward);
+            let all = [(5, "waits".into()), (6, "late".into())];
+            assert_eq!(kept, if session_present { &[][..] } else { &all[..] });
+            downward.arrive(message(1, "waits"), true);
+            assert_eq!(delivered(&mut downward), [(1, "waits".into())], "under whatever identifier");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_a_whole_link_has_not_asked_for_is_forgotten() {
+        let mut downward = Downward::new(10);
+        downward.arrive(message(5, "a"), true);
+        delivered(&mut downward);
+        downward.acknowledged(PubAck::new(id(5)), false);
+        downward.link_changed(true);
+        assert_eq!(downward.depth(), (0, 1));
+        downward.link_changed(true);
+        assert_eq!(downward.depth(), (0, 0));
     }
 
     #[test]

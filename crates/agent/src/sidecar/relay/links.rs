@@ -52,7 +52,7 @@ enum Stage {
     Dialing,
     /// CONNECT may go out as soon as nothing speaks against it.
     Ready,
-    /// The client is held; the link that serves still owes answers.
+    /// The client is held; the link that serves still owes answers, or the client does.
     Draining {
         until: Time,
     },
@@ -203,7 +203,8 @@ impl Relay {
             }
             Stage::Ready => self.take_turn(),
             Stage::Draining { until } => {
-                let drained = self.serving.is_none() || self.upward.in_flight() == 0 || until <= self.now;
+                let quiet = self.upward.in_flight() == 0 && self.downward.is_acknowledged();
+                let drained = self.serving.is_none() || quiet || until <= self.now;
                 if drained {
                     self.part(Disconnect::new(ReasonCode::NORMAL_DISCONNECTION));
                     self.enter(Stage::Ready);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use fleetkey_mqtt::{Packet, QoS};
 
-use super::{Action, LinkId, Relay, Standing, Time};
+use super::{Action, Client, LinkId, Relay, Standing, Time};
 
 /// What the broker counts by.
 const SPAN: Duration = Duration::from_secs(1);
@@ -55,7 +55,8 @@ impl Relay {
     /// Gives the link and the client what is for them, unless the client is held.
     pub(super) fn pump(&mut self) {
         self.pump_up();
-        let Some(client) = self.client.as_ref().filter(|client| client.stage == Standing::Served) else {
+        let served = |client: &&Client| client.stage == Standing::Served;
+        let Some(client) = self.client.as_ref().filter(served).filter(|_| self.hold.is_none()) else {
             return;
         };
         let window = client.connect.properties.receive_maximum().unwrap_or(u16::MAX);

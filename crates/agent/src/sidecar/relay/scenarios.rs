@@ -116,6 +116,29 @@ fn a_session_that_is_gone_is_subscribed_to_again_before_anything_else_is_sent() 
 }
 
 #[test]
+fn a_broker_that_sends_again_under_other_identifiers_does_not_make_a_command_come_twice() {
+    let mut world = served(PERSISTENT, true);
+    world.broker.renumbers = true;
+    world.command("down/a", QoS::AtLeastOnce);
+    world.relay_hears(0);
+    world.client_hears();
+    identity(&mut world, 2);
+    world.dialed(true);
+    // It is on its way while the client still owes its answer to the one before.
+    world.command("down/a", QoS::AtLeastOnce);
+    world.relay_hears(0);
+    assert!(!world.client_hears(), "it waits for the link that comes");
+    assert_eq!(world.relay.snapshot().serving, Some(SlotId(1)));
+    world.acknowledge();
+    world.arrive();
+    assert_eq!(world.relay.snapshot().serving, Some(SlotId(2)));
+    world.come_to_rest();
+    assert_eq!(world.client.received.len(), 2);
+    assert_eq!(world.relay.snapshot().unanswered_down, 0);
+    world.judge();
+}
+
+#[test]
 fn what_has_waited_goes_up_no_faster_than_the_broker_takes_it() {
     let mut world = served(PERSISTENT, true);
     world.relay.pace = Pace::new(3);

@@ -80,11 +80,12 @@ proptest! {
 
     #[test]
     fn rotations_alone_are_not_noticed(
-        kind in kind(), survives in any::<bool>(), closes in any::<bool>(), lowest_id in any::<bool>(),
+        kind in kind(), survives in any::<bool>(), closes in any::<bool>(), lowest_id in any::<bool>(), renumbers in any::<bool>(),
         choices in proptest::collection::vec(any::<u16>(), 0..400),
     ) {
         let mut world = World::new(kind, survives);
         (world.broker.closes, world.broker.lowest_id) = (closes, lowest_id);
+        world.broker.renumbers = renumbers;
         let world = run(world, &choices, Luck { faults: false, deaths: false });
         prop_assert_eq!(world.broker.takeovers, 0);
         prop_assert_eq!(world.broker.wills, 0);
@@ -92,11 +93,11 @@ proptest! {
 
     #[test]
     fn a_client_that_dies_and_comes_back_has_its_will_and_its_messages(
-        kind in kind(), survives in any::<bool>(), lowest_id in any::<bool>(),
+        kind in kind(), survives in any::<bool>(), lowest_id in any::<bool>(), renumbers in any::<bool>(),
         choices in proptest::collection::vec(any::<u16>(), 0..400),
     ) {
         let mut world = World::new(kind, survives);
-        world.broker.lowest_id = lowest_id;
+        (world.broker.lowest_id, world.broker.renumbers) = (lowest_id, renumbers);
         let world = run(world, &choices, Luck { faults: false, deaths: true });
         if kind.will {
             prop_assert!(world.broker.wills >= world.missed, "{} of {}", world.broker.wills, world.missed);
@@ -105,11 +106,12 @@ proptest! {
 
     #[test]
     fn whatever_breaks_nothing_is_lost_nothing_is_confirmed_early_and_order_is_kept(
-        kind in kind(), survives in any::<bool>(), closes in any::<bool>(), lowest_id in any::<bool>(),
+        kind in kind(), survives in any::<bool>(), closes in any::<bool>(), lowest_id in any::<bool>(), renumbers in any::<bool>(),
         choices in proptest::collection::vec(any::<u16>(), 0..500),
     ) {
         let mut world = World::new(kind, survives);
         (world.broker.closes, world.broker.lowest_id) = (closes, lowest_id);
+        world.broker.renumbers = renumbers;
         run(world, &choices, Luck { faults: true, deaths: true });
     }
 }

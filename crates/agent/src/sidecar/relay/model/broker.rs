@@ -58,6 +58,8 @@ pub(in super::super) struct Broker {
     pub(in super::super) sessions_lost: u32,
     /// Identifiers that come back soonest, so that reuse is met often.
     pub(in super::super) lowest_id: bool,
+    /// What is sent again has another identifier, and no DUP.
+    pub(in super::super) renumbers: bool,
     session: Option<Session>,
     connection: Option<Connection>,
 }
@@ -77,6 +79,7 @@ impl Broker {
             takeovers: 0,
             sessions_lost: 0,
             lowest_id: false,
+            renumbers: false,
             session: None,
             connection: None,
         }
@@ -216,7 +219,12 @@ impl Broker {
     }
 
     fn again(&mut self, link: LinkId) -> Out {
-        let session = self.session.as_ref().unwrap();
+        let session = self.session.as_mut().unwrap();
+        if self.renumbers {
+            for (_, publish) in session.in_flight.drain(..).rev() {
+                session.queue.push_front(publish);
+            }
+        }
         let again = session
             .in_flight
             .iter()
