@@ -17,6 +17,8 @@ const { until } = require('./support/wait');
 const ROTATIONS = Number(process.env.FLEETKEY_ROTATIONS ?? 2);
 /** Milliseconds from one message to the next, either way: 50 a second. */
 const EVERY = 20;
+/** What Node-RED calls the versions. */
+const VERSIONS = { 4: '3.1.1', 5: '5' };
 /** The sidecar's own default. */
 const MAX_HOLD = 10_000;
 
@@ -140,7 +142,7 @@ for (const survives of [true, false]) {
         after(() => core.stop());
 
         KINDS.forEach((kind, i) => {
-            const name = `a ${kind.cleansession ? 'clean' : 'persistent'} session of MQTT ${kind.protocolVersion}`;
+            const name = `a ${kind.cleansession ? 'clean' : 'persistent'} session of MQTT ${VERSIONS[kind.protocolVersion]}`;
             test(`${name} ${survives ? 'loses nothing either way' : 'loses nothing upwards, and a gap of commands'}`, async context => {
                 const found = await rotate(core, `pump-${i + 1}`, kind);
                 tell(context, found);
@@ -156,7 +158,7 @@ describe('the sidecar dies', () => {
     after(() => core.stop());
 
     for (const protocolVersion of ['4', '5']) {
-        test(`by kill -9 while it holds a client of MQTT ${protocolVersion}, and no QoS 1 message is lost`, async context => {
+        test(`by kill -9 while it holds a client of MQTT ${VERSIONS[protocolVersion]}, and no QoS 1 message is lost`, async context => {
             const thing = `pump-${protocolVersion}`;
             const pipe = await Pipe.start(() => require('node:net').connect(core.ready.mqtt_port, '127.0.0.1'));
             let agent, scene;
