@@ -11,6 +11,7 @@ use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
+use super::trail::is_secret;
 
 /// Reads `I` from the members of a request.
 ///
@@ -19,7 +20,11 @@ use super::refusal::Refusal;
 /// that `I` refuses.
 pub(super) fn read<I: DeserializeOwned>(members: &Map<String, Value>) -> Result<I, Refusal> {
     let last = RefCell::new(None);
-    I::deserialize(Members { members, last: &last }).map_err(|error| refusal(&error, last.into_inner()))
+    I::deserialize(Members { members, last: &last }).map_err(|error| {
+        // An input that is flattened is looked at after its last member: whose value was refused is not known then.
+        let secret = || members.keys().find(|name| is_secret(name)).map(|name| (name.clone(), String::new()));
+        refusal(&error, last.into_inner().or_else(secret))
+    })
 }
 
 fn refusal(error: &serde_json::Error, last: Option<(String, String)>) -> Refusal {
@@ -28,6 +33,8 @@ fn refusal(error: &serde_json::Error, last: Option<(String, String)>) -> Refusal
         return Refusal::constraint(None, member, "Member must not be null");
     }
     match last {
+        // Serde's own words repeat the value, and what is refused here ends up in logs.
+        Some((member, _)) if is_secret(&member) => Refusal::secret_constraint(&member),
         Some((member, value)) => {
             Refusal::constraint(Some(&value), &member, &format!("Member must satisfy: {why}"))
         }
@@ -132,6 +139,26 @@ mod tests {
         );
         let why = input(&json!({"thingName": "a", "maxResults": "many"})).unwrap_err();
         assert!(why.contains("Value 'many' at 'maxResults'"), "{why}");
+    }
+
+    #[test]
+    fn a_refused_member_that_holds_a_secret_is_named_without_it() {
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Function {
+            #[allow(dead_code, reason = "only its reading is tested")]
+            environment: std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>>,
+        }
+        for environment in [
+            json!({"Variables": {"TOKEN": "s3cr3t", "N": 1}}),
+            json!({"Variables": "s3cr3t"}),
+            json!("s3cr3t"),
+            json!(["s3cr3t"]),
+        ] {
+            let members = json!({"Environment": environment});
+            let why = read::<Function>(members.as_object().unwrap()).unwrap_err().message;
+            assert!(why.contains("'Environment'") && !why.contains("s3cr3t"), "{why}");
+        }
     }
 
     #[test]

@@ -49,6 +49,14 @@ impl Refusal {
         ))
     }
 
+    /// The same of a member whose value may be a secret, and so is not repeated.
+    pub(crate) fn secret_constraint(member: &str) -> Self {
+        Self::invalid(format!(
+            "{VALIDATION}Value at '{member}' failed to satisfy constraint: Member must have the type that the \
+             service's model gives it"
+        ))
+    }
+
     /// Whether it is one of [`Refusal::constraint`].
     pub(super) fn is_constraint(&self) -> bool {
         self.message.starts_with(VALIDATION)

@@ -5,7 +5,7 @@
 //! it says. Calls of the data plane are not management events, as with AWS.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -93,9 +93,9 @@ impl Trail {
         for path in [self.older(1), self.path.clone()] {
             match File::open(&path) {
                 Ok(file) => {
-                    for line in BufReader::new(file).lines() {
-                        // A line that a crash has cut short is no event.
-                        events.extend(serde_json::from_str::<Value>(&line?).ok());
+                    for line in BufReader::new(file).split(b'\n') {
+                        // A line that a crash has cut short is no event, and perhaps no text.
+                        events.extend(serde_json::from_slice::<Value>(&line?).ok());
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -172,8 +172,13 @@ impl Trail {
         if let Some(directory) = self.path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         }
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?;
-        let bytes = file.metadata()?.len();
+        let mut file =
+            OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(&self.path)?;
+        let mut bytes = file.metadata()?.len();
+        if is_torn(&mut file)? {
+            file.write_all(b"\n")?;
+            bytes += 1;
+        }
         Ok(Open { file, bytes })
     }
 
@@ -192,18 +197,33 @@ impl Trail {
     }
 }
 
+/// Whether the last line has no end: what is written next would be a part of it.
+fn is_torn(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
 /// Whether an operation only reads, by the verbs that AWS's names begin with.
 pub(super) fn is_read_only(name: &str) -> bool {
     const VERBS: [&str; 8] = ["Describe", "Get", "List", "Search", "Test", "Filter", "Simulate", "Validate"];
     VERBS.iter().any(|verb| name.starts_with(verb))
 }
 
+/// Whether a member's value is a secret, or may hold one.
+pub(super) fn is_secret(member: &str) -> bool {
+    SECRETS.contains(&member.to_ascii_lowercase().as_str())
+}
+
 fn redacted(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             let member = |(name, value): (&String, &Value)| {
-                let secret = SECRETS.contains(&name.to_ascii_lowercase().as_str());
-                (name.clone(), if secret { HIDDEN.into() } else { redacted(value) })
+                (name.clone(), if is_secret(name) { HIDDEN.into() } else { redacted(value) })
             };
             Value::Object(members.iter().map(member).collect())
         }
@@ -265,6 +285,25 @@ mod tests {
         assert_eq!(events[0]["responseElements"]["keyPair"], json!({"PrivateKey": HIDDEN, "PublicKey": "p"}));
         assert_eq!(events[1]["errorCode"], "InvalidRequestException");
         assert_eq!(fs::metadata(&trail.path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_torn_line_costs_itself_and_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let trail = Trail::new(dir.path(), Scope::local());
+        note(&trail, "CreateThing", &json!({"thingName": "before"}), &Ok(Reply::empty()));
+        let mut file = OpenOptions::new().append(true).open(&trail.path).unwrap();
+        file.write_all(b"{\"eventName\":\"\xc3").unwrap();
+        let trail = Trail::new(dir.path(), Scope::local());
+        assert_eq!(trail.last(9).unwrap().len(), 1);
+        note(&trail, "CreateThing", &json!({"thingName": "after"}), &Ok(Reply::empty()));
+        let names: Vec<_> = trail
+            .last(9)
+            .unwrap()
+            .iter()
+            .map(|event| event["requestParameters"]["thingName"].clone())
+            .collect();
+        assert_eq!(names, ["before", "after"]);
     }
 
     #[test]
