@@ -133,6 +133,12 @@ fn check_rest(address: SocketAddr, options: RestOptions) -> Result<()> {
             "--any-credentials lets anybody in who can reach --rest {address}: it is for loopback addresses only"
         );
     }
+    if options.allow_reset {
+        bail!(
+            "--allow-reset lets anybody empty the account who can reach --rest {address}, without a signature: it is for \
+             loopback addresses only"
+        );
+    }
     output::warn(&format!(
         "warning: --rest {address} opens the REST APIs, unencrypted, to anyone who can reach this address. Requests \
          must be signed with the access key, but keep it off networks you do not trust."

@@ -42,7 +42,7 @@ pub struct Config {
 pub struct RestOptions {
     /// Take any access key and any signature, or none. Only on loopback: [`crate::server::start`] refuses it elsewhere.
     pub any_credentials: bool,
-    /// Serve `POST /_fleetkey/reset`.
+    /// Serve `POST /_fleetkey/reset`, which needs no signature. Only on loopback, as `any_credentials`.
     pub allow_reset: bool,
     /// Run functions' own code although `any_credentials` lets anybody create one.
     pub allow_code: bool,

@@ -19,7 +19,7 @@ use crate::account::Account;
 use crate::broker::{Broker, Close, ConnectionInfo, Parts, tell, watch};
 use crate::ca::{Authorities, CaConfig, CaError, ServerResolver};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, RestOptions};
 use crate::document::DocumentError;
 use crate::faults::Faults;
 use crate::functions::{Functions, FunctionsConfig, FunctionsError};
@@ -115,6 +115,9 @@ pub enum StartError {
     /// Whoever reaches the listener could do anything, and more than this computer can reach it.
     #[error("any credentials are accepted on loopback addresses only, and REST would listen on {0}")]
     AnyCredentials(SocketAddr),
+    /// A reset needs no signature, so whoever reaches the listener could empty the account.
+    #[error("a reset without a signature is served on loopback addresses only, and REST would listen on {0}")]
+    AllowReset(SocketAddr),
     /// The roles cannot be read.
     #[error(transparent)]
     Roles(#[from] DocumentError),
@@ -170,11 +173,7 @@ pub async fn start_on(
         Some(listener) => Some(listener.local_addr().map_err(StartError::Listener)?),
         None => None,
     };
-    if let Some(address) = rest_address.filter(|address| !address.ip().is_loopback())
-        && config.rest.any_credentials
-    {
-        return Err(StartError::AnyCredentials(address));
-    }
+    check_reach(rest_address, config.rest)?;
     let ports = Ports {
         mqtt: listeners.mqtt.local_addr().map_err(StartError::Listener)?.port(),
         alpn: listeners.alpn.local_addr().map_err(StartError::Listener)?.port(),
@@ -226,7 +225,7 @@ pub async fn start_on(
             iam: iam.clone(),
             functions: functions.clone(),
             log_groups: log_groups.clone(),
-            endpoints: Arc::new(Endpoints { host: HOST.to_owned(), ports }),
+            endpoints: Arc::new(Endpoints { host: announced(&config.hosts), ports }),
             keys: Keys::of_owner(access_key.clone(), account.scope(), config.rest.any_credentials),
             resets: Arc::new(vec![Arc::new(functions.clone()), Arc::new(iam), Arc::new(log_groups)]),
         };
@@ -258,6 +257,15 @@ pub async fn start_on(
     })
 }
 
+/// What needs no signature is for this computer alone.
+fn check_reach(rest: Option<SocketAddr>, options: RestOptions) -> Result<(), StartError> {
+    match rest.filter(|address| !address.ip().is_loopback()) {
+        Some(address) if options.any_credentials => Err(StartError::AnyCredentials(address)),
+        Some(address) if options.allow_reset => Err(StartError::AllowReset(address)),
+        _ => Ok(()),
+    }
+}
+
 /// The registry first: its lock keeps a second process away from the rest.
 fn open(config: &Config, clock: &Arc<dyn Clock>, storage: Storage) -> Result<Opened, StartError> {
     make_private(&config.data_dir)
@@ -279,6 +287,11 @@ fn open(config: &Config, clock: &Arc<dyn Clock>, storage: Storage) -> Result<Ope
     let functions = Functions::open(&config.data_dir, functions, iam.clone(), clock.clone())?;
     let log_groups = LogGroups::open(&config.data_dir, clock.clone(), functions.logs().clone())?;
     Ok(Opened { store, authorities, database, access_key, iam, functions, log_groups })
+}
+
+/// Where devices are sent: a name that was given for this server is one they can reach, perhaps from elsewhere.
+fn announced(hosts: &[String]) -> String {
+    hosts.first().map_or(HOST, String::as_str).to_owned()
 }
 
 /// Templates may name functions and roles: the server's, unless whoever embeds it brings other ones.
@@ -319,7 +332,8 @@ impl Handle {
         self.ports
     }
 
-    /// The name to connect to: it is in the server's certificate.
+    /// The name to connect to on this computer: it is in the server's certificate. DescribeEndpoint answers the first of
+    /// [`Config::hosts`] if there is one.
     pub const fn endpoint(&self) -> &'static str {
         HOST
     }

@@ -2,7 +2,7 @@
 //!
 //! A page that somebody visits can make the browser send requests to 127.0.0.1 (cross-site request forgery), and by
 //! rebinding a name of its own to 127.0.0.1 it can read the answers. Neither gets past `Origin`, `Sec-Fetch-Site`
-//! and `Host`. AWS's clients send none of the first two, and the host that they were told.
+//! and `Host`. AWS's clients and programs send none of the first two, and the host that they were told.
 
 use std::net::IpAddr;
 
@@ -10,6 +10,11 @@ use hyper::HeaderMap;
 use hyper::http::uri::Authority;
 
 use super::refusal::Refusal;
+
+/// Headers of browsers alone. Not `sec-fetch-mode`: the `fetch` of Node and its like sends it from no page (undici), and
+/// a browser that sends it sends `sec-fetch-site` too (Fetch Metadata, section 2).
+const BROWSERS: [&str; 5] =
+    ["origin", "access-control-request-method", "sec-fetch-site", "sec-fetch-dest", "sec-fetch-user"];
 
 /// The names by which we may be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,10 +36,7 @@ impl Guard {
     /// # Errors
     /// 403 for a browser or a foreign `Host`, 400 for none.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let browser = headers.keys().find(|name| {
-            matches!(name.as_str(), "origin" | "access-control-request-method")
-                || name.as_str().starts_with("sec-fetch-")
-        });
+        let browser = headers.keys().find(|name| BROWSERS.contains(&name.as_str()));
         if let Some(name) = browser {
             let message = format!("Requests of web pages are refused: the request has the header {name}");
             return Err(Refusal::new(403, "AccessDeniedException", message));
@@ -99,8 +101,17 @@ mod tests {
 
     #[test]
     fn browsers_are_refused_whatever_they_call_us() {
-        for name in ["origin", "sec-fetch-site", "sec-fetch-mode", "access-control-request-method"] {
+        for name in ["origin", "sec-fetch-site", "sec-fetch-dest", "access-control-request-method"] {
             assert_eq!(admitted(&[("host", "localhost"), (name, "null")]), Err(403), "{name}");
+        }
+    }
+
+    /// What Node 20 sends of its own accord.
+    #[test]
+    fn a_programs_fetch_is_let_in_and_bound_to_our_names() {
+        let fetch = [("accept-language", "*"), ("sec-fetch-mode", "cors"), ("user-agent", "node")];
+        for (host, outcome) in [("localhost:4566", Ok(())), ("evil.example", Err(403))] {
+            assert_eq!(admitted(&[&[("host", host)], fetch.as_slice()].concat()), outcome, "{host}");
         }
     }
 }

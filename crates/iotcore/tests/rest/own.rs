@@ -1,10 +1,17 @@
 //! What is ours and not AWS's: coverage, reset, management events.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use fleetkey_iotcore::clock::SystemClock;
+use fleetkey_iotcore::config::{Config, RestOptions};
+use fleetkey_iotcore::server::{Listeners, start};
 use fleetkey_model::name::PolicyName;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
+use crate::lambda::{FUNCTIONS, lambda};
+use crate::support::zip::python;
 use crate::support::{Request, World, page};
 
 const POLICY: &str =
@@ -57,13 +64,49 @@ async fn reset_empties_the_account_for_good() {
     assert!(account.describe_policy(&PolicyName::new("p").unwrap()).is_err());
     assert!(account.count_by_status().is_empty());
     account.create_policy(&PolicyName::new("q").unwrap(), POLICY).await.unwrap();
-    let config = fleetkey_iotcore::config::Config::new(world.dir.path().join("data"));
+    let config = Config::new(world.dir.path().join("data"));
     world.handle.shutdown().await;
-    let listeners = fleetkey_iotcore::server::Listeners::loopback().await.unwrap();
-    let again = fleetkey_iotcore::server::start(config, listeners, world.clock).await.unwrap();
+    let listeners = Listeners::loopback().await.unwrap();
+    let again = start(config, listeners, world.clock).await.unwrap();
     assert!(again.account().describe_policy(&PolicyName::new("p").unwrap()).is_err());
     assert!(again.account().describe_policy(&PolicyName::new("q").unwrap()).is_ok());
     again.shutdown().await;
+}
+
+/// What is refused of a function's environment or code is not in the events either: it may hold a secret.
+#[tokio::test]
+async fn a_refused_secret_is_not_in_the_events() {
+    let world = World::start().await;
+    let variables = json!({"TOKEN": "s3cr3t", "N": 1});
+    let mut new = python("hook", "");
+    new["Environment"] = json!({"Variables": variables});
+    let answer = lambda(&world, "POST", FUNCTIONS, new).await;
+    assert_eq!((answer.status, answer.error()), (400, "ValidationException"), "{}", answer.text());
+    let mut new = python("hook", "");
+    new["Code"] = json!({"ZipFile": "s3cr3t in the code"});
+    assert_eq!(lambda(&world, "POST", FUNCTIONS, new).await.status, 400);
+    let change = json!({"Environment": "s3cr3t"});
+    assert_eq!(lambda(&world, "PUT", &format!("{FUNCTIONS}/hook/configuration"), change).await.status, 400);
+    let events = world.call("iot", Request::new("GET", "/_fleetkey/events")).await.ok();
+    assert_eq!(events.json()["Records"].as_array().unwrap().len(), 3);
+    assert!(events.text().contains("at 'Environment'"), "{}", events.text());
+    assert!(!events.text().contains("s3cr3t"), "{}", events.text());
+}
+
+/// What needs no signature is served on loopback only: a reset, and everything under `--any-credentials`.
+#[tokio::test]
+async fn what_needs_no_signature_is_refused_off_loopback() {
+    for (any_credentials, allow_reset) in [(true, false), (false, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::new(dir.path());
+        config.rest = RestOptions { any_credentials, allow_reset, ..RestOptions::default() };
+        let mut listeners = Listeners::loopback().await.unwrap();
+        listeners.rest = Some(TcpListener::bind("0.0.0.0:0").await.unwrap());
+        let Err(refused) = start(config, listeners, Arc::new(SystemClock)).await else {
+            panic!("started with any_credentials {any_credentials}, allow_reset {allow_reset}");
+        };
+        assert!(refused.to_string().contains("loopback addresses only"), "{refused}");
+    }
 }
 
 /// Without `--allow-reset` there is no reset.
