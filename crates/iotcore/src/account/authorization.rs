@@ -91,7 +91,8 @@ type Policies = Vec<(PolicyName, Arc<PolicyDocument>)>;
 
 fn authorize(policies: &Policies, context: &Context, action: Action, resources: &[String]) -> Authorization {
     let mut all = Authorization {
-        outcome: Outcome::Allowed,
+        // Nothing is asked of an empty list, so nothing is allowed.
+        outcome: if resources.is_empty() { Outcome::ImplicitDeny } else { Outcome::Allowed },
         allowing: BTreeSet::new(),
         denying: BTreeSet::new(),
         asked: policies.iter().map(|(name, _)| name.clone()).collect(),

@@ -236,3 +236,13 @@ async fn an_authorization_is_tested_with_its_reasons() {
         world.refused("POST", "/test-authorization", json!({"principal": arn, "authInfos": []})).await;
     assert_eq!(nobody, refusal(400, "InvalidRequestException"));
 }
+
+/// A question about no resource is refused: nothing could forbid it.
+#[tokio::test]
+async fn an_authorization_of_nothing_is_not_given() {
+    let world = World::start().await;
+    let (arn, _) = world.certificate().await;
+    let ask = json!({"principal": arn, "authInfos": [{"actionType": "PUBLISH", "resources": []}]});
+    let answer = world.iot("POST", "/test-authorization", ask).await;
+    assert_eq!((answer.status, answer.error()), (400, "InvalidRequestException"), "{}", answer.text());
+}

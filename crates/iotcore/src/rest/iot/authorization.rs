@@ -67,6 +67,9 @@ async fn test(context: Context, input: Input) -> Result<Reply, Refusal> {
     if input.auth_infos.is_empty() || input.auth_infos.len() > MAX_QUESTIONS {
         return Err(Refusal::invalid(format!("authInfos must have 1 to {MAX_QUESTIONS} members")));
     }
+    if input.auth_infos.iter().any(|info| info.resources.is_empty()) {
+        return Err(Refusal::invalid("authInfos.resources must name at least one resource"));
+    }
     let principal =
         input.principal.as_deref().map(|arn| Target::principal(&context.scope, arn)).transpose()?;
     let question = Question {
