@@ -47,7 +47,7 @@ pub(crate) enum ArchiveError {
 /// See [`ArchiveError`]; then the directory holds a part, for the caller to remove.
 pub(super) fn unpack(bytes: &[u8], into: &Path, limits: Limits) -> Result<(), ArchiveError> {
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limits.packed {
-        let message = format!("The deployment package must be smaller than {} bytes", limits.packed);
+        let message = format!("Zipped size must be smaller than {} bytes", limits.packed);
         return Err(ArchiveError::TooLarge(message));
     }
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| unusable(&error))?;

@@ -60,10 +60,11 @@ impl FunctionError {
         match self {
             Self::NotFound(_) | Self::NoStatement(_) => "ResourceNotFoundException",
             Self::Exists(_) | Self::StatementExists(_) => "ResourceConflictException",
-            Self::InvalidParameter(_) | Self::Archive(ArchiveError::Unusable(_)) => {
+            Self::InvalidParameter(_)
+            | Self::Archive(ArchiveError::Unusable(_) | ArchiveError::TooLarge(_)) => {
                 "InvalidParameterValueException"
             }
-            Self::Archive(ArchiveError::TooLarge(_)) | Self::TooLarge(_) => "RequestTooLargeException",
+            Self::TooLarge(_) => "RequestTooLargeException",
             Self::Validation(_) => "ValidationException",
             Self::NoJson(_) => "InvalidRequestContentException",
             Self::TooMany => "TooManyRequestsException",
@@ -81,8 +82,8 @@ impl FunctionError {
             Self::InvalidParameter(_)
             | Self::Validation(_)
             | Self::NoJson(_)
-            | Self::Archive(ArchiveError::Unusable(_)) => 400,
-            Self::Archive(ArchiveError::TooLarge(_)) | Self::TooLarge(_) => 413,
+            | Self::Archive(ArchiveError::Unusable(_) | ArchiveError::TooLarge(_)) => 400,
+            Self::TooLarge(_) => 413,
             Self::Revision => 412,
             Self::Denied(_) => 403,
             Self::TooMany => 429,

@@ -5,7 +5,6 @@
 //! pre-provisioning-hook; that the strings and the number below count as yes was observed on re:Post.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -25,9 +24,10 @@ impl FunctionHooks for Functions {
 
 impl Functions {
     async fn ask(&self, arn: &str, event: &HookEvent) -> Result<HookDecision, String> {
-        let function = self.function(arn).map_err(|error| error.to_string())?;
+        let ready = self.ready(arn).await.map_err(|error| error.to_string())?;
         let account = &self.0.scope.account;
-        let allows = |source| function.permissions.iter().any(|entry| entry.allows(SERVICE, source, account));
+        let allows =
+            |source| ready.function.permissions.iter().any(|entry| entry.allows(SERVICE, source, account));
         if !allows(event.template_arn.as_str()) {
             return Err(format!(
                 "{SERVICE} may not invoke {arn} for {}: AddPermission is missing",
@@ -35,8 +35,8 @@ impl Functions {
             ));
         }
         let payload = serde_json::to_vec(event).map_err(|error| error.to_string())?;
-        let limit = TIMEOUT.min(Duration::from_secs(function.timeout.into()));
-        let ended = self.run(function, payload.into(), limit).await.map_err(|error| error.to_string())?;
+        let limit = TIMEOUT.min(ready.limit());
+        let ended = self.run(ready, payload.into(), limit).await.map_err(|error| error.to_string())?;
         match ended.error {
             None => decision(&ended.payload),
             Some(_) => Err(told(&ended.payload)),

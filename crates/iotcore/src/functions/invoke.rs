@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -34,6 +35,20 @@ pub(crate) struct Invocation {
     pub(crate) version: String,
 }
 
+/// A function that can be run.
+pub(super) struct Ready {
+    pub(super) function: Arc<Function>,
+    /// Its unpacked code, which stays as long as this does.
+    code: Arc<TempDir>,
+}
+
+impl Ready {
+    /// The function's own timeout.
+    pub(super) fn limit(&self) -> Duration {
+        Duration::from_secs(self.function.timeout.into())
+    }
+}
+
 impl Functions {
     /// Invoke, waiting for the answer (`RequestResponse`). A caller that goes away does not end the invocation.
     ///
@@ -41,22 +56,22 @@ impl Functions {
     /// When there is no such function, no code runs here, too many wait, or the event is no JSON. That the function
     /// fails is no error: see [`Invocation::error`].
     pub(crate) async fn invoke(&self, name: &str, event: Bytes) -> Result<Invocation, FunctionError> {
-        let function = self.function(name)?;
-        let limit = Duration::from_secs(function.timeout.into());
-        self.run(function, event, limit).await
+        let ready = self.ready(name).await?;
+        let limit = ready.limit();
+        self.run(ready, event, limit).await
     }
 
     /// Invoke without waiting (`Event`). A function that fails is not asked again.
     ///
     /// # Errors
     /// As [`Functions::invoke`].
-    pub(crate) fn invoke_later(&self, name: &str, event: Bytes) -> Result<(), FunctionError> {
+    pub(crate) async fn invoke_later(&self, name: &str, event: Bytes) -> Result<(), FunctionError> {
         if event.len() > MAX_EVENT {
             return Err(FunctionError::TooLarge(MAX_EVENT));
         }
-        let function = self.function(name)?;
-        let limit = Duration::from_secs(function.timeout.into());
-        self.start(function, event, limit).map(drop)
+        let ready = self.ready(name).await?;
+        let limit = ready.limit();
+        self.start(ready, event, limit).map(drop)
     }
 
     /// Invoke, only checking (`DryRun`).
@@ -67,26 +82,44 @@ impl Functions {
         self.function(name).map(drop)
     }
 
+    /// A function as it is now, with its code: whatever becomes of it while the invocation waits for its turn, that is
+    /// what runs.
+    ///
+    /// # Errors
+    /// When there is no such function, no code runs here, or its code cannot be had.
+    pub(super) async fn ready(&self, name: &str) -> Result<Ready, FunctionError> {
+        loop {
+            let function = self.function(name)?;
+            if !self.0.allow_code {
+                return Err(FunctionError::Denied(DENIED));
+            }
+            match self.0.code.directory(&function.code).await {
+                Ok(code) => return Ok(Ready { function, code }),
+                // Code that no function has any more is removed, which may have been just now: then there is other
+                // code, or no function.
+                Err(error) if self.function(name)?.code == function.code => return Err(error),
+                Err(_) => {}
+            }
+        }
+    }
+
     /// Runs a function and waits for its end, no longer than `limit` from its start.
     pub(super) async fn run(
         &self,
-        function: Arc<Function>,
+        ready: Ready,
         event: Bytes,
         limit: Duration,
     ) -> Result<Invocation, FunctionError> {
-        let done = self.start(function, event, limit)?.await;
+        let done = self.start(ready, event, limit)?.await;
         done.unwrap_or_else(|died| Err(FunctionError::Failure(died.to_string())))
     }
 
     fn start(
         &self,
-        function: Arc<Function>,
+        ready: Ready,
         event: Bytes,
         limit: Duration,
     ) -> Result<JoinHandle<Result<Invocation, FunctionError>>, FunctionError> {
-        if !self.0.allow_code {
-            return Err(FunctionError::Denied(DENIED));
-        }
         let event = checked(event)?;
         let place = self.0.waiting.clone().try_acquire_owned().map_err(|_| FunctionError::TooMany)?;
         let this = self.clone();
@@ -94,20 +127,20 @@ impl Functions {
             let _place = place;
             tokio::select! {
                 () = this.0.stop.cancelled() => Err(FunctionError::Failure("the local IoT Core stops".into())),
-                result = this.execute(&function, event, limit) => result,
+                result = this.execute(ready, event, limit) => result,
             }
         }))
     }
 
     async fn execute(
         &self,
-        function: &Function,
+        ready: Ready,
         event: Bytes,
         limit: Duration,
     ) -> Result<Invocation, FunctionError> {
+        let Ready { function, code } = ready;
         let failed = |reason: String| FunctionError::Failure(reason);
         let _slot = self.0.slots.acquire().await.map_err(|closed| failed(closed.to_string()))?;
-        let code = self.0.code.directory(&function.code).await?;
         let interpreter = self.0.interpreters.find(Family::of(&function.runtime)?).await.map_err(failed)?;
         let home = self.0.interpreters.home().map_err(|error| failed(error.to_string()))?;
         let request = uuid().map_err(|error| failed(error.to_string()))?;
@@ -115,8 +148,8 @@ impl Functions {
         let (now, begun) = (self.0.clock.now(), Instant::now());
         let stream = stream(now, &version);
         let ended = run(Run {
-            function,
-            arn: &self.arn_of(function),
+            function: &function,
+            arn: &self.arn_of(&function),
             region: &self.0.scope.region,
             code: &code,
             interpreter,

@@ -1,7 +1,5 @@
 //! A function as the action of a topic rule, and roles as the rules ask for them.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
 use super::Functions;
@@ -27,15 +25,15 @@ impl Roles for Iam {
 impl Functions {
     async fn act(&self, call: RuleCall) -> Result<Bytes, String> {
         let RuleCall { function_arn, rule_arn, payload } = call;
-        let function = self.function(&function_arn).map_err(|error| error.to_string())?;
+        let ready = self.ready(&function_arn).await.map_err(|error| error.to_string())?;
         let account = &self.0.scope.account;
-        if !function.permissions.iter().any(|entry| entry.allows(SERVICE, &rule_arn, account)) {
+        if !ready.function.permissions.iter().any(|entry| entry.allows(SERVICE, &rule_arn, account)) {
             return Err(format!(
                 "{SERVICE} may not invoke {function_arn} for {rule_arn}: AddPermission is missing"
             ));
         }
-        let limit = Duration::from_secs(function.timeout.into());
-        let ended = self.run(function, payload, limit).await.map_err(|error| error.to_string())?;
+        let limit = ready.limit();
+        let ended = self.run(ready, payload, limit).await.map_err(|error| error.to_string())?;
         match ended.error {
             None => Ok(ended.payload),
             Some(_) => Err(super::hook::told(&ended.payload)),

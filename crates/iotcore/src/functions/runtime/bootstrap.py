@@ -1,6 +1,9 @@
 """Runs one invocation of a Python function: context and event on standard input, the answer on descriptor 3.
 
 Standard library of any Python 3 only. The answer is one line: R or E, then JSON.
+
+It is started isolated (-I), so that a module of the package that is called like one of these does not stand in for it;
+the package and PYTHONPATH are looked at only after.
 """
 import importlib
 import json
@@ -72,7 +75,8 @@ def log_as_lambda_does(request):
 
 def invoke(event_text, values):
     log_as_lambda_does(values["request"])
-    sys.path.insert(0, os.getcwd())
+    own = [os.getcwd()] + [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    sys.path[:0] = own
     handler = load(os.environ["_HANDLER"])
     result = handler(json.loads(event_text.decode("utf-8")), Context(values))
     try:

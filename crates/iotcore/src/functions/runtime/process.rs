@@ -142,7 +142,8 @@ fn program(run: &Run<'_>) -> Vec<OsString> {
     match &run.interpreter {
         Interpreter::Python(path) => {
             let limit = u64::from(memory).saturating_mul(1024).to_string();
-            vec![limit.into(), path.into(), "-s".into(), "-c".into(), PYTHON.into()]
+            let options = ["-I", "-B", "-u", "-X", "utf8", "-c", PYTHON].map(OsString::from);
+            [limit.into(), path.into()].into_iter().chain(options).collect()
         }
         Interpreter::Node(path) => {
             let limit = format!("--max-old-space-size={memory}");

@@ -43,7 +43,7 @@ async fn stopping_kills_what_runs_and_lets_nothing_start() {
     bench.create(with_child("while True: time.sleep(1)")).await;
     let path = bench.directory.path().join("lock");
     let event = json!({"path": path}).to_string();
-    bench.functions.invoke_later("hook", event.clone().into()).unwrap();
+    bench.functions.invoke_later("hook", event.clone().into()).await.unwrap();
     // The child has locked the file when another cannot.
     let locked = || File::open(&path).is_ok_and(|file| file.try_lock().is_err());
     let waiting = async {
@@ -84,6 +84,52 @@ async fn a_large_event_arrives_and_a_larger_one_is_refused() {
     assert_eq!((refused.code(), refused.status()), ("RequestTooLargeException", 413));
     let refused = bench.functions.invoke("hook", "{".into()).await.unwrap_err();
     assert_eq!((refused.code(), refused.status()), ("InvalidRequestContentException", 400));
+}
+
+/// What waits for its turn runs the code that the function had when it was invoked.
+#[tokio::test]
+async fn a_function_may_be_changed_or_deleted_while_an_invocation_waits() {
+    let bench = Bench::new().await;
+    bench.create(python("def handler(event, context):\n    return 'first'\n")).await;
+    // As after a start of this program: the code is not unpacked yet.
+    let bench = bench.restart().await;
+    let inner = &bench.functions.0;
+    let (slots, places) = (inner.slots.available_permits(), inner.waiting.available_permits());
+    let all = inner.slots.clone().acquire_many_owned(u32::try_from(slots).unwrap()).await.unwrap();
+    let invoke = || {
+        let functions = bench.functions.clone();
+        tokio::spawn(async move { functions.invoke("hook", "{}".into()).await.unwrap().answer() })
+    };
+    let wait = async |waiting: usize| {
+        let all_there = async {
+            while inner.waiting.available_permits() > places - waiting {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), all_there).await.unwrap();
+    };
+    let first = invoke();
+    wait(1).await;
+    let zip = zip(&[("lambda_function.py", "def handler(event, context):\n    return 'second'\n")]);
+    bench.functions.update_code("hook", NewCode { zip, ..NewCode::default() }).await.unwrap();
+    let second = invoke();
+    wait(2).await;
+    bench.functions.delete("hook").await.unwrap();
+    drop(all);
+    assert_eq!((first.await.unwrap(), second.await.unwrap()), (json!("first"), json!("second")));
+}
+
+#[tokio::test]
+async fn an_invocation_too_many_is_refused() {
+    let bench = Bench::new().await;
+    bench.create(python("def handler(event, context):\n    return 1\n")).await;
+    let waiting = bench.functions.0.waiting.clone();
+    let places = u32::try_from(waiting.available_permits()).unwrap();
+    let all = waiting.acquire_many_owned(places).await.unwrap();
+    let refused = bench.functions.invoke("hook", "{}".into()).await.unwrap_err();
+    assert_eq!((refused.code(), refused.status()), ("TooManyRequestsException", 429));
+    drop(all);
+    assert_eq!(bench.invoke(&json!({})).await.answer(), 1);
 }
 
 #[tokio::test]

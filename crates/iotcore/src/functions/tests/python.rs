@@ -106,6 +106,28 @@ async fn a_process_has_nothing_of_our_environment_and_a_home_of_its_own() {
     assert_eq!(bench.homes(), 0, "its home goes with it");
 }
 
+/// Lambda's runtime has imported its own before the package is looked at.
+#[tokio::test]
+async fn modules_of_the_package_do_not_stand_in_for_those_of_the_runtime() {
+    let bench = Bench::new().await;
+    let broken = "raise RuntimeError('the package stands in for the standard library')\n";
+    let handler = "import json, logging, part\ndef handler(e, c):\n    logging.warning('heard')\n    \
+                   return [json.loads('7'), part.value]\n";
+    let files = [
+        ("json.py", broken),
+        ("logging.py", broken),
+        ("lib/traceback.py", broken),
+        ("lib/os.py", broken),
+        ("lib/part.py", "value = 8\n"),
+        ("lambda_function.py", handler),
+    ];
+    let environment = Variables(BTreeMap::from([("PYTHONPATH".into(), "lib".into())]));
+    bench.create(NewFunction { zip: zip(&files), environment, ..python("") }).await;
+    let ended = bench.invoke(&json!({})).await;
+    assert_eq!(ended.answer(), json!([7, 8]));
+    assert!(ended.text().contains("heard"), "{}", ended.text());
+}
+
 #[tokio::test]
 async fn a_handler_in_a_package_of_the_archive_is_found() {
     let bench = Bench::new().await;

@@ -62,9 +62,23 @@ struct CreateFunction {
     package_type: Option<String>,
     #[serde(default)]
     publish: bool,
+    #[serde(default)]
+    layers: Value,
+    #[serde(default)]
+    vpc_config: Value,
+    #[serde(default)]
+    file_system_configs: Value,
+    #[serde(default)]
+    image_config: Value,
 }
 
 async fn create_function(context: Context, input: CreateFunction) -> Result<Reply, Refusal> {
+    check_foreign([
+        ("Layers", &input.layers),
+        ("VpcConfig", &input.vpc_config),
+        ("FileSystemConfigs", &input.file_system_configs),
+        ("ImageConfig", &input.image_config),
+    ])?;
     let (Some(runtime), None | Some("Zip")) = (input.runtime, input.package_type.as_deref()) else {
         return Err(invalid(
             "Runtime and Handler are mandatory parameters for functions created with deployment packages.",
@@ -189,12 +203,26 @@ struct UpdateFunctionConfiguration {
     ephemeral_storage: Option<Storage>,
     logging_config: Option<Logging>,
     revision_id: Option<String>,
+    #[serde(default)]
+    layers: Value,
+    #[serde(default)]
+    vpc_config: Value,
+    #[serde(default)]
+    file_system_configs: Value,
+    #[serde(default)]
+    image_config: Value,
 }
 
 async fn update_function_configuration(
     context: Context,
     input: UpdateFunctionConfiguration,
 ) -> Result<Reply, Refusal> {
+    check_foreign([
+        ("Layers", &input.layers),
+        ("VpcConfig", &input.vpc_config),
+        ("FileSystemConfigs", &input.file_system_configs),
+        ("ImageConfig", &input.image_config),
+    ])?;
     let change = ConfigurationChange {
         runtime: input.runtime,
         handler: input.handler,
@@ -215,6 +243,27 @@ async fn delete_function(context: Context, input: Name) -> Result<Reply, Refusal
     let name = context.functions.qualified(&input.function_name, input.qualifier.as_deref())?;
     context.functions.delete(&name).await?;
     Ok(Reply::empty().with_status(204))
+}
+
+/// What a function here has not is refused, not left out. Clients send it empty where they mean nothing by it.
+fn check_foreign<const N: usize>(members: [(&str, &Value); N]) -> Result<(), Refusal> {
+    match members.into_iter().find(|(_, value)| !means_nothing(value)) {
+        Some((name, _)) => Err(invalid(&format!(
+            "{name} is not implemented by the local IoT Core: its functions have no layers, networks, file systems or \
+             images"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn means_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.values().all(means_nothing),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
 }
 
 fn zip(zip: Option<Vec<u8>>) -> Result<Vec<u8>, Refusal> {

@@ -30,7 +30,7 @@ async fn invoke(context: Context, input: Invoke) -> Result<Reply, Refusal> {
     match input.invocation_type.as_deref().unwrap_or("RequestResponse") {
         "RequestResponse" => {}
         "Event" => {
-            functions.invoke_later(name, context.body.clone())?;
+            functions.invoke_later(name, context.body.clone()).await?;
             return Ok(Reply::raw("application/json", bytes::Bytes::new()).with_status(202));
         }
         "DryRun" => {
