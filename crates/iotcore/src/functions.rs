@@ -30,7 +30,7 @@ pub(crate) use change::{ConfigurationChange, NewCode};
 pub(crate) use create::NewFunction;
 pub(crate) use error::FunctionError;
 pub(crate) use invoke::MAX_PAYLOAD;
-pub(crate) use log::{LogEvent, Logs};
+pub(crate) use log::{LogEvent, LogStream, Logs};
 pub use open::{FunctionsConfig, FunctionsError};
 pub(crate) use permission::{NewPermission, Permission};
 pub(crate) use record::{Function, Variables};

@@ -25,6 +25,8 @@ const DAYS: [u32; 22] =
 pub(crate) enum LogsError {
     #[error("The specified log group does not exist.")]
     NoSuchGroup,
+    #[error("The specified log stream does not exist.")]
+    NoSuchStream,
     #[error("The specified log group already exists")]
     GroupExists,
     #[error("{0}")]
@@ -57,7 +59,7 @@ impl LogsError {
     /// The name on the wire.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
-            Self::NoSuchGroup => "ResourceNotFoundException",
+            Self::NoSuchGroup | Self::NoSuchStream => "ResourceNotFoundException",
             Self::GroupExists => "ResourceAlreadyExistsException",
             Self::Invalid(_) => "InvalidParameterException",
             Self::Limit => "LimitExceededException",
@@ -207,4 +209,27 @@ fn check_name(name: &str) -> Result<(), LogsError> {
          regular expression pattern: [\\.\\-_/#A-Za-z0-9]+"
             .to_owned(),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn there_are_ten_thousand_groups_at_most() {
+        let dir = tempfile::tempdir().unwrap();
+        let groups = LogGroups::open(dir.path(), Arc::new(SystemClock), Logs::default()).unwrap();
+        groups.create("one", BTreeMap::new()).await.unwrap();
+        let one = groups.group("one").unwrap();
+        let fill = |all: &mut BTreeMap<String, LogGroup>| {
+            all.extend((1..MAX_GROUPS).map(|number| (number.to_string(), one.clone())));
+            Ok::<_, LogsError>(())
+        };
+        groups.groups.change(fill).await.unwrap();
+        let refused = groups.create("more", BTreeMap::new()).await.unwrap_err();
+        assert_eq!((refused.code(), refused.status()), ("LimitExceededException", 400));
+        groups.delete("1").await.unwrap();
+        groups.create("more", BTreeMap::new()).await.unwrap();
+    }
 }

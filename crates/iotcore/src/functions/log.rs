@@ -14,11 +14,21 @@ const LINE: usize = 16 * 1024;
 
 /// The groups. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Logs(Arc<Mutex<BTreeMap<String, VecDeque<LogEvent>>>>);
+pub(crate) struct Logs(Arc<Mutex<BTreeMap<String, Group>>>);
+
+/// The newest lines of a group.
+#[derive(Debug, Default)]
+struct Group {
+    lines: VecDeque<LogEvent>,
+    /// The number of the next line.
+    next: u64,
+}
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogEvent {
+    /// Its place in the group, which stays when older lines go.
+    pub(crate) number: u64,
     /// The stream: one a day, function version and process in AWS; here one a day.
     pub(crate) stream: String,
     /// When it was read.
@@ -39,21 +49,22 @@ impl Logs {
     /// Adds the lines of `text` to a stream.
     pub(super) fn add(&self, group: &str, stream: &str, at: Timestamp, text: &[u8]) {
         let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let lines = groups.entry(group.to_owned()).or_default();
+        let Group { lines, next } = groups.entry(group.to_owned()).or_default();
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let line = line.get(..LINE).unwrap_or(line);
             let message = String::from_utf8_lossy(line).into_owned();
             if lines.len() >= LINES {
                 lines.pop_front();
             }
-            lines.push_back(LogEvent { stream: stream.to_owned(), at, message });
+            lines.push_back(LogEvent { number: *next, stream: stream.to_owned(), at, message });
+            *next = next.saturating_add(1);
         }
     }
 
     /// The lines of a group, oldest first.
     pub(crate) fn events(&self, group: &str) -> Vec<LogEvent> {
         let groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        groups.get(group).map(|lines| lines.iter().cloned().collect()).unwrap_or_default()
+        groups.get(group).map(|group| group.lines.iter().cloned().collect()).unwrap_or_default()
     }
 
     /// The streams of a group, by name.
@@ -103,6 +114,7 @@ mod tests {
         }
         let events = logs.events("g");
         assert_eq!((events.len(), events[0].message.as_str()), (LINES, "1"));
+        assert_eq!(events[0].number, 1, "a line keeps its number");
         assert_eq!(logs.streams("g")[0].name, "2026/11/18/[$LATEST]local");
         logs.forget("g");
         assert!(logs.groups().is_empty());

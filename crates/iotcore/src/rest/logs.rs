@@ -8,12 +8,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Context, Page, PageQuery, Refusal, Reply, Reset, Resetting, Route, target};
-use crate::functions::LogEvent;
 use crate::log_groups::{LogGroup, LogGroups, LogsError};
+
+mod events;
+mod streams;
 
 /// CloudWatch Logs' table of operations.
 pub(super) fn routes() -> Vec<Route> {
-    vec![
+    let mut all = vec![
         target("CreateLogGroup", create_log_group),
         target("DeleteLogGroup", delete_log_group),
         target("DescribeLogGroups", describe_log_groups),
@@ -22,10 +24,10 @@ pub(super) fn routes() -> Vec<Route> {
         target("TagResource", tag_resource),
         target("UntagResource", untag_resource),
         target("ListTagsForResource", list_tags_for_resource),
-        target("DescribeLogStreams", describe_log_streams),
-        target("GetLogEvents", get_log_events),
-        target("FilterLogEvents", filter_log_events),
-    ]
+    ];
+    all.extend(streams::routes());
+    all.extend(events::routes());
+    all
 }
 
 impl From<LogsError> for Refusal {
@@ -142,100 +144,6 @@ async fn list_tags_for_resource(context: Context, input: Resource) -> Result<Rep
     Ok(Reply::json(&json!({"tags": group.tags})))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DescribeLogStreams {
-    log_group_name: String,
-    #[serde(default)]
-    log_stream_name_prefix: String,
-    limit: Option<u32>,
-    #[serde(flatten)]
-    page: PageQuery,
-}
-
-async fn describe_log_streams(context: Context, input: DescribeLogStreams) -> Result<Reply, Refusal> {
-    let group = context.log_groups.group(&input.log_group_name)?;
-    let streams = context.log_groups.logs().streams(&group.name).into_iter();
-    let streams = streams.filter(|stream| stream.name.starts_with(&input.log_stream_name_prefix));
-    let (streams, next) = page(&input.page, input.limit, 50)?.cut(streams, |stream| stream.name.clone());
-    let streams: Vec<_> = streams
-        .iter()
-        .map(|stream| {
-            json!({
-                "logStreamName": stream.name,
-                "creationTime": stream.first.as_millis(),
-                "firstEventTimestamp": stream.first.as_millis(),
-                "lastEventTimestamp": stream.last.as_millis(),
-                "lastIngestionTime": stream.last.as_millis(),
-                "arn": format!("{}:log-stream:{}", arn(&context, &group.name), stream.name),
-            })
-        })
-        .collect();
-    Ok(Reply::json(&json!({"logStreams": streams, "nextToken": next})))
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Events {
-    log_group_name: String,
-    log_stream_name: Option<String>,
-    #[serde(default)]
-    log_stream_names: Vec<String>,
-    #[serde(default)]
-    filter_pattern: String,
-    start_time: Option<u64>,
-    end_time: Option<u64>,
-    limit: Option<u32>,
-    #[serde(flatten)]
-    page: PageQuery,
-}
-
-/// The newest lines of a stream. There is no going back: both tokens mean "what comes next", which is nothing.
-async fn get_log_events(context: Context, input: Events) -> Result<Reply, Refusal> {
-    let found = found(&context, &input)?;
-    let limit = usize::try_from(input.limit.unwrap_or(10_000)).unwrap_or(usize::MAX);
-    let newest = found.get(found.len().saturating_sub(limit)..).unwrap_or_default();
-    let events: Vec<_> = newest.iter().map(|(_, event)| told(event)).collect();
-    Ok(Reply::json(&json!({"events": events, "nextForwardToken": "f/end", "nextBackwardToken": "b/end"})))
-}
-
-/// Lines that contain the pattern, taken as one text: the pattern language of CloudWatch Logs is not here.
-async fn filter_log_events(context: Context, input: Events) -> Result<Reply, Refusal> {
-    let found = found(&context, &input)?;
-    let page = page(&input.page, input.limit, 10_000)?;
-    let (found, next) = page.cut(found, |(number, _)| format!("{number:010}"));
-    let with_id = |(number, event): &(usize, LogEvent)| {
-        let mut told = told(event);
-        if let Value::Object(members) = &mut told {
-            members.insert("eventId".into(), number.to_string().into());
-            members.insert("logStreamName".into(), event.stream.clone().into());
-        }
-        told
-    };
-    let events: Vec<_> = found.iter().map(with_id).collect();
-    Ok(Reply::json(&json!({"events": events, "searchedLogStreams": [], "nextToken": next})))
-}
-
-fn found(context: &Context, input: &Events) -> Result<Vec<(usize, LogEvent)>, Refusal> {
-    let group = context.log_groups.group(&input.log_group_name)?;
-    let pattern = input.filter_pattern.trim_matches('"');
-    let wanted = |event: &LogEvent| {
-        let at = event.at.as_millis();
-        input.log_stream_name.as_ref().is_none_or(|name| *name == event.stream)
-            && (input.log_stream_names.is_empty() || input.log_stream_names.contains(&event.stream))
-            && input.start_time.is_none_or(|start| at >= start)
-            && input.end_time.is_none_or(|end| at < end)
-            && event.message.contains(pattern)
-    };
-    let events = context.log_groups.logs().events(&group.name).into_iter().enumerate();
-    Ok(events.filter(|(_, event)| wanted(event)).collect())
-}
-
-fn told(event: &LogEvent) -> Value {
-    let at = event.at.as_millis();
-    json!({"timestamp": at, "ingestionTime": at, "message": event.message})
-}
-
 fn described(context: &Context, group: &LogGroup) -> Value {
     let arn = arn(context, &group.name);
     json!({
@@ -265,11 +173,37 @@ fn name<'a>(context: &Context, text: &'a str) -> Result<&'a str, Refusal> {
     Ok(name)
 }
 
+/// The group that is meant by its name or, in newer operations, by its name or ARN.
+fn group(context: &Context, name: Option<&str>, identifier: Option<&str>) -> Result<LogGroup, Refusal> {
+    let name = match (name, identifier) {
+        (Some(name), None) => name,
+        (None, Some(arn)) if arn.starts_with("arn:") => self::name(context, arn)?,
+        (None, Some(name)) => name,
+        (None, None) | (Some(_), Some(_)) => {
+            return Err(invalid("Exactly one of logGroupName and logGroupIdentifier must be specified"));
+        }
+    };
+    Ok(context.log_groups.group(name)?)
+}
+
+/// A page of 1 to `most` items, `most` when no number is given.
 fn page(query: &PageQuery, limit: Option<u32>, most: u32) -> Result<Page, Refusal> {
-    let mut page =
-        query.page(1..=most, most).map_err(|refusal| refusal.with_code("InvalidParameterException"))?;
-    if let Some(limit) = limit {
-        page.limit = usize::try_from(limit.clamp(1, most)).unwrap_or(usize::MAX);
-    }
+    let mut page = query.page(1..=most, most).map_err(|_| invalid("The specified nextToken is invalid."))?;
+    page.limit = checked_limit(limit, most)?;
     Ok(page)
+}
+
+/// How many items are asked for: 1 to `most`.
+fn checked_limit(limit: Option<u32>, most: u32) -> Result<usize, Refusal> {
+    let limit = limit.unwrap_or(most);
+    let constraint = match limit {
+        0 => "Member must have value greater than or equal to 1".to_owned(),
+        limit if limit > most => format!("Member must have value less than or equal to {most}"),
+        limit => return Ok(usize::try_from(limit).unwrap_or(usize::MAX)),
+    };
+    Err(Refusal::constraint(Some(&limit.to_string()), "limit", &constraint))
+}
+
+fn invalid(message: &str) -> Refusal {
+    LogsError::Invalid(message.to_owned()).into()
 }

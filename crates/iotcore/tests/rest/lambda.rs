@@ -62,6 +62,29 @@ async fn a_function_is_made_invoked_changed_and_deleted() {
     assert_eq!((gone.status, gone.error()), (404, "ResourceNotFoundException"));
 }
 
+/// What functions have not here is refused where it is meant, and not where clients send it empty.
+#[tokio::test]
+async fn layers_networks_file_systems_and_images_are_refused() {
+    let world = with_function("").await;
+    let configuration = format!("{FUNCTIONS}/hook/configuration");
+    for (member, meant, empty) in [
+        ("Layers", json!(["arn:aws:lambda:us-east-1:123456789012:layer:l:1"]), json!([])),
+        ("VpcConfig", json!({"SubnetIds": ["s"]}), json!({"SubnetIds": [], "SecurityGroupIds": []})),
+        ("FileSystemConfigs", json!([{"Arn": "a", "LocalMountPath": "/mnt/a"}]), json!([])),
+        ("ImageConfig", json!({"Command": ["c"]}), json!({})),
+    ] {
+        let mut new = python("other", "");
+        new[member] = meant.clone();
+        let made = lambda(&world, "POST", FUNCTIONS, new).await;
+        let changed = lambda(&world, "PUT", &configuration, json!({member: meant})).await;
+        for answer in [made, changed] {
+            assert_eq!((answer.status, answer.error()), (400, "InvalidParameterValueException"), "{member}");
+            assert!(answer.text().contains(member), "{}", answer.text());
+        }
+        lambda(&world, "PUT", &configuration, json!({member: empty})).await.ok();
+    }
+}
+
 /// An invocation that nobody waits for is accepted, and a dry run runs nothing.
 #[tokio::test]
 async fn an_event_is_accepted_and_a_dry_run_runs_nothing() {
@@ -168,6 +191,80 @@ async fn a_reset_takes_functions_roles_and_log_groups() {
     assert!(roles.contains("<Roles></Roles>"), "{roles}");
     assert_eq!(lambda(&world, "GET", FUNCTIONS, Value::Null).await.ok().json()["Functions"], json!([]));
     assert_eq!(logs(&world, "DescribeLogGroups", json!({})).await.ok().json()["logGroups"], json!([]));
+}
+
+/// A stream is read from its head or its end, and to the end: then the token is the one that was given.
+#[tokio::test]
+async fn a_stream_is_read_to_its_end_from_either_side() {
+    let world =
+        with_function("def handler(event, context):\n    for n in range(5): print('line', n)\n").await;
+    lambda(&world, "POST", &format!("{FUNCTIONS}/hook/invocations"), json!({})).await.ok();
+    let group = "/aws/lambda/hook";
+    let streams = logs(
+        &world,
+        "DescribeLogStreams",
+        json!({"logGroupName": group, "descending": true,
+        "orderBy": "LastEventTime"}),
+    );
+    let stream = streams.await.ok().json()["logStreams"][0]["logStreamName"].clone();
+    let get = async |token: &Value, head: bool, limit: u32| {
+        let request = json!({"logGroupName": group, "logStreamName": stream, "nextToken": token,
+            "startFromHead": head, "limit": limit});
+        logs(&world, "GetLogEvents", request).await.ok().json()
+    };
+    let messages = |answer: &Value| -> Vec<String> {
+        let events = answer["events"].as_array().unwrap().iter();
+        events.map(|event| event["message"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = messages(&get(&Value::Null, true, 100).await);
+    // START, five lines, END, REPORT.
+    assert_eq!((all.len(), all[1].as_str(), all[5].as_str()), (8, "line 0", "line 4"));
+    for (head, next) in [(true, "nextForwardToken"), (false, "nextBackwardToken")] {
+        let (mut token, mut pages) = (Value::Null, Vec::new());
+        loop {
+            let answer = get(&token, head, 3).await;
+            if answer[next] == token {
+                assert_eq!(answer["events"], json!([]));
+                break;
+            }
+            pages.push(messages(&answer));
+            token = answer[next].clone();
+        }
+        assert_eq!(pages.len(), 3, "{pages:?}");
+        if !head {
+            pages.reverse();
+        }
+        assert_eq!(pages.concat(), all);
+    }
+}
+
+/// Of logs is refused what CloudWatch Logs refuses: a stream that there is not, a number out of range, a foreign token.
+#[tokio::test]
+async fn what_cannot_be_read_of_logs_is_refused() {
+    let world = with_function("").await;
+    logs(&world, "CreateLogGroup", json!({"logGroupName": "g"})).await.ok();
+    let refused = "InvalidParameterException";
+    for (operation, members, code) in [
+        ("GetLogEvents", json!({"logStreamName": "none"}), "ResourceNotFoundException"),
+        ("GetLogEvents", json!({}), refused),
+        ("GetLogEvents", json!({"logStreamName": "none", "limit": 0}), refused),
+        ("GetLogEvents", json!({"logStreamName": "none", "limit": 10_001}), refused),
+        ("GetLogEvents", json!({"logStreamName": "none", "nextToken": "f/end"}), refused),
+        ("FilterLogEvents", json!({"logStreamNames": ["none"]}), "ResourceNotFoundException"),
+        ("FilterLogEvents", json!({"limit": 10_001}), refused),
+        ("FilterLogEvents", json!({"nextToken": "other"}), refused),
+        ("FilterLogEvents", json!({"logGroupIdentifier": "g"}), refused),
+        ("DescribeLogStreams", json!({"limit": 51}), refused),
+        ("DescribeLogStreams", json!({"orderBy": "Size"}), refused),
+    ] {
+        let mut request = members.clone();
+        request["logGroupName"] = "g".into();
+        let answer = logs(&world, operation, request).await;
+        assert_eq!((answer.status, answer.error()), (400, code), "{operation} {members}: {}", answer.text());
+    }
+    assert_eq!(logs(&world, "DescribeLogGroups", json!({"limit": 0})).await.error(), refused);
+    let by_arn = json!({"logGroupIdentifier": "arn:aws:logs:us-east-1:123456789012:log-group:g"});
+    logs(&world, "FilterLogEvents", by_arn).await.ok();
 }
 
 /// A log group has a retention and tags; CloudWatch Logs offers only some numbers of days.
