@@ -5,6 +5,7 @@
 //! invoked beside the publisher. Not here: what a rule makes of a message ([`crate::rules`]).
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use crate::seams::{FunctionInvoker, Roles, RuleCall};
 
 /// How often a message may be republished by rules, one after the other.
 const MAX_HOPS: u8 = 8;
-/// How many messages may come of one.
+/// How many messages may come of one, by actions and error actions together.
 const MAX_CASCADE: usize = 1000;
 /// Messages with functions under way; the excess fails.
 const MAX_INVOCATIONS: usize = 256;
@@ -40,6 +41,32 @@ struct Current {
     epoch: Option<u64>,
     revision: u64,
     rules: Arc<RuleSet>,
+}
+
+/// What comes of one message.
+#[derive(Default)]
+struct Cascade {
+    /// How many messages so far; functions that run beside the publisher count on.
+    made: Arc<AtomicUsize>,
+    /// What rules ask for, and how often their message was republished.
+    waiting: VecDeque<(Outcome, u8)>,
+    /// The batch of the sessions file that must be durable.
+    batch: Option<u64>,
+}
+
+impl Cascade {
+    fn add(&mut self, outcomes: Vec<Outcome>, hops: u8) {
+        self.waiting.extend(outcomes.into_iter().map(|outcome| (outcome, hops)));
+    }
+
+    /// Whether one more message may come of it; counts it.
+    fn admit(&self) -> bool {
+        let before = self.made.fetch_add(1, Ordering::Relaxed);
+        if before == MAX_CASCADE {
+            tracing::warn!("topic rules: too many messages come of one, no more are made");
+        }
+        before < MAX_CASCADE
+    }
 }
 
 impl Engine {
@@ -80,7 +107,7 @@ impl Broker {
         let outcomes = self.outcomes(&message, sender);
         let retained = message.retain.then(|| self.retain(&message)).flatten();
         let routed = self.route(message);
-        retained.max(routed).max(self.perform(outcomes, 0))
+        retained.max(routed).max(self.perform(outcomes))
     }
 
     /// Takes in a message for one rule alone (Basic Ingest); `topic` is what the rule takes for its topic.
@@ -94,7 +121,7 @@ impl Broker {
         let trace = session_identifier();
         let message = self.event(topic, &publish.payload, &publish.properties, sender, &trace);
         let outcome = self.rules().run_one(rule, &message);
-        self.perform(outcome.into_iter().collect(), 0)
+        self.perform(outcome.into_iter().collect())
     }
 
     fn outcomes(&self, message: &Message, sender: Sender<'_>) -> Vec<Outcome> {
@@ -119,40 +146,37 @@ impl Broker {
     }
 
     /// Does what rules ask for, and what other rules make of that.
-    fn perform(&self, outcomes: Vec<Outcome>, hops: u8) -> Option<u64> {
-        let mut batch = None;
-        let mut cascade = 0;
-        let mut waiting: VecDeque<(Outcome, u8)> =
-            outcomes.into_iter().map(|outcome| (outcome, hops)).collect();
-        while let Some((outcome, hops)) = waiting.pop_front() {
+    fn perform(&self, outcomes: Vec<Outcome>) -> Option<u64> {
+        let mut cascade = Cascade::default();
+        cascade.add(outcomes, 0);
+        self.go_on(cascade)
+    }
+
+    /// Does what waits in a cascade, until nothing does.
+    fn go_on(&self, mut cascade: Cascade) -> Option<u64> {
+        while let Some((outcome, hops)) = cascade.waiting.pop_front() {
             let Outcome { publications, invocations, mut failures } = outcome;
             for publication in publications {
-                let made = self.publish_for_rule(publication, hops, &mut batch);
-                cascade += 1;
-                match made {
-                    Ok(more) if cascade < MAX_CASCADE => {
-                        waiting.extend(more.into_iter().map(|outcome| (outcome, hops + 1)));
-                    }
-                    Ok(_) => tracing::warn!("topic rules: too many messages come of one"),
-                    Err(failure) => failures.add(failure),
+                if let Err(failure) = self.publish_for_rule(publication, hops, &mut cascade) {
+                    failures.add(failure);
                 }
             }
             if invocations.is_empty() {
-                batch = batch.max(self.conclude(failures, hops));
+                self.conclude(failures, hops, &mut cascade);
             } else {
-                self.invoke(invocations, failures, hops);
+                self.invoke(invocations, failures, hops, cascade.made.clone());
             }
         }
-        batch
+        cascade.batch
     }
 
-    /// Publishes for a rule; returns what rules make of the message.
+    /// Publishes for a rule; what rules make of the message waits in the cascade.
     fn publish_for_rule(
         &self,
         publication: Publication,
         hops: u8,
-        batch: &mut Option<u64>,
-    ) -> Result<Vec<Outcome>, Failure> {
+        cascade: &mut Cascade,
+    ) -> Result<(), Failure> {
         let Publication { role_arn, publish } = publication;
         let topic = publish.topic.to_string();
         let failed = |why| Failure { action: "RepublishAction", resource: topic.clone(), message: why };
@@ -166,52 +190,53 @@ impl Broker {
         }
         if topic.starts_with('$') {
             tracing::debug!(topic, "topic rule: the service behind this topic is not imitated");
-            return Ok(Vec::new());
+            return Ok(());
+        }
+        if !cascade.admit() {
+            return Ok(());
         }
         let expires_at = publish.properties.message_expiry().map(|seconds| self.expiry_from_now(seconds));
         let message = Message::new(publish, expires_at);
-        let outcomes = if hops < MAX_HOPS {
-            self.outcomes(&message, Sender::Broker)
+        if hops < MAX_HOPS {
+            cascade.add(self.outcomes(&message, Sender::Broker), hops + 1);
         } else {
             tracing::warn!(topic, "topic rules: republished too often, rules pass it over");
-            Vec::new()
-        };
-        *batch = (*batch).max(self.route(message));
-        Ok(outcomes)
+        }
+        cascade.batch = cascade.batch.max(self.route(message));
+        Ok(())
     }
 
     /// Tells the error action what failed.
-    fn conclude(&self, failures: Failures, hops: u8) -> Option<u64> {
+    fn conclude(&self, failures: Failures, hops: u8, cascade: &mut Cascade) {
         let rule_arn = self.authority.scope.rule(failures.rule());
-        match failures.conclude()? {
-            ErrorAction::Publish(publication) => {
-                let mut batch = None;
-                match self.publish_for_rule(publication, hops, &mut batch) {
-                    Ok(outcomes) => batch.max(self.perform(outcomes, hops.saturating_add(1))),
-                    Err(failure) => {
-                        tracing::warn!(
-                            topic = failure.resource,
-                            why = failure.message,
-                            "topic rule: error action failed"
-                        );
-                        batch
-                    }
+        match failures.conclude() {
+            None => {}
+            Some(ErrorAction::Publish(publication)) => {
+                if let Err(failure) = self.publish_for_rule(publication, hops, cascade) {
+                    let (topic, why) = (failure.resource, failure.message);
+                    tracing::warn!(topic, why, "topic rule: error action failed");
                 }
             }
-            ErrorAction::Invoke(function_arn, payload) => {
+            Some(ErrorAction::Invoke(function_arn, payload)) => {
                 let invocation = self.engine.functions.invoke(RuleCall { function_arn, rule_arn, payload });
                 self.beside(async move {
                     if let Err(error) = invocation.await {
                         tracing::warn!(%error, "topic rule: error action failed");
                     }
                 });
-                None
             }
         }
     }
 
-    /// Invokes functions beside the publisher, then tells the error action what failed.
-    fn invoke(&self, invocations: Vec<(String, Bytes)>, mut failures: Failures, hops: u8) {
+    /// Invokes functions beside the publisher, then tells the error action what failed. What comes of that counts with
+    /// what has come of the message before.
+    fn invoke(
+        &self,
+        invocations: Vec<(String, Bytes)>,
+        mut failures: Failures,
+        hops: u8,
+        made: Arc<AtomicUsize>,
+    ) {
         let broker: Weak<Self> = self.me.clone();
         let functions = self.engine.functions.clone();
         let rule_arn = self.authority.scope.rule(failures.rule());
@@ -226,8 +251,10 @@ impl Broker {
             }
             failed.into_iter().for_each(|failure| failures.add(failure));
             if let Some(broker) = broker.upgrade() {
+                let mut cascade = Cascade { made, ..Cascade::default() };
+                broker.conclude(failures, hops, &mut cascade);
                 // Nobody waits for it to be durable.
-                broker.conclude(failures, hops);
+                broker.go_on(cascade);
             }
         });
         if !started {

@@ -208,6 +208,27 @@ async fn a_rule_that_triggers_itself_ends() {
     world.stop().await;
 }
 
+/// Rules whose error actions trigger each other end too: what fails counts with what succeeds.
+#[tokio::test]
+async fn error_actions_that_trigger_each_other_end() {
+    let world = world().await;
+    let mut listener = listener(&world, "loop").await;
+    for name in ["a", "b", "c", "d"] {
+        let mut failing = rule("SELECT * FROM 'loop'", "out/${missing}");
+        failing["errorAction"] = json!({"republish": {"roleArn": ROLE, "topic": "loop"}});
+        create(&world, name, failing).await;
+    }
+    listener.publish("loop", "{}").await.unwrap();
+    listener.ping().await;
+    let mut count = 0;
+    while !listener.no_message() {
+        listener.message().await;
+        count += 1;
+    }
+    assert_eq!(count, 1001, "the message, and a thousand that came of it");
+    world.stop().await;
+}
+
 /// The fleet's own attestation is built in; a rule that does it instead is not answered twice.
 #[tokio::test]
 async fn a_rule_takes_the_place_of_the_built_in_attestation() {
