@@ -1,15 +1,15 @@
-"""Makes the list of operations that AWS's models of AWS IoT know: service, method, path, name.
+"""Makes the list of operations that AWS's models of AWS IoT and Lambda know: service, method, path, name.
 
     python conformance/make_operations.py > crates/iotcore/src/rest/operations.txt
 
-The local IoT Core names an operation by it that it does not have. Facts from botocore's `iot` and `iot-data`; nothing
-else of the models is kept.
+The local IoT Core names an operation by it that it does not have. Facts from botocore's `iot`, `iot-data` and `lambda`;
+nothing else of the models is kept.
 """
 
 import botocore
 import botocore.loaders
 
-SERVICES = {"iot": "iot", "iot-data": "iotdata"}
+SERVICES = {"iot": "iot", "iot-data": "iotdata", "lambda": "lambda"}
 
 
 def main():

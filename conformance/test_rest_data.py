@@ -23,6 +23,10 @@ class Data(AccountTest):
             self.data.publish(topic="a/b c/ü", qos=1, payload=b"\x00\xff")
             self.assertEqual(messages.get(timeout=BOUND), ("a/b c/ü", b"\x00\xff"))
 
+    def test_a_payload_of_more_than_128_kb_is_refused(self):
+        self.data.publish(topic="large", payload=b"x" * 128 * 1024)
+        self.refused("InvalidRequestException", self.data.publish, topic="large", payload=b"x" * 129 * 1024)
+
     def test_properties_of_a_publish_arrive(self):
         with self.device(self.name()) as device:
             messages = device.subscribe("properties")

@@ -109,6 +109,41 @@ class Iam(AccountTest):
             self.iam.create_policy_version(PolicyArn=arn, PolicyDocument=document())
         self.refused("LimitExceededException", self.iam.create_policy_version, PolicyArn=arn, PolicyDocument=document())
 
+    def test_a_role_has_ten_policies_at_most(self):
+        name = self.role_name()
+        self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
+        arns = [self.iam.create_policy(PolicyName=f"{name}-{number}", PolicyDocument=document())["Policy"]["Arn"]
+                for number in range(11)]
+        for arn in arns[:10]:
+            self.iam.attach_role_policy(RoleName=name, PolicyArn=arn)
+        self.refused("LimitExceededException", self.iam.attach_role_policy, RoleName=name, PolicyArn=arns[10])
+        self.assertEqual(len(self.iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]), 10)
+
+    def test_a_document_that_is_too_long_is_refused(self):
+        name = self.role_name()
+        self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
+        eleven_thousand = document(resource=[f"arn:aws:iot:us-east-1:123456789012:topic/{number:0100}" for number in range(80)])
+        self.assertGreater(len(eleven_thousand), 11_000)
+        self.refused("LimitExceededException", self.iam.put_role_policy, RoleName=name, PolicyName="long",
+                     PolicyDocument=eleven_thousand)
+        self.assertEqual(self.iam.list_role_policies(RoleName=name)["PolicyNames"], [])
+        self.refused("LimitExceededException", self.iam.create_policy, PolicyName=name, PolicyDocument=eleven_thousand)
+        trust = json.loads(TRUST)
+        trust["Statement"][0]["Sid"] = "x" * 2048
+        self.refused("LimitExceededException", self.iam.update_assume_role_policy, RoleName=name, PolicyDocument=json.dumps(trust))
+        self.refused("LimitExceededException", self.iam.create_role, RoleName=name + "x",
+                     AssumeRolePolicyDocument=json.dumps(trust))
+
+    def test_fifty_tags_is_the_most_and_keys_of_aws_are_refused(self):
+        name = self.role_name()
+        self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
+        for code, tags in [("LimitExceededException", [{"Key": f"k{number}", "Value": "v"} for number in range(51)]),
+                           ("InvalidInputException", [{"Key": "aws:k", "Value": "v"}])]:
+            with self.subTest(code):
+                self.refused(code, self.iam.tag_role, RoleName=name, Tags=tags)
+                self.refused(code, self.iam.create_role, RoleName=name + "x", AssumeRolePolicyDocument=TRUST, Tags=tags)
+                self.refused(code, self.iam.create_policy, PolicyName=name, PolicyDocument=document(), Tags=tags)
+
     def test_a_role_is_changed_and_tagged(self):
         name = self.role_name()
         self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
@@ -156,7 +191,10 @@ class Iam(AccountTest):
         caller = self.account.client("sts").get_caller_identity()
         self.assertEqual(caller["Account"], "123456789012")
         self.assertTrue(caller["UserId"])
-        self.assertEqual(self.iam.get_user()["User"]["Arn"], caller["Arn"])
+        owner = self.iam.get_user()["User"]
+        self.assertEqual(owner["Arn"], caller["Arn"])
+        self.assertEqual(self.iam.get_user(UserName=owner["UserName"])["User"], owner)
+        self.refused("NoSuchEntityException", self.iam.get_user, UserName="none")
 
     def test_a_role_is_taken_and_acts_with_its_session(self):
         name, sts = self.role_name(), self.account.client("sts")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from conformance.aws import AccountTest, stored
+from conformance.aws import Account, AccountTest, stored
 from conformance.sdk import Mqtt5, Rejection
 from conformance.test_rest_iam import TRUST
 from conformance.test_rest_templates import ROLE_TRUST, template
@@ -77,6 +77,55 @@ class Lambda(AccountTest):
                      **{**self.arguments(self.function_name(), ECHO), "Code": {"ZipFile": b"no archive"}})
         self.refused("ResourceNotFoundException", self.lambda_.update_function_code, FunctionName="none", ZipFile=archive(ECHO))
         self.refused("ResourceNotFoundException", self.lambda_.update_function_configuration, FunctionName="none", Timeout=3)
+        name = self.function_name()
+        self.make(name, ECHO)
+        self.refused("InvalidParameterValueException", self.lambda_.update_function_configuration, FunctionName=name,
+                     Environment={"Variables": {"LONG": "x" * 5000}})
+
+    def test_a_package_that_unpacks_to_more_than_250_mb_is_refused(self):
+        code, name = packed({"hook.py": ECHO, "zeros": "\0" * 262_144_000}, zipfile.ZIP_DEFLATED), self.function_name()
+        self.make(name, ECHO)
+        arguments = {**self.arguments(name + "x", ECHO), "Code": {"ZipFile": code}}
+        for error in [self.refused("InvalidParameterValueException", self.lambda_.create_function, **arguments),
+                      self.refused("InvalidParameterValueException", self.lambda_.update_function_code, FunctionName=name, ZipFile=code)]:
+            self.assertEqual(error["Error"]["Message"], "Unzipped size must be smaller than 262144000 bytes")
+
+    def test_an_event_of_more_than_6_mb_is_refused(self):
+        name = self.function_name()
+        self.make(name, ECHO)
+        self.refused("RequestTooLargeException", self.lambda_.invoke, FunctionName=name, Payload=b'"' + b"x" * 6_291_556 + b'"')
+
+    def test_a_name_and_a_qualifier_that_differ_are_refused(self):
+        name = self.function_name()
+        self.make(name, ECHO)
+        statement = {"StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "iot.amazonaws.com"}
+        for call, arguments in [
+            (self.lambda_.get_function, {}), (self.lambda_.get_function_configuration, {}), (self.lambda_.invoke, {}),
+            (self.lambda_.get_policy, {}), (self.lambda_.remove_permission, {"StatementId": "s"}),
+            (self.lambda_.add_permission, statement),
+        ]:
+            self.refused("InvalidParameterValueException", call, FunctionName=f"{name}:1", Qualifier="2", **arguments)
+
+    def test_what_functions_have_not_here_is_refused(self):
+        name = self.function_name()
+        for wrong in [{"Layers": ["arn:aws:lambda:us-east-1:123456789012:layer:l:1"]}, {"VpcConfig": {"SubnetIds": ["s"]}}]:
+            self.refused("InvalidParameterValueException", self.lambda_.create_function, **self.arguments(name, ECHO, **wrong))
+        with self.assertRaises(ClientError) as refused:
+            self.lambda_.list_layers()
+        error = refused.exception.response
+        self.assertEqual((error["ResponseMetadata"]["HTTPStatusCode"], error["Error"]["Code"]), (501, "NotImplementedException"))
+        self.assertIn("ListLayers", self.account.coverage()["lambda"]["notImplemented"])
+
+    def test_no_code_of_strangers_runs(self):
+        account = Account("--any-credentials")
+        self.addCleanup(account.stop)
+        iam, lambda_ = account.client("iam"), account.client("lambda")
+        iam.create_role(RoleName="functions", AssumeRolePolicyDocument=TRUST)
+        lambda_.create_function(**self.arguments("hook", ECHO))
+        with self.assertRaises(ClientError) as refused:
+            lambda_.invoke(FunctionName="hook")
+        error = refused.exception.response
+        self.assertEqual((error["ResponseMetadata"]["HTTPStatusCode"], error["Error"]["Code"]), (403, "AccessDeniedException"))
 
     def test_a_machine_that_lambda_has_not_is_refused(self):
         name = self.function_name()
@@ -161,8 +210,16 @@ class Lambda(AccountTest):
         pages, events = self.pages_by_hand(logs.filter_log_events, "events", logGroupName=group, limit=2)
         self.assertEqual(pages, (len(events) + 1) // 2)
         self.assertIn("hello logs", "".join(event["message"] for event in events))
-        read = logs.get_log_events(logGroupName=group, logStreamName=streams[0]["logStreamName"])["events"]
-        self.assertIn("hello logs", "".join(event["message"] for event in read))
+        stream = {"logGroupName": group, "logStreamName": streams[0]["logStreamName"], "startFromHead": True}
+        read, token = [], {}
+        while True:
+            answer = logs.get_log_events(**stream, **token, limit=3)
+            if answer["nextForwardToken"] == token.get("nextToken"):
+                break
+            read, token = read + answer["events"], {"nextToken": answer["nextForwardToken"]}
+        self.assertEqual([event["message"] for event in read], [event["message"] for event in events])
+        self.refused("ResourceNotFoundException", logs.get_log_events, logGroupName=group, logStreamName="none")
+        self.refused("InvalidParameterException", logs.get_log_events, logGroupName=group, logStreamName="none", limit=10_001)
 
     def test_functions_are_listed_page_by_page(self):
         names = [f"{self.function_name()}-{number}" for number in range(3)]
@@ -267,10 +324,10 @@ def archive(code):
     return packed({"hook.py": code})
 
 
-def packed(files):
+def packed(files, compression=zipfile.ZIP_STORED):
     """A deployment package of these files."""
     made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as file:
+    with zipfile.ZipFile(made, "w", compression) as file:
         for name, text in files.items():
             file.writestr(name, text)
     return made.getvalue()

@@ -130,6 +130,7 @@ class Policies(AccountTest):
         for name in names[:10]:
             self.iot.attach_policy(policyName=name, target=target)
         self.refused("LimitExceededException", self.iot.attach_policy, policyName=names[10], target=target)
+        self.refused("LimitExceededException", self.iot.attach_principal_policy, policyName=names[10], principal=target)
         group = self.iot.create_thing_group(thingGroupName=self.name())["thingGroupArn"]
         for name in names[:2]:
             self.iot.attach_policy(policyName=name, target=group)
@@ -208,3 +209,5 @@ class Policies(AccountTest):
         self.refused("ResourceNotFoundException", self.iot.test_authorization,
                      principal=arn, authInfos=asked, policyNamesToAdd=["none"])
         self.refused("InvalidRequestException", self.iot.test_authorization, principal=arn, authInfos=asked * 4)
+        self.refused("InvalidRequestException", self.iot.test_authorization, principal=arn,
+                     authInfos=[{"actionType": "PUBLISH", "resources": []}])

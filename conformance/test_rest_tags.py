@@ -38,8 +38,19 @@ class Tags(AccountTest):
         arn = self.iot.create_thing_group(thingGroupName=self.name())["thingGroupArn"]
         self.refused("InvalidRequestException", self.iot.tag_resource, resourceArn=arn, tags=[{"Key": "aws:a", "Value": "b"}])
         self.iot.tag_resource(resourceArn=arn, tags=[{"Key": str(number), "Value": "x"} for number in range(50)])
-        with self.assertRaises((self.iot.exceptions.LimitExceededException, self.iot.exceptions.InvalidRequestException)):
-            self.iot.tag_resource(resourceArn=arn, tags=[{"Key": "one too many", "Value": "x"}])
+        self.refused("LimitExceededException", self.iot.tag_resource, resourceArn=arn, tags=[{"Key": "one too many", "Value": "x"}])
+
+    def test_more_than_fifty_tags_of_something_new_are_refused_by_what_its_operation_has(self):
+        name, tags = self.name(), [{"Key": str(number), "Value": "x"} for number in range(51)]
+        for call, arguments in [
+            (self.iot.create_policy, {"policyName": name, "policyDocument": document()}),
+            (self.iot.create_thing_group, {"thingGroupName": name}),
+            (self.iot.create_thing_type, {"thingTypeName": name}),
+        ]:
+            self.refused("InvalidRequestException", call, **arguments, tags=tags)
+        rule = {"sql": "SELECT * FROM 'a'", "actions": []}
+        self.refused("InvalidRequestException", self.iot.create_topic_rule, ruleName=name, topicRulePayload=rule,
+                     tags="&".join(f"{tag['Key']}={tag['Value']}" for tag in tags))
 
     def tags(self, arn):
         paginator = self.iot.get_paginator("list_tags_for_resource")

@@ -68,6 +68,11 @@ class Templates(AccountTest):
             self.refused("ResourceNotFoundException", call, templateName="none")
         self.refused("ResourceNotFoundException", self.iot.update_provisioning_template, templateName="none")
 
+    def test_more_than_fifty_tags_are_over_the_limit(self):
+        self.refused("LimitExceededException", self.iot.create_provisioning_template, templateName=self.short(),
+                     templateBody=template("P"), provisioningRoleArn=self.role,
+                     tags=[{"Key": str(number), "Value": "x"} for number in range(51)])
+
     def test_a_body_that_is_no_template_is_refused(self):
         for body in ["", "{", "[]", json.dumps({"Parameters": {}}), json.dumps({"Resources": {"x": {"Type": "AWS::S3::Bucket"}}})]:
             with self.subTest(body):

@@ -17,6 +17,10 @@ UNPROVOKED = {
     # A member of the query string given twice.
     ("lambda", "GetFunctionConfiguration", "ValidationException"),
     ("lambda", "RemovePermission", "ValidationException"),
+    # A thousand invocations that wait (crates/iotcore/src/functions/tests/limits.rs).
+    ("lambda", "Invoke", "TooManyRequestsException"),
+    # Ten thousand log groups (crates/iotcore/src/log_groups.rs).
+    ("logs", "CreateLogGroup", "LimitExceededException"),
 }
 # Lists that have one page, whatever there is.
 # DescribeLogStreams: one stream a day.

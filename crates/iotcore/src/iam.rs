@@ -100,6 +100,14 @@ impl Iam {
         document::check(text, document::Kind::Identity)
     }
 
+    /// Whether a text is a user's name, of which this service knows no more.
+    ///
+    /// # Errors
+    /// [`IamError::Validation`].
+    pub(crate) fn check_user_name(&self, text: &str) -> Result<(), IamError> {
+        name::check("userName", text, 128)
+    }
+
     /// Account number and partition of every ARN here.
     pub(crate) const fn scope(&self) -> &Scope {
         &self.scope

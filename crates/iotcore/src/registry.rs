@@ -30,7 +30,9 @@ pub use tags::Tags;
 pub use target::{Taggable, Target};
 pub use template::{BuiltinHook, NewTemplate, SerialPattern, TemplateRecord};
 pub use thing::{AttributeUpdate, Thing, ThingUpdate, TypeUpdate};
-pub use thing_type::{ThingType, ThingTypeName, ThingTypeProperties};
+pub use thing_type::{
+    Mqtt5Configuration, PropagatingAttribute, ThingType, ThingTypeName, ThingTypeProperties,
+};
 pub use token::TokenHash;
 pub use versions::{OtherVersion, VersionRef, Versions};
 

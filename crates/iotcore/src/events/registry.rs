@@ -93,11 +93,10 @@ fn thing_body(thing: &Thing) -> Value {
 
 fn type_body(kind: &ThingType) -> Value {
     let properties = &kind.properties;
-    let propagating =
-        properties.mqtt5_configuration.as_ref().and_then(|all| all.get("propagatingAttributes"));
+    let propagating = properties.mqtt5_configuration.as_ref().map(|all| all.propagating_attributes.as_slice());
     json!({"thingTypeId": kind.id(), "thingTypeName": kind.name, "isDeprecated": kind.deprecated_at.is_some(),
         "deprecationDate": kind.deprecated_at, "searchableAttributes": properties.searchable_attributes,
-        "propagatingAttributes": propagating.cloned().unwrap_or_else(|| json!([])),
+        "propagatingAttributes": propagating.unwrap_or_default(),
         "description": properties.description})
 }
 

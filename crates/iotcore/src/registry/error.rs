@@ -241,6 +241,14 @@ pub enum RegistryError {
     /// More searchable attributes than a thing type may have.
     #[error("A thing type has at most {0} searchable attributes")]
     TooManySearchable(usize),
+    /// A propagating attribute of a thing type breaks its pattern.
+    #[error("mqtt5Configuration: {member} must have 1-128 letters, digits or {marks}")]
+    BadPropagation {
+        /// The member of PropagatingAttribute.
+        member: &'static str,
+        /// What it may have besides letters and digits.
+        marks: &'static str,
+    },
     /// More tags than a resource may have.
     #[error("A resource has at most {0} tags")]
     TooManyTags(usize),
@@ -328,6 +336,7 @@ impl RegistryError {
             | Self::TooManyAttributes { .. }
             | Self::AttributesTooLong(_)
             | Self::TooManySearchable(_)
+            | Self::BadPropagation { .. }
             | Self::BadAttribute(_)
             | Self::BadTemplate(_)
             | Self::BadRule(_)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fleetkey_model::name::GroupName;
 use fleetkey_model::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::quota::MAX_SEARCHABLE;
@@ -43,9 +43,39 @@ pub struct ThingTypeProperties {
     /// Attributes that things of the type can be searched by.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub searchable_attributes: BTreeSet<String>,
-    /// `mqtt5Configuration` as it was given: kept and told, and of no effect on messages here.
+    /// Kept and told, and of no effect on messages here.
+    #[serde(default, deserialize_with = "readable", skip_serializing_if = "Option::is_none")]
+    pub mqtt5_configuration: Option<Mqtt5Configuration>,
+}
+
+/// What messages of the type's things are given as user properties (API Reference, Mqtt5Configuration).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mqtt5Configuration {
+    /// One user property each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub propagating_attributes: Vec<PropagatingAttribute>,
+}
+
+/// A user property, and where its value is from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PropagatingAttribute {
+    /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mqtt5_configuration: Option<Value>,
+    pub user_property_key: Option<String>,
+    /// An attribute of the thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thing_attribute: Option<String>,
+    /// An attribute of the connection, for example `iot:ClientId`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_attribute: Option<String>,
+}
+
+/// A configuration as it is stored: whatever was given before it had a type, which nothing depends on.
+fn readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Mqtt5Configuration>, D::Error> {
+    let stored = Option::<Value>::deserialize(deserializer)?;
+    Ok(stored.and_then(|value| serde_json::from_value(value).ok()))
 }
 
 /// A thing type as it is stored; the first format had nothing but a name.
@@ -188,6 +218,25 @@ impl Draft<'_> {
 fn check(properties: &ThingTypeProperties) -> Result<(), RegistryError> {
     if properties.searchable_attributes.len() > MAX_SEARCHABLE {
         return Err(RegistryError::TooManySearchable(MAX_SEARCHABLE));
+    }
+    let configured = properties.mqtt5_configuration.iter().flat_map(|config| &config.propagating_attributes);
+    configured.map(check_propagating).collect()
+}
+
+/// The patterns of the API Reference, PropagatingAttribute.
+fn check_propagating(attribute: &PropagatingAttribute) -> Result<(), RegistryError> {
+    for (member, text, marks) in [
+        ("userPropertyKey", &attribute.user_property_key, ":$."),
+        ("thingAttribute", &attribute.thing_attribute, "_.,@/:#-"),
+        ("connectionAttribute", &attribute.connection_attribute, ":."),
+    ] {
+        let fits = |text: &String| {
+            (1..=128).contains(&text.len())
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || marks.contains(c))
+        };
+        if !text.as_ref().is_none_or(fits) {
+            return Err(RegistryError::BadPropagation { member, marks });
+        }
     }
     Ok(())
 }

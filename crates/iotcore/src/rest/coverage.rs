@@ -11,7 +11,7 @@ use super::routes::{self, Call, Routes};
 use super::service::Service;
 use super::template::Template;
 
-/// Service, method, path and name of every operation of AWS IoT's models, one a line.
+/// Service, method, path and name of every operation of AWS IoT's and Lambda's models, one a line.
 const MODELLED: &str = include_str!("operations.txt");
 /// How many operations that are in no table of ours are counted by name; beyond it, callers make names up.
 const MAX_NAMES: usize = 1000;
@@ -155,7 +155,10 @@ mod tests {
                 refusal.message
             );
         }
+        let layers = refused(&coverage, Service::Lambda, &Method::GET, "/2018-10-31/layers/a/versions");
+        assert!(layers.message.starts_with("ListLayerVersions of lambda is not"), "{}", layers.message);
         let report = coverage.report(&Routes::all());
+        assert_eq!(report["services"]["lambda"]["notImplemented"]["ListLayerVersions"], 1);
         assert_eq!(report["services"]["iot"]["notImplemented"]["CreateJob"], 2);
         assert_eq!(report["services"]["iot"]["modelled"], 272);
     }
@@ -171,7 +174,7 @@ mod tests {
     #[test]
     fn every_path_of_ours_is_in_the_model() {
         let (coverage, routes) = (Coverage::new(), Routes::all());
-        for service in [Service::Iot, Service::IotData] {
+        for service in [Service::Iot, Service::IotData, Service::Lambda] {
             for route in routes.of(service) {
                 let Address::Path(method, template) = route.address() else {
                     panic!("{} has no path", route.name());

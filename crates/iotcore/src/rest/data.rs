@@ -178,12 +178,13 @@ fn user_properties(header: Option<&str>) -> Result<Vec<(String, String)>, Refusa
 
 pub(super) fn refused(why: &PublishRefused) -> Refusal {
     match why {
-        PublishRefused::TooLarge(..) => Refusal::new(413, "RequestEntityTooLargeException", why.to_string()),
         PublishRefused::Forbidden => Refusal::new(403, "ForbiddenException", "Forbidden"),
         PublishRefused::Storage => Refusal::internal(),
         PublishRefused::Topic(_) | PublishRefused::Reserved(_) | PublishRefused::Properties => {
             Refusal::invalid(why.to_string())
         }
+        // The data plane has a RequestEntityTooLargeException, but Publish has not (API Reference).
+        PublishRefused::TooLarge(..) => Refusal::invalid(why.to_string()),
     }
 }
 

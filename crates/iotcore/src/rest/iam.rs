@@ -6,6 +6,7 @@ use fleetkey_model::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::auth::owner;
 use super::{Context, Page, PageQuery, Refusal, Reply, Reset, Resetting, Route, action, text};
 use crate::iam::{Iam, IamError};
 
@@ -47,20 +48,28 @@ struct Tag {
 }
 
 #[derive(Deserialize)]
-struct NoInput {}
+#[serde(rename_all = "PascalCase")]
+struct GetUser {
+    user_name: Option<String>,
+}
 
-/// The user that the account's key belongs to; a session of a role is no user.
-async fn get_user(context: Context, _: NoInput) -> Result<Reply, Refusal> {
-    let caller = &context.caller;
-    let Some((_, name)) = caller.arn.split_once(":user/") else {
+/// The one user that there is, whom the account's key belongs to. A session of a role is no user.
+async fn get_user(context: Context, input: GetUser) -> Result<Reply, Refusal> {
+    let owner = owner(&context.scope, "");
+    let own = |arn: &str| arn.split_once(":user/").map(|(_, name)| name.to_owned());
+    let Some(name) = input.user_name.or_else(|| own(&context.caller.arn)) else {
         let message = "Must specify userName when calling with non-User credentials";
         return Err(Refusal::new(400, "ValidationError", message));
     };
+    context.iam.check_user_name(&name)?;
+    if own(&owner.arn).as_ref() != Some(&name) {
+        return Err(IamError::NoSuchEntity(format!("The user with name {name} cannot be found.")).into());
+    }
     Ok(Reply::json(&json!({"User": {
         "Path": "/",
         "UserName": name,
-        "UserId": caller.principal_id,
-        "Arn": caller.arn,
+        "UserId": owner.principal_id,
+        "Arn": owner.arn,
         "CreateDate": moment(Timestamp::from_secs(0)),
     }})))
 }

@@ -58,7 +58,8 @@ async fn a_bad_publish_is_refused() {
     }
     let large = Request::new("POST", "/topics/a").body(vec![b'x'; 128 * 1024 + 1]);
     let answer = data(&world, large).await;
-    assert_eq!((answer.status, answer.error()), (413, "RequestEntityTooLargeException"));
+    assert_eq!((answer.status, answer.error()), (400, "InvalidRequestException"));
+    assert!(answer.message().contains("at most 131072"), "{}", answer.message());
     let bad = Request::new("POST", "/topics/a").header("x-amz-mqtt5-user-properties", &b64("{}"));
     assert_eq!(data(&world, bad).await.status, 400);
     world.stop().await;

@@ -118,3 +118,13 @@ async fn a_csr_is_certified_and_the_list_is_paged_from_either_end() {
     let foreign = world.refused("GET", "/certificates?marker=bm90b3Vycw", Value::Null).await;
     assert_eq!(foreign, refusal(400, "InvalidRequestException"));
 }
+
+/// A PEM has 65536 characters at most.
+#[tokio::test]
+async fn a_certificate_that_is_too_long_is_refused() {
+    let world = World::start().await;
+    for path in ["/certificate/register", "/certificate/register-no-ca"] {
+        let answer = world.iot("POST", path, json!({"certificatePem": "x".repeat(65_537)})).await;
+        assert_eq!((answer.status, answer.error()), (400, "InvalidRequestException"), "{path}");
+    }
+}

@@ -142,3 +142,17 @@ async fn event_settings_are_kept() {
     let odd = world.refused("PATCH", "/event-configurations", odd).await;
     assert_eq!(odd, refusal(400, "InvalidRequestException"));
 }
+
+/// A description has 2028 characters at most, in one line.
+#[tokio::test]
+async fn a_groups_description_is_bounded() {
+    let world = World::start().await;
+    let new = |text: &str| json!({"thingGroupProperties": {"thingGroupDescription": text}});
+    world.iot("POST", "/thing-groups/g", new(&"x".repeat(2028))).await.ok();
+    for text in ["x".repeat(2029), "two\nlines".into()] {
+        for (method, path) in [("POST", "/thing-groups/h"), ("PATCH", "/thing-groups/g")] {
+            let answer = world.iot(method, path, new(&text)).await;
+            assert_eq!((answer.status, answer.error()), (400, "InvalidRequestException"), "{method}");
+        }
+    }
+}

@@ -150,3 +150,25 @@ async fn principals_are_attached_and_listed_with_their_kind() {
     let missing = world.principal("PUT", "/things/b/principals", &shared).await;
     assert_eq!((missing.status, missing.error()), (404, "ResourceNotFoundException"));
 }
+
+/// What a type says of itself is bounded and typed, as AWS's model has it.
+#[tokio::test]
+async fn a_types_properties_are_checked() {
+    let world = World::start().await;
+    let good = json!({"thingTypeDescription": "x".repeat(2028), "mqtt5Configuration": {"propagatingAttributes": [
+        {"userPropertyKey": "client", "connectionAttribute": "iot:ClientId"},
+        {"userPropertyKey": "site", "thingAttribute": "site"}]}});
+    world.iot("POST", "/thing-types/good", json!({"thingTypeProperties": good})).await.ok();
+    let told = world.iot("GET", "/thing-types/good", Value::Null).await.ok().json();
+    assert_eq!(told["thingTypeProperties"], good);
+    for bad in [
+        json!({"thingTypeDescription": "x".repeat(2029)}),
+        json!({"thingTypeDescription": "two\nlines"}),
+        json!({"mqtt5Configuration": "any"}),
+        json!({"mqtt5Configuration": {"propagatingAttributes": "any"}}),
+        json!({"mqtt5Configuration": {"propagatingAttributes": [{"userPropertyKey": "a b"}]}}),
+    ] {
+        let answer = world.iot("POST", "/thing-types/bad", json!({"thingTypeProperties": bad})).await;
+        assert_eq!((answer.status, answer.error()), (400, "InvalidRequestException"), "{bad}");
+    }
+}

@@ -28,8 +28,9 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-/// The longest CSR in characters.
+/// The longest CSR and the longest certificate in characters.
 const MAX_CSR: usize = 4096;
+const MAX_PEM: usize = 65_536;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -70,10 +71,7 @@ struct CreateFromCsr {
 
 async fn create_from_csr(context: Context, input: CreateFromCsr) -> Result<Reply, Refusal> {
     let csr = &input.certificate_signing_request;
-    if csr.chars().count() > MAX_CSR {
-        let constraint = format!("Member must have length less than or equal to {MAX_CSR}");
-        return Err(Refusal::constraint(Some(csr), "certificateSigningRequest", &constraint));
-    }
+    bounded(csr, "certificateSigningRequest", MAX_CSR)?;
     let minted = context.account.create_certificate_from_csr(csr, input.set_as_active).await?;
     Ok(Reply::json(&issued(&context, &minted)))
 }
@@ -85,9 +83,18 @@ struct Register {
     status: Option<String>,
 }
 
+fn bounded(text: &str, member: &str, most: usize) -> Result<(), Refusal> {
+    if text.chars().count() <= most {
+        return Ok(());
+    }
+    let constraint = format!("Member must have length less than or equal to {most}");
+    Err(Refusal::constraint(Some(text), member, &constraint))
+}
+
 /// No CA can be registered here, and without one AWS refuses every certificate.
 async fn register(_: Context, input: Register) -> Result<Reply, Refusal> {
     let invalid = |why: String| Refusal::new(400, "CertificateValidationException", why);
+    bounded(&input.certificate_pem, "certificatePem", MAX_PEM)?;
     CertificateFacts::from_pem(&input.certificate_pem).map_err(|error| invalid(error.to_string()))?;
     Err(invalid(
         "The CA certificate that signed the certificate is not registered; use RegisterCertificateWithoutCA"
@@ -96,6 +103,7 @@ async fn register(_: Context, input: Register) -> Result<Reply, Refusal> {
 }
 
 async fn register_without_ca(context: Context, input: Register) -> Result<Reply, Refusal> {
+    bounded(&input.certificate_pem, "certificatePem", MAX_PEM)?;
     // INACTIVE is what AWS gives a certificate that is registered without a status.
     let status = status("status", input.status.as_deref().unwrap_or("INACTIVE"))?;
     let id = context.account.register_certificate(&input.certificate_pem, status).await;

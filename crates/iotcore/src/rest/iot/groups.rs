@@ -5,9 +5,11 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::parts::{AttributePayload, Tag, commit, page, seconds, tags};
+use super::parts::{AttributePayload, Tag, commit, described, first_tags, page, seconds};
 use crate::registry::{GroupRecord, GroupUpdate, NewGroup};
 use crate::rest::{Context, PageQuery, Refusal, Reply, Route, route, text};
+
+const DESCRIPTION: &str = "thingGroupProperties.thingGroupDescription";
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -42,9 +44,9 @@ async fn create(context: Context, input: Create) -> Result<Reply, Refusal> {
     let properties = input.thing_group_properties;
     let new = NewGroup {
         parent: input.parent_group_name,
-        description: properties.thing_group_description,
+        description: described(properties.thing_group_description, DESCRIPTION)?,
         attributes: AttributePayload::fresh(properties.attribute_payload),
-        tags: tags(input.tags)?,
+        tags: first_tags(input.tags)?,
     };
     commit(&context, |registry| registry.plan_create_described_group(name, new, context.now)).await?;
     let group = context.account.describe_thing_group(name)?;
@@ -95,7 +97,7 @@ struct Update {
 async fn update(context: Context, input: Update) -> Result<Reply, Refusal> {
     let properties = input.thing_group_properties;
     let update = GroupUpdate {
-        description: properties.thing_group_description,
+        description: described(properties.thing_group_description, DESCRIPTION)?,
         attributes: properties.attribute_payload.map(Into::into),
         expected_version: input.expected_version,
     };

@@ -12,6 +12,9 @@ use crate::rest::{Context, PageQuery, Refusal, text};
 
 use super::super::Page;
 
+/// Characters of a description of a thing type or group (API Reference).
+const MAX_DESCRIPTION: usize = 2028;
+
 /// A moment as AWS writes it in JSON: seconds since the epoch.
 #[allow(clippy::cast_precision_loss, reason = "milliseconds fit a double for 285 000 years")]
 pub(super) fn seconds(at: Timestamp) -> Value {
@@ -48,9 +51,39 @@ pub(super) struct Tag {
     value: Option<String>,
 }
 
+impl From<Tag> for (String, String) {
+    fn from(tag: Tag) -> Self {
+        (tag.key, tag.value.unwrap_or_default())
+    }
+}
+
+/// `TagList` of something new, where the operation has no LimitExceededException (API Reference).
+pub(super) fn first_tags<T: Into<(String, String)>>(
+    tags: impl IntoIterator<Item = T>,
+) -> Result<Tags, Refusal> {
+    Tags::new(tags.into_iter().map(Into::into)).map_err(|error| match error {
+        RegistryError::TooManyTags(_) => Refusal::invalid(error.to_string()),
+        other => other.into(),
+    })
+}
+
 /// `TagList`.
 pub(super) fn tags(tags: Vec<Tag>) -> Result<Tags, Refusal> {
-    Ok(Tags::new(tags.into_iter().map(|tag| (tag.key, tag.value.unwrap_or_default())))?)
+    Ok(Tags::new(tags.into_iter().map(Into::into))?)
+}
+
+/// A description of something for people.
+pub(super) fn described(text: Option<String>, member: &str) -> Result<Option<String>, Refusal> {
+    let Some(text) = text else { return Ok(None) };
+    if text.chars().count() > MAX_DESCRIPTION {
+        let constraint = format!("Member must have length less than or equal to {MAX_DESCRIPTION}");
+        return Err(Refusal::constraint(Some(&text), member, &constraint));
+    }
+    if text.chars().any(|c| c.is_control() || (c.is_whitespace() && c != ' ')) {
+        let constraint = r"Member must satisfy regular expression pattern: [\p{Graph}\x20]*";
+        return Err(Refusal::constraint(Some(&text), member, constraint));
+    }
+    Ok(Some(text))
 }
 
 /// `AttributePayload`.

@@ -5,7 +5,7 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::parts::{Tag, age, commit, page_by_age, seconds, tags};
+use super::parts::{Tag, age, commit, first_tags, page_by_age, seconds};
 use crate::registry::{PolicyRecord, VersionRef};
 use crate::rest::{Context, PageQuery, Refusal, Reply, Route, route, text};
 
@@ -36,7 +36,7 @@ struct Create {
 
 async fn create(context: Context, input: Create) -> Result<Reply, Refusal> {
     let (name, text) = (&input.policy_name, &input.policy_document);
-    let tags = tags(input.tags)?;
+    let tags = first_tags(input.tags)?;
     commit(&context, |registry| registry.plan_create_tagged_policy(name, text, tags, context.now)).await?;
     Ok(Reply::json(&json!({
         "policyName": name, "policyArn": context.scope.policy(name), "policyDocument": text,

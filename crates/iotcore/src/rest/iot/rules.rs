@@ -8,6 +8,7 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::parts::first_tags;
 use crate::registry::quota::MAX_RULE_ACTIONS;
 use crate::registry::{RuleAction, RulePayload, RuleRecord, Tags};
 use crate::rest::{Context, PageQuery, Refusal, Reply, Route, route, text};
@@ -188,5 +189,5 @@ fn action(members: Map<String, Value>) -> Result<RuleAction, Refusal> {
 /// Tags in a header: the pairs of a query string.
 fn tags(header: &str) -> Result<Tags, Refusal> {
     let pairs = text::form_pairs(header).ok_or_else(|| Refusal::invalid("Invalid tags: no query string"))?;
-    Ok(Tags::new(pairs)?)
+    first_tags(pairs)
 }

@@ -1,11 +1,13 @@
 //! Thing types: API Reference, CreateThingType to ListThingTypes.
 
+use std::collections::BTreeSet;
+
 use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::parts::{Tag, commit, page, seconds, tags};
-use crate::registry::{ThingType, ThingTypeName, ThingTypeProperties};
+use super::parts::{Tag, commit, described, first_tags, page, seconds};
+use crate::registry::{Mqtt5Configuration, ThingType, ThingTypeName, ThingTypeProperties};
 use crate::rest::{Context, PageQuery, Refusal, Reply, Route, route, text};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -24,9 +26,28 @@ pub(super) fn routes() -> Vec<Route> {
 struct Input {
     thing_type_name: ThingTypeName,
     #[serde(default)]
-    thing_type_properties: ThingTypeProperties,
+    thing_type_properties: Properties,
     #[serde(default)]
     tags: Vec<Tag>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Properties {
+    thing_type_description: Option<String>,
+    #[serde(default)]
+    searchable_attributes: BTreeSet<String>,
+    mqtt5_configuration: Option<Mqtt5Configuration>,
+}
+
+impl Properties {
+    fn checked(self) -> Result<ThingTypeProperties, Refusal> {
+        Ok(ThingTypeProperties {
+            description: described(self.thing_type_description, "thingTypeProperties.thingTypeDescription")?,
+            searchable_attributes: self.searchable_attributes,
+            mqtt5_configuration: self.mqtt5_configuration,
+        })
+    }
 }
 
 fn arn(context: &Context, name: &ThingTypeName) -> String {
@@ -34,8 +55,8 @@ fn arn(context: &Context, name: &ThingTypeName) -> String {
 }
 
 async fn create(context: Context, input: Input) -> Result<Reply, Refusal> {
-    let (name, properties) = (&input.thing_type_name, input.thing_type_properties);
-    let tags = tags(input.tags)?;
+    let (name, properties) = (&input.thing_type_name, input.thing_type_properties.checked()?);
+    let tags = first_tags(input.tags)?;
     commit(&context, |registry| registry.plan_create_thing_type(name, properties, tags, context.now)).await?;
     let registry = context.account.store().read();
     let kind = registry.require_thing_type(name)?;
@@ -73,7 +94,7 @@ fn definition(context: &Context, kind: &ThingType) -> Value {
 }
 
 async fn update(context: Context, input: Input) -> Result<Reply, Refusal> {
-    let (name, properties) = (&input.thing_type_name, input.thing_type_properties);
+    let (name, properties) = (&input.thing_type_name, input.thing_type_properties.checked()?);
     commit(&context, |registry| registry.plan_update_thing_type(name, properties)).await?;
     Ok(Reply::empty())
 }
