@@ -126,6 +126,8 @@ GOOD = {
         ("CreateLogGroup", {"logGroupName": "/aws/lambda/f", "tags": {"k": "v"}}),
         ("DescribeLogStreams", {"logGroupName": "/aws/lambda/f"}),
         ("FilterLogEvents", {"logGroupName": "/aws/lambda/f", "limit": 3}),
+        # The day on which the fuzzed server begins.
+        ("GetLogEvents", {"logGroupName": "/aws/lambda/f", "logStreamName": "2027/01/15/[$LATEST]local", "limit": 3}),
         ("PutRetentionPolicy", {"logGroupName": "/aws/lambda/f", "retentionInDays": 7}),
         ("TagResource", {"resourceArn": "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/f", "tags": {"k": "v"}}),
         ("ListTagsForResource", {"resourceArn": "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/f"}),

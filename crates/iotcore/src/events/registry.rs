@@ -93,7 +93,8 @@ fn thing_body(thing: &Thing) -> Value {
 
 fn type_body(kind: &ThingType) -> Value {
     let properties = &kind.properties;
-    let propagating = properties.mqtt5_configuration.as_ref().map(|all| all.propagating_attributes.as_slice());
+    let propagating =
+        properties.mqtt5_configuration.as_ref().map(|all| all.propagating_attributes.as_slice());
     json!({"thingTypeId": kind.id(), "thingTypeName": kind.name, "isDeprecated": kind.deprecated_at.is_some(),
         "deprecationDate": kind.deprecated_at, "searchableAttributes": properties.searchable_attributes,
         "propagatingAttributes": propagating.unwrap_or_default(),

@@ -219,8 +219,9 @@ fn check(properties: &ThingTypeProperties) -> Result<(), RegistryError> {
     if properties.searchable_attributes.len() > MAX_SEARCHABLE {
         return Err(RegistryError::TooManySearchable(MAX_SEARCHABLE));
     }
-    let configured = properties.mqtt5_configuration.iter().flat_map(|config| &config.propagating_attributes);
-    configured.map(check_propagating).collect()
+    let mut configured =
+        properties.mqtt5_configuration.iter().flat_map(|config| &config.propagating_attributes);
+    configured.try_for_each(check_propagating)
 }
 
 /// The patterns of the API Reference, PropagatingAttribute.
