@@ -125,8 +125,30 @@ fn a_hold_survives_a_restart() {
     world.restart();
     world.pass(30);
     assert_eq!(world.status(1), Some(Active));
+    world.request(2, "pump-1");
+    assert_eq!(world.status(1), Some(Active));
     world.disconnect(1, "pump-1~agent", session);
+    world.pass(2);
     assert_eq!(world.status(1), Some(Inactive));
+}
+
+/// Whoever rotated with a stolen key is gone, and all that was told of the owner's return is that.
+#[test]
+fn an_older_certificate_stays_until_its_successor_has_shown_life_after_the_soak() {
+    let mut world = World::with(&[1, 2]);
+    world.connect(1, "pump-1");
+    world.pass(1);
+    let session = world.connect(2, "pump-1");
+    world.request(2, "pump-1");
+    world.pass(5);
+    world.disconnect(2, "pump-1", session);
+    world.pass(1000);
+    assert_eq!((world.status(1), world.last_answer()), (Some(Active), Some(Pending)));
+    assert!(world.listings < 10, "it is not asked for all the time: {}", world.listings);
+    // The rightful device repeats its request until it hears that it is done with.
+    world.request(2, "pump-1");
+    world.pass(2);
+    assert_eq!((world.status(1), world.last_answer()), (Some(Inactive), Some(Retired)));
 }
 
 #[test]
@@ -317,6 +339,8 @@ fn a_retirement_goes_on_after_a_restart_at_any_second() {
         world.commit(2);
         world.pass(at);
         world.restart();
+        world.pass(10);
+        world.request(2, "pump-1");
         world.pass(80 - at);
         let order: Vec<_> = world.changes.iter().map(|(_, _, change)| *change).collect();
         assert_eq!(order, [Change::Deactivate, Change::Revoke, Change::Delete], "restart after {at} s");

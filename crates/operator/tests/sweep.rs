@@ -165,6 +165,9 @@ fn a_leftover_that_asks_after_all_is_the_witness() {
     world.pass(105);
     assert_eq!(world.disk[&thing()].leftovers.len(), 1);
     world.request(3, "pump-1");
+    world.pass(12);
+    // It asks until it hears that it is done with.
+    world.request(3, "pump-1");
     world.pass(1000);
     assert_eq!((world.status(3), world.status(2), world.frozen()), (Some(Active), None, None));
 }

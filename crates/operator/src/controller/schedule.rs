@@ -1,4 +1,8 @@
 //! What is due of a record, and when to look again.
+//!
+//! Time alone takes nothing away: before an older certificate becomes INACTIVE the witness shows that it has outlived
+//! the soak. A device repeats its request until it hears that it is done with, so the rightful one always will; whoever
+//! rotated with a stolen key and went loses to an owner who came back, even if that was never told.
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::time::Timestamp;
@@ -30,7 +34,8 @@ impl Record {
                 Some(found) => found.status == expected,
                 None => change == Change::Delete,
             };
-            let due = as_expected && (now >= at || surplus.contains(id)) && !older.is_held(id, seen);
+            let ripe = now >= at || surplus.contains(id);
+            let due = as_expected && ripe && !older.is_held(id, seen) && self.outlives(id, config, pulse);
             due.then_some((*id, change))
         };
         let leftovers = self.leftovers.iter().filter(|(_, leftover)| self.may_sweep(leftover, pulse));
@@ -45,12 +50,19 @@ impl Record {
         let surplus = self.surplus();
         let leftovers = self.leftovers.iter().filter(|(_, leftover)| self.may_sweep(leftover, pulse));
         let outgoing = self.older.iter().chain(leftovers);
-        let steps = outgoing.map(|(id, older)| match older.is_held(id, seen) {
-            true => older.since + config.soak + config.outlast,
-            false if surplus.contains(id) => older.since,
-            false => older.next(config).0,
+        let steps = outgoing.filter_map(|(id, older)| match older.is_held(id, seen) {
+            true => Some(older.since + config.soak + config.outlast),
+            false if surplus.contains(id) => Some(older.since),
+            false => self.outlives(id, config, pulse).then(|| older.next(config).0),
         });
         steps.chain(self.newcomers_at(config, seen, pulse)).min()
+    }
+
+    /// Whether the witness was the last to hold the live session at the end of an older one's soak, or since. A leftover
+    /// has never been in use.
+    fn outlives(&self, id: &CertificateId, config: &Config, pulse: &Pulse) -> bool {
+        let soaking = self.older.get(id).filter(|older| older.stage == Stage::Soaking);
+        soaking.is_none_or(|older| pulse.shows(&self.witness.certificate, older.since + config.soak))
     }
 }
 
