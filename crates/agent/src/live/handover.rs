@@ -14,9 +14,10 @@ use std::sync::Arc;
 
 use fleetkey_lifecycle::SlotId;
 use fleetkey_lifecycle::event::{FailureKind, Tier};
+use fleetkey_mqtt::{Packet, Publish};
 use tokio::time::{Duration, Instant, sleep_until};
 
-use super::proof::prove;
+use super::proof::{Proven, prove};
 use super::task::{Live, Pending};
 use super::{LiveEvent, Moved, Proof, Switch};
 use crate::connect::Opened;
@@ -48,7 +49,7 @@ enum Phase {
         lost: Option<String>,
     },
     /// The broker has accepted; the identity proves the rest. There is no old connection any more.
-    Proving { proved: Pending<Box<Opened>>, since: Instant },
+    Proving { proved: Pending<Box<Proven>>, since: Instant },
     /// The proof failed: on the way back to the identity before, for as long as is worth waiting for it.
     Returning { failure: Failure, until: Instant },
 }
@@ -69,7 +70,7 @@ pub(super) enum Progress {
     Drained,
     Slow,
     Opened(Result<Box<Opened>, Failure>),
-    Proved(Result<Box<Opened>, Failure>),
+    Proved(Result<Box<Proven>, Failure>),
     Late,
 }
 
@@ -131,7 +132,7 @@ impl Live {
             Progress::Slow => self.let_through(),
             Progress::Opened(Ok(opened)) => self.accepted(opened).await,
             Progress::Opened(Err(failure)) => self.stay(failure).await,
-            Progress::Proved(Ok(opened)) => self.take_over(opened).await,
+            Progress::Proved(Ok(proven)) => self.take_over(*proven).await,
             Progress::Proved(Err(failure)) => self.go_back(failure).await,
             Progress::Late => self.is_back(),
         }
@@ -199,19 +200,20 @@ impl Live {
     /// The broker has accepted, and thereby ended the old connection.
     async fn accepted(&mut self, opened: Box<Opened>) {
         let Some((proof, since)) = self.moving.as_ref().and_then(Moving::proof) else {
-            return self.take_over(opened).await;
+            return self.take_over(Proven { opened: *opened, held: Vec::new() }).await;
         };
         self.up = None;
         self.disconnected();
-        // What comes during the proof is answered there.
+        // Identifiers that the proof meets are those of its own connection.
         self.session.forget_received();
         let (settings, events) = (self.settings.clone(), self.events.clone());
         let proved = Box::pin(async move { prove(*opened, &proof, &settings, &events).await });
         self.enter(Phase::Proving { proved, since });
     }
 
-    /// The session moves: whatever was unacknowledged on the old connection goes out on the new one.
-    async fn take_over(&mut self, opened: Box<Opened>) {
+    /// The session moves: whatever was unacknowledged on the old connection goes out on the new one, and what came by
+    /// that before is its own to answer.
+    async fn take_over(&mut self, Proven { opened, held }: Proven) {
         let Some(Moving { switch, phase }) = self.moving.take() else {
             return;
         };
@@ -220,7 +222,8 @@ impl Live {
         self.session.resume();
         let slot = switch.identity.slot;
         self.target = Some(switch.identity);
-        self.adopt(*opened, slot).await;
+        self.adopt(opened, slot).await;
+        self.take_in(held).await;
         if let Some(proof) = switch.proof {
             self.unsubscribe(&[proof.topic]);
         }
@@ -229,6 +232,15 @@ impl Live {
             tracing::info!(%slot, held_ms, "the live session has moved");
         }
         let _ = switch.reply.send(Ok(Moved::Now));
+    }
+
+    async fn take_in(&mut self, held: Vec<Publish>) {
+        for publish in held {
+            if let Err(error) = self.session.handle(Packet::Publish(publish)) {
+                tracing::warn!(%error, "passed over a message that came during a proof");
+            }
+        }
+        self.take_events().await;
     }
 
     /// The broker has not accepted: the old connection, or the next attempt with its identity, goes on.

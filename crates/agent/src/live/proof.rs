@@ -2,8 +2,9 @@
 //! taken it over, before the owner's session moves to it.
 //!
 //! The owner's session is not touched: nothing of its outbox can be refused by an identity that will not do, no
-//! subscription of it be lost. What the broker has for the client meanwhile is handed on and acknowledged here. The
-//! tiers are judged as beside the live session (`crate::verify`).
+//! subscription of it be lost. What the broker has for the client meanwhile is held, unacknowledged, for the owner's
+//! session: that takes it in when it moves here, and acknowledges it as ever; after a failure the broker delivers it
+//! again. The tiers are judged as beside the live session (`crate::verify`).
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use fleetkey_lifecycle::event::Tier;
 use fleetkey_mqtt::link::{Link, LinkError};
 use fleetkey_mqtt::session::{Event, Incoming, Outgoing, Session, SessionConfig, Token};
-use fleetkey_mqtt::{QoS, ReasonCode, SubscribeFilter};
+use fleetkey_mqtt::{Publish, QoS, ReasonCode, SubscribeFilter};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -30,19 +31,27 @@ pub(crate) struct Proof {
     pub(crate) limit: Duration,
 }
 
+/// A connection whose identity has proved itself.
+pub(super) struct Proven {
+    pub(super) opened: Opened,
+    /// What came by it meanwhile and is for the owner's session.
+    pub(super) held: Vec<Publish>,
+}
+
 /// Takes the connection through the last two tiers. It comes back fit for the owner's session; on failure it is over.
 pub(super) async fn prove(
     opened: Opened,
     proof: &Proof,
     settings: &LiveSettings,
     events: &mpsc::Sender<LiveEvent>,
-) -> Result<Box<Opened>, Failure> {
+) -> Result<Box<Proven>, Failure> {
     let Opened { link, connected } = opened;
     let mut session = Session::new(SessionConfig::default());
     connected.begin(&mut session);
-    let mut trial = Trial { link, session, settings, events, granted: None, echo: Echo::default() };
+    let (held, echo) = (Vec::new(), Echo::default());
+    let mut trial = Trial { link, session, settings, events, granted: None, echo, held };
     match trial.run(proof).await {
-        Ok(()) => Ok(Box::new(Opened { link: trial.link, connected })),
+        Ok(()) => Ok(Box::new(Proven { opened: Opened { link: trial.link, connected }, held: trial.held })),
         Err(failure) => {
             trial.leave().await;
             Err(failure)
@@ -59,6 +68,7 @@ struct Trial<'a> {
     /// The answer to the subscription.
     granted: Option<Vec<ReasonCode>>,
     echo: Echo,
+    held: Vec<Publish>,
 }
 
 /// How far the echo has come.
@@ -133,21 +143,23 @@ impl Trial<'_> {
         }
     }
 
-    /// Commands and answers are for the driver as ever; nothing else is asked for while an identity proves itself. A
-    /// command is acknowledged at once: this connection's session does not outlive the proof, and the driver notes
-    /// nothing before the proof is over.
+    /// What the broker wants an answer for waits for the owner's session. The rest would be lost with this one: commands
+    /// and answers are for the driver as ever, nothing else is asked for while an identity proves itself.
     async fn on_message(&mut self, incoming: Incoming) {
-        let message = Message::from(incoming.publish);
-        if self.echo.token.is_some() && message.payload == self.echo.nonce {
+        let Incoming { publish, ack } = incoming;
+        if self.echo.token.is_some() && publish.payload == self.echo.nonce {
             self.echo.returned = true;
-        } else if let Some(event) = self.settings.read(&message) {
+            return ack.into_iter().for_each(|ack| self.session.acknowledge(ack));
+        }
+        if ack.is_some() {
+            return self.held.push(publish);
+        }
+        let message = Message::from(publish);
+        if let Some(event) = self.settings.read(&message) {
             // Without a driver nobody is left to tell.
             let _ = self.events.send(event).await;
         } else {
             tracing::debug!(topic = message.topic, "passed over a message that nobody asked for");
-        }
-        if let Some(ack) = incoming.ack {
-            self.session.acknowledge(ack);
         }
     }
 

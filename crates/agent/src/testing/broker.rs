@@ -222,11 +222,21 @@ fn handle(registry: &Shared, client: &str, principal: CertificateId, packet: Pac
             if let Some(connection) = registry.connections.get_mut(client) {
                 connection.filters.extend(filters);
             }
-            vec![Packet::SubAck(SubAck {
+            let mut packets = vec![];
+            // Nothing else that an agent listens to is a business topic.
+            if subscribe.filters.iter().any(|wanted| wanted.filter.starts_with("device/")) {
+                packets.extend(before_proof(&mut registry));
+                if registry.mute_proofs > 0 {
+                    registry.mute_proofs -= 1;
+                    return packets;
+                }
+            }
+            packets.push(Packet::SubAck(SubAck {
                 packet_id: subscribe.packet_id,
                 reasons,
                 properties: Properties::default(),
-            })]
+            }));
+            packets
         }
         Packet::Publish(publish) => published(&mut registry, client, principal, &publish),
         Packet::PubAck(ack) => {
@@ -236,6 +246,15 @@ fn handle(registry: &Shared, client: &str, principal: CertificateId, packet: Pac
         Packet::PingReq => vec![Packet::PingResp],
         _ => vec![],
     }
+}
+
+fn before_proof(registry: &mut Registry) -> Option<Packet> {
+    let (topic, payload) = registry.before_proof.take()?;
+    let message = message(&topic, &payload);
+    if let Packet::Publish(Publish { packet_id, .. }) = &message {
+        registry.sent_before_proof = packet_id.map(PacketId::get);
+    }
+    Some(message)
 }
 
 fn published(

@@ -53,6 +53,12 @@ pub(crate) struct Registry {
     pub(crate) answers_retire: bool,
     /// How many of the next PUBACKs for business messages are not sent.
     pub(crate) silent: usize,
+    /// A message, topic and payload, that comes before the next answer to a subscription of a proof.
+    pub(crate) before_proof: Option<(String, Vec<u8>)>,
+    /// Its packet identifier, once it was sent.
+    pub(crate) sent_before_proof: Option<u16>,
+    /// How many of the next subscriptions of a proof are not answered.
+    pub(crate) mute_proofs: usize,
 }
 
 impl Registry {
@@ -70,6 +76,9 @@ impl Registry {
             acknowledged: BTreeSet::new(),
             answers_retire: true,
             silent: 0,
+            before_proof: None,
+            sent_before_proof: None,
+            mute_proofs: 0,
         }
     }
 
