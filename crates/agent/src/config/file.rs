@@ -180,15 +180,25 @@ enum Protocol {
     Mqtt311,
 }
 
-/// A time span as people write it: `30s`, `12h`, `30d`.
+/// No span of a device's is longer; a moment that lies further ahead than the clock can count would end the agent.
+const LONGEST_SPAN: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+
+/// Two recoveries lie at least so far apart: each is an operator's business, and the slots that they leave have an end.
+const SHORTEST_RECOVERY_SPACING: Duration = Duration::from_secs(3600);
+
+/// A time span as people write it: `30s`, `12h`, `30d`; ten years at most.
 struct Span(Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text).map(Self).map_err(|error| {
+        let span = humantime::parse_duration(&text).map_err(|error| {
             de::Error::custom(format!("{text:?} is no time span like 30s, 12h or 30d: {error}"))
-        })
+        })?;
+        if span > LONGEST_SPAN {
+            return Err(de::Error::custom(format!("{text:?} is longer than ten years")));
+        }
+        Ok(Self(span))
     }
 }
 
@@ -322,6 +332,9 @@ fn check(config: &AgentConfig) -> Result<(), String> {
         return Err("endpoint.roots is empty: name at least one file with a trusted root".into());
     }
     if let Some(claim) = &config.claim {
+        if claim.recovery_spacing < SHORTEST_RECOVERY_SPACING {
+            return Err("claim.recovery_spacing must be at least 1h".into());
+        }
         claim
             .client_id(&config.serial)
             .map_err(|error| format!("claim.client_id_prefix with the serial: {error}"))?;
@@ -434,6 +447,9 @@ claim = "Claim"
             ("[[sidecar.listen]]\ntls = \"0.0.0.0:8883\"\nnames = [\"x\"]\n", "users"),
             ("[[sidecar.listen]]\ntcp = \"127.0.0.1:1\"\nusers = \"u\"\n", "either"),
             ("[session]\nlive = true\n[[sidecar.listen]]\nunix = \"a\"\n", "session.live"),
+            ("[timeouts]\ndrain = \"300000000000years\"\n", "longer than ten years"),
+            ("[session]\nconnect_spacing = \"11y\"\n", "longer than ten years"),
+            ("[claim]\ncertificate=\"c\"\nkey=\"k\"\nrecovery_spacing=\"10m\"\n", "recovery_spacing"),
             ("[claim]\ncertificate=\"c\"\nkey=\"k\"\nclient_id_prefix=\"\\u0001\"\n", "client_id_prefix"),
         ];
         for (tail, named) in table {
