@@ -27,7 +27,7 @@ use crate::sidecar::{BindError, Bound, Session, SidecarHandle, SidecarStatus};
 use crate::status::{Service, bind, serve};
 use crate::store::{
     Aside, AuditEntry, AuditLog, Filesystem, Lock, LockError, ReadOnly, RealFs, RecordError, Scan, Store,
-    StoreFault, read_record,
+    StoreFault, Unread, read_record,
 };
 use crate::tls::{ClientIdentity, Dialer, IdentityError, Roots, RootsError};
 
@@ -271,7 +271,7 @@ async fn supervise(
     for Aside { path, reason } in scan.aside {
         driver.emit(AgentEvent::PutAside { path, reason });
     }
-    for Aside { path, reason } in scan.unreadable {
+    for Unread { path, reason, .. } in scan.unread {
         driver.emit(AgentEvent::Unreadable { path, reason });
     }
     driver.run().await;
@@ -425,7 +425,8 @@ pub(crate) fn live(
 }
 
 fn machine(config: &AgentConfig, opened: &Opened, clock: &FlooredClock) -> Machine {
-    let found = Found { record: opened.record.clone(), slots: opened.scan.slots.clone() };
+    let unread = opened.scan.unread.iter().map(|unread| unread.slot).collect();
+    let found = Found { record: opened.record.clone(), slots: opened.scan.slots.clone(), unread };
     // Only jitter hangs on the seed: without randomness the clock will do.
     let seed = getrandom::u64().unwrap_or_else(|_| clock.now().as_millis());
     Machine::new(config.machine(seed), found, clock.now())

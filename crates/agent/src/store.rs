@@ -43,7 +43,7 @@ pub use fs::{Entry, Filesystem, NewFile, RealFs};
 pub use lock::{Lock, LockError};
 pub(crate) use read_only::ReadOnly;
 pub use record::{RecordError, read_record};
-pub use scan::{Aside, Scan};
+pub use scan::{Aside, Scan, Unread};
 pub use slot::{CertificateSummary, SlotIdentity, read_certificate};
 
 mod atomic;

@@ -72,7 +72,10 @@ pub enum Event {
         why: String,
     },
     /// Outcome of `Export`.
-    Exported,
+    Exported {
+        /// The certificate as it was read.
+        certificate: SlotCertificate,
+    },
     /// Outcome of `GoLive`: the session runs on this slot's identity.
     Live {
         /// The slot.
@@ -158,4 +161,6 @@ pub enum FailureKind {
     Refused,
     /// The broker could not be reached, or broke off for reasons that are not ours.
     Unreachable,
+    /// The disk did not give the slot's files, which may pass: nobody was asked.
+    Unreadable,
 }

@@ -17,7 +17,7 @@ mod start;
 mod verify;
 mod view;
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -37,8 +37,10 @@ use crate::status::{Alarm, Notice};
 pub struct Found {
     /// The record, when there is one that reads.
     pub record: Option<Record>,
-    /// Every slot, scanned and parsed.
+    /// Every slot that reads, scanned and parsed.
     pub slots: Vec<SlotFacts>,
+    /// The others: what they hold is not known, and they are not empty.
+    pub unread: Vec<SlotId>,
 }
 
 /// The rotation machine of one device. See the crate's documentation for the contract.
@@ -52,6 +54,8 @@ pub struct Machine {
     durable: Record,
     staged: Option<Staged>,
     slots: BTreeMap<SlotId, SlotFacts>,
+    /// Slots that the disk did not give at the start. They are tried like complete ones, and destroyed like any.
+    unread: BTreeSet<SlotId>,
     awaiting: Option<Awaiting>,
     notices: VecDeque<Notice>,
     /// The slot that the live session is connected with.
@@ -99,6 +103,8 @@ pub struct Machine {
     verdict: verify::Evidence,
     /// Rounds in which the broker refused the candidate of a recovery and the committed identity alike.
     hopeless: verify::Evidence,
+    /// Attempts in which the disk did not give the candidate.
+    misread: verify::Evidence,
     blocked: Option<String>,
 }
 
@@ -141,7 +147,7 @@ impl Awaiting {
             Self::Store => wrote || matches!(event, Event::CertificateStored { .. }),
             Self::Register => answered || matches!(event, Event::Registered { .. }),
             Self::Verify(_) => matches!(event, Event::Verified { .. } | Event::VerifyFailed { .. }),
-            Self::Export(_) => wrote || matches!(event, Event::Exported | Event::SlotDamaged { .. }),
+            Self::Export(_) => wrote || matches!(event, Event::Exported { .. } | Event::SlotDamaged { .. }),
             Self::GoLive(slot) => match event {
                 Event::Live { slot: live } | Event::LiveFailed { slot: live, .. } => *live == slot,
                 _ => false,
@@ -164,7 +170,8 @@ impl Machine {
     pub fn new(config: Config, found: Found, now: Timestamp) -> Self {
         let slots: BTreeMap<SlotId, SlotFacts> =
             found.slots.into_iter().map(|slot| (slot.id, slot)).collect();
-        let (durable, unsaved) = recover::record(found.record, &slots, config.time_floor);
+        let unread: BTreeSet<SlotId> = found.unread.into_iter().collect();
+        let (durable, unsaved) = recover::record(found.record, &slots, &unread, config.time_floor);
         let (compromised, asked) = (durable.compromised, durable.asked.clone());
         let mut machine = Self {
             now,
@@ -174,6 +181,7 @@ impl Machine {
             durable,
             staged: None,
             slots,
+            unread,
             awaiting: None,
             notices: VecDeque::new(),
             link: None,
@@ -204,6 +212,7 @@ impl Machine {
             maybe_registered: false,
             verdict: verify::Evidence::default(),
             hopeless: verify::Evidence::default(),
+            misread: verify::Evidence::default(),
             blocked: None,
         };
         machine.tell_time(now);
@@ -219,7 +228,7 @@ impl Machine {
         machine
     }
 
-    /// A committed slot that is missing or damaged cannot serve, and no broker has to say so.
+    /// A committed slot that is missing, damaged or does not read cannot serve, and no broker has to say so.
     fn doubt_what_is_not_there(&mut self) {
         let Some(current) = self.durable.current else { return };
         if !self.slots.get(&current).is_some_and(SlotFacts::is_complete) {
@@ -324,10 +333,10 @@ impl Machine {
             (Awaiting::Retire, outcome) => self.on_retire_unanswered(outcome),
             (Awaiting::Register, outcome) => self.on_register(outcome),
             (Awaiting::Request, outcome) => self.on_request(outcome),
+            (Awaiting::MakeKey, Event::StorageFailed(fault)) => self.on_no_key(fault),
             (_, Event::KeyMade { slot, public_key }) => self.on_key_made(slot, public_key),
             (_, Event::CertificateStored { slot, certificate }) => self.on_stored(slot, certificate),
             (Awaiting::Store, Event::StorageFailed(fault)) => self.on_store_failed(fault),
-            (_, Event::StorageFailed(fault)) => self.wait_for_disk(fault),
             _ => {}
         }
     }
@@ -399,6 +408,7 @@ impl Machine {
         self.maybe_registered = false;
         self.verdict = verify::Evidence::default();
         self.hopeless = verify::Evidence::default();
+        self.misread = verify::Evidence::default();
         self.soaked = soak::Soaked::default();
         self.frozen = false;
         self.blocked = None;

@@ -86,6 +86,11 @@ pub trait Device: Sized {
     /// Every certificate that the program could come to use if it found this disk, the key with it.
     fn identities(disk: &View<'_>) -> Vec<CertificateId>;
 
+    /// Whether it is telling people of something that somebody else's hand may be behind.
+    fn complains(&self) -> bool {
+        false
+    }
+
     /// Checks what only this program promises.
     fn inspect(&mut self, _env: &mut Env, _home: &Home) {}
 }

@@ -55,7 +55,7 @@ async fn open(connector: &Connector, config: &AgentConfig, disk: &Disk) -> Resul
     let (client, messages) = connected.map_err(|failure| match failure.kind {
         // For people: by itself it may be no more than a policy that is not there yet.
         FailureKind::Refused => format!("the claim certificate is refused: {failure}"),
-        FailureKind::Unreachable => format!("claim connection: {failure}"),
+        FailureKind::Unreachable | FailureKind::Unreadable => format!("claim connection: {failure}"),
     })?;
     Ok(ClaimConnection { client, messages })
 }

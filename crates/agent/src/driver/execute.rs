@@ -96,13 +96,14 @@ impl Executor {
     /// Exports, and forgets the token of what is committed: without a record, a slot with a token would count
     /// as never registered.
     async fn export(&self, slot: SlotId) -> Event {
-        let exported =
-            self.on_disk(move |store| store.export(slot).and_then(|()| store.drop_token(slot))).await;
+        let exported = self
+            .on_disk(move |store| store.export(slot).and_then(|facts| store.drop_token(slot).map(|()| facts)))
+            .await;
         match exported {
             Err(fault) if fault.kind == FaultKind::Content => {
                 Event::SlotDamaged { slot, why: fault.to_string() }
             }
-            exported => storage(exported, |()| Event::Exported),
+            exported => storage(exported, |facts| Event::Exported { certificate: (&facts).into() }),
         }
     }
 
@@ -260,9 +261,7 @@ impl Executor {
         let read = self.on_disk(move |store| store.identity(slot)).await;
         read.map_err(|fault| match fault.kind {
             FaultKind::Content => Failure::refused(Tier::Tls, fault.to_string()),
-            FaultKind::Full | FaultKind::ReadOnly | FaultKind::Io => {
-                Failure::unreachable(Tier::Tls, fault.to_string())
-            }
+            FaultKind::Full | FaultKind::ReadOnly | FaultKind::Io => Failure::unreadable(fault.to_string()),
         })
     }
 

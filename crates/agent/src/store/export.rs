@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use fleetkey_lifecycle::SlotId;
+use fleetkey_model::certificate::CertificateFacts;
 use zeroize::Zeroizing;
 
 use super::Store;
@@ -28,7 +29,7 @@ impl Store {
     ///
     /// # Errors
     /// When the slot is not complete or the disk refuses.
-    pub fn export(&self, slot: SlotId) -> Result<(), StoreFault> {
+    pub fn export(&self, slot: SlotId) -> Result<CertificateFacts, StoreFault> {
         let identity = self.identity(slot)?;
         let name = directory_name(slot);
         let swung = self.is_exported(&identity, &name);
@@ -42,7 +43,8 @@ impl Store {
             // then lead to after a power cut goes next.
             atomic::repoint(&*self.fs, &self.root, EXPORT_LINK, Path::new(&name))?;
         }
-        self.remove_old_exports(&name)
+        self.remove_old_exports(&name)?;
+        Ok(identity.certificate)
     }
 
     /// Whether the link leads to exactly this identity.

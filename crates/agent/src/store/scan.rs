@@ -20,6 +20,17 @@ pub struct Aside {
     pub reason: String,
 }
 
+/// A slot that the disk does not give, and nobody knows what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// Which slot.
+    pub slot: SlotId,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What the disk said.
+    pub reason: String,
+}
+
 /// All slots, in rising order, and what was put aside.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scan {
@@ -27,8 +38,8 @@ pub struct Scan {
     pub slots: Vec<SlotFacts>,
     /// The others.
     pub aside: Vec<Aside>,
-    /// What the disk does not read, and why: left as it is, because that may pass.
-    pub unreadable: Vec<Aside>,
+    /// What the disk does not read: left as it is, because that may pass.
+    pub unread: Vec<Unread>,
 }
 
 impl Store {
@@ -41,9 +52,9 @@ impl Store {
         self.scan_for(None)
     }
 
-    /// The same for a device whose record names its `current` slot: any other that cannot be read is left out and
-    /// told, since none of them may keep the device off line. Without a record each of them counts: the one that does
-    /// not read may be who the device is, and its number must not be given to another.
+    /// The same for a device whose record names its `current` slot: one that cannot be read is told apart, since none
+    /// may keep the device off line while another, or the claim, could bring it back. Without a record each of them
+    /// counts: the one that does not read may be who the device is, and its number must not be given to another.
     ///
     /// # Errors
     /// When the disk refuses to be read where it must be.
@@ -59,8 +70,9 @@ impl Store {
                 Err(fault) if fault.kind == FaultKind::Content => {
                     found.aside.push(self.put_aside(id, &fault)?);
                 }
-                Err(fault) if current.is_some_and(|current| current != id) => {
-                    found.unreadable.push(Aside { path: self.slot_dir(id), reason: fault.to_string() });
+                Err(fault) if current.is_some() => {
+                    let (path, reason) = (self.slot_dir(id), fault.to_string());
+                    found.unread.push(Unread { slot: id, path, reason });
                 }
                 Err(fault) => return Err(fault),
             }

@@ -201,7 +201,7 @@ fn a_key_whose_destruction_was_cut_short_or_cannot_be_overwritten_goes_all_the_s
 }
 
 #[test]
-fn a_slot_that_cannot_be_read_is_left_out_unless_it_is_who_the_device_is() {
+fn a_slot_that_cannot_be_read_is_told_apart_where_a_record_says_who_the_device_is() {
     let disk = Disk::new();
     let store = store(&disk);
     complete(&store, SLOT);
@@ -212,8 +212,9 @@ fn a_slot_that_cannot_be_read_is_left_out_unless_it_is_who_the_device_is() {
     std::fs::create_dir(&key).unwrap();
     let scan = store.scan_for(Some(SlotId(2))).unwrap();
     assert_eq!(scan.slots.iter().map(|slot| slot.id).collect::<Vec<_>>(), [SlotId(2)]);
-    assert_eq!((scan.aside.len(), scan.unreadable[0].path.clone()), (0, disk.root().join("slots/1")));
-    assert!(store.scan_for(Some(SLOT)).is_err());
+    assert_eq!((scan.aside.len(), scan.unread[0].slot), (0, SLOT));
+    assert_eq!(scan.unread[0].path, disk.root().join("slots/1"));
+    assert_eq!(store.scan_for(Some(SLOT)).unwrap().unread[0].slot, SLOT, "another may bring the device back");
     assert!(store.scan().is_err(), "without a record it may be who the device is");
 }
 
@@ -373,7 +374,7 @@ fn a_disk_that_takes_no_writes_is_opened_and_serves_what_is_on_it() {
         let before = store(&disk);
         complete(&before, SLOT);
         before.write_record(&Record::fresh(NOW)).unwrap();
-        before.export(SLOT).and_then(|()| before.drop_token(SLOT)).unwrap();
+        before.export(SLOT).and_then(|_| before.drop_token(SLOT)).unwrap();
         std::fs::write(disk.root().join(".tmp-state.json-1"), "half").unwrap();
         disk.refuse(kind);
         let store = store(&disk);
@@ -381,7 +382,7 @@ fn a_disk_that_takes_no_writes_is_opened_and_serves_what_is_on_it() {
         assert!(store.scan().unwrap().slots[0].is_complete());
         store.identity(SLOT).unwrap();
         // What is there already needs no write.
-        store.export(SLOT).and_then(|()| store.drop_token(SLOT)).unwrap();
+        store.export(SLOT).and_then(|_| store.drop_token(SLOT)).unwrap();
         store.preflight().unwrap_err();
         store.make_key(SlotId(2)).unwrap_err();
         disk.refuse(None);

@@ -28,6 +28,11 @@ impl Failure {
         Self { tier, kind: FailureKind::Refused, why: why.into() }
     }
 
+    /// The disk did not give the identity to ask with.
+    pub fn unreadable(why: impl Into<String>) -> Self {
+        Self { tier: Tier::Tls, kind: FailureKind::Unreadable, why: why.into() }
+    }
+
     /// Nobody could be asked, or the connection broke for reasons that are not ours.
     pub fn unreachable(tier: Tier, why: impl Into<String>) -> Self {
         Self { tier, kind: FailureKind::Unreachable, why: why.into() }

@@ -1,5 +1,6 @@
 //! After the commit: soak, ask the controller to retire what is older, destroy the previous key.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -96,10 +97,17 @@ impl Machine {
     }
 
     pub(super) fn on_retire_unanswered(&mut self, outcome: Event) {
-        if let Event::SlotDamaged { slot, why } = outcome {
-            self.on_slot_damaged(slot, why);
-        }
+        let why = match outcome {
+            Event::SlotDamaged { slot, why } => {
+                self.on_slot_damaged(slot, why.clone());
+                why
+            }
+            Event::NoAnswer { why } => why,
+            _ => return self.wait_retire(1),
+        };
         self.wait_retire(1);
+        let until = self.retire.until.unwrap_or(self.now);
+        self.notices.push_back(Notice::Waiting { why: format!("not retired yet: {why}"), until });
     }
 
     /// No answer is no refusal: the request is repeated until there is one.
@@ -130,6 +138,7 @@ impl Machine {
         match outcome {
             Event::Destroyed { .. } => {
                 self.slots.remove(&slot);
+                self.unread.remove(&slot);
                 self.destroy = Wait::default();
                 self.forget_doomed(slot);
             }

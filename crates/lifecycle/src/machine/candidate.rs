@@ -16,6 +16,9 @@ use crate::record::{Authority, Phase, Reason};
 use crate::slot::{SlotCertificate, SlotFacts, SlotId};
 use crate::status::Notice;
 
+/// So often the disk may fail to give or take a key before another slot is tried.
+const MOST_MISREAD: u32 = 8;
+
 /// A certificate that came and is not durable yet. A full disk is waited for with it in hand: asking again would
 /// only leave one more certificate behind.
 #[derive(Debug, Clone)]
@@ -107,6 +110,15 @@ impl Machine {
         });
     }
 
+    /// A key that the disk refuses again and again lies on a bad block: another slot has another place. Whatever was
+    /// asked for with it was never stored.
+    pub(super) fn on_no_key(&mut self, fault: StorageFault) {
+        if fault == StorageFault::Io && self.upkeep.failures >= MOST_MISREAD {
+            return self.abandon("the disk does not give the key".to_string());
+        }
+        self.wait_for_disk(fault);
+    }
+
     pub(super) fn on_key_made(&mut self, slot: SlotId, public_key: Vec<u8>) {
         let facts = SlotFacts { public_key: Some(public_key), ..SlotFacts::empty(slot) };
         self.slots.insert(slot, facts);
@@ -137,7 +149,8 @@ impl Machine {
 
     fn is_for_our_key(&self, slot: SlotId, facts: &CertificateFacts, issued: &CertificateIssued) -> bool {
         let Some(key) = self.slots.get(&slot).and_then(|slot| slot.public_key.as_ref()) else {
-            return false;
+            // Of a slot that did not read at the start only the driver, which has read it since, knows the key.
+            return self.unread.contains(&slot) && facts.id == issued.certificate_id;
         };
         // A key that comes along takes the slot's place; the store proves that the two belong together.
         let made_by_the_service = issued.private_key.is_some();

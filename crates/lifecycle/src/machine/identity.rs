@@ -6,7 +6,7 @@ use alloc::string::String;
 use super::{Awaiting, Machine, Step, Wait};
 use crate::action::Action;
 use crate::event::{Event, FailureKind, StorageFault};
-use crate::slot::SlotId;
+use crate::slot::{SlotCertificate, SlotFacts, SlotId};
 use crate::status::Notice;
 
 impl Machine {
@@ -34,8 +34,10 @@ impl Machine {
                 self.notices.push_back(Notice::WentLive { slot });
             }
             Event::LiveFailed { why, kind, .. } => {
-                if kind == FailureKind::Refused {
-                    self.doubt_live(slot, why.clone());
+                match kind {
+                    FailureKind::Refused => self.doubt_live(slot, why.clone()),
+                    FailureKind::Unreadable => self.doubt(slot, why.clone()),
+                    FailureKind::Unreachable => {}
                 }
                 self.wait_golive(format!("not live: {kind:?}: {why}"));
             }
@@ -45,7 +47,8 @@ impl Machine {
 
     pub(super) fn on_export(&mut self, slot: SlotId, outcome: Event) {
         match outcome {
-            Event::Exported => {
+            Event::Exported { certificate } => {
+                self.read_at_last(slot, certificate);
                 self.exported = Some(slot);
                 self.export = Wait::default();
             }
@@ -58,6 +61,15 @@ impl Machine {
                 self.export = self.put_off(self.export, "the committed slot cannot be exported", fault);
             }
             _ => {}
+        }
+    }
+
+    /// What the disk did not give at the start it has given now.
+    fn read_at_last(&mut self, slot: SlotId, certificate: SlotCertificate) {
+        if self.unread.remove(&slot) {
+            let public_key = Some(certificate.public_key.clone());
+            let facts = SlotFacts { public_key, certificate: Some(certificate), ..SlotFacts::empty(slot) };
+            self.slots.insert(slot, facts);
         }
     }
 

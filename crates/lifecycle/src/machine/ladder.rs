@@ -30,17 +30,27 @@ pub(super) struct Doubt {
     accepted: BTreeMap<SlotId, Evidence>,
     /// Rounds in which everything was refused.
     nothing: Evidence,
+    /// They are enough to believe.
+    lost: bool,
     /// Whether somebody could not be asked in this round: then the round proves nothing.
     unclear: bool,
+    /// The disk did not give the committed slot in this round, and no broker has refused it.
+    unread: bool,
     /// The committed identity passed beside the live session in this round.
     passes_beside: bool,
     wait: Wait,
 }
 
 impl Doubt {
-    /// Whether a whole round has found no identity that is accepted.
-    pub(super) fn found_nothing(&self) -> bool {
-        self.nothing.refusals() > 0
+    /// Whether no identity has been accepted for as long as a verdict takes.
+    pub(super) const fn found_nothing(&self) -> bool {
+        self.lost
+    }
+
+    /// Somebody was accepted, or could not be asked.
+    fn hope(&mut self) {
+        self.nothing = Evidence::default();
+        self.lost = false;
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
@@ -104,15 +114,18 @@ impl Machine {
     }
 
     fn is_rung(&self, slot: SlotId) -> bool {
-        self.slots.get(&slot).is_some_and(SlotFacts::is_complete)
+        self.unread.contains(&slot) || self.slots.get(&slot).is_some_and(SlotFacts::is_complete)
     }
 
     pub(super) fn on_rung(&mut self, slot: SlotId, outcome: &Event) {
         match outcome {
             Event::Verified { .. } => self.on_rung_accepted(slot),
             Event::VerifyFailed { kind, .. } => {
+                let is_current = self.durable.current == Some(slot);
                 if let Some(doubt) = &mut self.doubt {
+                    // What the disk does not give serves nobody: the round goes on without it.
                     doubt.unclear |= *kind == FailureKind::Unreachable;
+                    doubt.unread |= *kind == FailureKind::Unreadable && is_current;
                     doubt.accepted.remove(&slot);
                 }
                 // Now, so that a clock that is set before the next step does not date the round.
@@ -130,15 +143,15 @@ impl Machine {
         }
         if self.is_candidate(slot) {
             // Should the disk refuse the commit, the round has found something all the same.
-            if let Some(doubt) = &mut self.doubt {
-                doubt.nothing = Evidence::default();
-            }
+            self.doubt.iter_mut().for_each(Doubt::hope);
             self.next_round();
             return self.commit();
         }
-        let (now, verdict) = (self.now, self.config.fall_back());
+        let (now, config) = (self.now, &self.config);
         let Some(doubt) = &mut self.doubt else { return };
-        doubt.nothing = Evidence::default();
+        // A disk that does not read may come to its senses, so it gets as long as a candidate.
+        let verdict = if doubt.unread { config.verdict } else { config.fall_back() };
+        doubt.hope();
         let evidence = doubt.accepted.entry(slot).or_default();
         // Only if the committed identity was refused in the same round was it a test between the two.
         if doubt.unclear {
@@ -168,9 +181,12 @@ impl Machine {
         let now = self.now;
         let Some(doubt) = &mut self.doubt else { return };
         if doubt.unclear || doubt.passes_beside {
-            doubt.nothing = Evidence::default();
-        } else if doubt.nothing.is_final(now, verdict) && self.may_recover() {
-            return self.recover();
+            doubt.hope();
+        } else {
+            doubt.lost = doubt.nothing.is_final(now, verdict);
+            if doubt.lost && self.may_recover() {
+                return self.recover();
+            }
         }
         self.next_round();
     }
@@ -183,6 +199,7 @@ impl Machine {
         doubt.wait = Wait { until: Some(until), failures: doubt.wait.failures.saturating_add(1) };
         doubt.rungs = rungs;
         doubt.unclear = false;
+        doubt.unread = false;
         doubt.passes_beside = false;
     }
 
@@ -193,7 +210,7 @@ impl Machine {
             record.rotation.as_ref().map(|rotation| rotation.slot).filter(|&slot| self.is_candidate(slot));
         let known = [record.current, candidate, record.previous];
         let known: Vec<SlotId> = known.into_iter().flatten().collect();
-        let others = self.slots.keys().copied().filter(|slot| {
+        let others = self.slots.keys().chain(&self.unread).copied().filter(|slot| {
             let under_way = record.rotation.as_ref().is_some_and(|rotation| rotation.slot == *slot);
             !known.contains(slot) && !under_way && !record.doomed.contains(slot)
         });

@@ -2,7 +2,7 @@
 //!
 //! Nothing is deleted here; slots that no record explains are kept until an identity is committed.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 
 use fleetkey_model::time::Timestamp;
@@ -15,6 +15,7 @@ use crate::slot::{SlotFacts, SlotId};
 pub(super) fn record(
     found: Option<Record>,
     slots: &BTreeMap<SlotId, SlotFacts>,
+    unread: &BTreeSet<SlotId>,
     time_floor: Timestamp,
 ) -> (Record, bool) {
     let Some(mut record) = found else {
@@ -23,8 +24,8 @@ pub(super) fn record(
     record.time_floor = record.time_floor.max(time_floor);
     let mut mended = record.clone();
     mended.v = RECORD_VERSION;
-    mend_rotation(&mut mended, slots);
-    let unused = slots.keys().next_back().map_or(1, |last| last.0.saturating_add(1));
+    mend_rotation(&mut mended, slots, unread);
+    let unused = slots.keys().chain(unread).max().map_or(1, |last| last.0.saturating_add(1));
     mended.next_slot = mended.next_slot.max(unused);
     let unsaved = mended != record;
     (mended, unsaved)
@@ -65,11 +66,15 @@ fn taken_up(slot: &SlotFacts, current: Option<SlotId>) -> Option<Rotation> {
     })
 }
 
-/// A phase that claims more than its slot holds goes back to what the slot supports, with the same key.
-fn mend_rotation(record: &mut Record, slots: &BTreeMap<SlotId, SlotFacts>) {
+/// A phase that claims more than its slot holds goes back to what the slot supports, with the same key. A certificate
+/// in a slot that does not read is not gone: it may be registered, and is tried once it reads.
+fn mend_rotation(record: &mut Record, slots: &BTreeMap<SlotId, SlotFacts>, unread: &BTreeSet<SlotId>) {
     let Some(rotation) = &mut record.rotation else {
         return;
     };
+    if unread.contains(&rotation.slot) && rotation.phase.has_certificate() {
+        return;
+    }
     let slot = slots.get(&rotation.slot);
     let has_key = slot.is_some_and(|slot| slot.public_key.is_some());
     let is_complete = slot.is_some_and(SlotFacts::is_complete);

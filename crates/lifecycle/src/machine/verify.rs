@@ -21,6 +21,10 @@ use crate::status::Notice;
 /// registration effective, whatever the clock says.
 pub(super) const PERSISTENT: u32 = 24;
 
+/// Of the time between two refusals in a row only so much counts: a device that was off line was not refused, and a
+/// leap of its clock is not the time that an activation takes.
+const LONGEST_STEP: Duration = Duration::from_secs(3600);
+
 /// What a verification is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -43,6 +47,10 @@ pub(super) struct Evidence {
     refusals: u32,
     /// When the first was.
     first: Option<Timestamp>,
+    /// When the last was.
+    last: Option<Timestamp>,
+    /// How long it has been refused, by steps from one refusal to the next.
+    lasted: Duration,
     /// The candidate was refused just now; the control is still out.
     control_is_due: bool,
 }
@@ -57,6 +65,8 @@ impl Evidence {
         // A first refusal that lies in the future was stamped by a wrong clock: the time counts from now.
         let first = self.first.map_or(now, |first| first.min(now));
         self.first = Some(first);
+        self.lasted += self.last.map_or(Duration::ZERO, |last| now.since(last)).min(LONGEST_STEP);
+        self.last = Some(now);
         self.refusals = self.refusals.saturating_add(1);
         self.control_is_due = false;
         self.refusals >= verdict.refusals && now.since(first) >= verdict.over
@@ -89,6 +99,7 @@ impl Machine {
                     (Purpose::Probe, FailureKind::Refused) => self.on_probe_refused(),
                     (Purpose::Displaced, FailureKind::Refused) => self.on_displaced_refused(),
                     (Purpose::Control, kind) => self.on_control_failed(kind, &why),
+                    (_, FailureKind::Unreadable) => self.on_candidate_unreadable(why),
                     (_, FailureKind::Unreachable) | (Purpose::Rung(_), _) => self.wait_step(why),
                 }
             }
@@ -113,18 +124,22 @@ impl Machine {
         }
     }
 
-    /// As long as two recoveries lie apart, and often: a clock that leaps is not the time that an activation takes.
-    /// A beginning in the future was stamped by a wrong clock.
+    /// Refused for as long as two recoveries lie apart, and often. It counts from the first refusal in this run of the
+    /// process: what a device was not told while it lay in a box, or had no network, was no refusal.
     pub(super) fn has_tried_long_enough(&self, evidence: Evidence) -> bool {
-        let Some(rotation) = &self.durable.rotation else { return false };
-        if evidence.refusals < PERSISTENT {
-            return false;
+        evidence.refusals >= PERSISTENT && evidence.lasted >= self.config.recovery_spacing
+    }
+
+    /// The disk does not give the candidate, which may pass. If it does not, the candidate is of no use to anybody, and
+    /// makes room: where an identity is in use after a while, else as late as one that is refused.
+    fn on_candidate_unreadable(&mut self, why: String) {
+        let final_here = self.misread.is_final(self.now, self.config.verdict);
+        let often = final_here && self.misread.refusals >= PERSISTENT;
+        let alone = self.durable.current.is_none() || self.is_recovering();
+        if often && (!alone || (self.has_tried_long_enough(self.misread) && self.may_recover())) {
+            return self.roll_back(format!("its slot cannot be read: {why}"));
         }
-        let since = match rotation.phase {
-            Phase::Verifying { since, .. } => since,
-            _ => rotation.started_at,
-        };
-        since + self.config.recovery_spacing <= self.now || since > self.now
+        self.wait_step(why);
     }
 
     /// Both fail: that says nothing about the candidate. A recovery begins where the identity in use is refused, so
@@ -183,7 +198,7 @@ impl Machine {
     fn unexplained(&self) -> impl Iterator<Item = SlotId> {
         let record = &self.durable;
         let room = MOST_DOOMED.saturating_sub(record.doomed.len().saturating_add(1));
-        let slots = self.slots.keys().copied();
+        let slots = self.slots.keys().chain(&self.unread).copied();
         slots.filter(|&slot| !record.refers_to(slot) && !record.doomed.contains(&slot)).take(room)
     }
 }

@@ -51,6 +51,7 @@ fn journeys() -> Vec<World> {
     let rejected = Fault::Rejected(400, "InvalidParameters");
     let mut all = vec![
         rotated("Verify", &[]),
+        rotated("MakeKey", &vec![Fault::Storage(StorageFault::Io); 9]),
         rotated("RequestCertificate", std::slice::from_ref(&rejected)),
         rotated("RegisterThing", &[rejected]),
         rotated("RegisterThing", &[Fault::AnswerLost]),

@@ -8,7 +8,7 @@ use fleetkey_lifecycle::{Action, SlotFacts, SlotId};
 use fleetkey_model::retirement::{DeviceCommand, RetireStatus};
 use fleetkey_model::secret::PrivateKeyPem;
 
-use crate::world::{Fault, World, config, issue};
+use crate::world::{Fault, World, config, exported, issue};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -155,7 +155,7 @@ fn a_key_made_by_the_service_is_taken_again_after_a_crash() {
     world.give(Event::LinkUp { slot: SlotId(1) });
     while !matches!(world.machine.poll(), Some(Action::RequestCertificate { .. })) {
         world.give(Event::Live { slot: SlotId(1) });
-        world.give(Event::Exported);
+        world.give(exported(SlotId(1)));
     }
     let mut issued = other;
     issued.private_key = Some(PrivateKeyPem::new("key"));

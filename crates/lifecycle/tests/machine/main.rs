@@ -16,4 +16,5 @@ mod misfits;
 mod recovery;
 mod refusals;
 mod rotation;
+mod unread;
 mod world;

@@ -7,7 +7,7 @@ use fleetkey_lifecycle::record::Phase;
 use fleetkey_lifecycle::{Action, Notice, SlotFacts, SlotId};
 use fleetkey_model::retirement::{ControllerAnswer, DeviceCommand, RequestOp, RetireStatus};
 
-use crate::world::{Fault, World, name_of};
+use crate::world::{Fault, World, exported, name_of};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const CANDIDATE: SlotId = SlotId(2);
@@ -155,7 +155,7 @@ fn one_action_runs_at_a_time_and_only_its_own_outcome_ends_it() {
     let action = until(&mut world, "GoLive");
     assert_eq!((world.machine.poll(), world.machine.next_deadline()), (None, None));
     world.give(Event::Live { slot: SlotId(77) });
-    world.give(Event::Exported);
+    world.give(exported(SlotId(77)));
     assert_eq!(world.machine.poll(), None, "neither is its outcome");
     let outcome = world.run(action);
     world.give(outcome);

@@ -162,6 +162,27 @@ fn a_first_identity_that_was_revoked_gives_way_to_recovery_after_a_day() {
     assert_eq!(current(&world), Some(SlotId(2)), "{:?}", world.trace);
 }
 
+/// A device that was registered and then lay in a box without a network was not refused there.
+#[test]
+fn a_day_of_refusals_counts_from_the_first_refusal_and_not_while_nobody_was_asked() {
+    let mut config = config();
+    config.has_recovery = true;
+    let mut world = World::with(config);
+    world.fault("Verify", Fault::Refused);
+    for _ in 0..2000 {
+        world.fault("Verify", Fault::Unreachable);
+    }
+    world.revoked.insert(SlotId(1));
+    world.pass(60 * HOUR);
+    world.faults.clear();
+    world.pass(20 * HOUR);
+    assert!(world.count("Verify") > 100, "{}", world.count("Verify"));
+    assert_eq!(world.count("RegisterThing"), 1, "the only key is kept");
+    world.revoked.clear();
+    world.pass(HOUR);
+    assert_eq!(current(&world), Some(SlotId(1)), "{:?}", world.trace);
+}
+
 #[test]
 fn a_first_identity_that_is_not_effective_yet_is_not_given_up_for_a_leap_of_the_clock() {
     let mut config = config();

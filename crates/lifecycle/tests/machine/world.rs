@@ -71,6 +71,8 @@ pub(crate) struct World {
     pub(crate) live_refused: BTreeSet<SlotId>,
     /// Slots whose files read as no identity any more.
     pub(crate) damaged: BTreeSet<SlotId>,
+    /// Slots whose files the disk does not give.
+    pub(crate) unread: BTreeSet<SlotId>,
     config: Config,
 }
 
@@ -102,6 +104,7 @@ impl World {
             revoked: BTreeSet::new(),
             live_refused: BTreeSet::new(),
             damaged: BTreeSet::new(),
+            unread: BTreeSet::new(),
             config,
         }
     }
@@ -167,7 +170,10 @@ impl World {
 
     /// The process dies and starts again on what the disk holds; the link is down until the machine asks.
     pub(crate) fn crash(&mut self) {
-        let found = Found { record: self.record.clone(), slots: self.slots.values().cloned().collect() };
+        let reads = |slot: &&SlotFacts| !self.unread.contains(&slot.id);
+        let slots = self.slots.values().filter(reads).cloned().collect();
+        let unread = self.unread.iter().copied().collect();
+        let found = Found { record: self.record.clone(), slots, unread };
         self.machine = Machine::new(self.config.clone(), found, self.now);
     }
 
@@ -241,11 +247,15 @@ impl World {
             Action::RequestRetire { .. } => self.record.as_ref().and_then(|record| record.current),
             _ => None,
         };
-        let slot = read.filter(|slot| self.damaged.contains(slot))?;
-        let (kind, why) = (FailureKind::Refused, String::from("damaged"));
+        let slot = read.filter(|slot| self.damaged.contains(slot) || self.unread.contains(slot))?;
+        let is_unread = self.unread.contains(&slot);
+        let kind = if is_unread { FailureKind::Unreadable } else { FailureKind::Refused };
+        let why = String::from("damaged");
         Some(match action {
             Action::Verify { .. } => Event::VerifyFailed { slot, tier: Tier::Tls, kind, why },
             Action::GoLive { .. } => Event::LiveFailed { slot, kind, why },
+            Action::Export { .. } if is_unread => Event::StorageFailed(StorageFault::Io),
+            _ if is_unread => Event::NoAnswer { why },
             _ => Event::SlotDamaged { slot, why },
         })
     }
@@ -314,7 +324,7 @@ impl World {
             },
             Action::Export { slot } => {
                 self.slots.get_mut(&slot).unwrap().has_token = false;
-                Event::Exported
+                exported(slot)
             }
             Action::GoLive { slot } if self.accepts(slot) && !self.live_refused.contains(&slot) => {
                 Event::Live { slot }
@@ -361,6 +371,11 @@ pub(crate) fn issue(slot: SlotId) -> CertificateIssued {
         private_key: None,
         certificate_ownership_token: OwnershipToken::new("token"),
     }
+}
+
+/// The outcome of an export of this slot.
+pub(crate) fn exported(slot: SlotId) -> Event {
+    Event::Exported { certificate: SlotCertificate::from(&facts_of(slot)) }
 }
 
 fn facts_of(slot: SlotId) -> CertificateFacts {

@@ -44,14 +44,17 @@ impl Ship {
             Action::Verify { slot, .. } if env.schedule.takeover => self.verify_by_takeover(env, home, slot),
             Action::Verify { slot, .. } => self.verify_beside(env, home, slot),
             Action::Export { slot } => {
-                let exported = self.store.export(slot).and_then(|()| self.store.drop_token(slot));
+                let exported = self.store.export(slot);
+                let exported = exported.and_then(|facts| self.store.drop_token(slot).map(|()| facts));
                 match exported {
                     Err(fault) if fault.kind == FaultKind::Content => {
                         self.facts.unreadable |= self.machine.record().current == Some(slot);
                         let why = fault.to_string();
                         stored(env, Ok(()), |()| Event::SlotDamaged { slot, why })
                     }
-                    exported => stored(env, exported, |()| Event::Exported),
+                    exported => {
+                        stored(env, exported, |facts| Event::Exported { certificate: (&facts).into() })
+                    }
                 }
             }
             Action::GoLive { slot } => self.go_live(env, home, slot),
@@ -254,7 +257,7 @@ impl Ship {
         match self.identity(env, committed)? {
             Ok(_) => {}
             Err((FailureKind::Refused, why)) => return Ok(Event::SlotDamaged { slot: committed, why }),
-            Err((FailureKind::Unreachable, why)) => return no(&why),
+            Err((_, why)) => return no(&why),
         }
         let fault = env.director.powered_step(Place::Ask)?;
         let Some(number) = self.link.up else {
@@ -298,11 +301,13 @@ impl Ship {
         let read = self.store.identity(slot);
         env.director.powered()?;
         let gone = read.as_ref().is_err_and(|fault| fault.kind == FaultKind::Content);
-        self.facts.unreadable |= gone && self.machine.record().current == Some(slot);
+        if self.machine.record().current == Some(slot) {
+            self.facts.unreadable = gone;
+        }
         Ok(read.map_err(|fault| match fault.kind {
             FaultKind::Content => (FailureKind::Refused, fault.to_string()),
             FaultKind::Full | FaultKind::ReadOnly | FaultKind::Io => {
-                (FailureKind::Unreachable, fault.to_string())
+                (FailureKind::Unreadable, fault.to_string())
             }
         }))
     }

@@ -11,7 +11,7 @@ use fleetkey_agent::store::{FaultKind, RecordError, Store, read_record};
 use fleetkey_lifecycle::event::{FailureKind, StorageFault};
 use fleetkey_lifecycle::record::{Phase, Reason};
 use fleetkey_lifecycle::status::{Alarm, StateName};
-use fleetkey_lifecycle::{Action, Config, Event, Found, Machine, Notice, Record, SlotFacts, SlotId};
+use fleetkey_lifecycle::{Action, Config, Event, Found, Machine, Notice, Record, SlotId};
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::SerialNumber;
 use fleetkey_model::time::Timestamp;
@@ -70,6 +70,10 @@ pub struct Facts {
     pub current_refused: Vec<Timestamp>,
     /// Those of them since when no other identity was accepted either.
     pub nothing_accepted: Vec<Timestamp>,
+    /// Attempts in which the disk did not give the candidate, by the device's clock.
+    pub misread: Vec<Timestamp>,
+    /// How often the disk did not give or take the candidate's key.
+    pub no_key: u32,
     /// The committed slot cannot be read any more: nobody can be asked with it.
     pub unreadable: bool,
     /// The committed slot when last looked at.
@@ -80,6 +84,34 @@ pub struct Facts {
     pub confirmed: Option<Record>,
     /// The record that is being written.
     writing: Option<Record>,
+    /// The answer that the running action waits for.
+    awaited: Option<Awaited>,
+}
+
+/// What the cloud was asked for by the running action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Certificate,
+    Registration,
+}
+
+impl Awaited {
+    const fn of(action: &Action) -> Option<Self> {
+        match action {
+            Action::RequestCertificate { .. } => Some(Self::Certificate),
+            Action::RegisterThing { .. } => Some(Self::Registration),
+            _ => None,
+        }
+    }
+
+    const fn takes(self, event: &Event) -> bool {
+        match event {
+            Event::Rejected(_) | Event::NoAnswer { .. } => true,
+            Event::Issued { .. } => matches!(self, Self::Certificate),
+            Event::Registered { .. } => matches!(self, Self::Registration),
+            _ => false,
+        }
+    }
 }
 
 /// The machine's settings in the model: a soak of a minute, and everything else as it ships.
@@ -102,12 +134,11 @@ impl Device for Ship {
         let root = Path::new(SimDisk::HOME);
         let started = open(fs, home, root);
         env.director.powered()?;
-        let (record, store, slots) = match started {
+        let (found, store) = match started {
             Ok(opened) => opened,
             Err(why) => return Ok(Started::Failed(why)),
         };
-        let on_disk = vec![record.clone()];
-        let found = Found { record, slots };
+        let on_disk = vec![found.record.clone()];
         let mut config = config(home.serial.clone(), &env.schedule);
         config.schedule.jitter = env.window.unwrap_or(config.schedule.jitter);
         let machine = Machine::new(config, found, env.clock());
@@ -121,6 +152,7 @@ impl Device for Ship {
             state: None,
             facts: Facts { on_disk, confirmed, ..Facts::default() },
         };
+        *env.watch.starts.entry(home.number).or_default() += 1;
         invariants::i5_identity_at_start(&ship.machine, home, &mut env.watch);
         ship.look(env);
         Ok(Started::Up(ship))
@@ -146,6 +178,7 @@ impl Device for Ship {
             self.facts.on_disk.push(Some(record.clone()));
             self.facts.writing = Some(record.clone());
         }
+        self.facts.awaited = Awaited::of(&action);
         let outcome = self.execute(env, home, action)?;
         // The link, commands and late answers are handed over as they come, also while an action runs.
         self.hear(env, home);
@@ -186,12 +219,17 @@ impl Device for Ship {
         Image::of(disk).usable().collect()
     }
 
+    fn complains(&self) -> bool {
+        let alarms = self.machine.status().alarms;
+        [Alarm::DuplicateClientId, Alarm::NoIdentityAccepted].iter().any(|alarm| alarms.contains(alarm))
+    }
+
     fn inspect(&mut self, env: &mut Env, home: &Home) {
         invariants::after_every_event(self, env, home);
     }
 }
 
-type Opened = (Option<Record>, Store, Vec<SlotFacts>);
+type Opened = (Found, Store);
 
 fn open(fs: Arc<Wired>, home: &Home, root: &Path) -> Result<Opened, String> {
     let record = match read_record(&*fs, root) {
@@ -201,8 +239,10 @@ fn open(fs: Arc<Wired>, home: &Home, root: &Path) -> Result<Opened, String> {
     };
     let store = Store::open(fs, home.keys.clone(), root, home.serial.clone());
     let store = store.map_err(|fault| fault.to_string())?;
-    let scan = store.scan().map_err(|fault| fault.to_string())?;
-    Ok((record, store, scan.slots))
+    let current = record.as_ref().and_then(|record| record.current);
+    let scan = store.scan_for(current).map_err(|fault| fault.to_string())?;
+    let unread = scan.unread.iter().map(|unread| unread.slot).collect();
+    Ok((Found { record, slots: scan.slots, unread }, store))
 }
 
 impl Ship {
@@ -306,6 +346,8 @@ impl Ship {
         let slot = |record: &Record| record.rotation.as_ref().map(|rotation| rotation.slot);
         if self.facts.confirmed.as_ref().is_some_and(|before| slot(before) != slot(&record)) {
             self.facts.refusals.clear();
+            self.facts.misread.clear();
+            self.facts.no_key = 0;
             self.facts.grounds = None;
             self.facts.reconsidered = false;
         }
@@ -315,6 +357,8 @@ impl Ship {
         });
         let serves = self.link.up.and(self.link.target).map(|(slot, _)| slot);
         self.facts.reconsidered |= begins_again && serves.is_some() && serves == record.current;
+        self.facts.unreadable &=
+            self.facts.confirmed.as_ref().is_some_and(|before| before.current == record.current);
         self.facts.on_disk = vec![Some(record.clone())];
         self.facts.confirmed = Some(record);
     }
@@ -329,8 +373,12 @@ impl Ship {
             recovering && rotation.is_some_and(|rotation| has_no_certificate(&rotation.phase));
         let registering =
             rotation.is_some_and(|rotation| matches!(rotation.phase, Phase::Registering { .. }));
+        let making_key = rotation.is_some_and(|rotation| matches!(rotation.phase, Phase::MakingKey));
         let facts = &mut self.facts;
-        if matches!(event, Event::VerifyFailed { slot, kind: FailureKind::Refused, .. } if Some(*slot) != current)
+        // An answer that nobody waits for is no reason for anything.
+        let awaited = facts.awaited.take_if(|awaited| awaited.takes(event)).is_some();
+        if matches!(event, Event::VerifyFailed { slot, kind: FailureKind::Refused | FailureKind::Unreadable, .. }
+            if Some(*slot) != current)
         {
             // A round lasts until its last refusal, whatever somebody does to the clock meanwhile.
             facts.nothing_accepted.last_mut().into_iter().for_each(|last| *last = clock);
@@ -347,7 +395,9 @@ impl Ship {
                 facts.refused = false;
                 facts.nothing_accepted.clear();
             }
-            Event::VerifyFailed { slot, kind: FailureKind::Refused, .. } if Some(*slot) == current => {
+            Event::VerifyFailed { slot, kind: FailureKind::Refused | FailureKind::Unreadable, .. }
+                if Some(*slot) == current =>
+            {
                 facts.current_refused.push(clock);
                 facts.nothing_accepted.push(clock);
             }
@@ -358,10 +408,15 @@ impl Ship {
                     None => facts.refusals.push(clock),
                 }
             }
+            Event::VerifyFailed { slot, kind: FailureKind::Unreadable, .. } if Some(*slot) == candidate => {
+                facts.misread.push(clock);
+            }
+            Event::StorageFailed(_) if making_key => facts.no_key += 1,
             Event::CertificateStored { .. } => {
                 facts.reconsidered = false;
                 facts.grounds = None;
             }
+            Event::Rejected(_) if !awaited => {}
             // A token that is spent says nothing of the certificate: it may have been registered.
             Event::Rejected(no) if registering && no.error_code == "InvalidCertificateOwnershipToken" => {}
             // A recovery does not insist on the hook: its window is closed, and tomorrow is another day.
@@ -392,6 +447,7 @@ impl Ship {
                 // A device that sleeps between the decision and its record has decided before it slept.
                 let decided = self.machine.record().recovery_at.unwrap_or(env.now);
                 invariants::recoveries_are_a_day_apart(self.number, decided, spacing, &mut env.watch);
+                invariants::recoveries_are_few(self.number, env.now, spacing, &mut env.watch);
             }
             _ => {}
         }

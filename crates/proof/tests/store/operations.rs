@@ -185,7 +185,7 @@ fn an_export_is_whole_for_every_reader_at_every_moment() {
         complete(store, TWO);
         store.export(ONE).unwrap();
     };
-    let case = Case::new(before, |store, _| store.export(TWO));
+    let case = Case::new(before, |store, _| store.export(TWO).map(drop));
     assert!(case.old().is_whole() && case.new_state().is_whole());
     assert_ne!(case.old().export, case.new_state().export);
     proven("export", &case);
@@ -194,7 +194,8 @@ fn an_export_is_whole_for_every_reader_at_every_moment() {
 #[test]
 fn the_first_export_is_whole_or_not_there() {
     // After a start that finds it missing it is made anew.
-    let case = Case::new(|store, _| complete(store, ONE), |store, _| store.export(ONE)).may_come_back();
+    let case =
+        Case::new(|store, _| complete(store, ONE), |store, _| store.export(ONE).map(drop)).may_come_back();
     proven("the first export", &case);
 }
 

@@ -1,6 +1,9 @@
 //! Whole agents whose directory, claim or session is not as it should be: what still works, and what they say.
 
+use fleetkey_lifecycle::status::StateName;
+
 use super::*;
+use crate::config::Verification;
 
 fn device_on(broker: &Broker, disk: &Disk) -> AgentConfig {
     let mut config = broker.device("dev-1");
@@ -72,8 +75,27 @@ async fn a_slot_that_the_disk_does_not_read_keeps_no_device_off_line_that_has_an
     assert!(disk.root().join("slots/7/key.pem").exists(), "it may read another time");
     std::fs::remove_file(disk.root().join("slots/1/key.pem")).unwrap();
     std::fs::create_dir(disk.root().join("slots/1/key.pem")).unwrap();
+    std::fs::remove_file(disk.root().join("state.json")).unwrap();
     let started = Agent::start_on(config, Arc::new(SystemClock), Arc::new(disk.clone())).await;
-    assert!(matches!(started, Err(StartError::Store(_))), "who the device is does not read: it may pass");
+    assert!(matches!(started, Err(StartError::Store(_))), "nothing says who the device is: it may pass");
+}
+
+#[tokio::test]
+async fn a_device_whose_identity_the_disk_does_not_give_starts_and_comes_back_when_it_does() {
+    let broker = Broker::start().await;
+    let disk = Disk::new();
+    let config = provisioned(&broker, &disk).await;
+    let (key, away) = (disk.root().join("slots/1/key.pem"), disk.root().join("key.pem"));
+    std::fs::rename(&key, &away).unwrap();
+    // A directory in a file's place reads as EISDIR, which like EIO says nothing of a content.
+    std::fs::create_dir(&key).unwrap();
+    let agent = start_on(&config, &disk).await;
+    agent.until(|status| status.state == StateName::Ladder && !status.connected).await.unwrap();
+    std::fs::remove_dir(&key).unwrap();
+    std::fs::rename(&away, &key).unwrap();
+    let status = agent.until(|status| status.connected && status.exported).await.unwrap();
+    assert_eq!(status.current, Some(SlotId(1)));
+    agent.stop().await;
 }
 
 #[tokio::test]
@@ -117,5 +139,44 @@ async fn a_command_is_acknowledged_only_when_a_restart_would_not_forget_it() {
     disk.refuse(None);
     until(&mut events, is_retired).await;
     broker.until(|_| broker.registry().acknowledged.contains(&id)).await;
+    agent.stop().await;
+}
+
+/// A device that proves an identity on the live session's client id, and a command that comes just then.
+async fn commanded_during_a_proof(broker: &Broker, disk: &Disk, unanswered: usize) -> AgentHandle {
+    let mut config = provisioned(broker, disk).await;
+    config.rotation.verification = Verification::Takeover;
+    config.timeouts.answer = Duration::from_secs(2);
+    let agent = start_on(&config, disk).await;
+    agent.connected().await.unwrap();
+    let command = br#"{"op":"rotate","id":"c-2"}"#.to_vec();
+    broker.registry().mute_proofs = unanswered;
+    broker.registry().before_proof = Some(("fleetkey/things/dev-1/commands".into(), command));
+    agent.rotate().await;
+    agent
+}
+
+#[tokio::test]
+async fn a_command_that_comes_during_a_proof_is_taken_and_acknowledged_by_the_session_that_moves_there() {
+    let broker = Broker::start().await;
+    let disk = Disk::new();
+    let agent = commanded_during_a_proof(&broker, &disk, 0).await;
+    let acknowledged = || {
+        let registry = broker.registry();
+        registry.sent_before_proof.is_some_and(|id| registry.acknowledged.contains(&id))
+    };
+    broker.until(|_| acknowledged()).await;
+    agent.until(|status| status.current == Some(SlotId(3))).await.unwrap();
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_that_comes_during_a_proof_that_fails_is_left_to_the_broker_to_deliver_again() {
+    let broker = Broker::start().await;
+    let disk = Disk::new();
+    let agent = commanded_during_a_proof(&broker, &disk, 1).await;
+    agent.until(|status| status.current == Some(SlotId(2))).await.unwrap();
+    let id = broker.registry().sent_before_proof.unwrap();
+    assert!(!broker.registry().acknowledged.contains(&id));
     agent.stop().await;
 }

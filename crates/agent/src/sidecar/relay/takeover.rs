@@ -235,7 +235,7 @@ impl Relay {
 fn reason_of(failure: &Failure) -> ReasonCode {
     match failure.kind {
         FailureKind::Refused => ReasonCode::NOT_AUTHORIZED,
-        FailureKind::Unreachable => ReasonCode::SERVER_UNAVAILABLE,
+        FailureKind::Unreachable | FailureKind::Unreadable => ReasonCode::SERVER_UNAVAILABLE,
     }
 }
 
