@@ -95,6 +95,8 @@ pub struct Cloud {
     effective: BTreeMap<CertificateId, Timestamp>,
     /// Nobody is reached before this moment.
     pub down_until: Timestamp,
+    /// The broker, or what stands before it, closes every connection before this moment, whoever it is.
+    pub refuses_until: Timestamp,
     /// Certificates that an operator killed.
     pub killed: BTreeSet<CertificateId>,
     /// Those of them that count as accepted all the same: they were all that the device had, which no device can help.
@@ -135,6 +137,7 @@ impl Cloud {
             delay: Duration::ZERO,
             effective: BTreeMap::new(),
             down_until: Timestamp::default(),
+            refuses_until: Timestamp::default(),
             killed: BTreeSet::new(),
             waived: BTreeSet::new(),
             retired_by: BTreeSet::new(),
@@ -167,6 +170,9 @@ impl Cloud {
     ) -> Result<u64, NotConnected> {
         if now < self.down_until {
             return Err(NotConnected::Unreachable);
+        }
+        if now < self.refuses_until {
+            return Err(NotConnected::Refused("whoever it is"));
         }
         self.admit(now, client, principal).map_err(NotConnected::Refused)?;
         if let Some(old) = self.sessions.remove(client) {
@@ -206,7 +212,9 @@ impl Cloud {
 
     fn tell_account(&self) {
         if let Some((director, thing)) = &self.watched {
-            director.happened(Moment::Account(self.rightful(thing)));
+            let would_do = self.rightful(thing);
+            let active = would_do.iter().filter(|id| self.is_active(id)).copied().collect();
+            director.happened(Moment::Account { would_do, active });
         }
     }
 
@@ -428,6 +436,16 @@ impl Cloud {
     pub fn describe(&self, id: &CertificateId) -> String {
         let status = self.registry.certificate(id).map_or("unknown", |record| record.status.as_str());
         format!("{} {status}", id.short())
+    }
+
+    /// What a restart of everything would find besides disks and registry, as a number that tells it apart.
+    pub fn pending_state(&self) -> u64 {
+        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+        let mut hasher = DefaultHasher::new();
+        let known = (&self.sessions, &self.tidings, &self.answers, &self.retired_by, &self.killed);
+        format!("{known:?}").hash(&mut hasher);
+        self.controller.journal_text().hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Rises with every change of the registry.

@@ -23,6 +23,9 @@ const MAX_RECORD: usize = 4096;
 /// More slots than this are a leak: the committed, its predecessor, a candidate, and as many as may be doomed.
 const MOST_SLOTS: usize = 24;
 
+/// So often the disk must have failed before a key is given up.
+const MANY_MISREAD: u32 = 8;
+
 /// I1: one of `identities`, which a crash of this moment would leave, is one of those that the `account` says would do.
 pub fn i1_an_accepted_identity_survives(
     crash: Crash,
@@ -76,9 +79,24 @@ pub fn i2_registration_asked_for(slot: SlotId, home: &Home, watch: &mut Watch) {
 /// A recovery begins: it was decided on a day after the last one, unless somebody set the clock or the disk forgot.
 pub fn recoveries_are_a_day_apart(device: usize, decided: Timestamp, spacing: Duration, watch: &mut Watch) {
     let before = watch.recoveries.insert(device, decided);
-    let excused = watch.clock_was_set || watch.damaged;
+    let excused = watch.clock_sets > 0 || watch.damaged;
     if let Some(before) = before.filter(|before| !excused && decided.since(*before) < spacing) {
         watch.fail("bounds", || format!("a recovery after {:?}", decided.since(before)));
+    }
+}
+
+/// So many recoveries as days have passed, and one more for each start, each time that somebody set the clock and each
+/// time that the disk forgot: each of them may hide when the last one was.
+pub fn recoveries_are_few(device: usize, now: Timestamp, spacing: Duration, watch: &mut Watch) {
+    let began = *watch.began.get_or_insert(now);
+    let begun = watch.recovered.entry(device).or_default();
+    *begun += 1;
+    let days = now.since(began).as_millis() / spacing.as_millis().max(1);
+    let starts = watch.starts.get(&device).copied().unwrap_or_default();
+    let most = 1 + days + u128::from(starts) + u128::from(watch.clock_sets) + u128::from(watch.damages);
+    let begun = *begun;
+    if u128::from(begun) > most {
+        watch.fail("bounds", || format!("{begun} recoveries in {days} days"));
     }
 }
 
@@ -99,9 +117,12 @@ pub fn i3_given_up_for_a_reason(facts: &Facts, after: &Record, config: &Config, 
     let judged = is_enough(&facts.refusals, config.verdict);
     // A rotation that hangs on an identity which is refused, as all others are, makes room for recovery.
     let stranded = facts.unreadable || is_enough(&facts.nothing_accepted, config.verdict);
+    // What the disk does not give is of no use to anybody.
+    let misread = facts.no_key >= MANY_MISREAD || is_enough(&facts.misread, config.verdict);
     // And it ends with the identity that asked for it, when another one takes over.
     let fell_back = after.current != before.current && is_enough(&facts.current_refused, config.fall_back());
-    if facts.grounds.is_none() && !facts.reconsidered && !judged && !stranded && !fell_back {
+    let excused = facts.reconsidered || misread;
+    if facts.grounds.is_none() && !excused && !judged && !stranded && !fell_back {
         watch.fail("I3", || format!("{:?} was given up without a refusal", rotation.reason));
     }
 }
@@ -116,7 +137,8 @@ fn is_enough(refusals: &[Timestamp], verdict: Verdict) -> bool {
 /// I4: traffic runs only on an identity that no crash can take: the live session moves to one that is committed, a
 /// verification by takeover to a candidate that is at least durable.
 pub fn i4_traffic_only_with_a_durable_slot(slot: SlotId, committed: bool, home: &Home, watch: &mut Watch) {
-    if watch.damaged {
+    // A session that goes on from memory may come back with what the disk has lost; moving to it reads it first.
+    if watch.damaged && !committed {
         return;
     }
     for (crash, image) in images(home) {
@@ -137,9 +159,6 @@ pub fn i4_retire_only_after_a_durable_commit(
     home: &Home,
     watch: &mut Watch,
 ) {
-    if watch.damaged {
-        return;
-    }
     for (crash, image) in images(home) {
         if image.current().is_none() || image.current() != target.map(|(_, certificate)| certificate) {
             let current = image.current();

@@ -22,8 +22,13 @@ pub enum Moment {
         /// What it would keep.
         kept: Kept,
     },
-    /// The account changed: these identities would do.
-    Account(Vec<CertificateId>),
+    /// The account changed.
+    Account {
+        /// These identities would do.
+        would_do: Vec<CertificateId>,
+        /// Those of them that are ACTIVE.
+        active: Vec<CertificateId>,
+    },
     /// The power of a device failed.
     Cut,
 }

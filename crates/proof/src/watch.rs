@@ -33,12 +33,23 @@ pub struct Watch {
     pub requests: u64,
     /// When each device last began a recovery, in true time.
     pub recoveries: BTreeMap<usize, Timestamp>,
-    /// The devices' clocks were set to something else.
-    pub clock_was_set: bool,
+    /// How many each has begun.
+    pub recovered: BTreeMap<usize, u64>,
+    /// How often each device was started.
+    pub starts: BTreeMap<usize, u32>,
+    /// When the first recovery began.
+    pub began: Option<Timestamp>,
+    /// How often the devices' clocks were set to something else.
+    pub clock_sets: u32,
     /// The disk itself lost something.
     pub damaged: bool,
-    /// The controller was not told of the last connection: to it, whoever is connected is away.
-    pub deaf: bool,
+    /// How often.
+    pub damages: u32,
+    /// How many of the thing's connections and ends in a row the controller was not told of: from the second on it
+    /// cannot know that the one it heard of last is over.
+    pub unheard: u32,
+    /// When somebody with a stolen key last had a request attested.
+    pub theft_attested: Option<Timestamp>,
     /// Steps from one state of the machine to another.
     pub observed: Observed,
     /// What the last power cut left: disk and registry, as a number that tells them apart.

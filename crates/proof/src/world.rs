@@ -36,14 +36,13 @@ mod thief;
 const RESTART: Duration = Duration::from_secs(5);
 /// Steps of a run before it counts as one that never ends.
 const MOST_STEPS: usize = 1500;
+/// A device that takes so many steps in less than this spins.
+const SPIN: Duration = Duration::from_secs(3600);
 /// Nothing that is scheduled later than this belongs to the rotation any more.
 const FAR: Duration = Duration::from_secs(5 * 24 * 3600);
 
 /// Nor does what the controller does later than this: its daily look is none of the rotation's.
 const ROUTINE: Duration = Duration::from_secs(3 * 3600);
-
-/// A device that was not connected for so long is away.
-const AWAY: Duration = Duration::from_secs(60);
 
 /// A device and whether it runs.
 #[derive(Debug)]
@@ -69,6 +68,8 @@ pub struct World<D> {
     checked: Option<[u64; 2]>,
     /// When the rightful device was last connected.
     connected_at: Timestamp,
+    /// How much the controller had reported before two parties held the thing's keys.
+    reported: usize,
     judge: judge::Judge,
     /// Routine counts until then, too.
     until: Option<Timestamp>,
@@ -92,6 +93,7 @@ impl<D: Device> World<D> {
             steps: 0,
             checked: None,
             connected_at,
+            reported: 0,
             judge: judge::Judge::default(),
             until: None,
             never_rested: false,
@@ -132,7 +134,7 @@ impl<D: Device> World<D> {
 
     /// Advances until nothing is left to do; `false` if that does not happen.
     fn settle(&mut self) -> bool {
-        let end = self.steps + MOST_STEPS;
+        let (end, since) = (self.steps + MOST_STEPS, self.env.now);
         while self.steps < end && self.env.watch.violation().is_none() && !self.is_told() {
             if !self.advance() {
                 if !self.env.director.has_faults() {
@@ -142,14 +144,30 @@ impl<D: Device> World<D> {
                 self.between(0);
             }
         }
+        if self.steps == end && self.env.now.since(since) < SPIN {
+            self.env.watch.fail("bounds", || format!("{MOST_STEPS} steps within an hour"));
+        }
         false
     }
 
     /// Two parties hold the thing's keys and people were told: what they do to each other from here on is theirs.
     fn is_told(&self) -> bool {
         let watch = &self.env.watch;
-        self.is_contested()
-            && (watch.alarmed || watch.nothing_accepted || self.env.cloud.controller.has_alarmed())
+        self.is_contested() && (watch.alarmed || watch.nothing_accepted || self.has_the_controller_alarmed())
+    }
+
+    /// Whether it told people since two parties hold the thing's keys.
+    fn has_the_controller_alarmed(&self) -> bool {
+        self.env.cloud.controller.has_alarmed_since(self.reported)
+    }
+
+    /// From here on two parties hold the thing's keys: what people were told before was about something else, save what
+    /// lasts.
+    fn begin_a_quarrel(&mut self) {
+        self.reported = self.env.cloud.controller.reports.len();
+        let complains = self.nodes.iter().filter_map(|node| node.device.as_ref()).any(D::complains);
+        self.env.watch.alarmed &= complains;
+        self.env.watch.nothing_accepted &= complains;
     }
 
     fn is_contested(&self) -> bool {
@@ -157,13 +175,17 @@ impl<D: Device> World<D> {
     }
 
     /// A device that is away while somebody with its old key rotates and asks for retirement cannot be told from
-    /// one that has rotated: only a second factor could. What becomes of it then is a result of its own.
+    /// one that has rotated: only a second factor could. What becomes of it then is a result of its own. It is away if it
+    /// does not come back while the controller waits for it, or if the controller hears neither that it is back nor that
+    /// the thief is gone.
     fn watch_the_thief(&mut self) {
         if self.is_connected() {
             self.connected_at = self.env.now;
         }
-        let away = self.env.watch.deaf || self.env.now.since(self.connected_at) >= AWAY;
-        self.env.watch.away |= self.thief.is_at_work() && away;
+        let Some(theft) = self.env.watch.theft_attested else { return };
+        let waits = self.env.cloud.stage().patience.soak;
+        let away = self.connected_at <= theft && self.env.now.since(theft) >= waits;
+        self.env.watch.away |= away || self.env.watch.unheard >= 2;
     }
 
     /// One step of a device; whether it did something.
@@ -210,8 +232,9 @@ impl<D: Device> World<D> {
         node.home.disk.crash(crash);
         let registry = self.env.cloud.epoch();
         let queued = self.env.cloud.has_tidings();
+        let pending = self.env.cloud.pending_state();
         self.env.watch.crash_state =
-            node.home.disk.fingerprint() ^ registry.rotate_left(32) ^ u64::from(queued);
+            node.home.disk.fingerprint() ^ registry.rotate_left(32) ^ u64::from(queued) ^ pending;
         node.device = None;
         node.up_at = self.env.now + RESTART;
         self.env.died(index, &node.home.live());
@@ -234,6 +257,10 @@ impl<D: Device> World<D> {
                 self.nodes.iter_mut().take(1).for_each(|node| node.up_at = until);
             }
             Fault::Down(seconds) => self.env.cloud.go_down(now, Duration::from_secs(seconds.into())),
+            Fault::Closed(seconds) => {
+                let until = now + Duration::from_secs(seconds.into());
+                self.env.cloud.refuses_until = self.env.cloud.refuses_until.max(until);
+            }
             Fault::Drop | Fault::Taken if self.env.cloud.session(&live).is_none() => {
                 self.env.director.was_idle();
             }
@@ -248,13 +275,19 @@ impl<D: Device> World<D> {
             Fault::Rotate => self.env.tell(0, News::Command(DeviceCommand::Rotate { id: String::new() })),
             Fault::Compromise => self.env.tell(0, News::Compromised),
             Fault::Clone => self.copy_the_disk(),
-            Fault::Thief(theft) => self.thief.act(theft, &mut self.env, &node.home),
+            Fault::Thief(theft) => {
+                let was_at_work = self.thief.is_at_work();
+                self.thief.act(theft, &mut self.env, &node.home);
+                if !was_at_work && self.thief.is_at_work() {
+                    self.begin_a_quarrel();
+                }
+            }
             _ => {}
         }
     }
 
     fn set_clock(&mut self, to: ClockTo) {
-        self.env.watch.clock_was_set = true;
+        self.env.watch.clock_sets += 1;
         let at = match to {
             ClockTo::Past => Some(Timestamp::default()),
             ClockTo::Future => Some(Timestamp::from_secs(4_077_734_400)),
@@ -275,6 +308,7 @@ impl<D: Device> World<D> {
         disk.settle();
         let home = Home { disk, ..home };
         self.nodes.push(Node { home, device: None, up_at: self.env.now + RESTART });
+        self.begin_a_quarrel();
         self.look_at(number);
     }
 
@@ -298,7 +332,10 @@ impl<D: Device> World<D> {
         };
         let Some(node) = self.nodes.first() else { return };
         match node.home.disk.damage(Path::new(&path)) {
-            true => self.env.watch.damaged = true,
+            true => {
+                self.env.watch.damaged = true;
+                self.env.watch.damages += 1;
+            }
             false => self.env.director.was_idle(),
         }
         let serves = node.device.as_ref().and_then(|device| device.certificate(Whose::Current));

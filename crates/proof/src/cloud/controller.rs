@@ -71,9 +71,17 @@ impl Controller {
         self.record(thing).is_some_and(|record| record.frozen.is_some())
     }
 
-    /// Whether people were told that something is wrong with a thing.
-    pub fn has_alarmed(&self) -> bool {
-        self.reports.iter().any(|report| matches!(report, Report::Frozen { .. } | Report::Contested { .. }))
+    /// Whether people were told that something is wrong with a thing, after so many reports.
+    pub fn has_alarmed_since(&self, known: usize) -> bool {
+        self.reports
+            .iter()
+            .skip(known)
+            .any(|report| matches!(report, Report::Frozen { .. } | Report::Contested { .. }))
+    }
+
+    /// What is durable of it.
+    pub(super) fn journal_text(&self) -> String {
+        format!("{:?}", self.journal)
     }
 
     /// When it has something to do by itself.

@@ -28,9 +28,7 @@ impl Env {
         };
         let fault = self.director.step(Place::Tell);
         self.director.note(|| format!("the controller hears {}", show(&event)));
-        if matches!(event, Event::Presence { kind: PresenceKind::Connected, .. }) {
-            self.watch.deaf = fault == Some(Fault::Hush);
-        }
+        self.note_presence(&event, fault == Some(Fault::Hush));
         match fault {
             Some(Fault::Hush) => {}
             Some(Fault::Swap) if self.cloud.has_tidings() => self.cloud.tell_later(event),
@@ -41,6 +39,16 @@ impl Env {
             _ => self.cloud.controller.hear(self.now, event),
         }
         true
+    }
+
+    /// Of a connection that displaced another the controller hears twice: an end and a beginning.
+    fn note_presence(&mut self, event: &Event, hushed: bool) {
+        let Event::Presence { kind, client, .. } = event else { return };
+        match (hushed, client.thing().is_some(), kind) {
+            (true, true, _) => self.watch.unheard += 1,
+            (false, true, PresenceKind::Connected) => self.watch.unheard = 0,
+            _ => {}
+        }
     }
 
     /// One step of it.

@@ -152,6 +152,7 @@ fn faults_at(place: Place) -> Vec<Fault> {
                 Fault::Off(4000),
                 Fault::Down(30),
                 Fault::Down(4000),
+                Fault::Closed(4000),
                 Fault::Drop,
                 Fault::Taken,
                 Fault::Clock(ClockTo::Past),
@@ -174,9 +175,9 @@ fn faults_at(place: Place) -> Vec<Fault> {
     }
 }
 
-/// Whoever revokes the only identity that a device ever had must provision it anew.
+/// Whoever revokes the only identity that a device ever had, and gives it no recovery, must provision it anew.
 pub(super) fn is_hopeless(base: &Schedule, fault: Fault) -> bool {
-    base.fresh && fault == Fault::Revoke(Whose::Candidate)
+    base.fresh && base.sealed && fault == Fault::Revoke(Whose::Candidate)
 }
 
 /// Whether a power cut here differs from one at the step before: reading changes nothing.

@@ -67,6 +67,8 @@ fn fault(rng: &mut Rng) -> Fault {
         15..=16 => Fault::Reject(said(rng)),
         17 => Fault::RejectDone(said(rng)),
         18 => rng.pick(&[Fault::Refuse, Fault::NoRoute]).unwrap_or(Fault::Refuse),
+        // Not for a day: then a device without an identity gives up what may be its first.
+        19 if rng.once_in(2) => Fault::Closed(seconds.min(10_000)),
         19 => Fault::Down(seconds),
         20 => rng.pick(&[Fault::Drop, Fault::Taken]).unwrap_or(Fault::Drop),
         21 => {

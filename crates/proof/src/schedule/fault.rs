@@ -36,6 +36,8 @@ pub enum Fault {
     NoRoute,
     /// Nobody is reached for so many seconds.
     Down(u32),
+    /// Every connection is refused for so many seconds, whosever it is.
+    Closed(u32),
     /// The live session is dropped.
     Drop,
     /// A stranger takes the live session's client id over, and goes.
@@ -202,6 +204,7 @@ impl Fault {
             Self::Controller(_) => place == Place::Control,
             Self::Off(_)
             | Self::Down(_)
+            | Self::Closed(_)
             | Self::Drop
             | Self::Taken
             | Self::Clock(_)
@@ -228,6 +231,7 @@ impl fmt::Display for Fault {
             Self::Late(steps) => write!(f, "late={steps}"),
             Self::Twice(steps) => write!(f, "twice={steps}"),
             Self::Down(seconds) => write!(f, "down={seconds}"),
+            Self::Closed(seconds) => write!(f, "refuse={seconds}"),
             Self::Delay(seconds) => write!(f, "delay={seconds}"),
             Self::Thief(theft) => f.write_str(word(&THEFTS, theft)),
             Self::RejectDone(said) => write!(f, "{}!", Self::Reject(*said)),
@@ -272,6 +276,7 @@ fn valued(name: &str, value: &str) -> Option<Fault> {
         "late" => number().map(Fault::Late),
         "twice" => number().map(Fault::Twice),
         "down" => number().map(Fault::Down),
+        "refuse" => number().map(Fault::Closed),
         "delay" => number().map(Fault::Delay),
         _ => None,
     }

@@ -11,10 +11,11 @@ use crate::device::Device;
 use crate::disk::{Crash, Side};
 use crate::invariants;
 use crate::moment::{Kept, Moment};
-use crate::schedule::Whose;
+use crate::schedule::{Fault, Whose};
 
-/// A certificate says that it is valid since shortly before it was made; a device without a record begins there.
-const BACKDATED: Duration = Duration::from_secs(600);
+/// A day of refusals may have begun so long before an operator took the identity, by a refusal for another reason; and
+/// a leap of the clock may count for as much.
+const SLACK: Duration = Duration::from_secs(3600 + 600);
 /// Between two recoveries.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -25,14 +26,20 @@ pub(super) struct Judge {
     kept: Vec<Kept>,
     /// The identities that would do.
     account: Vec<CertificateId>,
+    /// Those of them that are ACTIVE.
+    active: Vec<CertificateId>,
     /// The thing has had an identity: from the first RegisterThing that was accepted on there must be one.
     begun: bool,
     /// The disk itself, or a quarrel that people know of, took the only identity; until there is one again.
     lost: bool,
     /// The identity in use that the disk lost: it serves from memory, until the account retires it.
     in_memory: Option<CertificateId>,
-    /// When an operator took the last identity, or the candidate came that was the last when it was taken.
+    /// When an operator took the last identity; until there is one again.
     taken_at: Option<Timestamp>,
+    /// When the disk lost something, nothing was left.
+    disk_took: bool,
+    /// When an operator took the last identity in use, another one was on the disk that only had to be tried.
+    spare: bool,
     /// The devices that have committed to an identity.
     held: BTreeSet<usize>,
 }
@@ -58,11 +65,12 @@ impl<D: Device> World<D> {
                         *place = kept;
                     }
                 }
-                Moment::Account(ids) => {
-                    self.judge.begun |= !ids.is_empty();
-                    self.judge.account = ids;
+                Moment::Account { would_do, active } => {
+                    self.judge.begun |= !would_do.is_empty();
+                    (self.judge.account, self.judge.active) = (would_do, active);
                 }
-                Moment::Cut => {}
+                // What served from memory serves no more.
+                Moment::Cut => self.judge.in_memory = None,
             }
             if is_cut || !self.env.patient {
                 self.judge_identities();
@@ -80,6 +88,11 @@ impl<D: Device> World<D> {
         self.judge.held.contains(&device)
     }
 
+    /// Whether an operator or the disk itself took all that the device had.
+    pub(super) fn lost_everything(&self) -> bool {
+        (!self.env.cloud.waived.is_empty() && !self.judge.spare) || self.judge.disk_took
+    }
+
     /// I1, for a device that is alone. Of two with one identity, or beside a thief, one may lose it: then
     /// somebody must have been told.
     pub(super) fn judge_identities(&mut self) {
@@ -87,14 +100,17 @@ impl<D: Device> World<D> {
         if !self.judge.begun || excused || self.env.watch.violation().is_some() {
             return;
         }
-        let in_memory = self.judge.in_memory.is_some_and(|id| self.judge.account.contains(&id));
-        if in_memory || self.is_given_up_for_a_recovery() {
-            return;
-        }
         let parties = if self.is_contested() { self.judge.kept.len() } else { 1 };
         let kept = || self.judge.kept.iter().take(parties);
         let durable: Vec<CertificateId> = kept().flat_map(|kept| kept.durable.iter().copied()).collect();
         let seen: Vec<CertificateId> = kept().flat_map(|kept| kept.seen.iter().copied()).collect();
+        if [&durable, &seen].iter().all(|ids| ids.iter().any(|id| self.judge.active.contains(id))) {
+            self.judge.taken_at = None;
+        }
+        let in_memory = self.judge.in_memory.is_some_and(|id| self.judge.account.contains(&id));
+        if in_memory || self.is_given_up_for_a_recovery() {
+            return;
+        }
         let holds = |ids: &[CertificateId]| ids.iter().any(|id| self.judge.account.contains(id));
         if self.judge.lost {
             self.judge.lost = !(holds(&durable) && holds(&seen));
@@ -106,16 +122,23 @@ impl<D: Device> World<D> {
         }
     }
 
-    /// What an operator took is not kept for ever: after a day of refusals it may give way to a recovery.
+    /// What an operator took is not kept for ever: after a day of refusals it may give way to a recovery. One that was
+    /// never committed, as far as the disk knows, may give way to another first attempt as well: the device cannot know
+    /// that it was ever registered.
     fn is_given_up_for_a_recovery(&self) -> bool {
-        let only_taken = self.judge.account.iter().all(|id| !self.env.cloud.is_active(id));
-        let a_day_ago = self.judge.taken_at.is_some_and(|at| self.env.now.since(at) + BACKDATED >= DAY);
-        only_taken && a_day_ago && !self.env.schedule.sealed
+        let Judge { account, active, .. } = &self.judge;
+        let only_taken = !account.is_empty() && account.iter().all(|id| !active.contains(id));
+        let slack = SLACK * (1 + self.env.watch.clock_sets);
+        let a_day_ago = self.judge.taken_at.is_some_and(|at| self.env.now.since(at) + slack >= DAY);
+        let device = self.nodes.first().and_then(|node| node.device.as_ref());
+        let committed = device.is_some_and(|device| device.certificate(Whose::Current).is_some());
+        only_taken && a_day_ago && !(self.env.schedule.sealed && committed)
     }
 
     /// People know that somebody else took what the device had: from here on it must come to an identity again.
     pub(super) fn forgive_the_loss(&mut self) {
         self.judge();
+        self.judge.spare = false;
         self.judge.lost = true;
     }
 
@@ -141,22 +164,56 @@ impl<D: Device> World<D> {
         let Some(id) = id.filter(|id| self.env.cloud.is_active(id)) else {
             return self.env.director.was_idle();
         };
-        if self.survivors(Some(id)).is_empty() {
-            // A candidate has been tried since it was made: to the device its activation is only late.
-            let made = self.env.cloud.registry.certificate(&id).map(|record| record.created_at);
-            self.judge.taken_at = made.filter(|_| part == Whose::Candidate).or(Some(self.env.now));
+        let is_last = self.survivors(Some(id)).is_empty();
+        if is_last {
+            self.judge.spare = self.has_a_spare(id);
             let killed = self.env.cloud.killed.clone();
             self.env.cloud.waive(killed.into_iter().chain([id]));
         }
         self.env.cloud.kill(self.env.now, &id, status);
+        if is_last {
+            // After it was seen: until then it was there.
+            self.judge();
+            self.judge.taken_at = Some(self.env.now);
+        }
     }
 
-    /// The disk lost something by itself. If no identity is left, the device is not to blame; nor if it was the one that
-    /// `serves`: nothing tells a running program that what it holds in memory can no longer be read.
+    /// Whether the disk holds a certificate that is ACTIVE and was only never tried: with it a device helps itself,
+    /// unless it is told that it was not registered, or refused, or its disk fails.
+    fn has_a_spare(&self, but: CertificateId) -> bool {
+        let lies = |fault: Fault| {
+            use Fault::{Closed, Disk, Late, Refuse, Reject, RejectDone, Stale, Thief, Twice, Wipe};
+            matches!(
+                fault,
+                Closed(_)
+                    | Disk(..)
+                    | Late(_)
+                    | Refuse
+                    | Reject(_)
+                    | RejectDone(_)
+                    | Stale
+                    | Thief(_)
+                    | Twice(_)
+                    | Wipe(_)
+            )
+        };
+        let Some(node) = self.nodes.first() else { return false };
+        let attached = self.env.cloud.active(&node.home.thing);
+        let durable = D::identities(&node.home.disk.view(Side::Durable));
+        let seen = D::identities(&node.home.disk.view(Side::Seen));
+        let both = |id: &CertificateId| durable.contains(id) && seen.contains(id) && *id != but;
+        attached.iter().any(both) && !self.env.schedule.faults.iter().any(|planned| lies(planned.fault))
+    }
+
+    /// The disk lost something by itself. If no identity is left, the device is not to blame; and the one that `serves`
+    /// goes on from memory then. As long as another one is left, that must carry the device.
     pub(super) fn forgive_the_disk(&mut self, serves: Option<CertificateId>) {
         self.judge();
-        self.judge.in_memory = serves.or(self.judge.in_memory);
-        self.judge.lost |= self.survivors(None).is_empty();
+        if self.survivors(None).is_empty() {
+            self.judge.in_memory = serves.or(self.judge.in_memory);
+            (self.judge.lost, self.judge.disk_took) = (true, true);
+        }
+        self.judge.spare = false;
         self.look_at(0);
     }
 }

@@ -9,10 +9,10 @@ use fleetkey_model::retirement::DeviceCommand;
 use super::ending::{Ending, Outcome};
 use super::{MOST_STEPS, World};
 use crate::device::Device;
-use crate::disk::{Crash, Side};
+use crate::disk::{Crash, Errno, Side};
 use crate::env::News;
 use crate::image::Image;
-use crate::schedule::Whose;
+use crate::schedule::{Fault, Whose};
 
 /// How long an operator waits before looking at a device again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2 * 24 * 3600);
@@ -64,10 +64,11 @@ impl<D: Device> World<D> {
         self.env.tell(0, News::ClockSet);
         self.env.cloud.delay = Duration::ZERO;
         self.env.cloud.down_until = self.env.cloud.down_until.min(now);
+        self.env.cloud.refuses_until = self.env.cloud.refuses_until.min(now);
         self.env.cloud.restore_claim(now);
         self.env.flush_mail();
         self.judge();
-        if self.survivors(None).is_empty() {
+        if self.survivors(None).is_empty() && self.is_taken_from_outside() {
             self.reactivate();
         }
         if self.is_contested() {
@@ -113,10 +114,27 @@ impl<D: Device> World<D> {
         let Some(node) = self.nodes.first() else { return };
         if self.env.cloud.controller.is_frozen(&node.home.thing) {
             self.released = true;
+            if !self.is_freezing_earned() {
+                self.env
+                    .watch
+                    .fail("freeze", || "the controller froze a thing that nobody has touched".into());
+            }
             // Its record is forgotten: it begins to watch anew.
             self.env.cloud.first_attested = None;
             self.env.cloud.controller.release(self.env.now, &node.home.thing);
         }
+    }
+
+    /// Whether something happened that a controller cannot tell from two parties with one identity: somebody else's
+    /// hand, or a device whose disk took it back to the identity before.
+    fn is_freezing_earned(&self) -> bool {
+        let watch = &self.env.watch;
+        let took = |fault: Fault| matches!(fault, Fault::Taken | Fault::Disk(Errno::Io, _));
+        self.is_contested()
+            || watch.theft_attested.is_some()
+            || watch.damaged
+            || !self.env.cloud.killed.is_empty()
+            || self.env.schedule.faults.iter().any(|planned| took(planned.fault))
     }
 
     /// Runs on until the device is settled.
@@ -130,8 +148,9 @@ impl<D: Device> World<D> {
             if ended && node.device.as_ref().is_some_and(D::is_settled) {
                 return self.check_settled(invariant);
             }
-            if !self.holds_an_accepted_identity() {
-                if self.env.schedule.sealed && self.is_taken_from_outside() {
+            // Whatever nobody took it must come to by itself.
+            if !self.holds_an_accepted_identity() && self.is_taken_from_outside() {
+                if self.env.schedule.sealed {
                     self.ending = Some(Ending::BeyondHelp);
                     return;
                 }
@@ -159,7 +178,7 @@ impl<D: Device> World<D> {
     /// Whether an operator, the disk itself, or a thief that people know of took what the device had: without any of
     /// them, I1 would be broken.
     fn is_taken_from_outside(&self) -> bool {
-        !self.env.cloud.waived.is_empty() || self.env.watch.damaged || self.resolution.is_some()
+        self.lost_everything() || self.resolution.is_some()
     }
 
     /// What an operator does for a device that holds nothing that is accepted: opens a window for recovery.
@@ -198,7 +217,8 @@ impl<D: Device> World<D> {
         };
         let cloud = &self.env.cloud;
         let witnessed = cloud.controller.record(&thing).map(|record| record.witness.created_at);
-        // What the controller cannot know to be unused, it leaves to the next commit: what is not newer than its
+        // By takeover every candidate that was tried was in use, on the thing's own client id: it is held to the next
+        // commit alone. What the controller cannot know to be unused, it leaves to that too: what is not newer than its
         // witness, or than the first request that it has heard. The account counts in seconds.
         let known = witnessed.max(cloud.first_attested).map(|at| at.as_secs());
         let is_leftover = |id: &CertificateId| {
@@ -268,13 +288,14 @@ impl<D: Device> World<D> {
         self.judge();
         let had: Vec<usize> = (0..self.nodes.len()).filter(|index| self.has_held(*index)).collect();
         let lost = had.into_iter().filter(|index| !self.holds_accepted(*index)).count();
+        let lost_everything = self.lost_everything();
+        let told_in_time = self.env.watch.alarmed || self.has_the_controller_alarmed();
         let watch = &mut self.env.watch;
-        let told_in_time = watch.alarmed || self.env.cloud.controller.has_alarmed();
         self.resolution = Some(match lost {
             _ if told_in_time => Ending::Told,
             0 => Ending::Shared,
             _ if watch.nothing_accepted => Ending::LostWhileAway,
-            _ if !self.env.cloud.waived.is_empty() || watch.damaged => Ending::BeyondHelp,
+            _ if lost_everything || watch.damaged => Ending::BeyondHelp,
             _ => {
                 watch.fail("clone", || format!("{lost} of two lost their identity and nobody was told"));
                 Ending::Broken

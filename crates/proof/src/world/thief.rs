@@ -52,7 +52,10 @@ impl Thief {
             }
             Theft::Retire => {
                 let request = DeviceRequest { op: RequestOp::Retire, id: "theft".into(), audit: None };
-                env.cloud.publish_request(env.now, &home.live(), session, &home.thing, request);
+                let thing = &home.thing;
+                if env.cloud.publish_request(env.now, &home.live(), session, thing, request) {
+                    env.watch.theft_attested = Some(env.now);
+                }
             }
         }
     }
