@@ -36,9 +36,10 @@ enum Command {
         #[arg(long)]
         unsynced: bool,
     },
-    /// Runs one fault at every step, a crash at every step, and a second crash at every step of the recovery.
+    /// Runs one fault at every step, a crash at every step, and a second crash at every step of the recovery; of a fault
+    /// and two crashes after it a sample.
     Exhaustive {
-        /// Of the pairs only one in so many; 1 is all, hours of it.
+        /// Of the pairs only one in so many; 1 is all of them, days of it.
         #[arg(long, default_value_t = 1)]
         one_of: u64,
     },

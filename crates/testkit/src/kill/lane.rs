@@ -31,8 +31,6 @@ pub(super) struct Lane {
     certificate: Option<CertificateId>,
     /// The controller has the broker's word on a certificate of this device: only then does it sweep.
     attested: bool,
-    /// Faults that were struck.
-    faults: u32,
 }
 
 /// How a run went whose device is well afterwards.
@@ -82,7 +80,7 @@ impl Lane {
         let mut agent = home.start(None).await?;
         let status = agent.at_rest().await.unwrap_or_else(|error| panic!("a new device: {error}"));
         let certificate = status.certificate;
-        let mut lane = Self { bench, home, agent, certificate, attested: false, faults: 0 };
+        let mut lane = Self { bench, home, agent, certificate, attested: false };
         lane.undisturbed().await.unwrap_or_else(|error| panic!("a first rotation: {error}"));
         lane.attested = true;
         Ok(lane)
@@ -97,7 +95,7 @@ impl Lane {
     ) -> Result<(Self, Ran), TraceError> {
         let home = Home::new(&bench, binary, serial);
         let agent = home.start(Some(aim)).await?;
-        let mut lane = Self { bench, home, agent, certificate: None, attested: false, faults: 0 };
+        let mut lane = Self { bench, home, agent, certificate: None, attested: false };
         let ran = lane.struck_at_start().await;
         Ok((lane, ran))
     }
@@ -185,9 +183,7 @@ impl Lane {
             self.find_dead(struck.map(|point| point.state.as_str()))?;
             self.start_again(None).await?;
         }
-        let failed = course == Course::Over && struck.is_some();
-        self.faults += u32::from(failed);
-        let restarted = failed && self.faults.is_multiple_of(2);
+        let restarted = course == Course::Over && struck.is_some();
         if restarted {
             // What the process has in memory may have carried it over a fault that the disk did not survive.
             self.agent.kill().await;
