@@ -1,0 +1,161 @@
+//! Sessions of browsers: a signed cookie that says since when and for what, and a list of those that were ended.
+//!
+//! The cookie is `payload.mac`, both base64url; the payload is 16 random bytes, the second of issue and the scope. A
+//! session is never taken from the client: each login makes a new one, so none can be fixed beforehand.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use base64ct::{Base64UrlUnpadded, Encoding};
+use fleetkey_model::time::Timestamp;
+
+use super::{Actor, NoRandomness, Scope, SessionKey, Via, secret};
+
+/// However busy: then one logs in again.
+const LIFETIME: Duration = Duration::from_secs(12 * 3600);
+/// Without a request: then, too.
+const IDLE: Duration = Duration::from_secs(2 * 3600);
+const PAYLOAD: usize = 25;
+
+type Id = [u8; 16];
+
+pub(super) struct Sessions {
+    key: hmac::Key,
+    /// When a session was last used; `None` for one that was ended.
+    used: Mutex<BTreeMap<Id, Use>>,
+}
+
+struct Use {
+    issued: Timestamp,
+    last: Option<Timestamp>,
+}
+
+/// Why a cookie is no session (any more).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SessionRefused {
+    /// It is none of ours.
+    Unknown,
+    /// It was one, and is over.
+    Over,
+}
+
+impl Sessions {
+    pub(super) fn new(key: Option<&SessionKey>) -> Result<Self, NoRandomness> {
+        let key = match key {
+            Some(key) => hmac::Key::new(hmac::HMAC_SHA256, &key.0),
+            None => hmac::Key::new(hmac::HMAC_SHA256, secret()?.as_bytes()),
+        };
+        Ok(Self { key, used: Mutex::default() })
+    }
+
+    /// The cookie's value of a new session.
+    pub(super) fn open(&self, scope: Scope, now: Timestamp) -> Result<String, NoRandomness> {
+        let mut id = Id::default();
+        aws_lc_rs::rand::fill(&mut id).map_err(|_| NoRandomness)?;
+        let mut used = self.used();
+        // What would be refused by its age needs no remembering.
+        used.retain(|_, entry| now.since(entry.issued) < LIFETIME);
+        used.insert(id, Use { issued: now, last: Some(now) });
+        let payload = [id.as_slice(), &now.as_secs().to_be_bytes(), &[scope.code()]].concat();
+        let mac = hmac::sign(&self.key, &payload);
+        let text = Base64UrlUnpadded::encode_string;
+        Ok(format!("{}.{}", text(&payload), text(mac.as_ref())))
+    }
+
+    /// Who has this cookie.
+    ///
+    /// # Errors
+    /// See [`SessionRefused`].
+    pub(super) fn admit(&self, cookie: &str, now: Timestamp) -> Result<Actor, SessionRefused> {
+        let (id, issued, scope) = self.read(cookie).ok_or(SessionRefused::Unknown)?;
+        if now.since(issued) >= LIFETIME {
+            return Err(SessionRefused::Over);
+        }
+        let mut used = self.used();
+        // One of an earlier run with the same key counts as used when it was issued.
+        let entry = used.entry(id).or_insert(Use { issued, last: Some(issued) });
+        match entry.last {
+            Some(last) if now.since(last) < IDLE => entry.last = Some(last.max(now)),
+            _ => return Err(SessionRefused::Over),
+        }
+        Ok(Actor { name: format!("session {}", name(&id)), scope, via: Via::Cookie })
+    }
+
+    /// Ends a session, if it is one.
+    pub(super) fn end(&self, cookie: &str) {
+        if let Some((id, issued, _)) = self.read(cookie) {
+            self.used().insert(id, Use { issued, last: None });
+        }
+    }
+
+    fn read(&self, cookie: &str) -> Option<(Id, Timestamp, Scope)> {
+        let (payload, mac) = cookie.split_once('.')?;
+        let mut room = [0; 64];
+        let payload = Base64UrlUnpadded::decode(payload, &mut room).ok()?;
+        let mut room = [0; 64];
+        let mac = Base64UrlUnpadded::decode(mac, &mut room).ok()?;
+        hmac::verify(&self.key, payload, mac).ok()?;
+        let payload: &[u8; PAYLOAD] = payload.try_into().ok()?;
+        let (id, rest) = payload.split_first_chunk::<16>()?;
+        let (issued, rest) = rest.split_first_chunk::<8>()?;
+        let scope = Scope::of_code(*rest.first()?)?;
+        Some((*id, Timestamp::from_secs(u64::from_be_bytes(*issued)), scope))
+    }
+
+    fn used(&self) -> MutexGuard<'_, BTreeMap<Id, Use>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The first digits, which identify a session and open none.
+fn name(id: &Id) -> String {
+    id.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+    #[test]
+    fn a_session_is_known_until_it_is_ended_idle_or_old() {
+        let sessions = Sessions::new(None).unwrap();
+        let cookie = sessions.open(Scope::Operator, START).unwrap();
+        let mut now = START;
+        while now.since(START) + IDLE / 2 < LIFETIME {
+            assert_eq!(sessions.admit(&cookie, now).map(|actor| actor.scope), Ok(Scope::Operator));
+            now = now + IDLE / 2;
+        }
+        assert_eq!(sessions.admit(&cookie, START + LIFETIME), Err(SessionRefused::Over));
+        let idle = sessions.open(Scope::Operator, START).unwrap();
+        assert_eq!(sessions.admit(&idle, START + IDLE), Err(SessionRefused::Over));
+        let ended = sessions.open(Scope::Operator, START).unwrap();
+        sessions.end(&ended);
+        assert_eq!(sessions.admit(&ended, START), Err(SessionRefused::Over));
+    }
+
+    #[test]
+    fn what_was_not_signed_here_is_no_session() {
+        let (ours, theirs) = (Sessions::new(None).unwrap(), Sessions::new(None).unwrap());
+        let cookie = ours.open(Scope::Auditor, START).unwrap();
+        assert_eq!(theirs.admit(&cookie, START), Err(SessionRefused::Unknown));
+        let (payload, mac) = cookie.split_once('.').unwrap();
+        let mut raw = Base64UrlUnpadded::decode_vec(payload).unwrap();
+        *raw.last_mut().unwrap() = Scope::Admin.code();
+        let raised = format!("{}.{mac}", Base64UrlUnpadded::encode_string(&raw));
+        for forged in [raised.as_str(), "", ".", "a.b", payload, &"A".repeat(10_000), "é.é"] {
+            assert_eq!(ours.admit(forged, START), Err(SessionRefused::Unknown), "{forged:.20}");
+        }
+    }
+
+    #[test]
+    fn with_a_given_key_sessions_outlive_the_process() {
+        let key = SessionKey::new("kept in the environment");
+        let cookie = Sessions::new(Some(&key)).unwrap().open(Scope::Admin, START).unwrap();
+        let later = Sessions::new(Some(&key)).unwrap();
+        assert!(later.admit(&cookie, START + Duration::from_secs(60)).is_ok());
+    }
+}

@@ -1,0 +1,79 @@
+//! What the pages need of a fleet: a read model, and orders to it. All types are this crate's own.
+//!
+//! Reading is synchronous and must be quick (each page: a few milliseconds at 100 000 devices): an implementation
+//! answers from memory. What changed is told to the [`crate::hub::Hub`], and open pages read again.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use fleetkey_model::name::ThingName;
+
+pub use device::{
+    Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Filter, Holder, Incident, Tone,
+};
+pub use overview::{Bar, Figures, Finding, Overview, Severity, Site};
+pub use policy::{Action, Decided, Policy, Question, Verdict};
+pub use rotation::{Outcome, Phase, Rotation, Step};
+
+mod device;
+mod overview;
+mod policy;
+mod rotation;
+
+/// The answer to an order, some time.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Done, Refused>> + Send + 'a>>;
+
+/// A fleet, as the pages see it.
+pub trait Fleet: Send + Sync + 'static {
+    /// Which account this is, for the head of every page.
+    fn site(&self) -> Site;
+
+    /// The figures of the first page.
+    fn overview(&self) -> Overview;
+
+    /// One page of devices, in the order of their names.
+    fn devices(&self, query: &DeviceQuery) -> DevicePage;
+
+    /// One device with all there is to tell; `None` when there is no such thing.
+    fn device(&self, thing: &ThingName) -> Option<Device>;
+
+    /// The rotations under way and those that ended last, newest first; at most `limit`.
+    fn rotations(&self, limit: usize) -> Vec<Rotation>;
+
+    /// What needs somebody to look, worst first.
+    fn findings(&self) -> Vec<Finding>;
+
+    /// What happened last in the whole fleet, newest first; at most `limit`.
+    fn incidents(&self, limit: usize) -> Vec<Incident>;
+
+    /// All policies, in the order of their names.
+    fn policies(&self) -> Vec<Policy>;
+
+    /// What the broker would decide, and why.
+    ///
+    /// # Errors
+    /// When there is no such device, or it has no certificate in use.
+    fn decide(&self, question: &Question) -> Result<Verdict, Refused>;
+
+    /// Carries an order out, on behalf of `by`.
+    fn perform<'a>(&'a self, order: Order, by: &'a str) -> Answer<'a>;
+}
+
+/// What can be ordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// These devices rotate now.
+    Rotate(Vec<ThingName>),
+}
+
+/// An order that was carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// What was done, one sentence for a person.
+    pub words: String,
+}
+
+/// An order that was not: what stands in the way, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);

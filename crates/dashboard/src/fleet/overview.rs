@@ -1,0 +1,105 @@
+//! The first page: which account, figures, what needs attention.
+
+use fleetkey_model::name::ThingName;
+use fleetkey_model::time::Timestamp;
+
+/// Where the fleet lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// What serves it, for example `local IoT Core`.
+    pub name: String,
+    /// The endpoint that devices connect to, `host:port`.
+    pub endpoint: String,
+    /// The account number.
+    pub account: String,
+    /// The region.
+    pub region: String,
+}
+
+/// The numbers of the first page. A number that nobody knows is `None` and shown as a dash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Figures {
+    /// Things.
+    pub devices: Option<u64>,
+    /// Devices connected now.
+    pub connected: Option<u64>,
+    /// Certificates that may connect.
+    pub active: Option<u64>,
+    /// Certificates that may not, and could be brought back.
+    pub inactive: Option<u64>,
+    /// Certificates that never may again.
+    pub revoked: Option<u64>,
+    /// Rotations under way.
+    pub rotating: Option<u64>,
+    /// Rotations completed since the start.
+    pub rotated: Option<u64>,
+    /// Rotations given up since the start.
+    pub failed: Option<u64>,
+    /// Messages that devices sent.
+    pub sent: Option<u64>,
+    /// Messages that arrived.
+    pub received: Option<u64>,
+}
+
+/// One bar of a chart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bar {
+    /// What it counts, for example `6–9 s`.
+    pub label: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// The first page.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Overview {
+    /// A sentence while the fleet is still being made ready; then `None`.
+    pub starting: Option<String>,
+    /// Its numbers.
+    pub figures: Figures,
+    /// Devices by the age of the certificate in use.
+    pub ages: Vec<Bar>,
+    /// When the age of the first device exceeds what the schedule allows, said in words; for the chart's caption.
+    pub ages_caption: String,
+    /// Devices by the year in which the certificate in use ends.
+    pub expiries: Vec<Bar>,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The fleet or a device is in danger now.
+    Critical,
+    /// It will be.
+    High,
+    /// Worth knowing.
+    Medium,
+}
+
+impl Severity {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::High => "high",
+            Self::Medium => "medium",
+        }
+    }
+}
+
+/// Something that needs somebody to look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad.
+    pub severity: Severity,
+    /// The device, if it is about one.
+    pub thing: Option<ThingName>,
+    /// What was seen.
+    pub seen: String,
+    /// Why it matters.
+    pub matters: String,
+    /// What to do.
+    pub remedy: String,
+    /// Since when, if that is known.
+    pub since: Option<Timestamp>,
+}

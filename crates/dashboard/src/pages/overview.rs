@@ -1,0 +1,112 @@
+//! The first page: what needs attention, figures, the fleet at a glance, rotations, charts, what happened.
+
+use maud::{Markup, html};
+
+use super::chart::bars;
+use super::parts::{badge, class, icon, incidents, severity};
+use super::rotation::table;
+use super::words::{counted, moment, number};
+use super::{View, device_path, frame};
+use crate::fleet::{DevicePage, DeviceQuery, Figures, Finding, Fleet, Tone};
+use crate::http::Answer;
+
+/// Devices that fit into one glance.
+const GLANCE: usize = 200;
+/// Rotations shown here; all are on their own page.
+const ROTATIONS: usize = 8;
+const INCIDENTS: usize = 25;
+const FINDINGS: usize = 6;
+
+pub(crate) fn overview(view: &View<'_>, fleet: &dyn Fleet) -> Answer {
+    let overview = fleet.overview();
+    let glance = fleet.devices(&DeviceQuery { limit: GLANCE, ..DeviceQuery::default() });
+    let content = html! {
+        h1 class="unseen" { "Overview" }
+        section id="attention" data-live aria-labelledby="attention-head" {
+            h2 id="attention-head" { "Attention" }
+            (attention(view, overview.starting.as_deref(), &fleet.findings()))
+        }
+        section id="figures" data-live aria-label="Figures" { (figures(&overview.figures)) }
+        section id="glance" data-live aria-labelledby="glance-head" {
+            h2 id="glance-head" { "Fleet" }
+            (tiles(&glance))
+        }
+        section id="rotations" data-live aria-labelledby="rotations-head" {
+            h2 id="rotations-head" { "Rotations" }
+            (table(view, &fleet.rotations(ROTATIONS)))
+            p { a href="/rotations" { "All rotations" } }
+        }
+        div class="columns" {
+            section id="charts" data-live aria-label="Charts" {
+                (bars("ages", "Age of the certificates in use", &overview.ages_caption, &overview.ages))
+                (bars("expiries", "Year in which they end", "", &overview.expiries))
+            }
+            section id="feed" data-live aria-labelledby="feed-head" {
+                h2 id="feed-head" { "What happened" }
+                (incidents(view, &fleet.incidents(INCIDENTS), true))
+            }
+        }
+    };
+    frame::page(view, 200, "Overview", None, &content)
+}
+
+fn attention(view: &View<'_>, starting: Option<&str>, findings: &[Finding]) -> Markup {
+    html! {
+        @if let Some(words) = starting { p class="notice" { (badge(Tone::Busy, "starting")) " " (words) } }
+        @if findings.is_empty() {
+            @if starting.is_none() { p class="notice" { (badge(Tone::Good, "all clear")) " Nothing asks for attention." } }
+        } @else {
+            ul class="findings" {
+                @for finding in findings.iter().take(FINDINGS) {
+                    li {
+                        (severity(finding.severity)) " "
+                        @if let Some(thing) = &finding.thing { a href=(device_path(thing)) { (thing) } ": " }
+                        (finding.seen)
+                        @if let Some(since) = finding.since { " " span class="faint" { (moment(since, view.now)) } }
+                    }
+                }
+            }
+            p { a href="/findings" { "All findings, why they matter and what to do" } }
+        }
+    }
+}
+
+fn figures(figures: &Figures) -> Markup {
+    let all = [
+        ("devices", figures.devices),
+        ("connected", figures.connected),
+        ("rotating now", figures.rotating),
+        ("rotations done", figures.rotated),
+        ("given up", figures.failed),
+        ("certificates ACTIVE", figures.active),
+        ("INACTIVE", figures.inactive),
+        ("REVOKED", figures.revoked),
+        ("messages sent", figures.sent),
+        ("messages arrived", figures.received),
+    ];
+    html! {
+        dl class="figures" {
+            @for (name, value) in all { div { dt { (name) } dd { (number(value)) } } }
+        }
+    }
+}
+
+fn tiles(page: &DevicePage) -> Markup {
+    html! {
+        @if page.rows.is_empty() { p class="empty" { "No device yet. The first appears here when it is provisioned." } }
+        ul class="tiles" {
+            @for row in &page.rows {
+                li {
+                    a class={ "tile " (class(row.tone)) } href=(device_path(&row.thing)) {
+                        (icon(row.tone))
+                        span { (row.thing) }
+                        span class="state" { (row.state) }
+                    }
+                }
+            }
+        }
+        @if page.total > page.rows.len() {
+            p { a href="/devices" { "All " (counted(page.total, "device")) } }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Policies as they are written, and "why was I denied?".
+
+use fleetkey_model::name::{ClientId, ThingName};
+use maud::{Markup, html};
+
+use super::parts::{badge, certificate};
+use super::words::counted;
+use super::{View, device_path, frame};
+use crate::fleet::{Action, Decided, Fleet, Policy, Question, Tone, Verdict};
+use crate::http::{Answer, Request};
+
+/// The longest topic (AWS IoT quotas).
+const TOPIC: usize = 256;
+
+pub(crate) fn policies(view: &View<'_>, fleet: &dyn Fleet, request: &Request) -> Answer {
+    let asked = !request.query("thing").is_empty();
+    let answer = asked.then(|| question(request).and_then(|question| decide(fleet, &question)));
+    let content = html! {
+        h1 { "Policies" }
+        section aria-labelledby="ask" {
+            h2 id="ask" { "Why was it denied?" }
+            (form(request))
+            @match &answer {
+                None => {}
+                Some(Err(words)) => { p class="alarm" role="alert" { (words) } }
+                Some(Ok((question, verdict))) => { (shown(question, verdict)) }
+            }
+        }
+        section aria-labelledby="all" {
+            h2 id="all" { "All policies" }
+            @let all = fleet.policies();
+            @if all.is_empty() { p class="empty" { "There are none yet." } }
+            @for policy in &all { (document(policy, false)) }
+        }
+    };
+    let status = if matches!(answer, Some(Err(_))) { 400 } else { 200 };
+    frame::page(view, status, "Policies", None, &content)
+}
+
+fn question(request: &Request) -> Result<Question, String> {
+    let thing = ThingName::new(request.query("thing")).map_err(|error| error.to_string())?;
+    let client = match request.query("client") {
+        "" => ClientId::live(&thing),
+        text => ClientId::new(text).map_err(|error| error.to_string())?,
+    };
+    let action = Action::named(request.query("action")).ok_or("Choose an action.")?;
+    let topic = request.query("topic").to_owned();
+    if action != Action::Connect && topic.is_empty() {
+        return Err("Name the topic or the filter.".to_owned());
+    }
+    if topic.len() > TOPIC {
+        return Err(format!("A topic has at most {TOPIC} bytes."));
+    }
+    Ok(Question { thing, client, action, topic })
+}
+
+fn decide(fleet: &dyn Fleet, question: &Question) -> Result<(Question, Verdict), String> {
+    let verdict = fleet.decide(question).map_err(|refused| refused.to_string())?;
+    Ok((question.clone(), verdict))
+}
+
+fn form(request: &Request) -> Markup {
+    let chosen = Action::named(request.query("action")).unwrap_or(Action::Publish);
+    html! {
+        form method="get" action="/policies" class="search" {
+            label for="thing" { "Device" }
+            input id="thing" name="thing" required value=(request.query("thing")) maxlength="128" autocomplete="off";
+            label for="client" { "Client id" }
+            input id="client" name="client" value=(request.query("client")) maxlength="128" autocomplete="off" placeholder="as the device";
+            label for="action" { "Action" }
+            select id="action" name="action" {
+                @for action in Action::ALL { option value=(action.name()) selected[action == chosen] { (action.name()) } }
+            }
+            label for="topic" { "Topic or filter" }
+            input id="topic" name="topic" value=(request.query("topic")) maxlength=(TOPIC) autocomplete="off";
+            button type="submit" { "Ask" }
+        }
+    }
+}
+
+fn shown(question: &Question, verdict: &Verdict) -> Markup {
+    html! {
+        div class="notice" role="status" {
+            p { (outcome(verdict.decided)) " " (because(verdict)) }
+            dl class="facts" {
+                div { dt { "Asked" } dd { (question.action.name()) " on " code class="long" { (verdict.resource) } } }
+                div { dt { "By" } dd { a href=(device_path(&question.thing)) { (question.thing) } " as client " code { (question.client) } ", certificate " (certificate(Some(&verdict.certificate))) } }
+                @if !verdict.missing.is_empty() {
+                    div { dt { "Without a value" } dd { (verdict.missing.join(", ")) ": a statement that uses one of these matches nothing." } }
+                }
+            }
+        }
+        h3 { (counted(verdict.asked.len(), "document")) " looked at" }
+        @if verdict.asked.is_empty() { p class="empty" { "No policy is attached to the certificate, so nothing is allowed." } }
+        @for policy in &verdict.asked { (document(policy, verdict.by.contains(&policy.name))) }
+    }
+}
+
+fn outcome(decided: Decided) -> Markup {
+    match decided {
+        Decided::Allowed => badge(Tone::Good, "allowed"),
+        Decided::ExplicitDeny => badge(Tone::Bad, "denied explicitly"),
+        Decided::ImplicitDeny => badge(Tone::Bad, "denied implicitly"),
+    }
+}
+
+fn because(verdict: &Verdict) -> String {
+    let by = verdict.by.join(", ");
+    match verdict.decided {
+        Decided::Allowed => format!("A statement of {by} allows it, and none denies it."),
+        Decided::ExplicitDeny => format!("A statement of {by} denies it; that wins over every Allow."),
+        Decided::ImplicitDeny => "No statement allows it: what is not allowed is denied.".to_owned(),
+    }
+}
+
+fn document(policy: &Policy, decided: bool) -> Markup {
+    html! {
+        details id={ "policy-" (policy.name) } open[decided] {
+            summary {
+                strong { (policy.name) } " "
+                @if decided { (badge(Tone::Busy, "decided")) " " }
+                span class="faint" { (counted(policy.versions, "version")) ", attached to " (policy.targets) }
+            }
+            pre tabindex="0" { code { (policy.text) } }
+        }
+    }
+}

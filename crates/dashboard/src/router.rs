@@ -1,0 +1,203 @@
+//! Which request is answered by which page, and in which order it is looked at: host, origin, session, scope.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use fleetkey_model::name::ThingName;
+use fleetkey_model::time::Timestamp;
+use hyper::Response;
+use hyper::body::Incoming;
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::Clock;
+use crate::access::{Actor, Desk, Scope, Via};
+use crate::bench::Bench;
+use crate::fleet::{Fleet, Order};
+use crate::http::stream::{EventStream, Source};
+use crate::http::{Answer, Body, Guard, Method, Request, cookie_name};
+use crate::hub::Hub;
+use crate::pages::{self, View};
+use crate::server::Parts;
+
+mod actions;
+mod bench;
+mod demo;
+mod door;
+
+/// Everything that answering needs.
+pub(crate) struct App {
+    fleet: Arc<dyn Fleet>,
+    bench: Option<Arc<dyn Bench>>,
+    hub: Arc<Hub>,
+    clock: Clock,
+    desk: Arc<Desk>,
+    guard: Guard,
+    address: SocketAddr,
+    streams: Arc<Semaphore>,
+    stopped: CancellationToken,
+}
+
+impl App {
+    pub(crate) fn new(
+        parts: Parts,
+        desk: Desk,
+        address: SocketAddr,
+        streams: Arc<Semaphore>,
+        stopped: CancellationToken,
+    ) -> Self {
+        let Parts { fleet, bench, hub, clock } = parts;
+        Self {
+            fleet,
+            bench,
+            hub,
+            clock,
+            desk: Arc::new(desk),
+            guard: Guard::new(address),
+            address,
+            streams,
+            stopped,
+        }
+    }
+
+    /// Answers a request, whatever it is.
+    pub(crate) async fn answer(&self, request: hyper::Request<Incoming>) -> Response<Body> {
+        if let Err(stranger) = self.guard.host(request.headers()) {
+            return pages::plain(403, &stranger.to_string()).into_response();
+        }
+        let answer = match Request::read(request).await {
+            Ok(request) => self.route(&request).await,
+            Err(unreadable) => {
+                pages::plain(unreadable.status(), &unreadable.to_string()).with("connection", "close")
+            }
+        };
+        answer.into_response()
+    }
+
+    async fn route(&self, request: &Request) -> Answer {
+        if let Err(stranger) = self.guard.not_embedded(&request.headers) {
+            return pages::plain(403, &stranger.to_string());
+        }
+        if let Some(answer) = self.public(request) {
+            return answer;
+        }
+        let actor = match self.actor(request) {
+            Ok(actor) => actor,
+            Err(answer) => return answer,
+        };
+        match request.method {
+            Method::Get => self.read(request, &actor),
+            Method::Post => self.order(request, &actor).await,
+            Method::Other => {
+                pages::plain(405, "this method means nothing here").with("allow", "GET, HEAD, POST")
+            }
+        }
+    }
+
+    /// Orders must come from a page of ours, or from who can set a header, and from somebody who may give them.
+    async fn order(&self, request: &Request, actor: &Actor) -> Answer {
+        if actor.via != Via::Header
+            && let Err(stranger) = self.guard.same_origin(&request.headers)
+        {
+            return pages::plain(403, &stranger.to_string());
+        }
+        if let ["logout"] = request.parts()[..] {
+            return self.logout(request);
+        }
+        if actor.scope < Scope::Operator {
+            let words = format!("This needs the scope operator; yours is {}.", actor.scope.word());
+            return pages::message(&self.view(actor, request), 403, "Not allowed", &words);
+        }
+        self.carry_out(request, actor).await
+    }
+
+    fn read(&self, request: &Request, actor: &Actor) -> Answer {
+        let view = self.view(actor, request);
+        let fleet = &*self.fleet;
+        match request.parts()[..] {
+            [] => pages::overview(&view, fleet),
+            ["devices"] => pages::devices(&view, fleet, request),
+            ["devices", thing] => match self.thing(thing) {
+                Some(device) => pages::device(&view, &device),
+                None => self.nowhere(&view),
+            },
+            ["devices", thing, "rotation"] => match self.thing(thing) {
+                Some(device) => pages::rotation(&view, &device),
+                None => self.nowhere(&view),
+            },
+            ["devices", thing, "certificates", id] => match self.certificate(thing, id) {
+                Some(answer) => answer,
+                None => self.nowhere(&view),
+            },
+            ["rotations"] => pages::rotations(&view, fleet),
+            ["findings"] => pages::findings(&view, fleet),
+            ["policies"] => pages::policies(&view, fleet, request),
+            ["settings"] => pages::settings(&view, self.desk.tokens(), None),
+            ["try", ..] => self.read_bench(request, actor),
+            ["api", ..] => self.read_demo(request),
+            ["events"] => self.events(request, actor),
+            _ => self.nowhere(&view),
+        }
+    }
+
+    fn view<'a>(&self, actor: &'a Actor, request: &Request) -> View<'a> {
+        View {
+            site: self.fleet.site(),
+            actor,
+            open: self.desk.is_open(),
+            bench: self.bench.is_some(),
+            now: self.now(),
+            last: self.hub.last(),
+            area: request.path.first().cloned().unwrap_or_default(),
+        }
+    }
+
+    fn thing(&self, name: &str) -> Option<crate::fleet::Device> {
+        self.fleet.device(&ThingName::new(name).ok()?)
+    }
+
+    /// The public certificate, as a file.
+    fn certificate(&self, thing: &str, id: &str) -> Option<Answer> {
+        let device = self.thing(thing)?;
+        let certificate =
+            device.certificates.into_iter().find(|certificate| certificate.id.to_string() == id)?;
+        let name = format!("{}.pem", certificate.id.short());
+        Some(Answer::download("application/x-pem-file", &name, certificate.pem))
+    }
+
+    fn events(&self, request: &Request, actor: &Actor) -> Answer {
+        let Ok(place) = self.streams.clone().try_acquire_owned() else {
+            return Answer::json(503, &json!({ "error": "too many pages are open" }))
+                .with("retry-after", "10");
+        };
+        // Of the header the browser's word, of the query the page's: it was drawn then.
+        let asked = request.header("last-event-id").unwrap_or_else(|| request.query("after"));
+        let after = asked.parse().unwrap_or_else(|_| self.hub.last());
+        let (desk, clock, via) = (self.desk.clone(), self.clock.clone(), actor.via);
+        let cookie = request.cookie(&self.cookie()).map(str::to_owned);
+        let admitted = move || match (&cookie, via) {
+            (Some(cookie), Via::Cookie) => desk.by_cookie(cookie, clock()).is_ok(),
+            _ => true,
+        };
+        Answer::events(EventStream::start(Source {
+            hub: self.hub.clone(),
+            after,
+            admitted: Box::new(admitted),
+            stop: self.stopped.clone(),
+            place,
+        }))
+    }
+
+    fn nowhere(&self, view: &View<'_>) -> Answer {
+        pages::message(view, 404, "Not found", "There is no such page, device or certificate here.")
+    }
+
+    fn cookie(&self) -> String {
+        cookie_name(self.address.port())
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}

@@ -1,0 +1,102 @@
+//! Coming in and going out: assets for everybody, the one-time link, the login page, who a request is from.
+
+use super::App;
+use crate::access::{Actor, LoginError};
+use crate::http::{Answer, Method, Request};
+use crate::{assets, pages};
+
+impl App {
+    /// What nobody needs to be known for.
+    pub(super) fn public(&self, request: &Request) -> Option<Answer> {
+        match (request.method, &request.parts()[..]) {
+            (Method::Get, ["assets", name]) => Some(assets::named(name).map_or_else(
+                || pages::plain(404, "there is no such file"),
+                |asset| Answer::asset(asset.kind, asset.bytes.clone()),
+            )),
+            (Method::Get, ["start", ticket]) => Some(self.start(ticket)),
+            (Method::Get, ["login"]) => Some(Answer::page(200, pages::login(None))),
+            // The second name is the demo's.
+            (Method::Post, ["login" | "do_login"]) => Some(self.login(request)),
+            _ => None,
+        }
+    }
+
+    /// Who sent a request; the answer for nobody.
+    pub(super) fn actor(&self, request: &Request) -> Result<Actor, Answer> {
+        if let Some(token) = request.token() {
+            return self.desk.by_token(token, self.now()).map_err(|error| self.refuse_token(&error));
+        }
+        let session = request.cookie(&self.cookie());
+        let session = session.and_then(|cookie| self.desk.by_cookie(cookie, self.now()).ok());
+        session.or_else(|| self.desk.anybody()).ok_or_else(|| {
+            let wants_page = request.header("accept").is_some_and(|kinds| kinds.contains("text/html"));
+            if wants_page && request.method == Method::Get {
+                Answer::see_other("/login")
+            } else {
+                pages::error_json(401, "log in first, or send a token")
+            }
+        })
+    }
+
+    /// A page of ours, from which the browser goes on: a cookie that is strict would not be sent on a redirection
+    /// that another site's link began.
+    fn start(&self, ticket: &str) -> Answer {
+        match self.desk.redeem(ticket, self.now()) {
+            Ok(Some(session)) => {
+                Answer::page(200, pages::welcome()).with("set-cookie", self.set_cookie(&session))
+            }
+            Ok(None) => {
+                Answer::page(410, pages::login(Some("This link has been used already, or never was one.")))
+            }
+            Err(error) => pages::plain(500, &error.to_string()),
+        }
+    }
+
+    fn login(&self, request: &Request) -> Answer {
+        if let Err(stranger) = self.guard.same_origin(&request.headers) {
+            return pages::plain(403, &stranger.to_string());
+        }
+        match self.desk.login(request.form().first("token"), self.now()) {
+            Ok(session) => Answer::see_other("/").with("set-cookie", self.set_cookie(&session)),
+            Err(error) => {
+                tracing::warn!(%error, "a login failed");
+                limited(
+                    Answer::page(status(&error), pages::login(Some(&format!("Not let in: {error}.")))),
+                    &error,
+                )
+            }
+        }
+    }
+
+    pub(super) fn logout(&self, request: &Request) -> Answer {
+        if let Some(cookie) = request.cookie(&self.cookie()) {
+            self.desk.logout(cookie);
+        }
+        let gone = format!("{}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0", self.cookie());
+        Answer::see_other("/login").with("set-cookie", gone)
+    }
+
+    fn refuse_token(&self, error: &LoginError) -> Answer {
+        tracing::warn!(%error, "a token was refused");
+        limited(pages::error_json(status(error), &error.to_string()), error)
+    }
+
+    fn set_cookie(&self, session: &str) -> String {
+        format!("{}={session}; Path=/; HttpOnly; SameSite=Strict", self.cookie())
+    }
+}
+
+const fn status(error: &LoginError) -> u16 {
+    match error {
+        LoginError::Unknown => 401,
+        LoginError::TooMany(_) => 429,
+        LoginError::Broken(_) => 500,
+    }
+}
+
+fn limited(answer: Answer, error: &LoginError) -> Answer {
+    match error {
+        LoginError::TooMany(wait) => answer.with("retry-after", (wait.as_secs() + 1).to_string()),
+        LoginError::Unknown | LoginError::Broken(_) => answer,
+    }
+}

@@ -1,0 +1,192 @@
+//! The dashboard on a listener that is given: limits, timeouts, a clean end, and the one-time URL.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use zeroize::Zeroizing;
+
+use crate::Clock;
+use crate::access::{Access, Desk, NoRandomness, Scope};
+use crate::bench::Bench;
+use crate::fleet::Fleet;
+use crate::hub::Hub;
+use crate::router::App;
+
+/// How long a client may take to send its request's head, and a kept connection to send the next one.
+const HEAD: Duration = Duration::from_secs(30);
+/// How many headers a request may have, and how many bytes they.
+const HEADERS: usize = 64;
+const HEAD_BYTES: usize = 16 * 1024;
+/// How many connections may be open at once; beyond it, clients wait in the listener's backlog.
+const CONNECTIONS: usize = 256;
+/// How many of them may be streams of events.
+const STREAMS: usize = 64;
+/// How long to wait when the system has no more sockets to give.
+const BREATHER: Duration = Duration::from_millis(50);
+/// How long requests under way may take when the dashboard stops.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// What the pages are about.
+pub struct Parts {
+    /// Read model and orders.
+    pub fleet: Arc<dyn Fleet>,
+    /// Devices to try things with, where there are any.
+    pub bench: Option<Arc<dyn Bench>>,
+    /// Where the fleet tells what has changed.
+    pub hub: Arc<Hub>,
+    /// The time of day.
+    pub clock: Clock,
+}
+
+/// Why a dashboard does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The listener is bound to an address that others can reach.
+    #[error("the dashboard is served on loopback addresses only, not on {0}: it speaks no TLS yet")]
+    NotLoopback(SocketAddr),
+    /// The listener cannot tell its address.
+    #[error("the dashboard's socket cannot be used: {0}")]
+    Socket(#[from] io::Error),
+    /// Nobody can be let in safely.
+    #[error("the dashboard cannot start: {0}")]
+    Randomness(#[from] NoRandomness),
+}
+
+/// A dashboard that is being served.
+pub struct Dashboard {
+    address: SocketAddr,
+    url: Zeroizing<String>,
+    stopped: CancellationToken,
+    cut: CancellationToken,
+    connections: TaskTracker,
+    accepting: JoinHandle<()>,
+}
+
+impl std::fmt::Debug for Dashboard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dashboard").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Dashboard {
+    /// Serves `listener`.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(listener: TcpListener, parts: Parts, access: Access) -> Result<Self, StartError> {
+        let address = listener.local_addr()?;
+        if !address.ip().is_loopback() {
+            return Err(StartError::NotLoopback(address));
+        }
+        if access.open {
+            tracing::warn!("SKIP_AUTH: whoever has a login on this computer can use the dashboard");
+        }
+        let desk = Desk::new(access)?;
+        let url = start_url(address, &desk)?;
+        let (stopped, cut) = (CancellationToken::new(), CancellationToken::new());
+        let app =
+            Arc::new(App::new(parts, desk, address, Arc::new(Semaphore::new(STREAMS)), stopped.clone()));
+        let connections = TaskTracker::new();
+        let door = Door { app, stopped: stopped.clone(), cut: cut.clone(), tracker: connections.clone() };
+        let accepting = tokio::spawn(accept(listener, door));
+        Ok(Self { address, url, stopped, cut, connections, accepting })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The link that opens it, once. Whoever has it is let in as admin: it is for the terminal, not for a log.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Lets nobody in any more and waits for the requests under way.
+    pub async fn stop(self) {
+        self.stopped.cancel();
+        self.connections.close();
+        // Its end, not its result: it was told to stop.
+        let _ = self.accepting.await;
+        if tokio::time::timeout(GOODBYE, self.connections.wait()).await.is_err() {
+            tracing::warn!("some requests to the dashboard did not end in time");
+            self.cut.cancel();
+        }
+    }
+}
+
+fn start_url(address: SocketAddr, desk: &Desk) -> Result<Zeroizing<String>, NoRandomness> {
+    Ok(match desk.is_open() {
+        true => Zeroizing::new(format!("http://{address}/")),
+        false => Zeroizing::new(format!("http://{address}/start/{}", &*desk.ticket(Scope::Admin)?)),
+    })
+}
+
+/// What each connection is given.
+#[derive(Clone)]
+struct Door {
+    app: Arc<App>,
+    stopped: CancellationToken,
+    cut: CancellationToken,
+    tracker: TaskTracker,
+}
+
+async fn accept(listener: TcpListener, door: Door) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let next = async { (places.clone().acquire_owned().await, listener.accept().await) };
+        let Some((place, accepted)) = door.stopped.run_until_cancelled(next).await else {
+            return;
+        };
+        match accepted {
+            Ok((tcp, _)) => {
+                let inside = door.clone();
+                door.tracker.spawn(async move {
+                    inside.cut.clone().run_until_cancelled(serve(tcp, inside)).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the dashboard cannot accept a connection");
+                tokio::time::sleep(BREATHER).await;
+            }
+        }
+    }
+}
+
+async fn serve(tcp: TcpStream, door: Door) {
+    let Door { app, stopped, .. } = door;
+    // Events must not wait for an acknowledgement.
+    if let Err(error) = tcp.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY cannot be set");
+    }
+    let service = service_fn(move |request| {
+        let app = app.clone();
+        async move { Ok::<_, Infallible>(app.answer(request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(HEADERS).max_buf_size(HEAD_BYTES);
+    let connection = builder.serve_connection(TokioIo::new(tcp), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection to the dashboard ended badly");
+    }
+}

@@ -1,0 +1,80 @@
+//! Texts as a stranger would choose them: names in paths, words in pages.
+
+use crate::support::{Bench, Sample, access};
+
+const SCRIPT: &str =
+    "</title></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}\u{202e}";
+
+#[tokio::test]
+async fn a_name_in_the_path_leaves_nowhere() {
+    let bench = Bench::start().await;
+    let session = bench.session().await;
+    for path in [
+        "/devices/..",
+        "/devices/..%2f..%2fetc%2fpasswd",
+        "/devices/%2e%2e/%2e%2e/etc/passwd",
+        "/devices/pump-000001%00",
+        "/devices/pump-000001%2f..",
+        "/devices/%3Cscript%3E",
+        "/devices/a~verify",
+        "/assets/..%2fstyle.css",
+        "/assets/../../Cargo.toml",
+        "/start/..%2f",
+    ] {
+        let reply = bench.page(path, &session).await;
+        assert!([404, 410].contains(&reply.status), "{path}: {}", reply.status);
+        assert!(!reply.body.contains("root:") && !reply.body.contains("<script>alert"), "{path}");
+    }
+    let long = format!("/devices/{}", "a".repeat(5000));
+    assert_eq!(bench.page(&long, &session).await.status, 404);
+}
+
+/// Topics, payloads, subjects, findings, policy names, reasons: all reach a page as words of the fleet.
+#[tokio::test]
+async fn words_of_strangers_are_text_on_every_page() {
+    let bench = Bench::with(Sample::of(3, SCRIPT), access()).await;
+    let session = bench.session().await;
+    for path in [
+        "/",
+        "/devices",
+        "/devices?q=%3Cscript%3Ealert(1)%3C/script%3E%22&filter=%3Cscript%3E",
+        "/devices/pump-000001",
+        "/devices/pump-000001/rotation",
+        "/rotations",
+        "/findings",
+        "/settings",
+        "/policies",
+        "/policies?thing=pump-000001&action=iot:Publish&topic=%3Cscript%3Ealert(3)",
+    ] {
+        let page = bench.page(path, &session).await;
+        assert_eq!(page.status, 200, "{path}");
+        for never in ["<script>alert", "<img", "onerror=alert(2)>\"", "</title></script>", " style="] {
+            assert!(!page.body.contains(never), "{never} in {path}");
+        }
+        assert_eq!(page.body.matches("<script").count(), 1, "{path}: our own, by its address");
+    }
+    let page = bench.page("/findings", &session).await;
+    assert!(page.body.contains("&lt;script&gt;alert(1)"), "the words are there, as words");
+}
+
+#[tokio::test]
+async fn a_refusals_words_are_text_too() {
+    let bench = Bench::with(Sample::of(1, SCRIPT), access()).await;
+    let session = bench.session().await;
+    let reply = bench.post("/devices/rotate", &session, "thing=not-here&confirm=yes").await;
+    assert_eq!(reply.status, 409);
+    assert!(!reply.body.contains("<script>alert") && reply.body.contains("&lt;script&gt;"), "{}", reply.body);
+}
+
+#[tokio::test]
+async fn a_certificate_is_a_download_and_never_a_page_of_ours() {
+    let bench = Bench::with(Sample::of(1, SCRIPT), access()).await;
+    let session = bench.session().await;
+    let id = fleetkey_model::certificate::CertificateId::of_der(b"new");
+    let file = bench.page(&format!("/devices/pump-000001/certificates/{id}"), &session).await;
+    assert_eq!(file.header("content-type"), "application/x-pem-file");
+    assert!(file.header("content-disposition").starts_with("attachment; filename=\""), "{file:?}");
+    assert!(file.body.starts_with("-----BEGIN CERTIFICATE-----"));
+    let none = format!("/devices/pump-000001/certificates/{}", "0".repeat(64));
+    assert_eq!(bench.page(&none, &session).await.status, 404);
+}

@@ -1,0 +1,19 @@
+//! The dashboard over HTTP: who is let in, what pages show, what they never show.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+mod demo;
+mod door;
+mod events;
+mod hostile;
+mod orders;
+mod pages;
+mod sizes;
+mod strangers;

@@ -1,0 +1,188 @@
+//! A fleet that is made up: as many devices as wanted, and texts as a stranger would choose them.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use fleetkey_dashboard::fleet::{
+    Action, Answer, Bar, Certificate, Connection, Decided, Device, DevicePage, DeviceQuery, DeviceRow, Done,
+    Figures, Filter, Finding, Fleet, Holder, Incident, Order, Outcome, Overview, Phase, Policy, Question,
+    Refused, Rotation, Severity, Site, Tone, Verdict,
+};
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::name::ThingName;
+use fleetkey_model::time::Timestamp;
+
+pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
+
+pub(crate) struct Sample {
+    things: Vec<ThingName>,
+    /// Stands wherever a stranger's words may stand.
+    words: String,
+    pub(crate) orders: Mutex<Vec<(Order, String)>>,
+}
+
+impl Sample {
+    pub(crate) fn small() -> Self {
+        Self::of(3, "all is well")
+    }
+
+    pub(crate) fn of(devices: usize, words: &str) -> Self {
+        let things =
+            (1..=devices).map(|number| ThingName::new(format!("pump-{number:06}")).unwrap()).collect();
+        Self { things, words: words.to_owned(), orders: Mutex::default() }
+    }
+
+    pub(crate) fn ordered(&self) -> Vec<(Order, String)> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn row(&self, thing: &ThingName) -> DeviceRow {
+        DeviceRow {
+            thing: thing.clone(),
+            connection: Connection::Up,
+            state: self.words.clone(),
+            tone: Tone::Busy,
+            certificate: Some(CertificateId::of_der(b"new")),
+            age: Some(Duration::from_secs(3600)),
+            due: Some(NOW + Duration::from_secs(7200)),
+        }
+    }
+
+    fn rotation(&self, thing: &ThingName) -> Rotation {
+        let old = Some(CertificateId::of_der(b"old"));
+        let begun = NOW - Duration::from_secs(9);
+        let mut rotation = Rotation::begun(thing.clone(), self.words.clone(), self.words.clone(), old, begun);
+        rotation.reach(Phase::Issued, NOW - Duration::from_secs(8));
+        rotation.new = Some(CertificateId::of_der(b"new"));
+        rotation.outcome = Outcome::Waiting(self.words.clone());
+        rotation
+    }
+
+    fn certificate(&self, der: &[u8], status: CertificateStatus, holder: Holder) -> Certificate {
+        Certificate {
+            id: CertificateId::of_der(der),
+            status,
+            holder,
+            created: NOW - Duration::from_secs(3600),
+            modified: NOW,
+            not_before: NOW,
+            not_after: Timestamp::AWS_CERTIFICATE_END,
+            policies: [self.words.clone()].into(),
+            pem: format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", self.words),
+        }
+    }
+
+    fn incident(&self, thing: Option<&ThingName>) -> Incident {
+        Incident { at: NOW, thing: thing.cloned(), words: self.words.clone(), tone: Tone::Warn }
+    }
+}
+
+impl Fleet for Sample {
+    fn site(&self) -> Site {
+        Site {
+            name: self.words.clone(),
+            endpoint: self.words.clone(),
+            account: "000000000000".into(),
+            region: self.words.clone(),
+        }
+    }
+
+    fn overview(&self) -> Overview {
+        let count = u64::try_from(self.things.len()).ok();
+        let bar = Bar { label: self.words.clone(), count: count.unwrap_or(0) };
+        Overview {
+            starting: Some(self.words.clone()),
+            figures: Figures { devices: count, connected: count, ..Figures::default() },
+            ages: vec![bar.clone()],
+            ages_caption: self.words.clone(),
+            expiries: vec![bar],
+        }
+    }
+
+    fn devices(&self, query: &DeviceQuery) -> DevicePage {
+        let wanted = query.text.to_lowercase();
+        let found = |thing: &&ThingName| {
+            thing.as_str().contains(&wanted)
+                && !matches!(query.filter, Filter::Attention | Filter::Disconnected)
+        };
+        let total = self.things.iter().filter(found).count();
+        let start =
+            query.after.as_ref().map_or(0, |after| self.things.partition_point(|thing| thing <= after));
+        let mut rest = self.things[start..].iter().filter(found);
+        let rows: Vec<DeviceRow> = rest.by_ref().take(query.limit).map(|thing| self.row(thing)).collect();
+        let more = rest.next().is_some();
+        let next = rows.last().filter(|_| more).map(|row| row.thing.clone());
+        DevicePage { rows, next, total }
+    }
+
+    fn device(&self, thing: &ThingName) -> Option<Device> {
+        self.things.binary_search(thing).ok()?;
+        Some(Device {
+            row: self.row(thing),
+            blocked: Some(self.words.clone()),
+            alarms: vec![self.words.clone()],
+            certificates: vec![
+                self.certificate(b"new", CertificateStatus::Active, Holder::InUse),
+                self.certificate(b"old", CertificateStatus::Inactive, Holder::Former),
+            ],
+            more_certificates: 0,
+            rotation: Some(self.rotation(thing)),
+            timeline: vec![self.incident(None)],
+            obeys: true,
+        })
+    }
+
+    fn rotations(&self, limit: usize) -> Vec<Rotation> {
+        self.things.iter().take(limit).map(|thing| self.rotation(thing)).collect()
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        vec![Finding {
+            severity: Severity::High,
+            thing: self.things.first().cloned(),
+            seen: self.words.clone(),
+            matters: self.words.clone(),
+            remedy: self.words.clone(),
+            since: Some(NOW),
+        }]
+    }
+
+    fn incidents(&self, limit: usize) -> Vec<Incident> {
+        self.things.iter().take(limit).map(|thing| self.incident(Some(thing))).collect()
+    }
+
+    fn policies(&self) -> Vec<Policy> {
+        vec![Policy { name: self.words.clone(), text: self.words.clone(), versions: 1, targets: 2 }]
+    }
+
+    fn decide(&self, question: &Question) -> Result<Verdict, Refused> {
+        if !self.things.contains(&question.thing) {
+            return Err(Refused(self.words.clone()));
+        }
+        let decided = match question.action {
+            Action::Connect => Decided::Allowed,
+            Action::Publish => Decided::ExplicitDeny,
+            Action::Subscribe | Action::Receive | Action::RetainPublish => Decided::ImplicitDeny,
+        };
+        Ok(Verdict {
+            decided,
+            certificate: CertificateId::of_der(b"new"),
+            resource: question.topic.clone(),
+            by: vec![self.words.clone()],
+            asked: self.policies(),
+            missing: vec![self.words.clone()],
+        })
+    }
+
+    fn perform<'a>(&'a self, order: Order, by: &'a str) -> Answer<'a> {
+        Box::pin(async move {
+            let Order::Rotate(things) = &order;
+            if things.iter().any(|thing| !self.things.contains(thing)) {
+                return Err(Refused(self.words.clone()));
+            }
+            let words = format!("{} devices rotate", things.len());
+            self.orders.lock().unwrap_or_else(PoisonError::into_inner).push((order, by.to_owned()));
+            Ok(Done { words })
+        })
+    }
+}
