@@ -139,7 +139,7 @@ pub(crate) struct RestArgs {
     /// Take any access key and any signature, for tools that insist on their own. On loopback only.
     #[arg(long)]
     pub(crate) any_credentials: bool,
-    /// Serve POST /_fleetkey/reset, which empties the account.
+    /// Serve POST /_fleetkey/reset, which empties the account and needs no signature. On loopback only.
     #[arg(long)]
     pub(crate) allow_reset: bool,
     /// With --any-credentials: run the code of functions all the same, although anybody on this computer may then have

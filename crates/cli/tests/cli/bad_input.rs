@@ -133,13 +133,15 @@ fn a_wrong_command_line_is_exit_code_2() {
 }
 
 #[test]
-fn any_credentials_are_for_loopback_only() {
+fn what_needs_no_signature_is_for_loopback_only() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();
-    refusal(
-        &["local", "--json", "--data-dir", data, "--rest", "0.0.0.0:0", "--any-credentials"],
-        &["--any-credentials", "loopback addresses only"],
-    );
+    for flag in ["--any-credentials", "--allow-reset"] {
+        refusal(
+            &["local", "--json", "--data-dir", data, "--rest", "0.0.0.0:0", flag],
+            &[flag, "loopback addresses only"],
+        );
+    }
 }
 
 #[test]
