@@ -28,10 +28,10 @@ PAGED = set()
 
 
 class Account:
-    """A local IoT Core that is empty, and clients of it."""
+    """A local IoT Core that is empty unless it is set up, and clients of it."""
 
-    def __init__(self, *options, **core):
-        self.core = Core(*options, setup=False, **core)
+    def __init__(self, *options, setup=False, **core):
+        self.core = Core(*options, setup=setup, **core)
         self.variables = self.core.environment()
 
     def stop(self):

@@ -34,6 +34,13 @@ class Identity(NamedTuple):
         return self._replace(client_id=client_id)
 
 
+class Sidecar(NamedTuple):
+    """The place of a sidecar: a broker in plain MQTT on this machine."""
+
+    endpoint: str
+    mqtt_port: int
+
+
 class Core:
     """A local IoT Core with its own data directory.
 
@@ -86,9 +93,20 @@ class Core:
         files = self.data / "devices" / serial / "export"
         return Identity(serial, files / "device.cert.pem", files / "device.key.pem")
 
-    def device(self, identity):
+    def device(self, identity, *options):
         """Starts the device's agent; it prints its events, one JSON object a line."""
-        return Process([BINARY, "device", "connect", "--serial", identity.client_id, "--data-dir", self.data])
+        return Process([BINARY, "device", "connect", "--serial", identity.client_id, "--data-dir", self.data, *options])
+
+    def with_sidecar(self, identity):
+        """Starts the device's agent with a sidecar on any free port."""
+        return self.device(identity, "--sidecar", "127.0.0.1:0")
+
+    def sidecar(self, identity):
+        """Where the sidecar of the device's running agent is, as local clients have it."""
+        told = json.loads("".join(self.run(
+            "device", "status", "--json", "--serial", identity.client_id, "--data-dir", self.data)))
+        host, _, port = told["status"]["sidecar"]["listen"][0].removeprefix("tcp ").rpartition(":")
+        return Sidecar(host, int(port))
 
     def rotate(self, identity):
         """Orders the running agent to rotate."""

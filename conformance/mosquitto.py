@@ -9,11 +9,13 @@ from conformance.process import Process
 
 
 def _arguments(program, core, identity, *, version="311", ca=None, port=None, options=()):
+    # Without a certificate in plain MQTT, as a sidecar takes it.
+    tls = identity.certificate and [
+        "--cafile", ca or core.root_ca, "--cert", identity.certificate, "--key", identity.key]
     return [
         # Their output is for terminals; a pipe would be told only at the end.
         "stdbuf", "-oL", program, "-d",
-        "-h", core.endpoint, "-p", port or core.mqtt_port, "-V", f"mqttv{version}",
-        "--cafile", ca or core.root_ca, "--cert", identity.certificate, "--key", identity.key,
+        "-h", core.endpoint, "-p", port or core.mqtt_port, "-V", f"mqttv{version}", *(tls or []),
         "-i", identity.client_id, *options,
     ]
 

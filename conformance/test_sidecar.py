@@ -1,0 +1,162 @@
+"""Other people's clients in plain MQTT to the sidecar of a device that rotates: they notice nothing."""
+
+import json
+import queue
+import threading
+import unittest
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from conformance.aws import Account, stored
+from conformance.fleet import Identity, telemetry
+from conformance.mosquitto import Publisher, Subscriber, connected, publish
+from conformance.process import BOUND
+
+ROTATIONS = 2
+EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:*", "Resource": "*"}]}
+
+
+class Rotating(unittest.TestCase):
+    """One local IoT Core with a controller; a device with a sidecar each test; an operator who hears and says all."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.account = Account("--grace", "1s", setup=True)
+        cls.addClassCleanup(cls.account.stop)
+        cls.core = cls.account.core
+        iot = cls.account.client("iot")
+        made = iot.create_keys_and_certificate(setAsActive=True)
+        iot.create_policy(policyName="everything", policyDocument=json.dumps(EVERYTHING))
+        iot.attach_policy(policyName="everything", target=made["certificateArn"])
+        cls.operator = stored(cls.core.directory, "operator", made["certificatePem"], made["keyPair"]["PrivateKey"])
+
+    def device(self, thing):
+        """Starts a device; its agent, and the sidecar's place."""
+        self.thing = self.core.provision(thing)
+        self.agent = self.core.with_sidecar(self.thing)
+        self.addCleanup(self.agent.stop)
+        self.agent.line(lambda line: '"link_up"' in line, what="an identity in use")
+        return self.core.sidecar(self.thing)
+
+    def rotate(self, number):
+        """The device's rotation of that number, to its end: the client's link has moved, the old certificate is gone."""
+        self.core.rotate(self.thing)
+        self.agent.line(lambda line: '"what":"moved"' in line, number, what="a move")
+        self.agent.line(lambda line: '"retired"' in line, number, what="the end of the old certificate")
+
+    def assertOneLife(self, client):
+        """It has connected once, and nothing has ended that."""
+        self.assertEqual(sum(map(connected, client.lines())), 1, client.transcript())
+
+
+class Mosquitto(Rotating):
+    def test_a_subscriber_hears_what_comes_after_rotations_as_before(self):
+        for version in ["311", "5"]:
+            with self.subTest(version):
+                thing = f"hears-{version}"
+                sidecar, topic = self.device(thing), f"device/{thing}/orders"
+                with Subscriber(sidecar, Identity("plc", None, None), topic, version=version) as subscriber:
+                    subscriber.ready()
+                    for number in range(ROTATIONS + 1):
+                        publish(self.core, self.operator, topic, f"order {number}")
+                        self.assertEqual(subscriber.message(number), (topic, 1, f"order {number}"))
+                        if number < ROTATIONS:
+                            self.rotate(number)
+                    self.assertEqual(subscriber.messages(), ROTATIONS + 1)
+                    self.assertOneLife(subscriber)
+
+    def test_a_publisher_goes_on_publishing_through_rotations(self):
+        for version in ["311", "5"]:
+            with self.subTest(version):
+                thing = f"says-{version}"
+                sidecar, topic = self.device(thing), telemetry(thing)
+                repeat = ["--repeat", 1_000_000, "--repeat-delay", 0.02]
+                with Subscriber(self.core, self.operator.named(f"hears {thing}"), topic) as heard:
+                    heard.ready()
+                    with Publisher(sidecar, Identity("plc", None, None), topic, "21.5", *repeat, version=version) as publisher:
+                        for number in range(ROTATIONS):
+                            heard.message(heard.messages() + 5)
+                            self.rotate(number)
+                        heard.message(heard.messages() + 5)
+                        publisher.stop()
+                        self.assertOneLife(publisher)
+                        acknowledged = sum("received PUBACK" in line for line in publisher.lines())
+                        said = sum("sending PUBLISH" in line for line in publisher.lines())
+                        heard.message(acknowledged - 1)
+                        self.assertLessEqual(heard.messages(), said, "none came twice")
+
+
+class Paho(Rotating):
+    def test_a_client_that_hears_itself_loses_nothing_and_hears_nothing_twice(self):
+        for protocol in [paho.MQTTv311, paho.MQTTv5]:
+            with self.subTest(protocol):
+                thing = f"paho-{protocol}"
+                sidecar = self.device(thing)
+                with Talker(sidecar, telemetry(thing), protocol) as talker:
+                    for number in range(ROTATIONS):
+                        talker.heard(20)
+                        self.rotate(number)
+                    talker.heard(20)
+                    said = talker.hush()
+                    self.assertEqual(talker.all(said), list(range(said)))
+                    self.assertEqual((talker.connects, talker.disconnects), (1, 0))
+
+
+class Talker:
+    """paho, which publishes numbers on a topic as fast as they are acknowledged, and hears them."""
+
+    def __init__(self, place, topic, protocol):
+        self.connects = self.disconnects = 0
+        self._topic, self._heard, self._numbers, self._ends = topic, queue.Queue(), [], threading.Event()
+        self._client = client = paho.Client(CallbackAPIVersion.VERSION2, "plc", protocol=protocol)
+        subscribed = threading.Event()
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = lambda *_: subscribed.set()
+        client.on_message = lambda _c, _u, message: self._heard.put(int(message.payload))
+        client.connect(place.endpoint, place.mqtt_port)
+        client.loop_start()
+        if not subscribed.wait(BOUND):
+            raise AssertionError("no SUBACK")
+        self._said = 0
+        self._saying = threading.Thread(target=self._say, daemon=True)
+        self._saying.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._ends.set()
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def heard(self, more):
+        """Waits until so many more have come."""
+        for _ in range(more):
+            self._numbers.append(self._heard.get(timeout=BOUND))
+
+    def hush(self):
+        """Ends it; how many numbers it has said."""
+        self._ends.set()
+        self._saying.join(BOUND)
+        return self._said
+
+    def all(self, said):
+        """The numbers in the order in which they came, to the last and whatever came after it so far."""
+        while said - 1 not in self._numbers:
+            self.heard(1)
+        self.heard(self._heard.qsize())
+        return self._numbers
+
+    def _on_connect(self, client, *_):
+        self.connects += 1
+        client.subscribe(self._topic, qos=1)
+
+    def _on_disconnect(self, *_):
+        self.disconnects += 1
+
+    def _say(self):
+        while not self._ends.is_set():
+            self._client.publish(self._topic, str(self._said), qos=1).wait_for_publish(BOUND)
+            self._said += 1
