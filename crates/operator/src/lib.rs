@@ -13,6 +13,7 @@
 //! - [`cloud`]: the whole account, as a trait over resources by key
 //! - [`plan`]: builds a fleet's resources, takes them down again, and takes single devices out of service
 //! - [`hook_code`], [`archive`]: the pre-provisioning hook as Lambda runs it
+//! - [`inventory`]: what there is, who was seen with it, and what about it deserves attention
 //! - [`roots`]: Amazon's root CAs
 //! - [`files`]: writing small files so that they survive a power cut
 
@@ -25,6 +26,7 @@ pub mod controller;
 pub mod documents;
 pub mod files;
 pub mod hook_code;
+pub mod inventory;
 pub mod plan;
 pub mod roots;
 pub mod setup;

@@ -17,6 +17,7 @@ use super::action::{Action, Change, Event, Report};
 use super::inbox;
 use super::journal::Journal;
 use super::ledger::Ledger;
+use super::observer::Observer;
 use crate::control_plane::{ApiError, ControlPlane, Done};
 
 /// The wall clock, given.
@@ -40,12 +41,20 @@ pub struct Engine<C> {
     journal: Journal,
     control: Arc<C>,
     clock: Clock,
+    observers: Vec<Arc<dyn Observer>>,
 }
 
 impl<C: ControlPlane> Engine<C> {
     /// An engine over a ledger that was made of the journal's records.
     pub fn new(ledger: Ledger, journal: Journal, control: Arc<C>, clock: Clock) -> Self {
-        Self { ledger, journal, control, clock }
+        Self { ledger, journal, control, clock, observers: Vec::new() }
+    }
+
+    /// The same, and `observer` is told of everything.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
     }
 
     /// What is known, for status pages.
@@ -67,7 +76,7 @@ impl<C: ControlPlane> Engine<C> {
 
     /// Takes in an event and does all that follows from it.
     pub async fn handle(&mut self, event: Event) -> Vec<Publication> {
-        self.ledger.handle((self.clock)(), event);
+        self.take(event);
         self.settle().await
     }
 
@@ -82,6 +91,8 @@ impl<C: ControlPlane> Engine<C> {
                 }
                 Action::Report(report) => {
                     tell(&report);
+                    let now = (self.clock)();
+                    self.observers.iter().for_each(|observer| observer.told(now, &report));
                     continue;
                 }
                 Action::Persist(record) => {
@@ -101,9 +112,15 @@ impl<C: ControlPlane> Engine<C> {
                     Event::Changed { thing, certificate, change, answer }
                 }
             };
-            self.ledger.handle((self.clock)(), outcome);
+            self.take(outcome);
         }
         published
+    }
+
+    fn take(&mut self, event: Event) {
+        let now = (self.clock)();
+        self.observers.iter().for_each(|observer| observer.heard(now, &event));
+        self.ledger.handle(now, event);
     }
 
     /// How long until [`Self::settle`] has something to do; `None` when only an event can bring it about.

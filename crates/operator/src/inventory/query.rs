@@ -1,0 +1,244 @@
+//! Questions to the store: which certificates, a page at a time.
+
+use std::collections::BTreeSet;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::time::Duration;
+
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::name::ThingName;
+use fleetkey_model::time::Timestamp;
+use serde::Serialize;
+
+use super::store::{Certificate, Store};
+
+/// Which certificates; what is not said does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Of this status.
+    pub status: Option<CertificateStatus>,
+    /// Of things whose name matches (`*` any run of characters, `?` any one).
+    pub thing: Option<String>,
+    /// Registered at least so long ago.
+    pub older_than: Option<Duration>,
+    /// Not seen for at least so long; never seen counts.
+    pub unseen_for: Option<Duration>,
+    /// Connected now, or not.
+    pub connected: Option<bool>,
+    /// Only these: what a rule has found.
+    pub among: Option<BTreeSet<CertificateId>>,
+}
+
+/// A page of rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listing {
+    /// The rows, by certificate id.
+    pub rows: Vec<Row>,
+    /// What to go on after; `None` on the last page.
+    pub next: Option<CertificateId>,
+}
+
+/// A certificate as it is shown. Moments are milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// Its id.
+    pub certificate: CertificateId,
+    /// The thing that it is on.
+    pub thing: Option<ThingName>,
+    /// Its status; `null` while the account has not told.
+    pub status: Option<CertificateStatus>,
+    /// Since when that is known.
+    pub status_since: Option<Timestamp>,
+    /// `current` (attested, or the newest that was registered), `older`, `own` (the operator's), or nothing that is known.
+    pub part: Option<&'static str>,
+    /// When it was registered.
+    pub created_at: Option<Timestamp>,
+    /// When a rotation is due by age, if the fleet's age is known; devices spread theirs before it.
+    pub rotation_due: Option<Timestamp>,
+    /// Its end, if it was described.
+    pub not_after: Option<Timestamp>,
+    /// When it last connected.
+    pub connected_at: Option<Timestamp>,
+    /// The last sign of it.
+    pub seen_at: Option<Timestamp>,
+    /// The client ids that it is connected as now.
+    pub connections: Vec<String>,
+    /// When the account last told of it.
+    pub told_at: Option<Timestamp>,
+}
+
+impl Query {
+    /// The first `limit` certificates after `after` that fit.
+    pub fn page(
+        &self,
+        store: &Store,
+        now: Timestamp,
+        rotate_every: Option<Duration>,
+        after: Option<CertificateId>,
+        limit: usize,
+    ) -> Listing {
+        let from = after.map_or(Unbounded, Excluded);
+        let mut fitting =
+            store.certificates.range((from, Unbounded)).filter(|(id, row)| self.fits(now, id, row));
+        let rows: Vec<_> =
+            fitting.by_ref().take(limit).map(|(id, row)| shown(store, *id, row, rotate_every)).collect();
+        let more = fitting.next().is_some();
+        Listing { next: rows.last().filter(|_| more).map(|row| row.certificate), rows }
+    }
+
+    /// How many fit.
+    pub fn count(&self, store: &Store, now: Timestamp) -> usize {
+        store.certificates().filter(|(id, row)| self.fits(now, id, row)).count()
+    }
+
+    fn fits(&self, now: Timestamp, id: &CertificateId, row: &Certificate) -> bool {
+        let long_ago =
+            |moment: Option<Timestamp>, span: Duration| now.since(moment.unwrap_or_default()) >= span;
+        self.status.is_none_or(|status| row.status == Some(status))
+            && self.connected.is_none_or(|connected| connected != row.open.is_empty())
+            && self.older_than.is_none_or(|span| row.created_at.is_some() && long_ago(row.created_at, span))
+            && self.unseen_for.is_none_or(|span| long_ago(row.seen_at, span))
+            && self.among.as_ref().is_none_or(|among| among.contains(id))
+            && self
+                .thing
+                .as_ref()
+                .is_none_or(|pattern| row.thing.as_ref().is_some_and(|thing| like(pattern, thing.as_str())))
+    }
+}
+
+fn shown(store: &Store, id: CertificateId, row: &Certificate, rotate_every: Option<Duration>) -> Row {
+    let told = Some(row.told_at).filter(|at| *at > Timestamp::default());
+    let part = part(store, id, row);
+    Row {
+        certificate: id,
+        thing: row.thing.clone(),
+        status: row.status,
+        status_since: row.status.map(|_| row.status_since),
+        part,
+        created_at: row.created_at,
+        rotation_due: rotate_every
+            .filter(|_| part == Some("current"))
+            .and_then(|age| row.created_at.map(|created| created + age)),
+        not_after: row.not_after,
+        connected_at: row.connected_at,
+        seen_at: row.seen_at,
+        connections: row.open.iter().map(|open| open.client.to_string()).collect(),
+        told_at: told,
+    }
+}
+
+/// What part a certificate plays for its thing: the attested one is the current one, and before any was, the newest.
+fn part(store: &Store, id: CertificateId, row: &Certificate) -> Option<&'static str> {
+    if store.own.contains_key(&id) {
+        return Some("own");
+    }
+    let thing = store.thing(row.thing.as_ref()?)?;
+    let current = thing.attested.map(|(witness, _)| witness).or(thing.newest)?;
+    if id == current {
+        return Some("current");
+    }
+    let created = store.certificate(&current)?.created_at?;
+    (row.created_at? < created).then_some("older")
+}
+
+/// `*` any run of characters, `?` any one.
+fn like(pattern: &str, text: &str) -> bool {
+    let mut pattern = pattern.chars();
+    match pattern.next() {
+        None => text.is_empty(),
+        Some('*') => {
+            let rest = pattern.as_str().trim_start_matches('*');
+            rest.is_empty()
+                || text.char_indices().any(|(at, _)| text.get(at..).is_some_and(|text| like(rest, text)))
+        }
+        Some(first) => {
+            let mut text = text.chars();
+            text.next().is_some_and(|char| first == '?' || first == char)
+                && like(pattern.as_str(), text.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::census::{ListedCertificate, ListedThing};
+
+    fn id(n: u8) -> CertificateId {
+        CertificateId::of_der(&[n])
+    }
+
+    /// Ten certificates a day apart, each of a thing of its own but the first, which is the second thing's older one.
+    fn store() -> Store {
+        let mut store = Store::default();
+        let now = Timestamp::from_secs(1_000_000);
+        let thing = |n: u8| ThingName::new(format!("press-{n}")).unwrap();
+        let listed = |n: u8| ListedCertificate {
+            id: id(n),
+            status: if n == 3 { CertificateStatus::Inactive } else { CertificateStatus::Active },
+            created_at: Timestamp::from_secs(u64::from(n) * 86_400),
+        };
+        store.listed_certificates(now, &(1..=10).map(listed).collect::<Vec<_>>());
+        let things = (2..=10).map(|n| ListedThing { name: thing(n), newest: Some(id(n)) });
+        store.listed_things(now, &things.collect::<Vec<_>>());
+        store.attachments(id(1), &[thing(2)]);
+        store
+    }
+
+    fn found(query: &Query) -> usize {
+        query.count(&store(), Timestamp::from_secs(11 * 86_400))
+    }
+
+    #[test]
+    fn conditions_are_taken_together() {
+        assert_eq!(found(&Query::default()), 10);
+        let inactive = Some(CertificateStatus::Inactive);
+        assert_eq!(found(&Query { status: inactive, ..Query::default() }), 1);
+        let older_than = Some(Duration::from_secs(8 * 86_400));
+        assert_eq!(found(&Query { older_than, ..Query::default() }), 3);
+        assert_eq!(found(&Query { older_than, status: inactive, ..Query::default() }), 1);
+        assert_eq!(found(&Query { thing: Some("press-1*".into()), ..Query::default() }), 1);
+        assert_eq!(found(&Query { connected: Some(true), ..Query::default() }), 0);
+        assert_eq!(
+            found(&Query { unseen_for: older_than, ..Query::default() }),
+            10,
+            "never is longer than any"
+        );
+    }
+
+    #[test]
+    fn pages_join_without_gap_or_repetition() {
+        let (store, now) = (store(), Timestamp::from_secs(11 * 86_400));
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page = Query::default().page(&store, now, Some(Duration::from_secs(60)), after, 3);
+            all.extend(page.rows);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let ids: BTreeSet<_> = all.iter().map(|row| row.certificate).collect();
+        assert_eq!((all.len(), ids.len()), (10, 10));
+        let row = |n| all.iter().find(|row| row.certificate == id(n)).unwrap();
+        assert_eq!((row(1).part, row(2).part), (Some("older"), Some("current")));
+        assert_eq!(
+            (row(1).rotation_due, row(2).rotation_due),
+            (None, Some(Timestamp::from_secs(2 * 86_400 + 60)))
+        );
+    }
+
+    #[test]
+    fn patterns_are_those_of_serials() {
+        for (pattern, text, fits) in [
+            ("*", "", true),
+            ("a*c", "abbc", true),
+            ("a*c", "abb", false),
+            ("?b", "ab", true),
+            ("?", "", false),
+            ("**x", "yx", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(like(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+}

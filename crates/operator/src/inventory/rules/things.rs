@@ -1,0 +1,65 @@
+//! What is seen of a thing as a whole.
+
+use super::{View, finding};
+use crate::inventory::findings::{Finding, Rule};
+use crate::inventory::store::Thing;
+use fleetkey_model::name::ThingName;
+
+pub(in crate::inventory) fn look(view: &View<'_>, found: &mut Vec<Finding>) {
+    for (name, thing) in view.store.things() {
+        found.extend(frozen(name, thing));
+        found.extend(superseded_in_use(view, name, thing));
+        found.extend(flapping(view, name, thing));
+    }
+}
+
+fn frozen(name: &ThingName, thing: &Thing) -> Option<Finding> {
+    let why = thing.frozen.as_ref()?;
+    let certificates: Vec<_> = thing.certificates.iter().map(|id| id.short()).collect();
+    let saw = format!("{why}; its certificates are {}", certificates.join(", "));
+    Some(finding(
+        Rule::Frozen,
+        Some(name),
+        None,
+        saw,
+        (
+            "whoever copied an old key can rotate first: the newest certificate is not by itself the rightful one",
+            "find out which certificate the device itself holds (fleetkey device status there), revoke the other, then release the thing",
+        ),
+    ))
+}
+
+fn superseded_in_use(view: &View<'_>, name: &ThingName, thing: &Thing) -> Option<Finding> {
+    let (witness, at) = thing.attested?;
+    let successor = view.store.certificate(&witness)?.created_at?;
+    let older = thing.certificates.iter().find_map(|id| {
+        let row = view.store.certificate(id)?;
+        let older = *id != witness && row.created_at? < successor;
+        let in_use = !row.open.is_empty() || row.connected_at > Some(at);
+        (older && in_use).then_some((id, row))
+    })?;
+    let (id, row) = older;
+    let now = if row.open.is_empty() { "has connected" } else { "is connected" };
+    let saw = format!("{} {now} although {} was attested at {at}", id.short(), witness.short());
+    Some(finding(
+        Rule::SupersededInUse,
+        Some(name),
+        Some(id),
+        saw,
+        (
+            "a second program on the device still has the old files, or somebody has a copy of the old key",
+            "have every client of the device load the current certificate; if none is left that should use the old one, revoke it",
+        ),
+    ))
+}
+
+fn flapping(view: &View<'_>, name: &ThingName, thing: &Thing) -> Option<Finding> {
+    let (begun, count) = thing.connects;
+    let recent = view.now.since(begun) < view.thresholds.idle_after;
+    (recent && count > view.thresholds.connects).then(|| {
+        finding(Rule::Flapping, Some(name), None, format!("{count} connections within ten minutes of {begun}"), (
+            "two clients with one client id throw each other out without end, and each reconnect costs messages",
+            "look for a second client with this client id: a copied disk, a second broker node, a test script",
+        ))
+    })
+}

@@ -1,0 +1,166 @@
+//! The inventory on disk: one JSON object a line, replaced whole. It is a cache: what cannot be read is made anew, and
+//! said so.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::name::ThingName;
+use serde::{Deserialize, Serialize};
+
+use super::crawl::Crawl;
+use super::store::{Ages, Certificate, Store, Thing};
+use crate::files::{self, FileError, PRIVATE};
+
+/// The form that this version writes and reads.
+const FORMAT: u32 = 1;
+/// The file's name in the operator's directory.
+const FILE: &str = "inventory.jsonl";
+
+/// Why there is no inventory to go on from.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It is not what this version writes.
+    #[error("line {line} of {path} cannot be understood ({reason}): the inventory is taken anew", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Where the inventory is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    path: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "lowercase")]
+enum Line<'a> {
+    Inventory { format: u32, ages: Ages, crawl: std::borrow::Cow<'a, Crawl> },
+    Thing { name: ThingName, row: std::borrow::Cow<'a, Thing> },
+    Certificate { id: CertificateId, row: std::borrow::Cow<'a, Certificate> },
+}
+
+impl Snapshot {
+    /// In the operator's directory.
+    pub fn at(directory: &Path) -> Self {
+        Self { path: directory.join(FILE) }
+    }
+
+    /// Puts what [`Self::text`] gave on disk. Blocking.
+    ///
+    /// # Errors
+    /// When it cannot be written; what was there is then still there.
+    pub fn write(&self, text: &[u8]) -> Result<(), SnapshotError> {
+        Ok(files::write(&self.path, text, PRIVATE)?)
+    }
+
+    /// All rows as they are kept.
+    pub fn text(store: &Store, crawl: &Crawl) -> Vec<u8> {
+        use std::borrow::Cow::Borrowed;
+        let mut text = Vec::new();
+        let mut line = |line: &Line<'_>| {
+            // Nothing in a row can fail to be written to memory.
+            let _ = serde_json::to_writer(&mut text, line);
+            text.push(b'\n');
+        };
+        line(&Line::Inventory { format: FORMAT, ages: store.ages, crawl: Borrowed(crawl) });
+        for (name, row) in &store.things {
+            line(&Line::Thing { name: name.clone(), row: Borrowed(row) });
+        }
+        for (id, row) in &store.certificates {
+            line(&Line::Certificate { id: *id, row: Borrowed(row) });
+        }
+        text
+    }
+
+    /// Reads them into `store`; whether there were any. Connections that were open then are not known to be now.
+    /// Blocking.
+    ///
+    /// # Errors
+    /// When there is a file and it cannot be understood; `store` then has part of it.
+    pub fn read(&self, store: &mut Store) -> Result<Option<Crawl>, SnapshotError> {
+        let failed = |error| FileError::new("read", &self.path, error);
+        let file = match File::open(&self.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(failed)?,
+        };
+        let mut crawled = None;
+        for (at, text) in BufReader::new(file).lines().enumerate() {
+            let text = text.map_err(failed)?;
+            let damaged =
+                |reason: String| SnapshotError::Damaged { path: self.path.clone(), line: at + 1, reason };
+            match serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))? {
+                Line::Inventory { format: FORMAT, ages, crawl } => {
+                    store.ages = Ages { watching_since: None, ..ages };
+                    crawled = Some(crawl.into_owned());
+                }
+                Line::Inventory { format, .. } => return Err(damaged(format!("format {format}"))),
+                Line::Thing { name, row } => drop(store.things.insert(name, row.into_owned())),
+                Line::Certificate { id, row } => {
+                    store.restore_certificate(id, Certificate { open: Vec::new(), ..row.into_owned() });
+                }
+            }
+        }
+        Ok(crawled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::PresenceEvent;
+    use fleetkey_model::name::ClientId;
+    use fleetkey_model::time::Timestamp;
+
+    fn filled() -> Store {
+        let mut store = Store::default();
+        let event = PresenceEvent {
+            timestamp: Timestamp::from_secs(5),
+            principal_identifier: CertificateId::of_der(b"x"),
+            session_identifier: Some("s".into()),
+        };
+        store.connected(Timestamp::from_secs(6), &ClientId::new("press-1").unwrap(), &event);
+        let thing = ThingName::new("press-1").unwrap();
+        store.witnessed(&thing, CertificateId::of_der(b"x"), Timestamp::from_secs(5));
+        store.frozen(&thing, Some("why".into()));
+        store
+    }
+
+    #[test]
+    fn what_was_kept_is_read_back_but_for_who_was_connected() {
+        let directory = tempfile::tempdir().unwrap();
+        let snapshot = Snapshot::at(directory.path());
+        assert_eq!(snapshot.read(&mut Store::default()).unwrap(), None);
+        let before = filled();
+        snapshot.write(&Snapshot::text(&before, &Crawl::default())).unwrap();
+        let mut after = Store::default();
+        assert_eq!(snapshot.read(&mut after).unwrap(), Some(Crawl::default()));
+        assert_eq!(after.things, before.things);
+        let id = CertificateId::of_der(b"x");
+        let row = before.certificate(&id).unwrap().clone();
+        assert_eq!(after.certificate(&id), Some(&Certificate { open: Vec::new(), ..row }));
+        assert_eq!(after.ages().watching_since, None);
+    }
+
+    #[test]
+    fn a_damaged_file_is_said_to_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let snapshot = Snapshot::at(directory.path());
+        snapshot.write(&Snapshot::text(&filled(), &Crawl::default())).unwrap();
+        let mut text = std::fs::read_to_string(&snapshot.path).unwrap();
+        text.push_str("{\"is\":\"thing");
+        std::fs::write(&snapshot.path, text).unwrap();
+        let error = snapshot.read(&mut Store::default()).unwrap_err().to_string();
+        assert!(error.contains("line 4") && error.contains("anew"), "{error}");
+    }
+}
