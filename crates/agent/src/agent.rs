@@ -195,6 +195,11 @@ impl AgentHandle {
         self.status.borrow().clone()
     }
 
+    /// The state of the device, to be told of each change; of several in a row perhaps only the last.
+    pub fn statuses(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
     /// The state of the sidecar, if there is one.
     pub fn sidecar(&self) -> Option<SidecarStatus> {
         self.sidecar.as_ref().map(|status| status.borrow().clone())

@@ -121,6 +121,13 @@ pub(crate) struct UpArgs {
     /// Serve the REST APIs too, on this address and port; port 0 takes any free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) rest: Option<SocketAddr>,
+    /// Serve the dashboard on this loopback address and port; port 0 takes any free one. The link that opens it is
+    /// printed at the start.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    pub(crate) dashboard: SocketAddr,
+    /// Serve no dashboard.
+    #[arg(long, conflicts_with = "dashboard")]
+    pub(crate) no_dashboard: bool,
     /// One JSON object a line instead of progress bars. Standard output that is no terminal gets it anyway.
     #[arg(long)]
     pub(crate) json: bool,

@@ -78,7 +78,7 @@ pub(crate) enum DataDirError {
 }
 
 /// An opened data directory.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct DataDir {
     root: PathBuf,
 }

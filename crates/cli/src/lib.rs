@@ -13,6 +13,7 @@ mod fleet_file;
 mod ignore;
 mod interrupt;
 mod logging;
+mod messages;
 mod output;
 mod retirement;
 mod stage;

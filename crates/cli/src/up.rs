@@ -3,12 +3,15 @@
 //! A local IoT Core, set-up, controller, a fleet under load, and a counter that is a client of its own. Nothing is
 //! short-circuited: devices, counter and controller reach the broker over mutual TLS like anybody else.
 
+mod board;
 mod counter;
 mod fleet;
 mod load;
+mod panel;
 mod report;
 mod summary;
 mod tally;
+mod workbench;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,6 +34,7 @@ use crate::stage::Stage;
 use counter::Counter;
 use fleet::Fleet;
 use load::Load;
+use panel::Panel;
 use report::Reporter;
 use summary::{Summary, certificates_of};
 
@@ -49,8 +53,15 @@ pub(crate) async fn run(args: UpArgs) -> Result<ExitCode> {
     let reporter = Arc::new(Reporter::new(Audience::of(args.json), &args));
     let rest = core::Rest { address: args.rest, ..core::Rest::default() };
     let core = core::start(&data, &args.listen, rest, Limits::default(), Switches::default()).await?;
-    reporter.ready(&core);
-    let outcome = trial(&core, &data, &args, &mut interrupt, &reporter).await;
+    let panel = match Panel::open(&core, &args).await {
+        Ok(panel) => panel,
+        Err(error) => {
+            core.shutdown().await;
+            return Err(error);
+        }
+    };
+    reporter.ready(&core, panel.url());
+    let outcome = trial(&core, &data, &args, &mut interrupt, &reporter, panel).await;
     core.shutdown().await;
     let summary = outcome?;
     reporter.summary(&summary);
@@ -64,18 +75,23 @@ async fn trial(
     args: &UpArgs,
     interrupt: &mut Interrupt,
     reporter: &Arc<Reporter>,
+    panel: Panel,
 ) -> Result<Summary> {
     let stage = Stage::set_up(core, data, args.grace).await?;
     reporter.set_up(stage.report());
     let run = stage.now().as_millis();
     let counter = Counter::start(&stage, run).await?;
-    let fleet = Fleet::start(&stage, data, args, reporter).await?;
+    panel.set_up(data, stage.file());
+    panel.board().starting("The devices get their first certificates.");
+    let fleet = Fleet::start(&stage, data, args, reporter, panel.board()).await?;
     if let Some(why) = not_provisioned(&fleet, args, interrupt).await {
+        panel.close().await;
         fleet.stop().await;
         stage.end().await;
         bail!("{why}; the next start goes on from here");
     }
     let load = Load::start(&fleet, stage.root(), run);
+    panel.board().running(load.counting(), counter.received());
     tokio::select! {
         () = over(args.run_for) => {}
         () = interrupt.asked() => {}
@@ -94,6 +110,8 @@ async fn trial(
             }
         }
     };
+    // Before the agents: a page must not hold one back.
+    panel.close().await;
     fleet.stop().await;
     stage.end().await;
     Ok(summary)

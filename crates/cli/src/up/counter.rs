@@ -50,6 +50,11 @@ impl Counter {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many distinct messages have come, as it rises.
+    pub(crate) fn received(&self) -> watch::Receiver<u64> {
+        self.news.clone()
+    }
+
     /// Sending ends now: a device that has been silent until here has a gap until here.
     pub(crate) fn close(&self) {
         self.tally().close(self.start.elapsed());

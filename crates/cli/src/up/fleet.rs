@@ -12,6 +12,7 @@ use fleetkey_lifecycle::status::StateName;
 use fleetkey_model::name::{SerialNumber, ThingName};
 use tokio::sync::broadcast;
 
+use super::board::Board;
 use super::report::Reporter;
 use crate::args::UpArgs;
 use crate::datadir::DataDir;
@@ -45,6 +46,7 @@ impl Fleet {
         data: &DataDir,
         args: &UpArgs,
         reporter: &Arc<Reporter>,
+        board: &Arc<Board>,
     ) -> Result<Self> {
         let counts = Arc::new(Counts::default());
         let mut members = Vec::new();
@@ -57,8 +59,10 @@ impl Fleet {
                 .await
                 .with_context(|| format!("the agent of {serial} does not start"))?;
             let thing = serial.thing();
+            let agent = Arc::new(agent);
+            board.follow(thing.clone(), &agent);
             tokio::spawn(follow(thing.clone(), agent.events(), counts.clone(), reporter.clone()));
-            members.push(Member { thing, agent: Arc::new(agent) });
+            members.push(Member { thing, agent });
         }
         Ok(Self { members, counts })
     }

@@ -42,6 +42,11 @@ impl Load {
         self.sent.load(Ordering::Relaxed)
     }
 
+    /// The same, as it rises.
+    pub(crate) fn counting(&self) -> Arc<AtomicU64> {
+        self.sent.clone()
+    }
+
     /// No further message is sent.
     pub(crate) fn stop(&self) {
         self.stop.cancel();

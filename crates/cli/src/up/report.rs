@@ -49,11 +49,17 @@ impl Reporter {
         Self { audience, bar, connected: Mutex::default(), devices: args.devices, run_for: args.run_for }
     }
 
-    /// The server listens.
-    pub(crate) fn ready(&self, core: &Handle) {
+    /// The server listens, and so does the dashboard, if there is one.
+    pub(crate) fn ready(&self, core: &Handle, dashboard: Option<&str>) {
         let ports = core.ports();
-        let words = format!("local IoT Core on {}, ports {} and {}", core.endpoint(), ports.mqtt, ports.alpn);
-        self.step(&core::ready_line(core), Some(words));
+        let mut words =
+            format!("local IoT Core on {}, ports {} and {}", core.endpoint(), ports.mqtt, ports.alpn);
+        let mut line = core::ready_line(core);
+        if let (Some(url), Value::Object(members)) = (dashboard, &mut line) {
+            members.insert("dashboard_url".to_owned(), url.into());
+            words.push_str(&format!("\ndashboard, by this link once: {url}"));
+        }
+        self.step(&line, Some(words));
     }
 
     /// Policies, templates and credentials are there.

@@ -1,0 +1,329 @@
+//! The read model and the orders that the pages ask for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fleetkey_dashboard::fleet::{
+    Answer, Bar, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Done, Figures, Filter,
+    Finding, Fleet, Holder, Incident, Order, Overview, Policy, Question, Refused, Rotation, Site, Tone,
+    Verdict,
+};
+use fleetkey_iotcore::registry::{CertificateRecord, Registry};
+use fleetkey_lifecycle::Status;
+use fleetkey_lifecycle::status::StateName;
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::name::ThingName;
+use fleetkey_model::time::Timestamp;
+
+use super::{Board, Entry, finding, policies, words};
+
+/// Certificates on a device's page.
+const CERTIFICATES: usize = 20;
+/// Bars of the chart of ages.
+const AGES: u32 = 6;
+
+impl Fleet for Board {
+    fn site(&self) -> Site {
+        let scope = self.account.scope();
+        Site {
+            name: "local IoT Core".to_owned(),
+            endpoint: self.endpoint.clone(),
+            account: scope.account.to_string(),
+            region: scope.region.to_string(),
+        }
+    }
+
+    fn overview(&self) -> Overview {
+        let now = self.account.now();
+        let statuses = self.statuses();
+        let (figures, starting) = self.figures(&statuses);
+        let registry = self.account.store().read();
+        let in_use: Vec<&CertificateRecord> =
+            statuses.values().filter_map(|status| registry.certificate(&status.certificate?)).collect();
+        Overview {
+            starting,
+            figures,
+            ages: self.ages(&in_use, now),
+            ages_caption: format!("due at {}", humantime::format_duration(self.age)),
+            expiries: years(&in_use),
+        }
+    }
+
+    fn devices(&self, query: &DeviceQuery) -> DevicePage {
+        let now = self.account.now();
+        let (statuses, wanted) = (self.statuses(), query.text.to_ascii_lowercase());
+        let registry = self.account.store().read();
+        let found = |name: &&ThingName| {
+            name.as_str().to_ascii_lowercase().contains(&wanted) && shown(query.filter, statuses.get(*name))
+        };
+        let total = registry.things().map(|thing| &thing.name).filter(found).count();
+        let mut rest = registry.things_after(query.after.as_ref()).map(|thing| &thing.name).filter(found);
+        let rows: Vec<DeviceRow> = rest
+            .by_ref()
+            .take(query.limit)
+            .map(|name| row(name, statuses.get(name), &registry, now))
+            .collect();
+        let more = rest.next().is_some();
+        let next = rows.last().filter(|_| more).map(|row| row.thing.clone());
+        DevicePage { rows, next, total }
+    }
+
+    fn device(&self, thing: &ThingName) -> Option<Device> {
+        let now = self.account.now();
+        let state = self.state();
+        let entry = state.members.get(thing);
+        let status = entry.map(Entry::status);
+        let registry = self.account.store().read();
+        if entry.is_none() && registry.thing(thing).is_none() {
+            return None;
+        }
+        let (certificates, more_certificates) = certificates(thing, status.as_ref(), &registry);
+        Some(Device {
+            row: row(thing, status.as_ref(), &registry, now),
+            blocked: status.as_ref().and_then(|status| status.blocked.clone()),
+            alarms: status
+                .iter()
+                .flat_map(|status| &status.alarms)
+                .map(|alarm| words::alarm(*alarm).to_owned())
+                .collect(),
+            certificates,
+            more_certificates,
+            rotation: entry.and_then(|entry| entry.rotation.clone()),
+            timeline: entry.map(|entry| entry.timeline.iter().cloned().collect()).unwrap_or_default(),
+            obeys: entry.is_some(),
+        })
+    }
+
+    fn rotations(&self, limit: usize) -> Vec<Rotation> {
+        let state = self.state();
+        let last = state.members.values().filter_map(|entry| entry.rotation.as_ref());
+        let mut all: Vec<&Rotation> = last.chain(&state.past).collect();
+        all.sort_by_key(|rotation| std::cmp::Reverse(rotation.started()));
+        all.into_iter().take(limit).cloned().collect()
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let now = self.account.now();
+        let state = self.state();
+        let each =
+            state.members.iter().flat_map(|(thing, entry)| finding::of(thing, entry, &entry.status(), now));
+        let mut all: Vec<Finding> = each.collect();
+        all.sort_by_key(|finding| finding.severity);
+        all
+    }
+
+    fn incidents(&self, limit: usize) -> Vec<Incident> {
+        self.state().incidents.iter().take(limit).cloned().collect()
+    }
+
+    fn policies(&self) -> Vec<Policy> {
+        policies::all(&self.account)
+    }
+
+    fn decide(&self, question: &Question) -> Result<Verdict, Refused> {
+        let device = self.device(&question.thing);
+        let device = device.ok_or_else(|| Refused(format!("there is no device {}", question.thing)))?;
+        let in_use = device.certificates.iter().find(|known| known.holder == Holder::InUse);
+        let in_use =
+            in_use.ok_or_else(|| Refused(format!("{} has no certificate in use", question.thing)))?;
+        policies::decide(&self.account, in_use.id, question)
+    }
+
+    fn perform<'a>(&'a self, order: Order, by: &'a str) -> Answer<'a> {
+        let Order::Rotate(things) = order;
+        Box::pin(self.rotate(things, by))
+    }
+}
+
+impl Board {
+    async fn rotate(&self, things: Vec<ThingName>, by: &str) -> Result<Done, Refused> {
+        for thing in &things {
+            let agent = self.state().members.get(thing).and_then(|entry| entry.agent.upgrade());
+            let Some(agent) = agent else {
+                return Err(Refused(format!(
+                    "{thing} is not served by this process: its own agent must be told"
+                )));
+            };
+            agent.rotate().await;
+            tracing::info!(%thing, by, "a rotation was ordered");
+            let now = self.account.now();
+            self.state().note(thing, now, Tone::Busy, format!("rotation ordered by {by}"), true);
+            self.hub.tell("rotation", Some(thing.clone()));
+        }
+        Ok(Done { words: format!("{} devices were told to rotate.", things.len()) })
+    }
+
+    fn statuses(&self) -> BTreeMap<ThingName, Status> {
+        let state = self.state();
+        state.members.iter().map(|(thing, entry)| (thing.clone(), entry.status())).collect()
+    }
+
+    fn figures(&self, statuses: &BTreeMap<ThingName, Status>) -> (Figures, Option<String>) {
+        let certificates = {
+            let registry = self.account.store().read();
+            let mut counts = BTreeMap::<CertificateStatus, u64>::new();
+            for record in registry.certificates().filter(|record| !record.things.is_empty()) {
+                *counts.entry(record.status).or_default() += 1;
+            }
+            counts
+        };
+        let devices = self.account.store().read().things().count();
+        let count = |status| Some(certificates.get(&status).copied().unwrap_or(0));
+        let of =
+            |wanted: fn(&Status) -> bool| number(statuses.values().filter(|status| wanted(status)).count());
+        let state = self.state();
+        let (sent, received) = state.traffic.as_ref().map(super::Traffic::figures).unzip();
+        let figures = Figures {
+            devices: number(devices),
+            connected: of(|status| status.connected),
+            active: count(CertificateStatus::Active),
+            inactive: count(CertificateStatus::Inactive),
+            revoked: count(CertificateStatus::Revoked),
+            rotating: of(rotating),
+            rotated: Some(state.rotated),
+            failed: Some(state.failed),
+            sent,
+            received,
+        };
+        (figures, state.starting.clone())
+    }
+
+    /// In equal parts up to the age at which a rotation is due, and one bar for what is older.
+    fn ages(&self, in_use: &[&CertificateRecord], now: Timestamp) -> Vec<Bar> {
+        let part = (self.age / (AGES - 1)).max(Duration::from_millis(1));
+        let label = |index: u32| match index + 1 == AGES {
+            true => "older".to_owned(),
+            false => format!("to {}", short(part * (index + 1))),
+        };
+        let mut bars: Vec<Bar> = (0..AGES).map(|index| Bar { label: label(index), count: 0 }).collect();
+        for record in in_use {
+            let index = now.since(record.created_at).as_millis() / part.as_millis().max(1);
+            let index = usize::try_from(index).unwrap_or(usize::MAX).min(bars.len().saturating_sub(1));
+            if let Some(bar) = bars.get_mut(index) {
+                bar.count += 1;
+            }
+        }
+        bars
+    }
+}
+
+fn years(in_use: &[&CertificateRecord]) -> Vec<Bar> {
+    let mut counts = BTreeMap::<String, u64>::new();
+    for record in in_use {
+        let year = record.not_after.to_string().chars().take(4).collect();
+        *counts.entry(year).or_default() += 1;
+    }
+    counts.into_iter().map(|(label, count)| Bar { label, count }).collect()
+}
+
+fn row(thing: &ThingName, status: Option<&Status>, registry: &Registry, now: Timestamp) -> DeviceRow {
+    let Some(status) = status else {
+        return DeviceRow {
+            thing: thing.clone(),
+            connection: Connection::Unknown,
+            state: "not served here".to_owned(),
+            tone: Tone::Quiet,
+            certificate: None,
+            age: None,
+            due: None,
+        };
+    };
+    let record = status.certificate.as_ref().and_then(|id| registry.certificate(id));
+    DeviceRow {
+        thing: thing.clone(),
+        connection: if status.connected { Connection::Up } else { Connection::Down },
+        state: words::state(status.state).to_owned(),
+        tone: tone(status),
+        certificate: status.certificate,
+        age: record.map(|record| now.since(record.created_at)),
+        due: status.due,
+    }
+}
+
+fn tone(status: &Status) -> Tone {
+    if !status.alarms.is_empty() {
+        Tone::Bad
+    } else if status.failures > 0 || status.state == StateName::Ladder {
+        Tone::Warn
+    } else if rotating(status) {
+        Tone::Busy
+    } else if status.connected {
+        Tone::Good
+    } else {
+        Tone::Warn
+    }
+}
+
+fn rotating(status: &Status) -> bool {
+    words::phase(status.state).is_some()
+}
+
+fn shown(filter: Filter, status: Option<&Status>) -> bool {
+    match (filter, status) {
+        (Filter::All, _) => true,
+        (_, None) => false,
+        (Filter::Connected, Some(status)) => status.connected,
+        (Filter::Disconnected, Some(status)) => !status.connected,
+        (Filter::Rotating, Some(status)) => rotating(status),
+        (Filter::Attention, Some(status)) => tone(status) >= Tone::Warn,
+    }
+}
+
+/// The newest certificates of a thing, and how many there are beyond.
+fn certificates(
+    thing: &ThingName,
+    status: Option<&Status>,
+    registry: &Registry,
+) -> (Vec<Certificate>, usize) {
+    let mut records: Vec<&CertificateRecord> =
+        registry.principals_of(thing).iter().filter_map(|id| registry.certificate(id)).collect();
+    records.sort_by_key(|record| std::cmp::Reverse((record.created_at, record.id)));
+    let in_use = in_use(&records, status);
+    let since = in_use.and_then(|id| registry.certificate(&id)).map(|record| record.created_at);
+    let more = records.len().saturating_sub(CERTIFICATES);
+    let shown = records.into_iter().take(CERTIFICATES).map(|record| {
+        let holder = match (Some(record.id) == in_use, since) {
+            (true, _) => Holder::InUse,
+            (false, Some(since)) if record.created_at > since => Holder::Candidate,
+            (false, _) => Holder::Former,
+        };
+        certificate(record, holder)
+    });
+    (shown.collect(), more)
+}
+
+/// What the device says; of one that nobody here serves, the newest that may connect.
+fn in_use(records: &[&CertificateRecord], status: Option<&Status>) -> Option<CertificateId> {
+    match status {
+        Some(status) => status.certificate,
+        None => {
+            records.iter().find(|record| record.status == CertificateStatus::Active).map(|record| record.id)
+        }
+    }
+}
+
+fn certificate(record: &CertificateRecord, holder: Holder) -> Certificate {
+    Certificate {
+        id: record.id,
+        status: record.status,
+        holder,
+        created: record.created_at,
+        modified: record.last_modified,
+        not_before: record.not_before,
+        not_after: record.not_after,
+        policies: record.policies.iter().map(ToString::to_string).collect(),
+        pem: record.pem.clone(),
+    }
+}
+
+fn number(count: usize) -> Option<u64> {
+    u64::try_from(count).ok()
+}
+
+/// A span with its largest unit alone.
+fn short(span: Duration) -> String {
+    let text = humantime::format_duration(Duration::from_millis(
+        u64::try_from(span.as_millis()).unwrap_or(u64::MAX),
+    ));
+    text.to_string().split(' ').next().unwrap_or_default().to_owned()
+}
