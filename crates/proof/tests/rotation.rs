@@ -67,6 +67,13 @@ fn nobody_helps_where_the_device_can_help_itself() {
         // In the soak the one before is still accepted, and stays the only one.
         ("seed=0 169:deactivate=current", Ending::Arrived),
         ("seed=0 43:revoke=current", Ending::Helped),
+        // The one before is still there, and nobody has asked to retire it.
+        ("seed=0 169:wipe=current", Ending::Arrived),
+        // It lay in a box for a day before it was refused.
+        ("seed=0 fresh 95:down=90000 96:deactivate=candidate", Ending::Arrived),
+        // A broker, or what stands before it, that closes every connection for hours has refused nobody for good.
+        ("seed=0 fresh 100:refuse=9000", Ending::Arrived),
+        ("seed=0 169:refuse=9000", Ending::Arrived),
         ("seed=0 norecovery 43:revoke=current", Ending::BeyondHelp),
         ("seed=0 5000:lost", Ending::Void),
     ] {
@@ -84,6 +91,10 @@ fn what_the_model_found_once_stays_mended() {
         "seed=0 43:revoke=current",
         // A first certificate was given up at once when its registration was carried out and answered with a no.
         "seed=0 fresh 91:409!",
+        // What a device never committed, as far as its disk knows, may give way to another first attempt.
+        "seed=0 fresh norecovery 20:cut=keep 85:cut=without:7 155:revoke=current 162:wipe=record",
+        // A slot that did not read at the start was served, and nobody knew which certificate that was.
+        "seed=0 206:cut=torn 223:EIO*99",
     ] {
         let schedule: Schedule = schedule.parse().unwrap();
         assert_eq!(explore::run(&schedule).unwrap().violation, None, "{schedule}");
