@@ -20,14 +20,15 @@ use crate::connect::Connector;
 use crate::disk::{Disk, Files};
 use crate::driver::{ClaimDesk, Driver, Executor, NOT_OUR_SESSION, Order, Ordered, Receipts};
 use crate::event::AgentEvent;
+use crate::hooks::Runner;
 use crate::keys::{Keys, P256Keys};
 use crate::live::{Live, LiveHandle, LiveSettings, PublishError};
 use crate::pace::Pacer;
 use crate::sidecar::{BindError, Bound, Session, SidecarHandle, SidecarStatus};
 use crate::status::{Service, bind, serve};
 use crate::store::{
-    Aside, AuditEntry, AuditLog, Filesystem, Lock, LockError, ReadOnly, RealFs, RecordError, Scan, Store,
-    StoreFault, Unread, read_record,
+    Aside, AuditEntry, AuditLog, EXPORT_LINK, Filesystem, Lock, LockError, ReadOnly, RealFs, RecordError,
+    Scan, Store, StoreFault, Unread, read_record,
 };
 use crate::tls::{ClientIdentity, Dialer, IdentityError, Roots, RootsError};
 
@@ -167,6 +168,14 @@ impl Agent {
                 clock: Arc::new(clock),
             },
         };
+        let hooks = Runner {
+            hooks: driver.executor.config.hooks.clone(),
+            export: driver.executor.config.state_dir.join(EXPORT_LINK),
+            status: status.clone(),
+            disk: driver.executor.disk.clone(),
+            events: events.clone(),
+            clock: driver.clock.clone(),
+        };
         let service = Service {
             status: status.clone(),
             disk: seen,
@@ -174,7 +183,8 @@ impl Agent {
             orders: orders.downgrade(),
             events: events.downgrade(),
         };
-        let parts = supervise(driver, opened.scan, live, sidecar, serve(opened.socket, state_dir, service));
+        let socket = serve(opened.socket, state_dir, service);
+        let parts = supervise(driver, opened.scan, live, sidecar, socket, hooks);
         let task = tokio::spawn(parts.instrument(span));
         Ok(AgentHandle { live: live_handle, orders, status, events, sidecar: sidecar_status, task })
     }
@@ -268,11 +278,13 @@ async fn supervise(
     live: Live,
     sidecar: Option<Sidecar>,
     socket: impl Future<Output = ()> + Send + 'static,
+    hooks: Runner,
 ) {
     let (live_handle, disk) = (driver.executor.live.clone(), driver.executor.disk.ended());
     let socket = tokio::spawn(socket.in_current_span());
     let live = tokio::spawn(live.run().in_current_span());
     let sidecar = sidecar.map(Sidecar::spawn);
+    let hooks = tokio::spawn(hooks.run().in_current_span());
     for Aside { path, reason } in scan.aside {
         driver.emit(AgentEvent::PutAside { path, reason });
     }
@@ -286,7 +298,8 @@ async fn supervise(
     }
     live_handle.stop().await;
     socket.abort();
-    for ended in [live.await, socket.await] {
+    hooks.abort();
+    for ended in [live.await, socket.await, hooks.await] {
         match ended {
             Err(error) if error.is_panic() => tracing::error!(%error, "a part of the agent ended badly"),
             _ => {}

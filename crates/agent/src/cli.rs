@@ -5,11 +5,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fleetkey_agent::config::ConfigError;
+use fleetkey_agent::import::ImportError;
 use fleetkey_agent::status::client::AskError;
 use fleetkey_agent::store::LockError;
 use fleetkey_agent::{AgentConfig, StartError};
 
 mod ask;
+mod export;
+mod import;
 mod run;
 mod user;
 
@@ -51,6 +54,15 @@ enum Command {
         /// The user name.
         name: String,
     },
+    /// Take over a certificate and its key that another program has got: they become the device's first identity.
+    Import {
+        #[command(flatten)]
+        config: ConfigArgs,
+        #[command(flatten)]
+        files: import::ImportArgs,
+    },
+    /// Write the certificate and key in use for another program: its file names, permissions, and what to configure.
+    Export(export::ExportArgs),
     /// Order the running agent to rotate now.
     Rotate {
         #[command(flatten)]
@@ -99,6 +111,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Verify { config, json } => ask::verify(load(&config)?, json),
         Command::Events { config, follow } => ask::events(&load(&config)?, follow),
         Command::User { name } => user::make(&name),
+        Command::Import { config, files } => import::run(&load(&config)?, &files),
+        Command::Export(args) => export::run(&load(&args.config)?, &args),
         Command::Rotate { config, compromised } => ask::rotate(&load(&config)?, compromised),
     });
     match done {
@@ -149,6 +163,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         Some(StartError::Lock(LockError::InUse(_))) => return AGENT,
         Some(StartError::Roots(_) | StartError::Claim(_)) => return USAGE,
         _ => {}
+    }
+    if let Some(ImportError::Lock(LockError::InUse(_))) = error.downcast_ref() {
+        return AGENT;
     }
     match error.downcast_ref() {
         Some(AskError::NotRunning(_)) => AGENT,

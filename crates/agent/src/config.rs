@@ -15,8 +15,10 @@ use crate::sidecar::SidecarSettings;
 use crate::tls::Endpoint;
 
 pub use file::ConfigError;
+use hooks::Hooks;
 
 mod file;
+pub mod hooks;
 
 /// The port of MQTT over TLS (Developer Guide, protocols).
 pub const MQTT_PORT: u16 = 8883;
@@ -53,6 +55,8 @@ pub struct AgentConfig {
     /// Local clients whose session the agent carries; `None`: it takes none. The live session is then theirs, and
     /// the agent connects as `<thing>~agent`.
     pub sidecar: Option<SidecarSettings>,
+    /// What is run on this computer after a commit and after a retirement.
+    pub hooks: Hooks,
 }
 
 /// What first provisioning needs (Developer Guide, provision-wo-cert, by claim).
@@ -169,6 +173,7 @@ impl AgentConfig {
             rotation: RotationSettings::default(),
             timeouts: Timeouts::default(),
             sidecar: None,
+            hooks: Hooks::default(),
         }
     }
 

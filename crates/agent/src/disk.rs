@@ -170,17 +170,14 @@ fn serve(mut files: Files, mut calls: mpsc::Receiver<Call>, seen: &watch::Sender
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
+pub(crate) mod testing {
+    use std::sync::Arc;
 
-    use fleetkey_lifecycle::Record;
-    use fleetkey_model::time::Timestamp;
-
-    use super::*;
+    use super::{AuditLog, Disk, Files, Lock, StoreFault};
     use crate::store::testing::{Disk as TestDisk, store};
-    use crate::store::{FaultKind, LockError};
 
-    async fn start(disk: &TestDisk) -> Disk {
+    /// A thread on a test's disk.
+    pub(crate) async fn start(disk: &TestDisk) -> Disk {
         let on = disk.clone();
         let open = move || {
             let lock = Lock::acquire(on.root()).unwrap();
@@ -189,6 +186,19 @@ mod tests {
         };
         Disk::start(disk.root(), open).await.unwrap().0
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use fleetkey_lifecycle::Record;
+    use fleetkey_model::time::Timestamp;
+
+    use super::testing::start;
+    use super::*;
+    use crate::store::testing::{Disk as TestDisk, store};
+    use crate::store::{FaultKind, LockError};
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn calls_are_made_one_by_one_in_the_order_they_came_on_one_thread_named_disk() {

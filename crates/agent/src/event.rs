@@ -9,6 +9,7 @@ use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::time::Timestamp;
 use serde::Serialize;
 
+use crate::config::hooks::Occasion;
 use crate::sidecar::SidecarEvent;
 use crate::store::AuditEntry;
 
@@ -157,6 +158,26 @@ pub enum AgentEvent {
     Displaced,
     /// Something happened to the sidecar's client or its link.
     Sidecar(SidecarEvent),
+    /// A hook has run.
+    HookRan {
+        /// What it does, without its arguments.
+        hook: String,
+        /// After what.
+        on: Occasion,
+        /// The slot that was in use.
+        slot: SlotId,
+    },
+    /// A hook has failed, and is tried again.
+    HookFailed {
+        /// What it does, without its arguments.
+        hook: String,
+        /// After what.
+        on: Occasion,
+        /// The slot that was in use.
+        slot: SlotId,
+        /// Why.
+        why: String,
+    },
     /// A slot did not match and was moved out of the way.
     PutAside {
         /// Where it is now.
@@ -219,6 +240,8 @@ impl AgentEvent {
             | Self::LinkRefused { .. }
             | Self::Displaced
             | Self::Sidecar(_)
+            | Self::HookRan { .. }
+            | Self::HookFailed { .. }
             | Self::PutAside { .. }
             | Self::Unreadable { .. } => None,
         }
@@ -272,6 +295,7 @@ impl AgentEvent {
             | Self::Deferred { .. }
             | Self::LinkDown { .. }
             | Self::LinkRefused { .. }
+            | Self::HookFailed { .. }
             | Self::Displaced => tracing::warn!("{shown}"),
             Self::Sidecar(event) if event.is_trouble() => tracing::warn!("{shown}"),
             _ => tracing::info!("{shown}"),

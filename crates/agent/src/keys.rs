@@ -12,9 +12,11 @@ use fleetkey_model::secret::PrivateKeyPem;
 
 pub use csr::{requested_key, signing_request};
 pub use p256::P256Keys;
+pub use pkcs12::pkcs12;
 
 mod csr;
 mod p256;
+mod pkcs12;
 #[cfg(test)]
 pub(crate) mod testing;
 

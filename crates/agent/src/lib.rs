@@ -15,18 +15,23 @@
 //! - [`store`]: the durable state: record, slots, export, lock
 //! - [`keys`]: key pairs and signing requests
 //! - [`tls`]: connections with a client certificate on a set of roots
+//! - [`bundle`]: the identity in use as other programs want it
+//! - [`import`]: taking over what another program has provisioned
 //! - [`status`]: the local status socket, both sides
 //! - [`sidecar`]: local MQTT clients that never see a certificate rotate
 //! - [`event`]: what an agent tells whoever runs it
 //! - `disk`: the one thread that calls the store
+//! - `hooks`: programs that are run after a commit and a retirement
 //! - `driver`: the loop; `provision`, `verify`, `live`: what it does over MQTT
 
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod bundle;
 pub mod clock;
 pub mod config;
 pub mod event;
+pub mod import;
 pub mod keys;
 pub mod sidecar;
 pub mod status;
@@ -37,6 +42,7 @@ mod carrier;
 mod connect;
 mod disk;
 mod driver;
+mod hooks;
 mod live;
 mod pace;
 mod provision;

@@ -8,6 +8,7 @@
 //!   slots/N/        key.pem 0600 · csr.pem · token 0600 · cert.json      each written once, whole or not at all
 //!   slots/aside-…   what did not match; never used, never deleted by the agent
 //!   export          → export.N/ device.cert.pem device.key.pem bundle.pem
+//!   hooks.json      which hooks have run, where any are configured
 //!   audit.log       what has happened, in a chain of hashes; audit.1.log is older, up to audit.4.log
 //!   agent.sock      the status socket
 //! ```
@@ -33,6 +34,7 @@ use fleetkey_model::name::SerialNumber;
 
 use crate::keys::Keys;
 
+pub(crate) use atomic::replace as write_private;
 pub use audit::{AuditEntries, AuditEntry, AuditHead, AuditLog, Break, read_audit_head, read_entries};
 use ballast::Ballast;
 pub(crate) use ballast::has_ballast;
@@ -40,6 +42,8 @@ pub use check::{Checked, Finding, Severity, check};
 pub use export::{BUNDLE_FILE, CERTIFICATE_FILE, EXPORT_LINK, KEY_FILE};
 pub use fault::{FaultKind, StoreFault};
 pub use fs::{Entry, Filesystem, NewFile, RealFs};
+pub(crate) use hooks::HookNote;
+pub(crate) use import::{Foreign, Unfit};
 pub use lock::{Lock, LockError};
 pub(crate) use read_only::ReadOnly;
 pub use record::{RecordError, read_record};
@@ -53,6 +57,8 @@ mod check;
 mod export;
 mod fault;
 mod fs;
+mod hooks;
+mod import;
 mod lock;
 mod read_only;
 mod record;

@@ -124,3 +124,25 @@ fn a_running_agent_can_be_asked_and_ends_cleanly_on_a_signal() {
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert_eq!(running.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn what_cannot_be_taken_over_or_exported_is_said_with_an_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = config(dir.path(), "");
+    let (certificate, key) = (dir.path().join("root.pem"), dir.path().join("claim.key"));
+    let files = ["--certificate", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()];
+    let import = |more: &[&str]| run(&[&["import"][..], more].concat(), &path);
+    assert_eq!(import(&[]).status.code(), Some(2), "no files are named");
+    std::fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
+    let output = import(&files);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("chmod 600"), "{}", stderr(&output));
+    std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    assert!(stderr(&import(&files)).contains("no private key that is supported"));
+    let output = import(&["--from", dir.path().to_str().unwrap()]);
+    assert!(stderr(&output).contains("device_dev-1"), "{}", stderr(&output));
+    let to = dir.path().join("out");
+    let output = run(&["export", "codesys", "--to", to.to_str().unwrap()], &path);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("no identity to export") && !to.exists(), "{}", stderr(&output));
+}

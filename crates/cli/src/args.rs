@@ -12,6 +12,9 @@ pub(crate) use fleet::{
     AccountArgs, CleanupArgs, DecommissionArgs, RotateClaimArgs, SetupArgs, StatusArgs, TemporaryClaimArgs,
 };
 
+pub(crate) use device::{ExportArgs, ImportArgs, Program};
+
+mod device;
 #[cfg(feature = "aws")]
 mod fleet;
 
@@ -64,6 +67,8 @@ pub(crate) enum Command {
     /// Have a claim made that ends after five minutes, for a person who takes one device into service.
     #[cfg(feature = "aws")]
     TemporaryClaim(TemporaryClaimArgs),
+    /// Write a device's certificate and key for another program: its file names, permissions, and what to configure.
+    Export(ExportArgs),
     /// Act as one device of the fleet in a data directory.
     #[command(subcommand)]
     Device(DeviceCommand),
@@ -240,6 +245,13 @@ pub(crate) enum DeviceCommand {
         /// How long to try.
         #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
         timeout: Duration,
+        #[command(flatten)]
+        device: DeviceArgs,
+    },
+    /// Take over a certificate and its key that another program has got: they become the device's first identity.
+    Import {
+        #[command(flatten)]
+        files: ImportArgs,
         #[command(flatten)]
         device: DeviceArgs,
     },

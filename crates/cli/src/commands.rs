@@ -1,6 +1,7 @@
 //! One module a command; each takes its arguments whole and gives an exit code.
 
 mod device;
+mod export;
 #[cfg(feature = "aws")]
 mod fleet;
 mod local;
@@ -29,6 +30,7 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::RotateClaim(args) => fleet::claim::rotate(args).await,
         #[cfg(feature = "aws")]
         Command::TemporaryClaim(args) => fleet::claim::temporary(args).await,
+        Command::Export(args) => export::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Device(command) => device::run(command).await.map(|()| ExitCode::SUCCESS),
     }
 }

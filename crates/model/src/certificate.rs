@@ -193,6 +193,13 @@ impl CertificateFacts {
         Self::of(&certificate, der)
     }
 
+    /// The common name of the subject, if there is one that reads as text.
+    pub fn common_name(&self) -> Option<String> {
+        let certificate = Certificate::from_der(&self.der).ok()?;
+        let name = certificate.tbs_certificate().subject().common_name().ok()??;
+        Some(name.value().into_owned())
+    }
+
     fn of(certificate: &Certificate, der: Vec<u8>) -> Result<Self, BadCertificate> {
         let body = certificate.tbs_certificate();
         let moment = |time: x509_cert::time::Time| {

@@ -37,6 +37,6 @@ pub(super) fn events(config: &AgentConfig, follow: bool) -> anyhow::Result<()> {
 }
 
 #[allow(clippy::print_stdout, reason = "the output of the command")]
-fn print(line: impl core::fmt::Display) {
+pub(super) fn print(line: impl core::fmt::Display) {
     println!("{line}");
 }

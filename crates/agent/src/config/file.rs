@@ -37,6 +37,7 @@ use fleetkey_model::topic::TopicRoot;
 use fleetkey_mqtt::Version;
 use serde::{Deserialize, Deserializer, de};
 
+use super::hooks::HooksTable;
 use super::{AgentConfig, ClaimConfig, KeySource, Verification};
 
 mod sidecar;
@@ -92,6 +93,8 @@ struct File {
     #[serde(default)]
     timeouts: TimeoutsTable,
     sidecar: Option<sidecar::SidecarTable>,
+    #[serde(default)]
+    hooks: HooksTable,
 }
 
 #[derive(Deserialize)]
@@ -187,7 +190,7 @@ const LONGEST_SPAN: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 const SHORTEST_RECOVERY_SPACING: Duration = Duration::from_secs(3600);
 
 /// A time span as people write it: `30s`, `12h`, `30d`; ten years at most.
-struct Span(Duration);
+pub(super) struct Span(pub(super) Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -243,6 +246,7 @@ impl File {
             }
             config.sidecar = Some(sidecar.into_settings(base)?);
         }
+        config.hooks = self.hooks.into_hooks()?;
         check(&config)?;
         Ok(config)
     }

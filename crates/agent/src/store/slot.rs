@@ -316,7 +316,7 @@ impl Store {
     }
 
     /// The directory of slots as well: at the start the disk may have refused to take it.
-    fn ensure_slot(&self, slot: SlotId) -> Result<std::path::PathBuf, StoreFault> {
+    pub(super) fn ensure_slot(&self, slot: SlotId) -> Result<std::path::PathBuf, StoreFault> {
         let slots = self.slots();
         if self.fs.list(&slots).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
             atomic::ensure_dir(&*self.fs, &self.root, SLOTS)?;
@@ -331,7 +331,7 @@ impl Store {
         Ok(entries.iter().any(|entry| entry.name.to_str() == Some(&name)))
     }
 
-    fn write_json(
+    pub(super) fn write_json(
         &self,
         dir: &Path,
         name: &str,

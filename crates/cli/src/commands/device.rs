@@ -2,6 +2,7 @@
 
 mod connect;
 mod events;
+mod import;
 mod messages;
 mod provision;
 mod rotate;
@@ -24,6 +25,7 @@ pub(super) async fn run(command: DeviceCommand) -> Result<()> {
         DeviceCommand::Connect { rotate_every, sidecar, device } => {
             connect::run(&device, rotate_every, sidecar).await
         }
+        DeviceCommand::Import { files, device } => import::run(&device, &files),
         DeviceCommand::Publish { topic, payload, device } => {
             messages::publish(&device, &topic, payload).await
         }
@@ -38,14 +40,14 @@ pub(super) async fn run(command: DeviceCommand) -> Result<()> {
 }
 
 /// A device and the fleet that it belongs to.
-struct Device {
+pub(super) struct Device {
     data: DataDir,
     fleet: FleetFile,
-    config: AgentConfig,
+    pub(super) config: AgentConfig,
 }
 
 impl Device {
-    fn open(args: &DeviceArgs) -> Result<Self> {
+    pub(super) fn open(args: &DeviceArgs) -> Result<Self> {
         let data = DataDir::existing(&args.data.data_dir)?;
         let fleet = FleetFile::read(&data)?;
         let config = fleet.agent(&data, &args.serial)?;

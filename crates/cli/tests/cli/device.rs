@@ -129,6 +129,49 @@ fn a_serial_that_is_taken_is_refused_and_its_device_is_not_harmed() {
     drop(server);
 }
 
+/// Its device knows nothing of fleetkey: a certificate, a key, and the names that the demo gives them.
+fn taken_to_the_demos_layout(home: &Path, serial: &str) -> std::path::PathBuf {
+    let certs = home.join("certs");
+    let (to, from) = (certs.join(format!("device_{serial}")), home.join("devices").join(serial));
+    std::fs::create_dir_all(&to).unwrap();
+    for name in ["device.cert.pem", "device.key.pem"] {
+        std::fs::copy(from.join("export").join(name), to.join(name)).unwrap();
+    }
+    std::fs::remove_dir_all(from).unwrap();
+    certs
+}
+
+#[test]
+fn a_device_of_another_program_is_taken_over_and_rotates() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, _) = local(dir.path());
+    let shell = Shell { data: dir.path().to_str().unwrap() };
+    for (serial, how) in [("one", None), ("two", Some("--service-key"))] {
+        let provision = ["provision", "--serial", serial].into_iter().chain(how).collect::<Vec<_>>();
+        shell.ok(&provision);
+        let first = shell.status(serial)["certificate"]["id"].clone();
+        let certs = taken_to_the_demos_layout(dir.path(), serial);
+        let import = ["import", "--from", certs.to_str().unwrap(), "--serial", serial];
+        let (code, out, warned) = shell.run(&import);
+        assert!(code == 0 && out.contains(first.as_str().unwrap()), "{out}{warned}");
+        assert_eq!(warned.contains("does not name its device"), how.is_some(), "{warned}");
+        assert!(shell.ok(&import).contains("has had"), "the same again is fine");
+        shell.ok(&["verify", "--serial", serial]);
+
+        let mut agent = Process::start(&["device", "connect", "--serial", serial, "--data-dir", shell.data]);
+        agent.event("link_up");
+        shell.ok(&["rotate", "--serial", serial]);
+        agent.event("committed");
+        assert_eq!(agent.event("retired")["certificates"], serde_json::json!([first]));
+        agent.signal("INT");
+        assert!(agent.end().0.success());
+        assert_ne!(shell.status(serial)["certificate"]["id"], first);
+        let refusal = shell.refused(&import);
+        assert!(refusal.contains("has an identity already"), "{refusal}");
+    }
+    drop(server);
+}
+
 #[test]
 fn keys_are_readable_by_their_owner_alone() {
     let dir = tempfile::tempdir().unwrap();

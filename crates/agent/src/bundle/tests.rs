@@ -1,0 +1,139 @@
+//! Bundles of a real state directory, checked with other people's tools where there are any.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use fleetkey_model::time::Timestamp;
+
+use super::*;
+use crate::import::{Pair, import};
+use crate::keys::testing::signed;
+use crate::keys::{Keys, P256Keys};
+
+const NOW: Timestamp = Timestamp::from_secs(1_780_000_000);
+
+struct Device {
+    dir: tempfile::TempDir,
+    config: AgentConfig,
+}
+
+impl Device {
+    fn new(serial: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            path
+        };
+        let key = P256Keys.generate().unwrap();
+        let (_, pem) = signed(serial, &P256Keys.public_key(&key).unwrap(), &key);
+        let pair = Pair { certificate: put("c.pem", &pem), key: put("k.pem", key.expose()) };
+        let roots = vec![put("root.pem", &pem)];
+        let serial = SerialNumber::new(serial).unwrap();
+        let state = dir.path().join("state");
+        let config = AgentConfig::new(serial, "broker.example", roots, state, "Rotation".parse().unwrap());
+        import(&config.state_dir, &config.serial, &pair, false, NOW).unwrap();
+        Self { dir, config }
+    }
+
+    fn write(&self, client: Client) -> Bundle {
+        write(&self.config, client, &self.dir.path().join("out"), None).unwrap()
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join("out").join(name)).unwrap()
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn each_program_finds_its_names_and_only_the_owner_reads_the_key() {
+    let table: [(Client, &[&str]); 4] = [
+        (Client::Mosquitto, &["ca.pem", "key.pem", "cert.pem", "bridge.conf"]),
+        (Client::Paho, &["ca.pem", "key.pem", "cert.pem"]),
+        (Client::PahoPython, &["ca.pem", "key.pem", "cert.pem"]),
+        (Client::Ignition, &["dev-1-ca.pem", "dev-1-private.key", "dev-1-cert.pem"]),
+    ];
+    for (client, names) in table {
+        let device = Device::new("dev-1");
+        let bundle = device.write(client);
+        let written: Vec<_> =
+            bundle.files.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(written, names);
+        assert_eq!(device.write(client), bundle, "again, after a commit");
+        assert_eq!(mode(&device.dir.path().join("out")), 0o700);
+        for path in &bundle.files {
+            let is_secret = std::fs::read_to_string(path).unwrap().contains("PRIVATE KEY");
+            assert_eq!(mode(path), if is_secret { 0o600 } else { 0o644 }, "{}", path.display());
+            assert_eq!(is_secret, path == &bundle.files[1]);
+        }
+        assert!(
+            bundle.sheet.contains("broker.example") && bundle.sheet.contains("dev-1"),
+            "{}",
+            bundle.sheet
+        );
+        assert!(!bundle.sheet.contains("PRIVATE KEY"));
+        let identity = crate::tls::ClientIdentity::from_files(&bundle.files[2], &bundle.files[1]).unwrap();
+        let public = CertificateFacts::from_pem(&identity.chain).unwrap().public_key;
+        assert_eq!(P256Keys.public_key(&identity.key), Ok(public));
+    }
+}
+
+#[test]
+fn the_bundle_for_codesys_opens_with_its_passphrase_and_its_sums_are_right() {
+    let device = Device::new("dev1");
+    let bundle = device.write(Client::Codesys);
+    let secret = device.dir.path().join("out.passphrase");
+    assert_eq!(mode(&secret), 0o600);
+    let passphrase = std::fs::read_to_string(&secret).unwrap();
+    assert_eq!(passphrase.trim().len(), PASSPHRASE);
+    assert!(!bundle.sheet.contains(passphrase.trim()) && bundle.sheet.contains("out.passphrase"));
+    let checked = Command::new("sha256sum")
+        .args(["--check", "--strict", "SHA256SUMS"])
+        .current_dir(device.dir.path().join("out"))
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+    let opened = Command::new("openssl")
+        .args(["pkcs12", "-nokeys", "-passin", &format!("file:{}", secret.display()), "-in"])
+        .arg(&bundle.files[0])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(opened.stdout).unwrap();
+    let opened = CertificateFacts::from_pem(&told[told.find("-----BEGIN").unwrap()..]).unwrap();
+    let exported = std::fs::read(device.dir.path().join("out/dev1.der")).unwrap();
+    assert_eq!(opened.der, exported);
+    assert!(
+        bundle.sheet.contains(&opened.id.to_string()) && !bundle.sheet.contains("NOTE"),
+        "{}",
+        bundle.sheet
+    );
+    assert_eq!(device.read("STEPS.txt"), bundle.sheet);
+    device.write(Client::Codesys);
+    assert_eq!(std::fs::read_to_string(&secret).unwrap(), passphrase, "one passphrase for all that follow");
+}
+
+#[test]
+fn what_codesys_may_not_like_is_said() {
+    let bundle = Device::new("PM500-0001").write(Client::Codesys);
+    assert!(bundle.sheet.contains("letters and digits only"), "{}", bundle.sheet);
+}
+
+#[test]
+fn without_an_identity_or_with_a_short_passphrase_nothing_is_written() {
+    let device = Device::new("dev1");
+    let secret = device.dir.path().join("secret");
+    std::fs::write(&secret, "short\n").unwrap();
+    let to = device.dir.path().join("other");
+    let error = write(&device.config, Client::Codesys, &to, Some(&secret)).unwrap_err();
+    assert!(error.to_string().contains("less than 8"), "{error}");
+    let mut empty = device.config.clone();
+    empty.state_dir = device.dir.path().join("nothing");
+    let error = write(&empty, Client::Paho, &device.dir.path().join("third"), None).unwrap_err();
+    assert!(matches!(error, BundleError::NoIdentity { .. }), "{error}");
+    assert!(!device.dir.path().join("third").exists());
+}

@@ -1,0 +1,55 @@
+//! Arguments of the device commands that have several.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::DeviceArgs;
+
+/// The files that `device import` takes over.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The directory with the pair: device.cert.pem and device.key.pem, there or in device_SERIAL/, or
+    /// SERIAL-certificate.pem and SERIAL-private.key.
+    #[arg(long, value_name = "DIR", required_unless_present_all = ["certificate", "key"])]
+    pub(crate) from: Option<PathBuf>,
+    /// The certificate, PEM.
+    #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "from")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate", conflicts_with = "from")]
+    pub(crate) key: Option<PathBuf>,
+    /// Take a certificate whose common name is not the serial.
+    #[arg(long)]
+    pub(crate) any_common_name: bool,
+}
+
+/// For which program a device's identity is exported, and where to.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The program.
+    pub(crate) client: Program,
+    /// The directory; made with mode 0700.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// The file with the passphrase for PKCS#12, in its first line; made if it is not there. By default DIR.passphrase.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+/// A program that uses a device's identity.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Program {
+    /// A bridge of mosquitto.
+    Mosquitto,
+    /// Paho C and libmosquitto.
+    Paho,
+    /// Paho for Python.
+    PahoPython,
+    /// Ignition and Chariot.
+    Ignition,
+    /// CODESYS: PKCS#12, roots, sums, and a sheet of steps.
+    Codesys,
+}
