@@ -20,8 +20,11 @@ pub(super) fn incident(event: &AgentEvent) -> Option<(Tone, String, bool)> {
         AgentEvent::Verified { certificate, .. } => {
             (Tone::Busy, format!("certificate {} has proved itself", certificate.short()), false)
         }
-        // No device of a trial has a sidecar.
-        AgentEvent::Committed { reason: Reason::Provision, .. } | AgentEvent::Sidecar(_) => return None,
+        // No device of a trial has a sidecar or hooks.
+        AgentEvent::Committed { reason: Reason::Provision, .. }
+        | AgentEvent::Sidecar(_)
+        | AgentEvent::HookRan { .. }
+        | AgentEvent::HookFailed { .. } => return None,
         AgentEvent::Committed { certificate, .. } => {
             (Tone::Good, format!("rotated to {}", certificate.short()), true)
         }
