@@ -11,6 +11,7 @@ use fleetkey_agent::store::LockError;
 use fleetkey_agent::{AgentConfig, StartError};
 
 mod ask;
+mod doctor;
 mod export;
 mod import;
 mod run;
@@ -63,6 +64,18 @@ enum Command {
     },
     /// Write the certificate and key in use for another program: its file names, permissions, and what to configure.
     Export(export::ExportArgs),
+    /// Find out why the device cannot connect: files, clock, network, TLS, certificate, policy, topics; what to do. The
+    /// exit code is that of the first tier that fails, 10 and on.
+    Doctor {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Connect with the thing's own client id too, which throws a connected client off line for a moment.
+        #[arg(long)]
+        take_over: bool,
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Order the running agent to rotate now.
     Rotate {
         #[command(flatten)]
@@ -105,23 +118,28 @@ const AGENT: u8 = 4;
 
 /// Runs the command and turns its error into a message on standard error and an exit code.
 pub(crate) fn run(cli: Cli) -> ExitCode {
-    let done = start_log(&cli.log).and_then(|()| match cli.command {
-        Command::Run(args) => run::run(load(&args)?),
-        Command::Status(args) => ask::status(&load(&args)?),
-        Command::Verify { config, json } => ask::verify(load(&config)?, json),
-        Command::Events { config, follow } => ask::events(&load(&config)?, follow),
-        Command::User { name } => user::make(&name),
-        Command::Import { config, files } => import::run(&load(&config)?, &files),
-        Command::Export(args) => export::run(&load(&args.config)?, &args),
-        Command::Rotate { config, compromised } => ask::rotate(&load(&config)?, compromised),
-    });
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    match start_log(&cli.log).and_then(|()| carry_out(cli.command)) {
+        Ok(code) => code,
         Err(error) => {
             complain(&error);
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => run::run(load(&args)?)?,
+        Command::Status(args) => ask::status(&load(&args)?)?,
+        Command::Verify { config, json } => ask::verify(load(&config)?, json)?,
+        Command::Events { config, follow } => ask::events(&load(&config)?, follow)?,
+        Command::User { name } => user::make(&name)?,
+        Command::Import { config, files } => import::run(&load(&config)?, &files)?,
+        Command::Export(args) => export::run(&load(&args.config)?, &args)?,
+        Command::Rotate { config, compromised } => ask::rotate(&load(&config)?, compromised)?,
+        Command::Doctor { config, take_over, json } => return doctor::run(&load(&config)?, take_over, json),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn load(args: &ConfigArgs) -> anyhow::Result<AgentConfig> {

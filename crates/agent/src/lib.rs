@@ -20,6 +20,7 @@
 //! - [`status`]: the local status socket, both sides
 //! - [`sidecar`]: local MQTT clients that never see a certificate rotate
 //! - [`event`]: what an agent tells whoever runs it
+//! - [`doctor`]: why a device cannot connect, tier by tier
 //! - `disk`: the one thread that calls the store
 //! - `hooks`: programs that are run after a commit and a retirement
 //! - `driver`: the loop; `provision`, `verify`, `live`: what it does over MQTT
@@ -30,6 +31,7 @@ pub mod agent;
 pub mod bundle;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod event;
 pub mod import;
 pub mod keys;

@@ -99,6 +99,18 @@ fn what_is_wrong_with_a_state_directory_is_told_line_by_line_with_exit_code_1() 
 }
 
 #[test]
+fn the_doctor_names_the_first_tier_that_fails_by_its_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = config(dir.path(), CLAIM);
+    let output = run(&["doctor", "--json"], &path);
+    assert_eq!(output.status.code(), Some(10), "nothing is exported\n{}", stderr(&output));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["verdict"], &told["tier"]), (&"failed".into(), &"files".into()));
+    let tcp = told["checks"].as_array().unwrap().iter().find(|check| check["tier"] == "tcp").unwrap();
+    assert_eq!(tcp["verdict"], "failed", "nobody listens, which is told besides");
+}
+
+#[test]
 fn a_running_agent_can_be_asked_and_ends_cleanly_on_a_signal() {
     let dir = tempfile::tempdir().unwrap();
     let path = config(dir.path(), CLAIM);

@@ -11,7 +11,7 @@ use fleetkey_operator::control_plane::{ApiError, CertificateSummary, CreatedCert
 
 use crate::Aws;
 use crate::error::{incomplete, refused};
-use crate::permit::Command::{Cleanup, Decommission, RotateClaim, Setup, Status};
+use crate::permit::Command::{Cleanup, Decommission, Doctor, RotateClaim, Setup, Status};
 use crate::permit::{On, Permit};
 
 pub(crate) const PERMITS: &[Permit] = &[
@@ -21,7 +21,7 @@ pub(crate) const PERMITS: &[Permit] = &[
         call: "iot:DescribeCertificate",
         also: &[],
         on: On::Certificates,
-        by: &[Setup, Cleanup, Status, Decommission, RotateClaim],
+        by: &[Setup, Cleanup, Status, Decommission, RotateClaim, Doctor],
     },
     Permit {
         call: "iot:UpdateCertificate",

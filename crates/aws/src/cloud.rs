@@ -10,7 +10,9 @@ use fleetkey_operator::control_plane::{ApiError, Done};
 
 use crate::Aws;
 use crate::error::{incomplete, refused};
-use crate::permit::Command::{Cleanup, Decommission, RotateClaim, Setup, Status, TemporaryClaim as Claiming};
+use crate::permit::Command::{
+    Cleanup, Decommission, Doctor, RotateClaim, Setup, Status, TemporaryClaim as Claiming,
+};
 use crate::permit::{On, Permit};
 use crate::{rule, template};
 
@@ -19,7 +21,7 @@ pub(crate) const PERMITS: &[Permit] = &[
         call: "sts:GetCallerIdentity",
         also: &[],
         on: On::Anything,
-        by: &[Setup, Cleanup, Status, Decommission, RotateClaim, Claiming],
+        by: &[Setup, Cleanup, Status, Decommission, RotateClaim, Claiming, Doctor],
     },
     Permit { call: "iot:DescribeEndpoint", also: &[], on: On::Anything, by: &[Setup] },
 ];

@@ -24,6 +24,7 @@ mod log_group;
 mod policy;
 mod role;
 mod rule;
+mod standing;
 mod tags;
 mod template;
 mod thing;

@@ -21,6 +21,8 @@ pub enum Command {
     RotateClaim,
     /// `fleetkey temporary-claim`.
     TemporaryClaim,
+    /// `fleetkey doctor`.
+    Doctor,
 }
 
 /// What a call acts on.
@@ -78,6 +80,7 @@ pub fn all() -> Vec<Permit> {
         crate::policy::PERMITS,
         crate::role::PERMITS,
         crate::rule::PERMITS,
+        crate::standing::PERMITS,
         crate::tags::PERMITS,
         crate::template::PERMITS,
         crate::thing::PERMITS,

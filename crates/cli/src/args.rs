@@ -15,6 +15,9 @@ pub(crate) use fleet::{
 pub(crate) use device::{ExportArgs, ImportArgs, Program};
 
 mod device;
+pub(crate) use doctor::{DoctorArgs, DoctorCommand, NodeRedArgs};
+
+mod doctor;
 #[cfg(feature = "aws")]
 mod fleet;
 
@@ -72,6 +75,8 @@ pub(crate) enum Command {
     /// Act as one device of the fleet in a data directory.
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Find out why a device cannot connect: files, clock, network, TLS, certificate, policy, topics; what to do.
+    Doctor(Box<DoctorArgs>),
 }
 
 /// Where everything is kept.

@@ -1,6 +1,7 @@
 //! One module a command; each takes its arguments whole and gives an exit code.
 
 mod device;
+mod doctor;
 mod export;
 #[cfg(feature = "aws")]
 mod fleet;
@@ -31,6 +32,7 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         #[cfg(feature = "aws")]
         Command::TemporaryClaim(args) => fleet::claim::temporary(args).await,
         Command::Export(args) => export::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Doctor(args) => doctor::run(&args).await,
         Command::Device(command) => device::run(command).await.map(|()| ExitCode::SUCCESS),
     }
 }

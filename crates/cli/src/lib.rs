@@ -9,6 +9,7 @@ mod commands;
 pub mod control;
 mod core;
 mod datadir;
+pub mod diagnosis;
 mod fleet_file;
 mod ignore;
 mod interrupt;

@@ -10,6 +10,7 @@
 //! - [`control_plane`]: the operations of AWS IoT that the rest needs, as a trait
 //! - [`setup`]: makes an account ready for a fleet; run again, it changes nothing
 //! - [`controller`]: retires an old certificate after the broker has witnessed its successor in use
+//! - [`diagnosis`]: what the account says of one device, with the statement that decides
 //! - [`cloud`]: the whole account, as a trait over resources by key
 //! - [`plan`]: builds a fleet's resources, takes them down again, and takes single devices out of service
 //! - [`hook_code`], [`archive`]: the pre-provisioning hook as Lambda runs it
@@ -23,6 +24,7 @@ pub mod archive;
 pub mod cloud;
 pub mod control_plane;
 pub mod controller;
+pub mod diagnosis;
 pub mod documents;
 pub mod files;
 pub mod hook_code;

@@ -33,18 +33,25 @@ pub struct Dialer {
     clock: Arc<dyn Clock>,
     timeout: Duration,
     keys: Arc<dyn SigningKeys>,
+    sni: bool,
 }
 
 impl Dialer {
     /// A dialer whose connections take at most `timeout` for TCP and TLS together.
     pub fn new(endpoint: Endpoint, roots: Arc<Roots>, clock: Arc<dyn Clock>, timeout: Duration) -> Self {
-        Self { endpoint, roots, clock, timeout, keys: Arc::new(PemKeys) }
+        Self { endpoint, roots, clock, timeout, keys: Arc::new(PemKeys), sni: true }
     }
 
     /// The same with keys of another source, such as a PKCS#11 token.
     #[must_use]
     pub fn with_keys(self, keys: Arc<dyn SigningKeys>) -> Self {
         Self { keys, ..self }
+    }
+
+    /// The same, but the server's name is not sent (SNI), as by a client that does not know how: AWS may refuse that.
+    #[must_use]
+    pub fn without_sni(self) -> Self {
+        Self { sni: false, ..self }
     }
 
     /// Connects as `identity`. Under TLS 1.3 success says nothing about whether the identity is accepted.
@@ -59,7 +66,8 @@ impl Dialer {
 
     async fn dial_untimed(&self, identity: &ClientIdentity) -> Result<Stream, DialError> {
         let alpn = self.endpoint.alpn.as_deref();
-        let config = client_config(&self.roots, identity, &*self.keys, alpn, &self.clock)?;
+        let mut config = client_config(&self.roots, identity, &*self.keys, alpn, &self.clock)?;
+        config.enable_sni = self.sni;
         let name = self.server_name().map_err(|error| DialError::Connect { to: self.to(), error })?;
         let address = (self.endpoint.host.as_str(), self.endpoint.port);
         let tcp = TcpStream::connect(address).await;

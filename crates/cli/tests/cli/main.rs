@@ -10,5 +10,6 @@
 
 mod bad_input;
 mod device;
+mod doctor;
 mod fleet;
 mod process;

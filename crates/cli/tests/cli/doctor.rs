@@ -1,0 +1,87 @@
+//! `fleetkey doctor` on a device of a local IoT Core, its account asked over REST.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::process::{Process, local, run};
+
+/// What `fleetkey local env` prints, as a shell would have it.
+fn variables(data: &str) -> Vec<(String, String)> {
+    let (code, out, errors) = run(&["local", "env", "--data-dir", data]);
+    assert_eq!(code, 0, "{errors}");
+    let exports = out.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
+    exports.map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned())).collect()
+}
+
+/// Exit code and reports of a doctor who may ask the account.
+fn doctor(data: &str, arguments: &[&str]) -> (i32, Vec<Value>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_fleetkey"))
+        .args(["doctor", "--json", "--data-dir", data])
+        .args(arguments)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
+        .envs(variables(data).into_iter().filter(|(name, _)| name.starts_with("AWS_")))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let reports = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (output.status.code().unwrap_or(-1), reports, text + &String::from_utf8_lossy(&output.stderr))
+}
+
+fn check<'a>(report: &'a Value, tier: &str) -> &'a Value {
+    report["checks"].as_array().unwrap().iter().find(|check| check["tier"] == tier).unwrap()
+}
+
+#[test]
+fn a_device_is_well_by_its_own_word_and_the_accounts_and_again_after_a_rotation() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let (server, _) = local(dir.path());
+    let (code, out, errors) = run(&["device", "provision", "--serial", "one", "--data-dir", data]);
+    assert_eq!(code, 0, "{out}{errors}");
+
+    let (code, reports, words) = doctor(data, &["--serial", "one"]);
+    assert_eq!(code, 0, "{words}");
+    let connect = check(&reports[0], "connect");
+    assert_eq!(connect["verdict"], "ok", "{words}");
+    assert!(connect["why"].as_str().unwrap().contains("statement 0"), "{words}");
+    assert!(!words.contains("PRIVATE KEY"));
+
+    let (code, reports, words) = doctor(data, &["--serial", "one", "--client-id", "two"]);
+    assert_eq!((code, &reports[0]["tier"]), (18, &"connect".into()), "{words}");
+    let elsewhere = ["--serial", "one", "--publishes", "plant/press"];
+    let (code, reports, words) = doctor(data, &elsewhere);
+    assert_eq!((code, &reports[0]["tier"]), (20, &"publish".into()), "{words}");
+
+    let mut agent = Process::start(&["device", "connect", "--serial", "one", "--data-dir", data]);
+    agent.event("link_up");
+    let (code, reports, words) = doctor(data, &["--serial", "one", "--again-after-rotation"]);
+    assert_eq!(code, 0, "{words}");
+    let told: Vec<_> = reports.iter().map(|report| report["when"].as_str().unwrap()).collect();
+    assert_eq!(told, ["before", "after"]);
+    let certificate = |report: &Value| check(report, "files")["what"].clone();
+    assert_ne!(certificate(&reports[0]), certificate(&reports[1]));
+    agent.event("committed");
+    drop((agent, server));
+}
+
+#[test]
+fn what_is_not_said_is_asked_for_and_a_file_that_is_not_there_is_a_finding() {
+    let nowhere = Path::new("/nonexistent").to_str().unwrap();
+    let refused = |arguments: &[&str]| {
+        let (code, _, errors) = run(&[&["doctor", "--no-account"], arguments].concat());
+        assert_eq!(code, 1, "{errors}");
+        errors
+    };
+    assert!(refused(&[]).contains("--thing"));
+    assert!(refused(&["--thing", "a"]).contains("--endpoint"));
+    assert!(refused(&["--thing", "a", "--endpoint", "localhost"]).contains("--certificate"));
+    let files = ["--certificate", nowhere, "--key", nowhere, "--ca", nowhere];
+    let place = ["doctor", "--no-account", "--thing", "a", "--endpoint", "localhost", "--port", "1"];
+    let (code, out, errors) = run(&[&place[..], &files].concat());
+    assert_eq!(code, 10, "{out}{errors}");
+    assert!(out.contains("failed at files"), "{out}");
+}
