@@ -15,7 +15,10 @@ UNREADABLE = {"SerializationException", "MalformedInput"}
 # Refusals that boto3 cannot provoke, each with the reason.
 UNPROVOKED = {
     # A member of the query string given twice.
+    ("lambda", "DeleteFunction", "ValidationException"),
+    ("lambda", "GetFunction", "ValidationException"),
     ("lambda", "GetFunctionConfiguration", "ValidationException"),
+    ("lambda", "GetPolicy", "ValidationException"),
     ("lambda", "RemovePermission", "ValidationException"),
     # A thousand invocations that wait (crates/iotcore/src/functions/tests/limits.rs).
     ("lambda", "Invoke", "TooManyRequestsException"),

@@ -5,7 +5,7 @@
 //!
 //! # Modules
 //! - [`fleet`]: the traits and the plain data that whoever serves the pages hands in
-//! - [`bench`]: devices to try things with by hand
+//! - [`mod@bench`]: devices to try things with by hand
 //! - [`server`]: everything below together, on a socket
 //! - [`hub`]: what has changed, for the pages that are open
 //! - [`access`]: tokens, sessions, the one-time link
