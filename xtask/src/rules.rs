@@ -12,6 +12,7 @@ mod machine_paths;
 mod module_doc;
 mod pure_crates;
 mod pure_mqtt;
+mod sdk_profile;
 mod workspace_lints;
 
 use crate::repo::Repo;
@@ -31,5 +32,6 @@ pub(crate) const ALL: &[Rule] = &[
     module_doc::check,
     pure_crates::check,
     pure_mqtt::check,
+    sdk_profile::check,
     workspace_lints::check,
 ];
