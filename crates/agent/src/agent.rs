@@ -11,7 +11,7 @@ use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::FleetTopic;
 use serde_json::json;
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::Instrument;
 
 use crate::clock::{Clock, FlooredClock};
@@ -31,6 +31,7 @@ use crate::store::{
     Scan, Store, StoreFault, Unread, read_record,
 };
 use crate::tls::{ClientIdentity, Dialer, IdentityError, Roots, RootsError};
+use crate::watch as log_watch;
 
 /// Orders that may wait for the driver.
 const ORDERS: usize = 16;
@@ -183,8 +184,12 @@ impl Agent {
             orders: orders.downgrade(),
             events: events.downgrade(),
         };
-        let socket = serve(opened.socket, state_dir, service);
-        let parts = supervise(driver, opened.scan, live, sidecar, socket, hooks);
+        let watching = log_watch::watch(driver.executor.config.watch.clone(), orders.downgrade());
+        let mut beside = JoinSet::new();
+        beside.spawn(serve(opened.socket, state_dir, service).instrument(span.clone()));
+        beside.spawn(hooks.run().instrument(span.clone()));
+        beside.spawn(watching.instrument(span.clone()));
+        let parts = supervise(driver, opened.scan, live, sidecar, beside);
         let task = tokio::spawn(parts.instrument(span));
         Ok(AgentHandle { live: live_handle, orders, status, events, sidecar: sidecar_status, task })
     }
@@ -271,20 +276,17 @@ impl AgentHandle {
     }
 }
 
-/// Runs all parts until the driver ends, then ends the others; the disk thread, and the lock with it, goes last.
+/// Runs all parts until the driver ends, then ends the others and what runs beside; the disk thread, and the lock with it, goes last.
 async fn supervise(
     driver: Driver,
     scan: Scan,
     live: Live,
     sidecar: Option<Sidecar>,
-    socket: impl Future<Output = ()> + Send + 'static,
-    hooks: Runner,
+    mut beside: JoinSet<()>,
 ) {
     let (live_handle, disk) = (driver.executor.live.clone(), driver.executor.disk.ended());
-    let socket = tokio::spawn(socket.in_current_span());
     let live = tokio::spawn(live.run().in_current_span());
     let sidecar = sidecar.map(Sidecar::spawn);
-    let hooks = tokio::spawn(hooks.run().in_current_span());
     for Aside { path, reason } in scan.aside {
         driver.emit(AgentEvent::PutAside { path, reason });
     }
@@ -297,9 +299,12 @@ async fn supervise(
         sidecar.stop().await;
     }
     live_handle.stop().await;
-    socket.abort();
-    hooks.abort();
-    for ended in [live.await, socket.await, hooks.await] {
+    beside.abort_all();
+    let mut ended = vec![live.await];
+    while let Some(part) = beside.join_next().await {
+        ended.push(part);
+    }
+    for ended in ended {
         match ended {
             Err(error) if error.is_panic() => tracing::error!(%error, "a part of the agent ended badly"),
             _ => {}

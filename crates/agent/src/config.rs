@@ -13,6 +13,7 @@ use fleetkey_mqtt::Version;
 use crate::clock::BUILD_TIME;
 use crate::sidecar::SidecarSettings;
 use crate::tls::Endpoint;
+use crate::watch::WatchSettings;
 
 pub use file::ConfigError;
 use hooks::Hooks;
@@ -52,6 +53,8 @@ pub struct AgentConfig {
     pub rotation: RotationSettings,
     /// How long to wait for others.
     pub timeouts: Timeouts,
+    /// Another program's log that is watched for TLS trouble.
+    pub watch: Option<WatchSettings>,
     /// Local clients whose session the agent carries; `None`: it takes none. The live session is then theirs, and
     /// the agent connects as `<thing>~agent`.
     pub sidecar: Option<SidecarSettings>,
@@ -172,6 +175,7 @@ impl AgentConfig {
             session: SessionSettings::default(),
             rotation: RotationSettings::default(),
             timeouts: Timeouts::default(),
+            watch: None,
             sidecar: None,
             hooks: Hooks::default(),
         }

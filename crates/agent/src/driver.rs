@@ -17,6 +17,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use crate::clock::{Clock, FlooredClock};
 use crate::event::AgentEvent;
 use crate::live::LiveEvent;
+use crate::watch::{Sighting, may_rotate};
 
 pub(crate) use claim::ClaimDesk;
 pub(crate) use execute::Executor;
@@ -40,6 +41,8 @@ pub(crate) const NOT_OUR_SESSION: &str = "the previous identity waits to be reti
 pub(crate) enum Order {
     Rotate,
     Compromised,
+    /// The watched log tells of trouble.
+    Sighted(Sighting),
     Hold(bool),
     Stop,
 }
@@ -110,6 +113,7 @@ impl Driver {
             }
             Woken::Live(event) => self.on_live(event, running),
             Woken::Order(Ordered { order: Order::Stop, .. }) => return false,
+            Woken::Order(Ordered { order: Order::Sighted(sighting), .. }) => self.on_sighting(sighting),
             Woken::Order(Ordered { order, noted }) => {
                 self.handle(event_of(order));
                 noted.map(Receipt::Socket).into_iter().for_each(|receipt| self.receipts.owe(receipt));
@@ -216,6 +220,20 @@ impl Driver {
         self.handle(Event::RetireAnswered(answer));
     }
 
+    /// Trouble in the watched log: an alarm in any case, and where it is configured and time a rotation.
+    fn on_sighting(&mut self, sighting: Sighting) {
+        let settings = self.executor.config.watch.as_ref();
+        let verdict = settings.map_or(Err("not configured to rotate"), |settings| {
+            may_rotate(settings, &sighting, self.machine.record(), self.clock.now())
+        });
+        let Sighting { trouble, words, lines } = sighting;
+        let (words, held_back) = (words.to_owned(), verdict.err().map(str::to_owned));
+        self.emit(AgentEvent::ClientTrouble { trouble, words, lines, held_back });
+        if verdict.is_ok() {
+            self.handle(Event::Compromised);
+        }
+    }
+
     /// Tells what has happened since the last time.
     fn tell(&mut self) {
         let status = self.status();
@@ -260,7 +278,7 @@ fn event_of(order: Order) -> Event {
         Order::Rotate => Event::Command(DeviceCommand::Rotate { id: String::new() }),
         Order::Compromised => Event::Compromised,
         Order::Hold(held) => Event::Hold(held),
-        Order::Stop => Event::Tick,
+        Order::Sighted(_) | Order::Stop => Event::Tick,
     }
 }
 

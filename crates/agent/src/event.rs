@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::config::hooks::Occasion;
 use crate::sidecar::SidecarEvent;
 use crate::store::AuditEntry;
+use crate::watch::Trouble;
 
 /// One thing that happened. Events inform; nothing is decided by them, and a slow listener may miss some.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -178,6 +179,18 @@ pub enum AgentEvent {
         /// Why.
         why: String,
     },
+    /// The watched log of another program tells of TLS trouble.
+    ClientTrouble {
+        /// Of which kind.
+        trouble: Trouble,
+        /// The words that gave it away.
+        words: String,
+        /// How many such lines since the last event of the kind.
+        lines: u64,
+        /// Why no rotation follows; without it, one that waits for nothing does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        held_back: Option<String>,
+    },
     /// A slot did not match and was moved out of the way.
     PutAside {
         /// Where it is now.
@@ -242,6 +255,7 @@ impl AgentEvent {
             | Self::Sidecar(_)
             | Self::HookRan { .. }
             | Self::HookFailed { .. }
+            | Self::ClientTrouble { .. }
             | Self::PutAside { .. }
             | Self::Unreadable { .. } => None,
         }
@@ -288,6 +302,7 @@ impl AgentEvent {
             | Self::Unreadable { .. }
             | Self::Refused { .. }
             | Self::FellBack { .. }
+            | Self::ClientTrouble { .. }
             | Self::Alarm { .. } => {
                 tracing::error!("{shown}");
             }

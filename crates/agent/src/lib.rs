@@ -20,6 +20,7 @@
 //! - [`status`]: the local status socket, both sides
 //! - [`sidecar`]: local MQTT clients that never see a certificate rotate
 //! - [`event`]: what an agent tells whoever runs it
+//! - [`watch`]: a look at another program's log for TLS trouble
 //! - [`doctor`]: why a device cannot connect, tier by tier
 //! - `disk`: the one thread that calls the store
 //! - `hooks`: programs that are run after a commit and a retirement
@@ -51,6 +52,7 @@ mod provision;
 #[cfg(test)]
 mod testing;
 mod verify;
+pub mod watch;
 
 pub use agent::{Agent, AgentHandle, StartError};
 pub use clock::{Clock, SystemClock};

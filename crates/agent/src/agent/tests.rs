@@ -16,6 +16,7 @@ use crate::store::testing::Disk;
 use crate::testing::{Broker, Seen};
 
 mod trouble;
+mod watched;
 
 async fn start(config: AgentConfig) -> AgentHandle {
     Agent::start(config, Arc::new(SystemClock)).await.unwrap()

@@ -41,6 +41,7 @@ use super::hooks::HooksTable;
 use super::{AgentConfig, ClaimConfig, KeySource, Verification};
 
 mod sidecar;
+mod watch;
 
 /// Why there is no usable configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +96,7 @@ struct File {
     sidecar: Option<sidecar::SidecarTable>,
     #[serde(default)]
     hooks: HooksTable,
+    watch: Option<watch::WatchTable>,
 }
 
 #[derive(Deserialize)]
@@ -240,6 +242,7 @@ impl File {
         self.session.apply(&mut config)?;
         self.rotation.apply(&mut config)?;
         self.timeouts.apply(&mut config);
+        config.watch = self.watch.map(|watch| watch.into_settings(base)).transpose()?;
         if let Some(sidecar) = self.sidecar {
             if live == Some(true) {
                 return Err(sidecar::NOT_OURS.into());

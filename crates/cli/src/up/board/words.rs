@@ -20,11 +20,12 @@ pub(super) fn incident(event: &AgentEvent) -> Option<(Tone, String, bool)> {
         AgentEvent::Verified { certificate, .. } => {
             (Tone::Busy, format!("certificate {} has proved itself", certificate.short()), false)
         }
-        // No device of a trial has a sidecar or hooks.
+        // No device of a trial has a sidecar, hooks or another program's log to watch.
         AgentEvent::Committed { reason: Reason::Provision, .. }
         | AgentEvent::Sidecar(_)
         | AgentEvent::HookRan { .. }
-        | AgentEvent::HookFailed { .. } => return None,
+        | AgentEvent::HookFailed { .. }
+        | AgentEvent::ClientTrouble { .. } => return None,
         AgentEvent::Committed { certificate, .. } => {
             (Tone::Good, format!("rotated to {}", certificate.short()), true)
         }
