@@ -201,6 +201,14 @@ async fn a_program_is_told_what_it_needs_and_nothing_of_ours() {
 async fn a_signal_goes_only_to_the_process_that_bears_the_name() {
     let mut process =
         tokio::process::Command::new("/bin/sleep").arg("1000").kill_on_drop(true).spawn().unwrap();
+    // The kernel lets a parent go on before the new program bears its name.
+    let comm = format!("/proc/{}/comm", process.id().unwrap());
+    let named = async {
+        while std::fs::read_to_string(&comm).is_ok_and(|name| name.trim() != "sleep") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), named).await.expect("it bears its name");
     let bench = Bench::new(Vec::new(), Vec::new());
     let pid_file = bench.on.root().join("pid");
     std::fs::write(&pid_file, format!("{}\n", process.id().unwrap())).unwrap();
