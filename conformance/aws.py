@@ -21,6 +21,8 @@ ELSEWHERE = {
     "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true",
 }
 
+EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:*", "Resource": "*"}]}
+
 # What was called and how it ended: (service, operation, exception or None). Filled by every client made here.
 SEEN = set()
 # What answered more than one page: (service, operation).
@@ -49,6 +51,14 @@ class Account:
             client = boto3.Session().client(service, **options)
         client.meta.events.register("response-received", Strict(client))
         return client
+
+    def operator(self):
+        """The identity of somebody who may do everything."""
+        iot = self.client("iot")
+        made = iot.create_keys_and_certificate(setAsActive=True)
+        iot.create_policy(policyName="everything", policyDocument=json.dumps(EVERYTHING))
+        iot.attach_policy(policyName="everything", target=made["certificateArn"])
+        return stored(self.core.directory, "operator", made["certificatePem"], made["keyPair"]["PrivateKey"])
 
     def coverage(self):
         """What is served, and how often it was called, by signing name."""

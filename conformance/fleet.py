@@ -130,6 +130,17 @@ def telemetry(thing):
     return f"device/{thing}/telemetry"
 
 
+def orders(thing):
+    """A business topic that `thing` may subscribe to."""
+    return f"device/{thing}/commands"
+
+
+def export(core, program, identity, directory):
+    """Writes a device's files as `program` wants them; what it is to be configured with."""
+    lines = core.run("export", program, "--serial", identity.client_id, "--data-dir", core.data, "--to", directory)
+    return "\n".join(lines[lines.index("") + 1:])
+
+
 def commands(thing):
     """A topic that `thing` may subscribe to and never publish."""
     return f"fleetkey/things/{thing}/commands"

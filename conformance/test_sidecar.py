@@ -1,6 +1,5 @@
 """Other people's clients in plain MQTT to the sidecar of a device that rotates: they notice nothing."""
 
-import json
 import queue
 import threading
 import unittest
@@ -8,13 +7,12 @@ import unittest
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from conformance.aws import Account, stored
+from conformance.aws import Account
 from conformance.fleet import Identity, telemetry
 from conformance.mosquitto import Publisher, Subscriber, connected, publish
 from conformance.process import BOUND
 
 ROTATIONS = 2
-EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:*", "Resource": "*"}]}
 
 
 class Rotating(unittest.TestCase):
@@ -25,11 +23,7 @@ class Rotating(unittest.TestCase):
         cls.account = Account("--grace", "1s", setup=True)
         cls.addClassCleanup(cls.account.stop)
         cls.core = cls.account.core
-        iot = cls.account.client("iot")
-        made = iot.create_keys_and_certificate(setAsActive=True)
-        iot.create_policy(policyName="everything", policyDocument=json.dumps(EVERYTHING))
-        iot.attach_policy(policyName="everything", target=made["certificateArn"])
-        cls.operator = stored(cls.core.directory, "operator", made["certificatePem"], made["keyPair"]["PrivateKey"])
+        cls.operator = cls.account.operator()
 
     def device(self, thing):
         """Starts a device; its agent, and the sidecar's place."""

@@ -86,12 +86,20 @@ pub(super) fn paho_python(of: &Material) -> Made {
     (files(of, ["ca.pem", "cert.pem", "key.pem"]), sheet)
 }
 
-/// It tells files apart by how their names end.
+/// It tells files apart by how their names end, and documents that it reads RSA in PKCS#1 alone (docs.chariot.io, Servers,
+/// Certificates).
 pub(super) fn ignition(of: &Material) -> Made {
     let names = ["ca.pem", "cert.pem", "private.key"].map(|end| format!("{}-{end}", of.serial));
     let [root, certificate, key] = names.each_ref().map(String::as_str);
+    let fits = of.key.expose().trim_start().starts_with("-----BEGIN RSA PRIVATE KEY-----");
+    let note = if fits {
+        ""
+    } else {
+        "NOTE  Cirrus Link documents that a private key must be RSA in PKCS#1, and this one is not: use the sidecar, or \
+         let the service make the key (key_source = \"service\").\n"
+    };
     let sheet = format!(
-        "URL         ssl://{}:{}\nclient id   {}\nUpload {root}, {certificate} and {key} in the server's settings; the \
+        "{note}URL         ssl://{}:{}\nclient id   {}\nUpload {root}, {certificate} and {key} in the server's settings; the \
          names must end as they do. After an export, upload them again.\n",
         of.host, of.port, of.serial,
     );

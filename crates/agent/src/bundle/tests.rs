@@ -124,6 +124,12 @@ fn what_codesys_may_not_like_is_said() {
 }
 
 #[test]
+fn a_key_that_ignition_does_not_read_is_said_to_be_one() {
+    let bundle = Device::new("dev-1").write(Client::Ignition);
+    assert!(bundle.sheet.starts_with("NOTE") && bundle.sheet.contains("PKCS#1"), "{}", bundle.sheet);
+}
+
+#[test]
 fn without_an_identity_or_with_a_short_passphrase_nothing_is_written() {
     let device = Device::new("dev1");
     let secret = device.dir.path().join("secret");
