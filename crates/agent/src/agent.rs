@@ -30,7 +30,7 @@ use crate::store::{
     Aside, AuditEntry, AuditLog, EXPORT_LINK, Filesystem, Lock, LockError, ReadOnly, RealFs, RecordError,
     Scan, Store, StoreFault, Unread, read_record,
 };
-use crate::tls::{ClientIdentity, Dialer, IdentityError, Roots, RootsError};
+use crate::tls::{ClientIdentity, Dialer, IdentityError, PemKeys, Roots, RootsError, SigningKeys};
 use crate::watch as log_watch;
 
 /// Orders that may wait for the driver.
@@ -81,6 +81,26 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Agent;
 
+/// What an agent stands on. A device whose keys live in a PKCS#11 token or a TPM puts their keeper in the place of files:
+/// what the store then keeps as a slot's key is the name by which the keeper knows it (RFC 7512, for example).
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// The disk: the one that the state directory is on as far as the lock and the status socket are concerned.
+    pub fs: Arc<dyn Filesystem>,
+    /// Makes key pairs, tells their public keys, signs requests.
+    pub keys: Arc<dyn Keys>,
+    /// Signs handshakes: of the live session, of verifications, of the sidecar's links, and of the claim, whose key is a
+    /// file in any case (see [`PemKeys`]).
+    pub signing: Arc<dyn SigningKeys>,
+}
+
+/// The operating system's file system, and keys in files.
+impl Default for Ground {
+    fn default() -> Self {
+        Self { fs: Arc::new(RealFs), keys: Arc::new(P256Keys), signing: Arc::new(PemKeys) }
+    }
+}
+
 /// A running agent. Dropping it without [`AgentHandle::stop`] stops the agent too, but nobody waits for it.
 #[derive(Debug)]
 pub struct AgentHandle {
@@ -110,29 +130,29 @@ struct Opened {
 }
 
 impl Agent {
-    /// Starts an agent on the operating system's file system.
+    /// Starts an agent on the operating system's file system, with keys in files.
     ///
     /// # Errors
     /// When the state directory cannot be taken or read, or the configuration names what is not there. Trouble
     /// with the network is no error: the agent goes on trying.
     pub async fn start(config: AgentConfig, clock: Arc<dyn Clock>) -> Result<AgentHandle, StartError> {
-        Self::start_on(config, clock, Arc::new(RealFs)).await
+        Self::start_on(config, clock, Ground::default()).await
     }
 
-    /// The same on a given disk, which must be the one that `config.state_dir` is on as far as the lock and the
-    /// status socket are concerned.
+    /// The same on another ground.
     ///
     /// # Errors
     /// See [`Agent::start`].
     pub async fn start_on(
         config: AgentConfig,
         clock: Arc<dyn Clock>,
-        fs: Arc<dyn Filesystem>,
+        ground: Ground,
     ) -> Result<AgentHandle, StartError> {
-        let config = Arc::new(config);
+        let (config, Ground { fs, keys, signing }) = (Arc::new(config), ground);
         let span = tracing::info_span!("agent", thing = %config.serial);
         let clock = FlooredClock::new(clock);
-        let connector = connector(&config, &clock)?;
+        let mut connector = connector(&config, &clock)?;
+        connector.dialer = connector.dialer.with_keys(signing);
         let bound = match &config.sidecar {
             Some(sidecar) => Some(Bound::bind(sidecar, clock.now()).await?),
             None => None,
@@ -140,7 +160,7 @@ impl Agent {
         // Nothing fails after this: a caller that tries again would meet its own lock for a moment.
         let (disk, opened) = {
             let (root, config, now) = (config.state_dir.clone(), config.clone(), clock.now());
-            Disk::start(&root, move || open(&config, fs, now)).instrument(span.clone()).await?
+            Disk::start(&root, move || open(&config, fs, keys, now)).instrument(span.clone()).await?
         };
         let (live, live_events, live_handle) = live(&config, &connector);
         let machine = machine(&config, &opened, &clock);
@@ -337,11 +357,11 @@ impl Sidecar {
 fn open(
     config: &AgentConfig,
     fs: Arc<dyn Filesystem>,
+    keys: Arc<dyn Keys>,
     now: Timestamp,
 ) -> Result<(Files, Opened), StartError> {
     let lock = Lock::acquire(&config.state_dir)?;
     let (record, newer, fs) = recall(config, fs, now)?;
-    let keys: Arc<dyn Keys> = Arc::new(P256Keys);
     let store = Store::open(fs.clone(), keys, &config.state_dir, config.serial.clone())?;
     let current = record.as_ref().and_then(|record| record.current);
     let scan = store.scan_for(current)?;

@@ -40,6 +40,7 @@ pub mod sidecar;
 pub mod status;
 pub mod store;
 pub mod tls;
+pub mod watch;
 
 mod carrier;
 mod connect;
@@ -52,9 +53,8 @@ mod provision;
 #[cfg(test)]
 mod testing;
 mod verify;
-pub mod watch;
 
-pub use agent::{Agent, AgentHandle, StartError};
+pub use agent::{Agent, AgentHandle, Ground, StartError};
 pub use clock::{Clock, SystemClock};
 pub use config::AgentConfig;
 pub use event::AgentEvent;

@@ -15,11 +15,16 @@ use crate::store::read_entries;
 use crate::store::testing::Disk;
 use crate::testing::{Broker, Seen};
 
+mod token;
 mod trouble;
 mod watched;
 
 async fn start(config: AgentConfig) -> AgentHandle {
     Agent::start(config, Arc::new(SystemClock)).await.unwrap()
+}
+
+fn ground(disk: &Disk) -> Ground {
+    Ground { fs: Arc::new(disk.clone()), ..Ground::default() }
 }
 
 /// Waits for an event; a test that waits for what never comes hangs, and its name tells.
@@ -301,7 +306,7 @@ async fn a_full_disk_puts_a_rotation_off_and_the_device_serves_on() {
     let mut config = broker.device("dev-1");
     config.state_dir = disk.root().to_path_buf();
     config.rotation.backoff.base = Duration::from_millis(5);
-    let agent = Agent::start_on(config, Arc::new(SystemClock), Arc::new(disk.clone())).await.unwrap();
+    let agent = Agent::start_on(config, Arc::new(SystemClock), ground(&disk)).await.unwrap();
     let mut events = agent.events();
     agent.until(|status| status.exported).await.unwrap();
     disk.fail("create 600 slots/2/.tmp-key.pem", io::ErrorKind::StorageFull);
@@ -322,7 +327,7 @@ async fn a_device_whose_disk_takes_no_writes_starts_serves_and_rotates_when_it_d
         let mut config = broker.device("dev-1");
         config.state_dir = disk.root().to_path_buf();
         config.rotation.backoff.base = Duration::from_millis(5);
-        let on = |disk: &Disk| Agent::start_on(config.clone(), Arc::new(SystemClock), Arc::new(disk.clone()));
+        let on = |disk: &Disk| Agent::start_on(config.clone(), Arc::new(SystemClock), ground(disk));
         let agent = on(&disk).await.unwrap();
         agent.until(|status| status.exported).await.unwrap();
         agent.stop().await;

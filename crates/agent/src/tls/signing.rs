@@ -2,7 +2,8 @@
 //!
 //! A seam: a key in a PKCS#11 token or a TPM never shows itself. Its holder implements [`SigningKeys`] with a
 //! `rustls::sign::SigningKey` that asks the token, and every connection (the live session, verification, the sidecar's
-//! links) is made with it.
+//! links) is made with it. An agent is started on it by [`crate::Ground`], together with the [`crate::keys::Keys`] that
+//! make keys there. The claim's key is a file in any case: what is none of the token's goes to [`PemKeys`].
 
 use core::fmt;
 use std::sync::Arc;

@@ -13,7 +13,7 @@ fn device_on(broker: &Broker, disk: &Disk) -> AgentConfig {
 }
 
 async fn start_on(config: &AgentConfig, disk: &Disk) -> AgentHandle {
-    Agent::start_on(config.clone(), Arc::new(SystemClock), Arc::new(disk.clone())).await.unwrap()
+    Agent::start_on(config.clone(), Arc::new(SystemClock), ground(disk)).await.unwrap()
 }
 
 /// A device on this disk that has been provisioned and is stopped again.
@@ -36,7 +36,7 @@ async fn a_directory_of_a_newer_version_that_does_not_say_who_the_device_is_stop
     let disk = Disk::new();
     std::fs::write(disk.root().join("state.json"), r#"{"v":99}"#).unwrap();
     let config = device_on(&broker, &disk);
-    let started = Agent::start_on(config, Arc::new(SystemClock), Arc::new(disk.clone())).await;
+    let started = Agent::start_on(config, Arc::new(SystemClock), ground(&disk)).await;
     let error = started.unwrap_err();
     assert!(matches!(error, StartError::Record(RecordError::Newer { found: 99, .. })), "{error}");
     assert_eq!(disk.calls(), Vec::<String>::new());
@@ -76,7 +76,7 @@ async fn a_slot_that_the_disk_does_not_read_keeps_no_device_off_line_that_has_an
     std::fs::remove_file(disk.root().join("slots/1/key.pem")).unwrap();
     std::fs::create_dir(disk.root().join("slots/1/key.pem")).unwrap();
     std::fs::remove_file(disk.root().join("state.json")).unwrap();
-    let started = Agent::start_on(config, Arc::new(SystemClock), Arc::new(disk.clone())).await;
+    let started = Agent::start_on(config, Arc::new(SystemClock), ground(&disk)).await;
     assert!(matches!(started, Err(StartError::Store(_))), "nothing says who the device is: it may pass");
 }
 
