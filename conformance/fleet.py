@@ -51,13 +51,15 @@ class Core:
         self.directory = Path(tempfile.mkdtemp(prefix="fleetkey-conformance-"))
         self.data = self.directory / "data"
         self._log = (self.directory / "server.log").open("w")
-        self._server = Process(
-            [BINARY, "local", *(["--setup"] if setup else []), "--json", "--data-dir", self.data,
-             "--mqtt-port", 0, "--alpn-port", alpn_port, "--rest", "127.0.0.1:0",
-             # Tests of one client id follow each other faster than one a second.
-             "--connect-rate-limit", "false", *options],
-            stderr=self._log,
-        )
+        self._arguments = [
+            BINARY, "local", *(["--setup"] if setup else []), "--json", "--data-dir", self.data,
+            "--alpn-port", alpn_port, "--rest", "127.0.0.1:0",
+            # Tests of one client id follow each other faster than one a second.
+            "--connect-rate-limit", "false", *options]
+        self._start(0)
+
+    def _start(self, mqtt_port):
+        self._server = Process([*self._arguments, "--mqtt-port", mqtt_port], stderr=self._log)
         try:
             self.ready = json.loads(self._server.line(lambda _: True, what="the ready line"))
         except BaseException:
@@ -67,6 +69,14 @@ class Core:
         self.mqtt_port = self.ready["mqtt_port"]
         self.alpn_port = self.ready["alpn_port"]
         self.root_ca = Path(self.ready["root_ca"])
+
+    def crash(self):
+        """Ends the server as a power cut would; its data stay."""
+        self._server.kill()
+
+    def again(self):
+        """Starts it once more on its data, at the port where its devices look for it."""
+        self._start(self.mqtt_port)
 
     def stop(self):
         """Ends the server and removes its data; its exit code."""
@@ -97,16 +107,20 @@ class Core:
         """Starts the device's agent; it prints its events, one JSON object a line."""
         return Process([BINARY, "device", "connect", "--serial", identity.client_id, "--data-dir", self.data, *options])
 
-    def with_sidecar(self, identity):
-        """Starts the device's agent with a sidecar on any free port."""
-        return self.device(identity, "--sidecar", "127.0.0.1:0")
+    def with_sidecar(self, identity, port=0):
+        """Starts the device's agent with a sidecar, on any free port unless one is given."""
+        return self.device(identity, "--sidecar", f"127.0.0.1:{port}")
 
     def sidecar(self, identity):
         """Where the sidecar of the device's running agent is, as local clients have it."""
+        host, _, port = self.sidecar_status(identity)["listen"][0].removeprefix("tcp ").rpartition(":")
+        return Sidecar(host, int(port))
+
+    def sidecar_status(self, identity):
+        """What the device's running agent tells of its sidecar."""
         told = json.loads("".join(self.run(
             "device", "status", "--json", "--serial", identity.client_id, "--data-dir", self.data)))
-        host, _, port = told["status"]["sidecar"]["listen"][0].removeprefix("tcp ").rpartition(":")
-        return Sidecar(host, int(port))
+        return told["status"]["sidecar"]
 
     def rotate(self, identity):
         """Orders the running agent to rotate."""

@@ -6,6 +6,7 @@ Not a shell: arguments are lists, and the process is ended by its own id.
 import signal
 import subprocess
 import threading
+import time
 
 # Seconds that anything may take before a test gives up. Nothing here is slow; this is for a busy machine.
 BOUND = 20
@@ -97,3 +98,13 @@ class Process:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
+
+
+def waits(condition, what):
+    """Waits until `condition` gives something true, and gives that."""
+    deadline = time.monotonic() + 60
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited for {what}")
+        time.sleep(0.05)
+    return value

@@ -6,11 +6,13 @@ import unittest
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from conformance.aws import Account
 from conformance.fleet import Identity, telemetry
 from conformance.mosquitto import Publisher, Subscriber, connected, publish
-from conformance.process import BOUND
+from conformance.process import BOUND, waits
 
 ROTATIONS = 2
 
@@ -95,6 +97,83 @@ class Paho(Rotating):
                     said = talker.hush()
                     self.assertEqual(talker.all(said), list(range(said)))
                     self.assertEqual((talker.connects, talker.disconnects), (1, 0))
+
+
+class Dying(unittest.TestCase):
+    """The broker goes away, and while the sidecar holds its client, the agent goes too."""
+
+    def test_what_paho_had_published_to_a_sidecar_that_was_killed_arrives_all_the_same(self):
+        for protocol in [paho.MQTTv311, paho.MQTTv5]:
+            with self.subTest(protocol):
+                account = Account(setup=True)
+                self.addCleanup(account.stop)
+                self.lives_through(account.core, account.operator(), protocol)
+
+    def lives_through(self, core, operator, protocol):
+        device = core.provision("dies")
+        topic, messages = telemetry("dies"), 40
+        with core.with_sidecar(device) as agent:
+            agent.line(lambda line: '"link_up"' in line, what="an identity in use")
+            sidecar = core.sidecar(device)
+            publisher = Persistent(sidecar, protocol)
+            self.addCleanup(publisher.stop)
+            publisher.say(topic, "before").wait_for_publish(BOUND)
+            core.crash()
+            said = [publisher.say(topic, str(number)) for number in range(messages)]
+            waits(lambda: holds(core.sidecar_status(device)) == messages, "what paho has published to wait in the sidecar")
+            self.assertEqual(publisher.connects, 1)
+            agent.kill()
+        core.again()
+        with Subscriber(core, operator.named("hears"), topic) as heard:
+            heard.ready()
+            with core.with_sidecar(device, sidecar.mqtt_port):
+                for message in said:
+                    message.wait_for_publish(60)
+                numbers = {heard.message(number)[2] for number in range(messages)}
+                while len(numbers) < messages:
+                    numbers.add(heard.message(heard.messages())[2])
+                self.assertEqual(numbers, {str(number) for number in range(messages)})
+                self.assertEqual(publisher.connects, 2)
+
+
+def holds(status):
+    """How many packets of a client that is held are on their way up."""
+    return status["held"] and status["waiting_up"] + status["unanswered_up"]
+
+
+class Persistent:
+    """paho with a session that is kept, which connects again by itself."""
+
+    def __init__(self, place, protocol):
+        self.connects = 0
+        # MQTT 5 says how it wants its session when it connects.
+        kept = {} if protocol == paho.MQTTv5 else {"clean_session": False}
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, "plc", protocol=protocol, **kept)
+        self._client.max_inflight_messages_set(100)
+        self._client.on_connect = self._on_connect
+        options = {"clean_start": False, "properties": expiry(600)} if protocol == paho.MQTTv5 else {}
+        connected = self._connected = threading.Event()
+        self._client.connect(place.endpoint, place.mqtt_port, **options)
+        self._client.loop_start()
+        if not connected.wait(BOUND):
+            raise AssertionError("no CONNACK")
+
+    def say(self, topic, payload):
+        return self._client.publish(topic, payload, qos=1)
+
+    def stop(self):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _on_connect(self, *_):
+        self.connects += 1
+        self._connected.set()
+
+
+def expiry(seconds):
+    properties = Properties(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = seconds
+    return properties
 
 
 class Talker:
