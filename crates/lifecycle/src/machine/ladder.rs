@@ -122,6 +122,9 @@ impl Machine {
             Event::Verified { .. } => self.on_rung_accepted(slot),
             Event::VerifyFailed { kind, .. } => {
                 let is_current = self.durable.current == Some(slot);
+                if is_current && *kind == FailureKind::Unreachable {
+                    self.spare_older_rungs();
+                }
                 if let Some(doubt) = &mut self.doubt {
                     // What the disk does not give serves nobody: the round goes on without it.
                     doubt.unclear |= *kind == FailureKind::Unreachable;
@@ -135,6 +138,14 @@ impl Machine {
             }
             _ => {}
         }
+    }
+
+    /// Whoever could not ask with the committed identity learns nothing from an older one, and is taken for a
+    /// thief if the older one is seen: only a candidate, which would be committed, is worth asking with.
+    fn spare_older_rungs(&mut self) {
+        let candidate = self.durable.rotation.as_ref().map(|rotation| rotation.slot);
+        let candidate = candidate.filter(|&slot| self.is_candidate(slot));
+        self.doubt.iter_mut().for_each(|doubt| doubt.rungs.retain(|&rung| Some(rung) == candidate));
     }
 
     fn on_rung_accepted(&mut self, slot: SlotId) {

@@ -110,14 +110,15 @@ fn a_network_that_is_down_is_no_refusal() {
 }
 
 #[test]
-fn an_old_identity_counts_only_against_a_refusal_in_the_same_round() {
+fn an_old_identity_is_not_even_asked_while_the_committed_one_cannot_be() {
     let mut world = soaking();
-    // Every round: the new one cannot be asked, the old one passes.
+    // Every round: the new one cannot be asked, the old one would pass.
     world.give(Event::LinkDown);
     world.give(Event::LinkRefused { slot: SlotId(2), why: "once".into() });
-    for _ in 0..20 {
+    for round in 1..=20 {
         world.fault("Verify", Fault::Unreachable);
         world.settle();
+        assert!(world.count("Verify") <= round, "one question a round: {:?}", world.trace);
         world.now = world.machine.next_deadline().unwrap();
         world.give(Event::Tick);
     }

@@ -300,9 +300,12 @@ impl Ship {
     ) -> Result<Result<SlotIdentity, (FailureKind, String)>, Dark> {
         let read = self.store.identity(slot);
         env.director.powered()?;
-        let gone = read.as_ref().is_err_and(|fault| fault.kind == FaultKind::Content);
         if self.machine.record().current == Some(slot) {
-            self.facts.unreadable = gone;
+            self.facts.unreadable = match &read {
+                Ok(_) => false,
+                // A disk that fails now does not bring back what was seen to be gone.
+                Err(fault) => self.facts.unreadable || fault.kind == FaultKind::Content,
+            };
         }
         Ok(read.map_err(|fault| match fault.kind {
             FaultKind::Content => (FailureKind::Refused, fault.to_string()),
