@@ -36,6 +36,8 @@ pub(super) struct Judge {
     in_memory: Option<CertificateId>,
     /// When an operator took the last identity; until there is one again.
     taken_at: Option<Timestamp>,
+    /// What was ACTIVE then all the same: no disk held it any more.
+    out_of_reach: Vec<CertificateId>,
     /// When the disk lost something, nothing was left.
     disk_took: bool,
     /// When an operator took the last identity in use, another one was on the disk that only had to be tried.
@@ -126,8 +128,9 @@ impl<D: Device> World<D> {
     /// never committed, as far as the disk knows, may give way to another first attempt as well: the device cannot know
     /// that it was ever registered.
     fn is_given_up_for_a_recovery(&self) -> bool {
-        let Judge { account, active, .. } = &self.judge;
-        let only_taken = !account.is_empty() && account.iter().all(|id| !active.contains(id));
+        let Judge { account, active, out_of_reach, .. } = &self.judge;
+        let serves_nobody = |id: &CertificateId| !active.contains(id) || out_of_reach.contains(id);
+        let only_taken = !account.is_empty() && account.iter().all(serves_nobody);
         let slack = SLACK * (1 + self.env.watch.clock_sets);
         let a_day_ago = self.judge.taken_at.is_some_and(|at| self.env.now.since(at) + slack >= DAY);
         let device = self.nodes.first().and_then(|node| node.device.as_ref());
@@ -175,6 +178,7 @@ impl<D: Device> World<D> {
             // After it was seen: until then it was there.
             self.judge();
             self.judge.taken_at = Some(self.env.now);
+            self.judge.out_of_reach.clone_from(&self.judge.active);
         }
     }
 
