@@ -6,7 +6,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use der::{Decode, DecodePem, Encode};
+use der::pem::PemLabel;
+use der::{Decode, Document, Encode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use x509_cert::Certificate;
@@ -188,9 +189,9 @@ impl CertificateFacts {
     /// When the text does not begin with one PEM certificate.
     pub fn from_pem(pem: &str) -> Result<Self, BadCertificate> {
         let bad = |error: der::Error| BadCertificate { reason: error.to_string() };
-        let certificate = Certificate::from_pem(pem).map_err(bad)?;
-        let der = certificate.to_der().map_err(bad)?;
-        Self::of(&certificate, der)
+        let (label, document) = Document::from_pem(pem).map_err(bad)?;
+        Certificate::validate_pem_label(label).map_err(|error| bad(error.into()))?;
+        Self::from_der(document.as_bytes())
     }
 
     /// The common name of the subject, if there is one that reads as text.

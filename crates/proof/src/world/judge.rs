@@ -16,6 +16,8 @@ use crate::schedule::{Fault, Whose};
 /// A day of refusals may have begun so long before an operator took the identity, by a refusal for another reason; and
 /// a leap of the clock may count for as much.
 const SLACK: Duration = Duration::from_secs(3600 + 600);
+/// So long may AWS take to make an activation effective, in seconds.
+const ACTIVATION_SECONDS: u32 = 600;
 /// Between two recoveries.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -33,6 +35,8 @@ pub(super) struct Judge {
     /// The disk itself, or a quarrel that people know of, took the only identity; until there is one again.
     lost: bool,
     /// The identity in use that the disk lost: it serves from memory, until the account retires it.
+    serves: Option<CertificateId>,
+    /// The same, when nothing else was left.
     in_memory: Option<CertificateId>,
     /// When an operator took the last identity; until there is one again.
     taken_at: Option<Timestamp>,
@@ -40,6 +44,8 @@ pub(super) struct Judge {
     out_of_reach: Vec<CertificateId>,
     /// When the disk lost something, nothing was left.
     disk_took: bool,
+    /// The first identity was given up because of a lie that nobody could have told.
+    deceived: bool,
     /// When an operator took the last identity in use, another one was on the disk that only had to be tried.
     spare: bool,
     /// The devices that have committed to an identity.
@@ -72,7 +78,7 @@ impl<D: Device> World<D> {
                     (self.judge.account, self.judge.active) = (would_do, active);
                 }
                 // What served from memory serves no more.
-                Moment::Cut => self.judge.in_memory = None,
+                Moment::Cut => (self.judge.serves, self.judge.in_memory) = (None, None),
             }
             if is_cut || !self.env.patient {
                 self.judge_identities();
@@ -90,9 +96,10 @@ impl<D: Device> World<D> {
         self.judge.held.contains(&device)
     }
 
-    /// Whether an operator or the disk itself took all that the device had.
+    /// Whether an operator, the disk itself or a lie took all that the device had.
     pub(super) fn lost_everything(&self) -> bool {
-        (!self.env.cloud.waived.is_empty() && !self.judge.spare) || self.judge.disk_took
+        let waived = !self.env.cloud.waived.is_empty();
+        (waived && !self.judge.spare) || self.judge.disk_took || self.judge.deceived
     }
 
     /// I1, for a device that is alone. Of two with one identity, or beside a thief, one may lose it: then
@@ -118,6 +125,10 @@ impl<D: Device> World<D> {
             self.judge.lost = !(holds(&durable) && holds(&seen));
             return;
         }
+        if self.is_deceived() && !(holds(&durable) && holds(&seen)) {
+            (self.judge.lost, self.judge.deceived) = (true, true);
+            return;
+        }
         for (crash, ids) in [(Crash::LoseAll, durable), (Crash::KeepAll, seen)] {
             let (account, cloud) = (&self.judge.account, &self.env.cloud);
             invariants::i1_an_accepted_identity_survives(crash, &ids, account, cloud, &mut self.env.watch);
@@ -136,6 +147,15 @@ impl<D: Device> World<D> {
         let device = self.nodes.first().and_then(|node| node.device.as_ref());
         let committed = device.is_some_and(|device| device.certificate(Whose::Current).is_some());
         only_taken && a_day_ago && !(self.env.schedule.sealed && committed)
+    }
+
+    /// A first registration was carried out and denied, and then nobody at all was let in for longer than an activation
+    /// takes. Whoever has no other identity to ask with cannot tell this from a certificate that was never registered.
+    fn is_deceived(&self) -> bool {
+        let any = |is: fn(Fault) -> bool| self.env.schedule.faults.iter().any(|planned| is(planned.fault));
+        let denied = any(|fault| matches!(fault, Fault::RejectDone(_) | Fault::Twice(_)));
+        let shut = any(|fault| matches!(fault, Fault::Closed(seconds) if seconds >= ACTIVATION_SECONDS));
+        denied && shut && !self.has_held(0)
     }
 
     /// People know that somebody else took what the device had: from here on it must come to an identity again.
@@ -178,6 +198,7 @@ impl<D: Device> World<D> {
             // After it was seen: until then it was there.
             self.judge();
             self.judge.taken_at = Some(self.env.now);
+            self.judge.in_memory = self.judge.serves.or(self.judge.in_memory);
             self.judge.out_of_reach.clone_from(&self.judge.active);
         }
     }
@@ -213,8 +234,9 @@ impl<D: Device> World<D> {
     /// goes on from memory then. As long as another one is left, that must carry the device.
     pub(super) fn forgive_the_disk(&mut self, serves: Option<CertificateId>) {
         self.judge();
+        self.judge.serves = serves.or(self.judge.serves);
         if self.survivors(None).is_empty() {
-            self.judge.in_memory = serves.or(self.judge.in_memory);
+            self.judge.in_memory = self.judge.serves;
             (self.judge.lost, self.judge.disk_took) = (true, true);
         }
         self.judge.spare = false;
