@@ -423,7 +423,10 @@ impl Cloud {
             let proven = self.proven.is_empty() || self.proven.contains(id);
             ((active && proven) || self.waived.contains(id)) && !self.is_given_up(id)
         };
-        self.registry.principals_of(thing).iter().filter(is_rightful).copied().collect()
+        let attached = self.registry.principals_of(thing);
+        // What an operator took and the controller then detached and deleted is no less taken.
+        let deleted = self.waived.iter().filter(|id| !attached.contains(id));
+        attached.iter().filter(is_rightful).chain(deleted).copied().collect()
     }
 
     /// Whether the device has asked for what is older than one of its identities to be retired, and this is.

@@ -283,11 +283,20 @@ impl<D: Device> World<D> {
         }
     }
 
+    /// How many of the devices have had an identity and hold none that is accepted.
+    fn lost_copies(&mut self) -> usize {
+        let had: Vec<usize> = (0..self.nodes.len()).filter(|index| self.has_held(*index)).collect();
+        had.into_iter().filter(|index| !self.holds_accepted(*index)).count()
+    }
+
     /// Two devices with one disk: each still holds an identity that is accepted, or people were told.
     fn judge_copies(&mut self) {
         self.judge();
-        let had: Vec<usize> = (0..self.nodes.len()).filter(|index| self.has_held(*index)).collect();
-        let lost = had.into_iter().filter(|index| !self.holds_accepted(*index)).count();
+        if self.lost_copies() > 0 && !self.env.watch.alarmed {
+            // One that waits before it connects again has not heard yet what became of its identity.
+            self.live_on(self.env.now + LOOK_AGAIN);
+        }
+        let lost = self.lost_copies();
         let lost_everything = self.lost_everything();
         let told_in_time = self.env.watch.alarmed || self.has_the_controller_alarmed();
         let watch = &mut self.env.watch;
