@@ -1,7 +1,8 @@
 """The AWS IoT Device SDK v2 for Python, as its samples use it, behind one shape for its two MQTT clients.
 
 Nothing of the SDK is replaced. On a port other than 443 it does not ask for ALPN by itself, so there the
-protocol is named in its own `TlsContextOptions`, which is what its documentation says to do.
+protocol is named in its own `TlsContextOptions`, which is what its documentation says to do. Its builders insist on a
+certificate, so for an identity without one the clients are made as the builders make them, without TLS: for a sidecar.
 """
 
 import queue
@@ -27,6 +28,12 @@ class Mqtt311:
     """`mqtt_connection_builder`: MQTT 3.1.1, and `IotIdentityClient` as most samples use it."""
 
     def __init__(self, core, identity, alpn=False):
+        self.interruptions = 0
+        if identity.certificate is None:
+            self._connection = awscrt.mqtt.Connection(
+                awscrt.mqtt.Client(awscrt.io.ClientBootstrap.get_or_create_static_default()), core.endpoint, core.mqtt_port,
+                identity.client_id, keep_alive_secs=30, on_connection_interrupted=self._on_interruption)
+            return
         port = core.alpn_port if alpn else core.mqtt_port
         common = dict(
             endpoint=core.endpoint, port=port, client_id=identity.client_id, clean_session=True,
@@ -69,6 +76,9 @@ class Mqtt311:
             raise Refused(f"{topic}: the SUBACK grants nothing")
         return messages
 
+    def _on_interruption(self, *_, **__):
+        self.interruptions += 1
+
     def identity(self):
         """The provisioning operations over this connection."""
         return CallbackIdentity(iotidentity.IotIdentityClient(self._connection))
@@ -89,6 +99,16 @@ class Mqtt5:
         self._messages = {}
         # The last PUBLISH that came, with its properties.
         self.packet = None
+        self.interruptions = 0
+        if identity.certificate is None:
+            self._client = awscrt.mqtt5.Client(awscrt.mqtt5.ClientOptions(
+                core.endpoint, core.mqtt_port, on_publish_callback_fn=self._on_message,
+                connect_options=awscrt.mqtt5.ConnectPacket(client_id=identity.client_id, keep_alive_interval_sec=30),
+                on_lifecycle_event_connection_success_fn=lambda data: self._events.put(("connected", data)),
+                on_lifecycle_event_connection_failure_fn=lambda data: self._events.put(("refused", data)),
+                on_lifecycle_event_disconnection_fn=self._on_interruption,
+                on_lifecycle_event_stopped_fn=lambda data: self._events.put(("stopped", data))))
+            return
         port = core.alpn_port if alpn else core.mqtt_port
         common = dict(
             endpoint=core.endpoint, port=port, client_id=identity.client_id,
@@ -138,6 +158,9 @@ class Mqtt5:
     def identity(self):
         """The provisioning operations over this client."""
         return FutureIdentity(iotidentity.IotIdentityClientV2(self._client, _request_response()))
+
+    def _on_interruption(self, _):
+        self.interruptions += 1
 
     def _on_message(self, data):
         packet = self.packet = data.publish_packet

@@ -13,6 +13,7 @@ from conformance.aws import Account
 from conformance.fleet import Identity, telemetry
 from conformance.mosquitto import Publisher, Subscriber, connected, publish
 from conformance.process import BOUND, waits
+from conformance.sdk import Mqtt5, Mqtt311
 
 ROTATIONS = 2
 
@@ -97,6 +98,22 @@ class Paho(Rotating):
                     said = talker.hush()
                     self.assertEqual(talker.all(said), list(range(said)))
                     self.assertEqual((talker.connects, talker.disconnects), (1, 0))
+
+
+class Sdk(Rotating):
+    def test_it_talks_and_hears_through_rotations_without_an_interruption(self):
+        for client in [Mqtt311, Mqtt5]:
+            with self.subTest(client.__name__):
+                thing = f"sdk-{client.__name__}"
+                sidecar, topic = self.device(thing), telemetry(thing)
+                with client(sidecar, Identity("sdk", None, None)) as connection:
+                    heard = connection.subscribe(topic)
+                    for number in range(ROTATIONS + 1):
+                        connection.publish(topic, f"{number}")
+                        self.assertEqual(heard.get(timeout=BOUND), (topic, f"{number}".encode()))
+                        if number < ROTATIONS:
+                            self.rotate(number)
+                    self.assertEqual((connection.interruptions, heard.qsize()), (0, 0))
 
 
 class Dying(unittest.TestCase):
