@@ -8,6 +8,7 @@
 'use strict';
 
 const { isConnected, isMovable, liveCertificate, setNextPair, setTlsPair } = require('./connection');
+const { Ears } = require('./ears');
 const followed = require('./followed');
 const { IdentityFiles } = require('./identity');
 const { CONNECT_SPACING, swap } = require('./swap');
@@ -25,6 +26,7 @@ class Keeper {
     #said = new Map();
     /** By live broker node. */
     #history = new WeakMap();
+    #ears = new Ears((node, why) => this.#noteFailure(node, why));
 
     constructor(RED, settings, report) {
         this.RED = RED;
@@ -51,6 +53,7 @@ class Keeper {
     stop() {
         this.#stopped = true;
         clearTimeout(this.#timer);
+        this.#ears.close();
         this.#files.clear();
         this.#publishReport([], []);
     }
@@ -76,6 +79,7 @@ class Keeper {
 
     async #look() {
         const all = followed(this.RED);
+        this.#ears.open(all.flatMap(({ brokers }) => brokers.map(({ node }) => node)));
         const looked = await Promise.all(all.map(tls => this.#lookAt(tls)));
         if (!this.#stopped) {
             this.#publishReport(looked.map(({ found }) => found), looked.flatMap(({ connections }) => connections));
@@ -181,6 +185,14 @@ class Keeper {
         history.refusal = { certificateId, wait, until: Date.now() + wait };
         const now = outcome === 'refused' ? 'it is back on the one before' : 'it is not connected';
         this.#log('error', `${label(broker)}: certificate ${certificateId} was not accepted (${why}); ${now}; next try in ${wait / 1000} s`);
+    }
+
+    #noteFailure(node, why) {
+        if (why === null) {
+            this.#said.delete(`${node.id} fails`);
+        } else {
+            this.#say(`${node.id} fails`, 'warn', `${label(node)}: ${why}`);
+        }
     }
 
     /** @returns {import('./report').Connection} */

@@ -6,6 +6,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { after, afterEach, before, beforeEach, describe, test } = require('node:test');
 
+const { Agent } = require('./support/agent');
 const { Core, principalOf } = require('./support/core');
 const { Export } = require('./support/export');
 const { broker, tally, traffic } = require('./support/flows');
@@ -106,6 +107,25 @@ describe('trouble', () => {
         const last = await made();
         await until('the last telemetry', () => observer.on(TELEMETRY).some(({ n }) => n === last));
         assert.deepEqual(tally(observer.on(TELEMETRY).map(({ n }) => n).filter(n => n <= last), last), { last, lost: [], again: 0 });
+    });
+
+    test('why a connection fails is logged, and an agent that watches the log rotates for it', async () => {
+        const other = await Core.start('--setup');
+        let agent;
+        try {
+            red = await NodeRed.start([...broker({ ...core, ready: core.ready, rootCa: other.rootCa }, files), ...traffic(1)]);
+            const line = await red.program.line('the reason', line => /\[fleetkey\] broker .*certificate/.test(line));
+            agent = await Agent.start(other, 'pump-02', { more: '[watch]\nfile = "red.log"\nrotate = true\nspacing = "0s"' });
+            fs.writeFileSync(path.join(agent.directory, 'red.log'), `${line}\n`);
+            const told = await agent.event('the alarm', ({ event }) => event === 'client_trouble');
+            assert.equal(told.trouble, 'server_identity', line);
+            assert.equal(told.held_back, undefined, told.held_back);
+            const { reason } = await agent.event('the rotation', ({ event, reason }) => event === 'committed' && reason !== 'provision');
+            assert.equal(reason, 'compromise');
+        } finally {
+            await agent?.stop();
+            await other.stop();
+        }
     });
 
     test('a connection that was cut for its old certificate comes back on the new one by itself', async () => {

@@ -1,7 +1,8 @@
 //! What a line of a client's log says of TLS. Pure.
 //!
-//! The words are OpenSSL's, Node's and MQTT.js's, as they stand in Node-RED's log. Node-RED itself says little: it logs the
-//! reason of a first connection that fails, and of later ones only "Disconnected from broker", which is no sign of anything.
+//! The words are OpenSSL's, Node's and MQTT.js's, as they stand in Node-RED's log. Node-RED's MQTT
+//! nodes say "Connection failed to broker" and "Disconnected from broker" and never why, which is no sign of anything: our
+//! plugin logs the reason. Other nodes log theirs.
 
 use serde::Serialize;
 
