@@ -49,6 +49,7 @@ mod driver;
 mod hooks;
 mod live;
 mod pace;
+mod prompt;
 mod provision;
 #[cfg(test)]
 mod testing;

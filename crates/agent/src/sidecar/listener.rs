@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use fleetkey_model::time::Timestamp;
 use fleetkey_mqtt::{Connect, ReasonCode, Version};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -19,6 +19,7 @@ use super::route::{Route, pass, route};
 use super::secure::{Guard, SecureError};
 use super::wire::{Arrived, Reader, Writer, read_connect, refuse};
 use super::{Command, Listen, SidecarHandle, SidecarSettings};
+use crate::prompt::Prompt;
 
 /// How long a client may take for its CONNECT.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -185,13 +186,11 @@ impl Place {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                Ok((Incoming::Tcp(stream), peer.to_string()))
+                Ok((Incoming::Tcp(Prompt::new(stream)?), peer.to_string()))
             }
             Self::Tls(listener, guard) => {
                 let (stream, peer) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                Ok((Incoming::Tls(stream, guard.clone()), peer.to_string()))
+                Ok((Incoming::Tls(Prompt::new(stream)?, guard.clone()), peer.to_string()))
             }
             Self::Unix(listener, path) => {
                 let (stream, _) = listener.accept().await?;
@@ -203,9 +202,9 @@ impl Place {
 
 /// A client that has said nothing yet.
 enum Incoming {
-    Tcp(TcpStream),
+    Tcp(Prompt),
     Unix(UnixStream),
-    Tls(TcpStream, Guard),
+    Tls(Prompt, Guard),
 }
 
 impl Incoming {
@@ -213,7 +212,7 @@ impl Incoming {
     async fn open(self) -> io::Result<(Reader, Writer, Option<Guard>)> {
         match self {
             Self::Tcp(stream) => {
-                let (reader, writer) = stream.into_split();
+                let (reader, writer) = tokio::io::split(stream);
                 Ok((Box::new(reader), Box::new(writer), None))
             }
             Self::Unix(stream) => {

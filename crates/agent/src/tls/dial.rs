@@ -11,6 +11,7 @@ use tokio_rustls::TlsConnector;
 use super::failure::DialError;
 use super::{ClientIdentity, PemKeys, Roots, SigningKeys, Stream, client_config};
 use crate::clock::Clock;
+use crate::prompt::Prompt;
 
 /// Where the broker is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +72,7 @@ impl Dialer {
         let name = self.server_name().map_err(|error| DialError::Connect { to: self.to(), error })?;
         let address = (self.endpoint.host.as_str(), self.endpoint.port);
         let tcp = TcpStream::connect(address).await;
-        let tcp = tcp.and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp));
+        let tcp = tcp.and_then(Prompt::new);
         let tcp = tcp.map_err(|error| DialError::Connect { to: self.to(), error })?;
         TlsConnector::from(Arc::new(config))
             .connect(name, tcp)

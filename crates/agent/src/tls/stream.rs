@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::failure::is_about_us;
+use crate::prompt::Prompt;
 
 /// The kind that an error gets when it is the peer's alert about our certificate: layers above keep an error's
 /// kind but not its source.
@@ -16,10 +16,10 @@ pub(crate) const REFUSAL: io::ErrorKind = io::ErrorKind::PermissionDenied;
 
 /// An encrypted connection to the broker.
 #[derive(Debug)]
-pub struct Stream(Box<TlsStream<TcpStream>>);
+pub struct Stream(Box<TlsStream<Prompt>>);
 
 impl Stream {
-    pub(super) fn new(stream: TlsStream<TcpStream>) -> Self {
+    pub(super) fn new(stream: TlsStream<Prompt>) -> Self {
         Self(Box::new(stream))
     }
 }
