@@ -11,7 +11,7 @@ use fleetkey_operator::control_plane::{ApiError, CertificateSummary, CreatedCert
 
 use crate::Aws;
 use crate::error::{incomplete, refused};
-use crate::permit::Command::{Cleanup, Decommission, Doctor, RotateClaim, Setup, Status};
+use crate::permit::Command::{Cleanup, Decommission, Doctor, Inventory, RotateClaim, Serve, Setup, Status};
 use crate::permit::{On, Permit};
 
 pub(crate) const PERMITS: &[Permit] = &[
@@ -21,38 +21,38 @@ pub(crate) const PERMITS: &[Permit] = &[
         call: "iot:DescribeCertificate",
         also: &[],
         on: On::Certificates,
-        by: &[Setup, Cleanup, Status, Decommission, RotateClaim, Doctor],
+        by: &[Setup, Cleanup, Status, Decommission, RotateClaim, Doctor, Serve, Inventory],
     },
     Permit {
         call: "iot:UpdateCertificate",
         also: &[],
         on: On::Certificates,
-        by: &[Setup, Cleanup, Decommission, RotateClaim],
+        by: &[Setup, Cleanup, Decommission, RotateClaim, Serve],
     },
     Permit {
         call: "iot:DeleteCertificate",
         also: &[],
         on: On::Certificates,
-        by: &[Setup, Cleanup, Decommission, RotateClaim],
+        by: &[Setup, Cleanup, Decommission, RotateClaim, Serve],
     },
     Permit { call: "iot:AttachPolicy", also: &[], on: On::Certificates, by: &[Setup, RotateClaim] },
     Permit {
         call: "iot:DetachPolicy",
         also: &[],
         on: On::Certificates,
-        by: &[Setup, Decommission, RotateClaim],
+        by: &[Setup, Decommission, RotateClaim, Serve],
     },
     Permit {
         call: "iot:ListAttachedPolicies",
         also: &[],
         on: On::Certificates,
-        by: &[Setup, Cleanup, Status, Decommission, RotateClaim],
+        by: &[Setup, Cleanup, Status, Decommission, RotateClaim, Serve],
     },
     Permit {
         call: "iot:ListPrincipalThings",
         also: &[],
         on: On::Anything,
-        by: &[Setup, Cleanup, Decommission, RotateClaim],
+        by: &[Setup, Cleanup, Decommission, RotateClaim, Inventory, Serve],
     },
 ];
 
@@ -122,7 +122,7 @@ impl Aws {
         })
     }
 
-    async fn described(&self, id: &CertificateId) -> Result<CertificateDescription, ApiError> {
+    pub(crate) async fn described(&self, id: &CertificateId) -> Result<CertificateDescription, ApiError> {
         let call = self.iot.describe_certificate().certificate_id(id.to_string()).send();
         let answer = call.await.map_err(refused)?;
         answer.certificate_description.ok_or_else(|| incomplete("certificateDescription"))
@@ -185,7 +185,7 @@ impl Aws {
 }
 
 /// A status that this program does not know is none that it may change.
-fn status(wire: Option<&Wire>) -> CertificateStatus {
+pub(crate) fn status(wire: Option<&Wire>) -> CertificateStatus {
     match wire {
         Some(Wire::Active) => CertificateStatus::Active,
         Some(Wire::Inactive) => CertificateStatus::Inactive,

@@ -4,14 +4,14 @@ use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{GroupName, PolicyName, TemplateName, ThingName};
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::cloud::{
-    CallRecord, Cloud, Found, Identity, Issued, Key, Kind, Resource, Spec, Tags, TemporaryClaim,
+    Cloud, Found, Identity, Issued, Key, Kind, Resource, Spec, Tags, TemporaryClaim,
 };
 use fleetkey_operator::control_plane::{ApiError, Done};
 
 use crate::Aws;
 use crate::error::{incomplete, refused};
 use crate::permit::Command::{
-    Cleanup, Decommission, Doctor, RotateClaim, Setup, Status, TemporaryClaim as Claiming,
+    Cleanup, Decommission, Doctor, Inventory, RotateClaim, Serve, Setup, Status, TemporaryClaim as Claiming,
 };
 use crate::permit::{On, Permit};
 use crate::{rule, template};
@@ -21,7 +21,7 @@ pub(crate) const PERMITS: &[Permit] = &[
         call: "sts:GetCallerIdentity",
         also: &[],
         on: On::Anything,
-        by: &[Setup, Cleanup, Status, Decommission, RotateClaim, Claiming, Doctor],
+        by: &[Setup, Cleanup, Status, Decommission, RotateClaim, Claiming, Doctor, Serve, Inventory],
     },
     Permit { call: "iot:DescribeEndpoint", also: &[], on: On::Anything, by: &[Setup] },
 ];
@@ -147,10 +147,6 @@ impl Cloud for Aws {
 
     async fn provisioning_claim(&self, template: &TemplateName) -> Result<TemporaryClaim, ApiError> {
         self.claim_for(template).await
-    }
-
-    fn take_calls(&self) -> Vec<CallRecord> {
-        self.recorder.take()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Clients for the five services, from what the environment, the profile and the flags say.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -35,6 +37,8 @@ pub struct Options {
     pub profile: Option<String>,
     /// One URL for all services, for example of a local IoT Core.
     pub endpoint_url: Option<String>,
+    /// The account's own host for the data plane (DescribeEndpoint `iot:Data-ATS`), where there is no such URL.
+    pub data_host: Option<String>,
 }
 
 /// An account.
@@ -45,7 +49,10 @@ pub struct Aws {
     pub(crate) lambda: aws_sdk_lambda::Client,
     pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
     pub(crate) sts: aws_sdk_sts::Client,
+    pub(crate) data: aws_sdk_iotdataplane::Client,
     pub(crate) recorder: Recorder,
+    /// It was said that the account does not tell who is connected.
+    pub(crate) untold: Arc<AtomicBool>,
     region: String,
     identity: OnceCell<Identity>,
 }
@@ -72,7 +79,11 @@ impl Aws {
             sts: aws_sdk_sts::Client::from_conf(
                 aws_sdk_sts::config::Builder::from(&config).interceptor(recorder.clone()).build(),
             ),
+            data: aws_sdk_iotdataplane::Client::from_conf(
+                data_plane(&config, options).interceptor(recorder.clone()).build(),
+            ),
             recorder,
+            untold: Arc::default(),
             region,
             identity: OnceCell::new(),
         }
@@ -86,6 +97,11 @@ impl Aws {
     /// Every call that was made so far, once, as IAM names it.
     pub fn calls(&self) -> BTreeSet<String> {
         self.recorder.seen()
+    }
+
+    /// How often each call was answered with which HTTP status; 0 is no answer.
+    pub fn tallies(&self) -> BTreeMap<(String, u16), u64> {
+        self.recorder.tallies()
     }
 
     /// GetCallerIdentity, asked once.
@@ -109,6 +125,15 @@ impl Aws {
     /// Partition, region and account, for ARNs.
     pub(crate) async fn scope(&self) -> Result<Scope, ApiError> {
         self.who().await.map(scope_of)
+    }
+}
+
+/// The data plane has a host of each account's own.
+fn data_plane(config: &SdkConfig, options: &Options) -> aws_sdk_iotdataplane::config::Builder {
+    let builder = aws_sdk_iotdataplane::config::Builder::from(config);
+    match &options.data_host {
+        Some(host) if config.endpoint_url().is_none() => builder.endpoint_url(format!("https://{host}")),
+        _ => builder,
     }
 }
 

@@ -4,10 +4,11 @@
 //! against an account that is [`fleetkey_operator::plan`]'s business, so templates are refused here.
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
-use fleetkey_model::name::{GroupName, PolicyName, TemplateName, ThingName};
+use fleetkey_model::name::{ClientId, GroupName, PolicyName, TemplateName, ThingName};
 use fleetkey_operator::cloud::{Found, Spec, Tags};
 use fleetkey_operator::control_plane::{
-    ApiError, CertificateSummary, ControlPlane, CreatedCertificate, Done, Hook, TemplateSpec,
+    ApiError, CallRecord, CertificateSummary, Connected, ControlPlane, CreatedCertificate, Done, Hook,
+    TemplateSpec,
 };
 
 use crate::Aws;
@@ -94,6 +95,14 @@ impl ControlPlane for Aws {
 
     async fn delete_certificate(&self, certificate: &CertificateId) -> Done {
         self.erase(certificate).await
+    }
+
+    async fn connection(&self, client: &ClientId) -> Result<Connected, ApiError> {
+        self.connected(client).await
+    }
+
+    fn take_calls(&self) -> Vec<CallRecord> {
+        self.recorder.take()
     }
 }
 

@@ -13,9 +13,11 @@
 pub mod permit;
 pub mod recorder;
 
+mod census;
 mod certificate;
 mod cloud;
 mod connect;
+mod connection;
 mod control;
 mod error;
 mod function;

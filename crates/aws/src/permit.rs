@@ -23,6 +23,10 @@ pub enum Command {
     TemporaryClaim,
     /// `fleetkey doctor`.
     Doctor,
+    /// `fleetkey serve`.
+    Serve,
+    /// `fleetkey inventory`.
+    Inventory,
 }
 
 /// What a call acts on.
@@ -38,6 +42,8 @@ pub enum On {
     Targets,
     /// Every thing: likewise.
     Things,
+    /// Every connection: likewise.
+    Clients,
     /// Every resource of AWS IoT that the fleet has by name.
     Named,
     /// The fleet's group.
@@ -73,7 +79,9 @@ pub struct Permit {
 pub fn all() -> Vec<Permit> {
     [
         crate::cloud::PERMITS,
+        crate::census::PERMITS,
         crate::certificate::PERMITS,
+        crate::connection::PERMITS,
         crate::function::PERMITS,
         crate::group::PERMITS,
         crate::log_group::PERMITS,
@@ -126,6 +134,7 @@ fn resources(on: On, wanted: &Wanted) -> Vec<String> {
         On::Certificates => vec![scope.arn("cert/*")],
         On::Targets => vec![scope.arn("cert/*"), scope.arn("thinggroup/*")],
         On::Things => vec![scope.arn("thing/*")],
+        On::Clients => vec![scope.arn("client/*")],
         On::Named => [On::Policies, On::Group, On::ThingType, On::Templates, On::Rule]
             .into_iter()
             .flat_map(|on| resources(on, wanted))
@@ -155,7 +164,9 @@ mod tests {
 
     /// Every file with calls, and its table.
     const FILES: &[(&str, &[Permit])] = &[
+        (include_str!("census.rs"), crate::census::PERMITS),
         (include_str!("certificate.rs"), crate::certificate::PERMITS),
+        (include_str!("connection.rs"), crate::connection::PERMITS),
         (include_str!("function.rs"), crate::function::PERMITS),
         (include_str!("group.rs"), crate::group::PERMITS),
         (include_str!("log_group.rs"), crate::log_group::PERMITS),
@@ -171,10 +182,10 @@ mod tests {
     /// The operations that a file's code calls: `self.iot.get_policy()` is `iot:GetPolicy`.
     fn called(source: &str) -> BTreeSet<String> {
         let code: String = source.split_whitespace().collect();
-        ["iot", "iam", "lambda", "logs"]
+        [("iot", "iot"), ("data", "iot"), ("iam", "iam"), ("lambda", "lambda"), ("logs", "logs")]
             .iter()
-            .flat_map(|service| {
-                let client = format!("self.{service}.");
+            .flat_map(|(field, service)| {
+                let client = format!("self.{field}.");
                 let calls = code.split(&client).skip(1).filter_map(|rest| rest.split_once("()"));
                 calls.map(|(operation, _)| format!("{service}:{}", camel(operation))).collect::<Vec<_>>()
             })
@@ -198,7 +209,7 @@ mod tests {
             assert!(missing.iter().all(|call| NO_COMMAND.contains(call)), "{missing:?}");
             assert_eq!(permitted.difference(&called).collect::<Vec<_>>(), Vec::<&String>::new());
         }
-        assert_eq!(FILES.len() + 1, 12, "the last is cloud.rs, whose calls go through two clients");
+        assert_eq!(FILES.len() + 1, 14, "the last is cloud.rs, whose calls go through two clients");
     }
 
     #[test]
@@ -225,6 +236,8 @@ mod tests {
             Command::Decommission,
             Command::RotateClaim,
             Command::TemporaryClaim,
+            Command::Serve,
+            Command::Inventory,
         ] {
             let policy = policy(command, std::slice::from_ref(&wanted));
             let statements = policy["Statement"].as_array().unwrap();

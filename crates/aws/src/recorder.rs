@@ -1,6 +1,6 @@
 //! What was called: an interceptor of the SDK that writes down service, operation, request id and outcome.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_iot::config::interceptors::FinalizerInterceptorContextRef;
@@ -12,6 +12,9 @@ use fleetkey_operator::cloud::CallRecord;
 /// Headers that carry the service's id of a request: all but CloudFront-like edges use the first.
 const REQUEST_IDS: [&str; 2] = ["x-amzn-requestid", "x-amz-request-id"];
 
+/// How many calls wait for [`Recorder::take`]; one change makes a handful.
+const MOST_KEPT: usize = 10_000;
+
 /// The calls of all clients that share it, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Recorder(Arc<Mutex<Calls>>);
@@ -21,6 +24,8 @@ struct Calls {
     latest: Vec<CallRecord>,
     /// Every call that was ever made, once.
     seen: BTreeSet<String>,
+    /// How often each, by the HTTP status of the answer.
+    tallies: BTreeMap<(String, u16), u64>,
 }
 
 impl Recorder {
@@ -34,8 +39,18 @@ impl Recorder {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).seen.clone()
     }
 
-    fn enter(&self, record: CallRecord) {
+    /// How often each call was made, by the HTTP status of its answer; 0 is no answer.
+    pub fn tallies(&self) -> BTreeMap<(String, u16), u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).tallies.clone()
+    }
+
+    fn enter(&self, record: CallRecord, status: u16) {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *calls.tallies.entry((record.call.clone(), status)).or_default() += 1;
+        // Whoever runs for years and takes nothing must not fill the memory.
+        if calls.latest.len() >= MOST_KEPT {
+            calls.latest.clear();
+        }
         calls.seen.insert(record.call.clone());
         calls.latest.push(record);
     }
@@ -59,7 +74,8 @@ impl Intercept for Recorder {
         let headers = context.response().map(|response| response.headers());
         let id = headers.and_then(|headers| REQUEST_IDS.iter().find_map(|name| headers.get(*name)));
         let succeeded = context.output_or_error().is_some_and(|outcome| outcome.is_ok());
-        self.enter(CallRecord { call, request: id.map(str::to_owned), succeeded });
+        let status = context.response().map_or(0, |response| response.status().as_u16());
+        self.enter(CallRecord { call, request: id.map(str::to_owned), succeeded }, status);
         Ok(())
     }
 }
@@ -68,6 +84,7 @@ impl Intercept for Recorder {
 fn service(name: &str) -> String {
     match name {
         "CloudWatch Logs" => "logs".to_owned(),
+        "IoT Data Plane" => "iot".to_owned(),
         other => other.to_ascii_lowercase(),
     }
 }

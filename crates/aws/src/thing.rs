@@ -7,13 +7,23 @@ use fleetkey_operator::control_plane::{ApiError, CertificateSummary, Done};
 
 use crate::Aws;
 use crate::error::{gone, optional, refused};
-use crate::permit::Command::{Cleanup, Decommission, Doctor};
+use crate::permit::Command::{Cleanup, Decommission, Doctor, Serve};
 use crate::permit::{On, Permit};
 
 pub(crate) const PERMITS: &[Permit] = &[
     Permit { call: "iot:DescribeThing", also: &[], on: On::Things, by: &[Cleanup, Decommission, Doctor] },
-    Permit { call: "iot:ListThingPrincipals", also: &[], on: On::Things, by: &[Cleanup, Decommission] },
-    Permit { call: "iot:DetachThingPrincipal", also: &[], on: On::Anything, by: &[Cleanup, Decommission] },
+    Permit {
+        call: "iot:ListThingPrincipals",
+        also: &[],
+        on: On::Things,
+        by: &[Cleanup, Decommission, Serve],
+    },
+    Permit {
+        call: "iot:DetachThingPrincipal",
+        also: &[],
+        on: On::Anything,
+        by: &[Cleanup, Decommission, Serve],
+    },
     Permit { call: "iot:DeleteThing", also: &[], on: On::Things, by: &[Cleanup, Decommission] },
 ];
 

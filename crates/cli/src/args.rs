@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use fleetkey_api::token::Role;
 use fleetkey_model::name::SerialNumber;
 
 #[cfg(feature = "aws")]
 pub(crate) use fleet::{
-    AccountArgs, CleanupArgs, DecommissionArgs, RotateClaimArgs, SetupArgs, StatusArgs, TemporaryClaimArgs,
+    AccountArgs, CleanupArgs, DecommissionArgs, InventoryArgs, InventoryFormat, RotateClaimArgs, ServeArgs,
+    SetupArgs, StatusArgs, TemporaryClaimArgs,
 };
 
 pub(crate) use device::{ExportArgs, ImportArgs, Program};
@@ -72,6 +74,18 @@ pub(crate) enum Command {
     TemporaryClaim(TemporaryClaimArgs),
     /// Write a device's certificate and key for another program: its file names, permissions, and what to configure.
     Export(ExportArgs),
+    /// Run the controller: retire old certificates on the broker's word, until Ctrl-C.
+    #[cfg(feature = "aws")]
+    Serve(ServeArgs),
+    /// List the fleet's certificates: age, status, thing, who was seen with them, and what deserves attention.
+    #[cfg(feature = "aws")]
+    Inventory(InventoryArgs),
+    /// Read the journals of a fleet directory.
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// Make, list and revoke tokens for the controller's API.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Act as one device of the fleet in a data directory.
     #[command(subcommand)]
     Device(DeviceCommand),
@@ -237,6 +251,107 @@ pub(crate) struct DeviceArgs {
     pub(crate) serial: SerialNumber,
     #[command(flatten)]
     pub(crate) data: DataArgs,
+}
+
+/// Which journals.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct JournalArgs {
+    /// Directory of the fleet.
+    #[arg(long, value_name = "DIR", default_value = "fleetkey-data", env = "FLEETKEY_DATA_DIR")]
+    pub(crate) fleet_dir: PathBuf,
+}
+
+/// Whose tokens.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TokenArgs {
+    /// Directory of the fleet.
+    #[arg(long, value_name = "DIR", default_value = "fleetkey-data", env = "FLEETKEY_DATA_DIR")]
+    pub(crate) fleet_dir: PathBuf,
+    /// As one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a token lets its holder do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenRole {
+    /// Read.
+    Auditor,
+    /// Release what is frozen, too.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+impl TokenRole {
+    /// Its name.
+    pub(crate) fn as_str(self) -> &'static str {
+        Role::from(self).as_str()
+    }
+}
+
+impl From<TokenRole> for Role {
+    fn from(role: TokenRole) -> Self {
+        match role {
+            TokenRole::Auditor => Self::Auditor,
+            TokenRole::Operator => Self::Operator,
+            TokenRole::Admin => Self::Admin,
+        }
+    }
+}
+
+/// `fleetkey token …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token and print it, once.
+    Create {
+        /// What it is called, in lists and in the journal.
+        #[arg(long, value_name = "NAME")]
+        name: String,
+        /// What it lets its holder do.
+        #[arg(long, value_enum)]
+        role: TokenRole,
+        /// How long it is good.
+        #[arg(long, value_name = "DURATION", default_value = "90days", value_parser = duration)]
+        expires: Duration,
+        #[command(flatten)]
+        tokens: TokenArgs,
+    },
+    /// Print what tokens there are; not the tokens.
+    List {
+        #[command(flatten)]
+        tokens: TokenArgs,
+    },
+    /// Take a token out of service; a running controller knows at once.
+    Revoke {
+        /// What it is called.
+        name: String,
+        #[command(flatten)]
+        tokens: TokenArgs,
+    },
+}
+
+/// `fleetkey journal …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalCommand {
+    /// Follow both journals, set-up's and the controller's, line by line; fails where one was changed or cut.
+    Verify {
+        #[command(flatten)]
+        journals: JournalArgs,
+    },
+    /// Print what was done, by whom, to what and why, oldest first.
+    Show {
+        /// Only lines in which this word stands: a thing, a certificate, a request id.
+        #[arg(long, value_name = "WORD")]
+        about: Option<String>,
+        #[command(flatten)]
+        journals: JournalArgs,
+    },
+    /// Print every line as it stands, verified, oldest first, with the name of its journal.
+    Export {
+        #[command(flatten)]
+        journals: JournalArgs,
+    },
 }
 
 /// `fleetkey device …`.

@@ -5,7 +5,9 @@ mod doctor;
 mod export;
 #[cfg(feature = "aws")]
 mod fleet;
+mod journal;
 mod local;
+mod token;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,12 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::TemporaryClaim(args) => fleet::claim::temporary(args).await,
         Command::Export(args) => export::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => doctor::run(&args).await,
+        #[cfg(feature = "aws")]
+        Command::Serve(args) => fleet::serve::run(args).await,
+        #[cfg(feature = "aws")]
+        Command::Inventory(args) => fleet::inventory::run(args).await,
+        Command::Journal(command) => journal::run(&command),
+        Command::Token(command) => token::run(&command),
         Command::Device(command) => device::run(command).await.map(|()| ExitCode::SUCCESS),
     }
 }

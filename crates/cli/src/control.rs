@@ -7,10 +7,11 @@ use fleetkey_agent::tls::{ClientIdentity, Dialer, Stream};
 use fleetkey_iotcore::account::{Account, AccountError};
 use fleetkey_iotcore::hook::{BuiltinHook, SerialPattern};
 use fleetkey_iotcore::registry::CertificateRecord;
+use fleetkey_iotcore::server::{Handle, Presences};
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
-use fleetkey_model::name::{GroupName, PolicyName, TemplateName, ThingName};
+use fleetkey_model::name::{ClientId, GroupName, PolicyName, TemplateName, ThingName};
 use fleetkey_operator::control_plane::{
-    ApiError, CertificateSummary, ControlPlane, CreatedCertificate, Done, Hook, TemplateSpec,
+    ApiError, CertificateSummary, Connected, ControlPlane, CreatedCertificate, Done, Hook, TemplateSpec,
 };
 use fleetkey_operator::controller::Connector;
 
@@ -33,7 +34,14 @@ impl Connector for Line {
 
 /// The control plane of a local IoT Core in this process. Clones share it.
 #[derive(Debug, Clone)]
-pub struct LocalControl(pub Account);
+pub struct LocalControl(Account, Presences);
+
+impl LocalControl {
+    /// That of this server.
+    pub fn of(core: &Handle) -> Self {
+        Self(core.account().clone(), core.presences())
+    }
+}
 
 impl ControlPlane for LocalControl {
     async fn create_policy(&self, name: &PolicyName, document: &str) -> Done {
@@ -121,6 +129,10 @@ impl ControlPlane for LocalControl {
 
     async fn delete_certificate(&self, certificate: &CertificateId) -> Done {
         self.0.delete_certificate(certificate, false).await.map_err(api_error)
+    }
+
+    async fn connection(&self, client: &ClientId) -> Result<Connected, ApiError> {
+        Ok(self.1.since(client).map_or(Connected::No, Connected::Since))
     }
 }
 

@@ -18,6 +18,7 @@ mod messages;
 mod output;
 mod retirement;
 mod stage;
+mod tokens;
 mod up;
 
 use std::process::ExitCode;

@@ -19,6 +19,8 @@ const SOAK: Duration = Duration::from_millis(500);
 const LEFTOVER_GRACES: u32 = 24;
 /// The least: a trial's rotation needs that long to commit.
 const LEFTOVER_AT_LEAST: Duration = Duration::from_secs(30);
+/// The directory of the ledger, in the operator's.
+pub(crate) const LEDGER: &str = "retirements";
 /// How long the controller may take to hear the broker at the start.
 const READY: Duration = Duration::from_secs(10);
 
@@ -38,7 +40,7 @@ impl Retirement {
         data: &DataDir,
         grace: Duration,
     ) -> Result<Self> {
-        let directory = data.operator().join("retirements");
+        let directory = data.operator().join(LEDGER);
         let (journal, records) =
             Journal::open(&directory).context("the controller's journal cannot be used")?;
         let config = Config {

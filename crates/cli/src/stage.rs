@@ -49,7 +49,7 @@ impl Stage {
             rotation_hook: Some(Hook::OwnThing),
             directory: data.operator(),
         };
-        let control = LocalControl(core.account().clone());
+        let control = LocalControl::of(core);
         let report = setup(&control, &settings).await.context("the account cannot be set up")?;
         let file = FleetFile::of(core, &fleet, &report);
         file.write(&data.operator())?;

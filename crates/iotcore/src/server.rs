@@ -5,11 +5,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use fleetkey_model::arn::Scope;
 use fleetkey_model::name::ClientId;
+use fleetkey_model::time::Timestamp;
 use redb::Database;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -145,6 +146,24 @@ pub struct Handle {
     access_key: AccessKey,
     tasks: Vec<JoinHandle<()>>,
     writer: Option<Writer>,
+}
+
+/// Who is connected, for as long as the server lives. Clones share it.
+#[derive(Clone)]
+pub struct Presences(Weak<Broker>);
+
+impl std::fmt::Debug for Presences {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Presences")
+    }
+}
+
+impl Presences {
+    /// Since when a client id is connected; `None` when it is not.
+    pub fn since(&self, client: &ClientId) -> Option<Timestamp> {
+        let presence = self.0.upgrade()?.presence(client)?;
+        presence.gone.is_none().then_some(presence.since)
+    }
 }
 
 /// Starts a local IoT Core on the files of `config.data_dir`.
@@ -366,6 +385,11 @@ impl Handle {
     /// Who is connected now, by client id.
     pub fn connections(&self) -> Vec<ConnectionInfo> {
         self.broker.connections()
+    }
+
+    /// Since when who is connected, as GetConnection tells it.
+    pub fn presences(&self) -> Presences {
+        Presences(Arc::downgrade(&self.broker))
     }
 
     /// Ends the connection of a client id (DeleteConnection: `API_INITIATED_DISCONNECT`, the will is sent); says

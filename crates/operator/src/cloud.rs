@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control_plane::{ApiError, ControlPlane, Done};
 
+pub use crate::control_plane::CallRecord;
 pub use spec::{Archive, FunctionSpec, Key, Kind, Resource, Spec};
 
 mod spec;
@@ -64,17 +65,6 @@ pub struct TemporaryClaim {
     pub private_key: PrivateKeyPem,
     /// When it ends.
     pub expires: Timestamp,
-}
-
-/// One call that was made, for the journal and for the proof of least privilege.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CallRecord {
-    /// Service and operation, for example `iot:CreatePolicy`.
-    pub call: String,
-    /// The service's id of the request, where one came back.
-    pub request: Option<String>,
-    /// Whether it was answered with success.
-    pub succeeded: bool,
 }
 
 /// The whole account.
@@ -142,7 +132,4 @@ pub trait Cloud: ControlPlane {
         &self,
         template: &TemplateName,
     ) -> impl Future<Output = Result<TemporaryClaim, ApiError>> + Send;
-
-    /// The calls made since this was asked last, in order.
-    fn take_calls(&self) -> Vec<CallRecord>;
 }

@@ -7,9 +7,11 @@
 use core::future::Future;
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
-use fleetkey_model::name::{GroupName, PolicyName, TemplateName, ThingName};
+use fleetkey_model::name::{ClientId, GroupName, PolicyName, TemplateName, ThingName};
 use fleetkey_model::secret::PrivateKeyPem;
 use fleetkey_model::time::Timestamp;
+
+use serde::{Deserialize, Serialize};
 
 pub use error::ApiError;
 
@@ -35,6 +37,28 @@ pub struct CreatedCertificate {
     pub pem: String,
     /// Its private key.
     pub private_key: PrivateKeyPem,
+}
+
+/// Whether a client id is connected (GetConnection). By which certificate, that operation never tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connected {
+    /// The account does not serve the question, or does not let us ask it.
+    Untold,
+    /// It is not.
+    No,
+    /// It is, since this moment by the broker's clock.
+    Since(Timestamp),
+}
+
+/// One call that was made, for the journal and for the proof of least privilege.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallRecord {
+    /// Service and operation, for example `iot:CreatePolicy`.
+    pub call: String,
+    /// The service's id of the request, where one came back.
+    pub request: Option<String>,
+    /// Whether it was answered with success.
+    pub succeeded: bool,
 }
 
 /// The pre-provisioning hook of a template.
@@ -147,6 +171,16 @@ pub trait ControlPlane: Send + Sync {
 
     /// DeleteCertificate; it must not be ACTIVE, and nothing may be attached to it.
     fn delete_certificate(&self, certificate: &CertificateId) -> impl Future<Output = Done> + Send;
+
+    /// GetConnection, of the data plane.
+    fn connection(&self, _client: &ClientId) -> impl Future<Output = Result<Connected, ApiError>> + Send {
+        core::future::ready(Ok(Connected::Untold))
+    }
+
+    /// The calls made since this was asked last, in order; none where nobody writes them down.
+    fn take_calls(&self) -> Vec<CallRecord> {
+        Vec::new()
+    }
 }
 
 /// What an operation without an answer answers.

@@ -28,6 +28,11 @@
 //! is held. Two generations that both live on ([`FreezeReason`]) freeze the thing: whoever stole an old key can start
 //! a rotation first, and the newest certificate is not by itself the rightful one.
 //!
+//! Presence events get lost. Before anything becomes INACTIVE the account is asked whether the thing's client id is
+//! connected and since when (GetConnection); by which certificate, that operation never tells. Whoever is connected and
+//! was not heard of holds everything ([`Report::Unheard`]) until the next event or attested request tells who it is: it
+//! may be the rightful owner, on the very certificate that is to go.
+//!
 //! A newer certificate that is in use and has not asked is a *newcomer*. It is normal for a day: the device soaks before
 //! it asks. It freezes the thing when it is in use for longer than [`Config::ask_within`], or beside the witness for
 //! longer than [`Config::outlast`], or when the witness has to take the session back from it that long after the first
@@ -42,21 +47,24 @@ pub use config::Config;
 pub use engine::{Clock, Engine, Publication};
 pub use journal::{Journal, JournalError};
 pub use ledger::Ledger;
+pub use metrics::{Metrics, Totals};
 pub use observer::Observer;
 pub use presence::PresenceEvent;
 pub use record::{Freeze, FreezeReason, Older, Record, Stage, Witness};
-pub use service::{Connection, Connector, Controller};
+pub use service::{Connection, Connector, Controller, Reception};
 
 mod action;
 mod agenda;
 mod audit;
 mod case;
 mod config;
+mod diary;
 mod engine;
 mod inbox;
 mod journal;
 mod judgement;
 mod ledger;
+mod metrics;
 mod newcomer;
 mod observer;
 mod presence;

@@ -13,6 +13,7 @@ use fleetkey_model::arn::Scope;
 use fleetkey_model::secret::PrivateKeyPem;
 use fleetkey_model::time::Timestamp;
 
+use crate::chain::{Broken, Chain, JOURNAL_FILE};
 use crate::cloud::{Cloud, Found, Identity, Key, Resource, Tags};
 use crate::control_plane::ApiError;
 use crate::documents::DocumentError;
@@ -22,7 +23,6 @@ pub use apply::Applied;
 pub use claim::Rotated;
 pub use credential::CredentialFault;
 pub use graph::{Node, Wanted};
-pub use journal::{Broken, JOURNAL_FILE, verify as verify_journal};
 pub use names::{CloudNames, with_template};
 pub use patience::Patience;
 pub use report::{Event, Progress, Silent};
@@ -31,7 +31,6 @@ pub use undo::{Doomed, Remains, Removed};
 
 use change::Change;
 use devices::Trace;
-use journal::Journal;
 
 mod apply;
 mod change;
@@ -39,7 +38,6 @@ mod claim;
 mod credential;
 mod devices;
 mod graph;
-mod journal;
 mod names;
 mod patience;
 mod report;
@@ -151,6 +149,9 @@ pub enum PlanError {
     /// A file that cannot be written or read.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The journal is not what it was.
+    #[error(transparent)]
+    Journal(#[from] Broken),
 }
 
 /// Makes keys and signing requests; the binary lends the agent's.
@@ -197,7 +198,7 @@ pub struct Operator<'a, C> {
     identity: Identity,
     tags: Tags,
     state: State,
-    journal: Journal,
+    journal: Chain,
     /// What this run has removed of devices and certificates, to be looked at again.
     traces: Vec<Trace>,
     force: bool,
@@ -225,7 +226,7 @@ impl<'a, C: Cloud> Operator<'a, C> {
             None => State::new(fleet, &identity),
         };
         state.belongs(fleet, &identity)?;
-        let journal = Journal::open(directory)?;
+        let journal = Chain::open(&directory.join(JOURNAL_FILE))?;
         let tags = Tags::from([
             (FLEET_TAG.to_owned(), fleet.to_owned()),
             (MANAGED_TAG.to_owned(), "true".to_owned()),

@@ -15,11 +15,12 @@ use fleetkey_model::certificate::CertificateStatus;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::TopicRoot;
+use fleetkey_operator::chain::{self, JOURNAL_FILE};
 use fleetkey_operator::cloud::{Key, Kind, Spec, Tags};
 use fleetkey_operator::documents::{Fleet, Names};
 use fleetkey_operator::plan::{
-    Action, Applied, CloudNames, FLEET_TAG, JOURNAL_FILE, Operator, Patience, PlanError, Removed, STATE_FILE,
-    Silent, State, StateError, Tools, Wanted, verify_journal,
+    Action, Applied, CloudNames, FLEET_TAG, Operator, Patience, PlanError, Removed, STATE_FILE, Silent,
+    State, StateError, Tools, Wanted,
 };
 use tempfile::TempDir;
 
@@ -105,15 +106,15 @@ fn is_empty(cloud: &FakeCloud, directory: &Path) {
     let left: Vec<_> = std::fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name != ".lock" && name != JOURNAL_FILE)
+        .filter(|name| name != ".lock" && !name.starts_with(JOURNAL_FILE))
         .collect();
     assert_eq!(left, Vec::<String>::new(), "no key is left behind");
 }
 
 fn journal_holds(directory: &Path) -> String {
-    let text = std::fs::read_to_string(directory.join(JOURNAL_FILE)).unwrap();
-    verify_journal(&text).unwrap();
-    text
+    let path = directory.join(JOURNAL_FILE);
+    chain::verify(&path).unwrap();
+    std::fs::read_to_string(path).unwrap()
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub struct Session {
     pub principal: CertificateId,
     /// Who is at the other end.
     pub party: Party,
+    /// When it began.
+    pub since: Timestamp,
 }
 
 /// A connection that ended other than by its client's wish.
@@ -179,7 +181,7 @@ impl Cloud {
             self.ended.push(Ended { number: old.number, party: old.party, taken_by: Some(party) });
             self.present(now, PresenceKind::Disconnected, client, &old);
         }
-        let session = Session { number: self.next_session, principal, party };
+        let session = Session { number: self.next_session, principal, party, since: now };
         self.next_session += 1;
         self.present(now, PresenceKind::Connected, client, &session);
         let number = session.number;

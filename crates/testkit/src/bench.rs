@@ -61,13 +61,13 @@ impl Bench {
             rotation_hook: Some(Hook::OwnThing),
             directory: dir.path().join("operator"),
         };
-        let report = setup(&LocalControl(core.account().clone()), &settings).await.unwrap();
+        let report = setup(&LocalControl::of(&core), &settings).await.unwrap();
         Self { core, fleet, report, dir }
     }
 
     /// The operations of the account, as the controller uses them.
     pub fn control(&self) -> LocalControl {
-        LocalControl(self.core.account().clone())
+        LocalControl::of(&self.core)
     }
 
     /// A directory for a device or whatever else.

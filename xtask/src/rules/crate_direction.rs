@@ -14,11 +14,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("fleetkey-iotcore", &["fleetkey-model", "fleetkey-mqtt", "fleetkey-policy"]),
     ("fleetkey-operator", &["fleetkey-model", "fleetkey-mqtt", "fleetkey-policy"]),
     ("fleetkey-aws", &["fleetkey-model", "fleetkey-operator"]),
+    ("fleetkey-api", &["fleetkey-model"]),
     ("fleetkey-dashboard", &["fleetkey-model"]),
     (
         "fleetkey-cli",
         &[
             "fleetkey-agent",
+            "fleetkey-api",
             // Nobody else: everything below the binary builds without the SDK.
             "fleetkey-aws",
             "fleetkey-dashboard",

@@ -1,10 +1,14 @@
 //! The flags of the commands that act on an account: which one, which fleet of it, and where its files are.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use fleetkey_model::certificate::CertificateStatus;
 use fleetkey_model::name::{TemplateName, ThingName};
 use fleetkey_model::topic::TopicRoot;
+use fleetkey_operator::inventory::Rule;
 
 /// Which account and which fleet.
 #[derive(Debug, Clone, Args)]
@@ -113,6 +117,111 @@ pub(crate) struct TemporaryClaimArgs {
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) account: AccountArgs,
+}
+
+/// `fleetkey serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Where /healthz, /readyz and /metrics are served; on loopback. Port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9464")]
+    pub(crate) listen: SocketAddr,
+    /// A further name that a request's Host header may have; repeatable.
+    #[arg(long = "host", value_name = "NAME")]
+    pub(crate) hosts: Vec<String>,
+    /// How long an older certificate stays ACTIVE after its successor was attested.
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = super::duration)]
+    pub(crate) soak: Duration,
+    /// How long it stays INACTIVE, which can be undone, before it is REVOKED, which cannot.
+    #[arg(long, value_name = "DURATION", default_value = "1day", value_parser = super::duration)]
+    pub(crate) grace: Duration,
+    /// How long it stays REVOKED before it is deleted.
+    #[arg(long, value_name = "DURATION", default_value = "30days", value_parser = super::duration)]
+    pub(crate) delete_after: Duration,
+    /// How old a certificate that was registered and never used must be to count as left over.
+    #[arg(long, value_name = "DURATION", default_value = "1day", value_parser = super::duration)]
+    pub(crate) leftover_after: Duration,
+    /// How often the account is listed for the inventory.
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = super::duration)]
+    pub(crate) inventory_every: Duration,
+    /// Which share of the account's request rates that may take.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = share)]
+    pub(crate) budget: f64,
+    #[command(flatten)]
+    pub(crate) account: AccountArgs,
+}
+
+/// `fleetkey inventory`.
+#[derive(Debug, Args)]
+pub(crate) struct InventoryArgs {
+    /// Only certificates of this status: active, inactive, revoked.
+    #[arg(long, value_name = "STATUS", value_parser = status)]
+    pub(crate) status: Option<CertificateStatus>,
+    /// Only those of things whose name matches (`*` any run, `?` any one character).
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) thing: Option<String>,
+    /// Only those registered so long ago.
+    #[arg(long, value_name = "DURATION", value_parser = super::duration)]
+    pub(crate) older_than: Option<Duration>,
+    /// Only those not seen for so long; never seen counts.
+    #[arg(long, value_name = "DURATION", value_parser = super::duration)]
+    pub(crate) unseen_for: Option<Duration>,
+    /// Only those that are connected, or are not.
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) connected: Option<bool>,
+    /// Only those that this rule has found, for example aged or never-seen.
+    #[arg(long, value_name = "RULE")]
+    pub(crate) finding: Option<Rule>,
+    /// Print what deserves attention instead: what was seen, why it matters, what to do.
+    #[arg(long)]
+    pub(crate) findings: bool,
+    /// Nobody is to be provisioned these days: a claim in use is a finding.
+    #[arg(long)]
+    pub(crate) season_over: bool,
+    /// How old a certificate may become: shows when a rotation is due, and older ones are a finding.
+    #[arg(long, value_name = "DURATION", value_parser = super::duration)]
+    pub(crate) rotate_every: Option<Duration>,
+    /// How to print; a table at a terminal, JSON lines otherwise.
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<InventoryFormat>,
+    /// Ask the account anew if what is known is older than this. A running `fleetkey serve` keeps it fresh.
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = super::delay)]
+    pub(crate) max_age: Duration,
+    /// Ask nothing; print what is known.
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Ask each certificate for its end, too, once: a call each.
+    #[arg(long)]
+    pub(crate) deep: bool,
+    /// Which share of the account's request rates to use.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = share)]
+    pub(crate) budget: f64,
+    #[command(flatten)]
+    pub(crate) account: AccountArgs,
+}
+
+/// The ways to print an inventory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InventoryFormat {
+    /// For people.
+    Table,
+    /// RFC 4180, times as RFC 3339.
+    Csv,
+    /// One JSON object a line.
+    Json,
+}
+
+fn status(text: &str) -> Result<CertificateStatus, String> {
+    use CertificateStatus::{Active, Inactive, PendingActivation, PendingTransfer, Revoked};
+    let all = [Active, Inactive, Revoked, PendingActivation, PendingTransfer];
+    let found = all.into_iter().find(|status| status.as_str().eq_ignore_ascii_case(text));
+    found.ok_or_else(|| {
+        "no status of a certificate; there are active, inactive, revoked, pending_activation".into()
+    })
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if share > 0.0 && share <= 1.0 { Ok(share) } else { Err("a share is more than 0 and at most 1".into()) }
 }
 
 fn topic_root(text: &str) -> Result<TopicRoot, String> {

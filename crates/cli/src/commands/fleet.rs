@@ -3,6 +3,8 @@
 pub(super) mod claim;
 pub(super) mod cleanup;
 pub(super) mod decommission;
+pub(super) mod inventory;
+pub(super) mod serve;
 pub(super) mod setup;
 pub(super) mod status;
 
@@ -127,5 +129,6 @@ fn options(args: &AccountArgs) -> Options {
         region: some(&args.region),
         profile: some(&args.profile),
         endpoint_url: some(&args.endpoint_url),
+        data_host: None,
     }
 }

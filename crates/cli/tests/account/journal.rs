@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use fleetkey_operator::plan::{JOURNAL_FILE, verify_journal};
+use fleetkey_operator::chain::{self, JOURNAL_FILE};
 use serde_json::Value;
 
 use crate::core::{Core, a_directory};
 
 fn journal(fleet: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(fleet.join("operator").join(JOURNAL_FILE)).unwrap();
-    verify_journal(&text).unwrap();
+    let path = fleet.join("operator").join(JOURNAL_FILE);
+    chain::verify(&path).unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

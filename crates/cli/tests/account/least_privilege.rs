@@ -27,7 +27,7 @@ fn printed(core: &Core, command: &[&str]) -> BTreeSet<String> {
 
 /// Runs of one command: whether each asks for nothing that is not printed, and all of them together for all of it.
 #[track_caller]
-fn exact(core: &Core, command: &[&str], runs: &[Outcome]) {
+pub(crate) fn exact(core: &Core, command: &[&str], runs: &[Outcome]) {
     let printed = printed(core, command);
     let mut called = BTreeSet::new();
     for run in runs {

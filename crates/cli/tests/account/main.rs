@@ -15,6 +15,7 @@
 #[expect(dead_code, reason = "the module is shared; not every test uses all of it")]
 mod process;
 
+mod census;
 mod core;
 mod drift;
 mod inventory;
@@ -23,4 +24,5 @@ mod kill;
 mod least_privilege;
 mod names;
 mod proxy;
+mod serve;
 mod whole;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fleetkey_operator::plan::JOURNAL_FILE;
+use fleetkey_operator::chain::JOURNAL_FILE;
 
 use crate::core::{Core, Outcome, a_directory};
 use crate::inventory::Clients;
@@ -18,7 +18,7 @@ pub(crate) fn no_key_is_left(fleet: &Path) {
     let mut left: Vec<_> = std::fs::read_dir(fleet.join("operator"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name != ".lock" && name != JOURNAL_FILE)
+        .filter(|name| name != ".lock" && !name.starts_with(JOURNAL_FILE))
         .collect();
     left.sort();
     assert_eq!(left, Vec::<String>::new());

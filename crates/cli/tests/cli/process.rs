@@ -20,13 +20,14 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_fleetkey"))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fleetkey"));
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::of(command.spawn().unwrap())
+    }
+
+    /// One that was started with its output piped.
+    #[allow(dead_code, reason = "the module is shared; not every test starts its own")]
+    pub(crate) fn of(mut child: Child) -> Self {
         let stdout = child.stdout.take().unwrap();
         let stderr = child.stderr.take().unwrap();
         let (lines, errors) = (lines_of(stdout), lines_of(stderr));

@@ -1,16 +1,17 @@
 //! What goes into the ledger and what comes out.
 //!
-//! Every [`Action::Persist`], [`Action::Forget`], [`Action::List`] and [`Action::Change`] is answered by exactly one
+//! Every [`Action::Persist`], [`Action::Forget`], [`Action::List`], [`Action::Ask`] and [`Action::Change`] is answered by exactly one
 //! event before the ledger is polled again. Persist and forget are barriers: what follows may rely on the disk.
 
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{ClientId, ThingName};
 use fleetkey_model::retirement::{Attested, ControllerAnswer};
+use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::PresenceKind;
 
 use super::presence::PresenceEvent;
 use super::record::{FreezeReason, Record};
-use crate::control_plane::{ApiError, CertificateSummary};
+use crate::control_plane::{ApiError, CertificateSummary, Connected};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,13 @@ pub enum Event {
         /// All that are attached, whatever their status.
         answer: Result<Vec<CertificateSummary>, ApiError>,
     },
+    /// The answer to [`Action::Ask`].
+    Asked {
+        /// Whose live client id.
+        thing: ThingName,
+        /// Whether it is connected, and since when.
+        answer: Result<Connected, ApiError>,
+    },
     /// The answer to [`Action::Change`].
     Changed {
         /// Whose certificate.
@@ -68,6 +76,9 @@ pub enum Action {
     Forget(ThingName),
     /// List the thing's certificates.
     List(ThingName),
+    /// Ask whether the thing's live client id is connected, and since when: before a certificate is made INACTIVE, so
+    /// that a connection whose presence event was lost holds it.
+    Ask(ThingName),
     /// Change a certificate.
     Change {
         /// Whose.
@@ -152,6 +163,14 @@ pub enum Report {
         thing: ThingName,
         /// Which.
         certificate: CertificateId,
+    },
+    /// Somebody is connected as the thing whom no presence event told of: nothing is made INACTIVE until it is known
+    /// by which certificate.
+    Unheard {
+        /// Which thing.
+        thing: ThingName,
+        /// Since when, by the broker's clock.
+        since: Timestamp,
     },
     /// An alarm: nothing of this thing is retired until an operator releases it.
     Frozen {

@@ -16,7 +16,7 @@ use super::judgement::{Listing, Sighting};
 use super::presence::{PresenceEvent, Role, Seen};
 use super::pulse::Pulse;
 use super::record::{Freeze, Older, Record, Stage};
-use crate::control_plane::CertificateSummary;
+use crate::control_plane::{CertificateSummary, Connected};
 
 /// How many requests and sightings wait for a listing; what is beyond is dropped: devices repeat, and presence tells
 /// the latest anyway.
@@ -40,12 +40,18 @@ pub(super) struct Case {
     requests: Vec<Attested>,
     sightings: Vec<Sighting>,
     plan: VecDeque<(CertificateId, Change)>,
+    /// Whoever is connected now, as the account says, is one that was heard of: the plan may be carried out.
+    cleared: bool,
+    /// Somebody is connected, as the account says, whom nobody told of.
+    unheard: bool,
     told: VecDeque<Action>,
     /// The status that the device was last told for its latest request.
     answered: Option<RetireStatus>,
     attempts: u32,
     /// No listing before this.
     rest_until: Timestamp,
+    /// The same as it was before it had to be waited for word of who is connected.
+    rest_before_hold: Timestamp,
     /// When the certificates were last listed, since the controller's start.
     listed_at: Option<Timestamp>,
     /// When the next newer and unused certificate will have had its time.
@@ -64,9 +70,12 @@ impl Case {
             pulse: Pulse::default(),
             requests: Vec::new(),
             plan: VecDeque::new(),
+            cleared: false,
+            unheard: false,
             told: VecDeque::new(),
             attempts: 0,
             rest_until: Timestamp::default(),
+            rest_before_hold: Timestamp::default(),
             listed_at: None,
             ripe_at: None,
         }
@@ -87,6 +96,7 @@ impl Case {
         self.plan.clear();
         self.seen.attested(attested.principal, attested.at);
         self.pulse.attested(attested.principal, attested.at);
+        self.heard(Role::Live);
         if let Some(record) = self.answerable(&attested) {
             let before = (record.request.clone(), record.audit.clone());
             record.request.clone_from(&attested.request.id);
@@ -114,6 +124,7 @@ impl Case {
         if role == Role::Live {
             self.pulse.connected(event.principal_identifier, event.timestamp);
         }
+        self.heard(role);
         let Some(record) = &self.record else {
             return;
         };
@@ -138,9 +149,35 @@ impl Case {
         }
     }
 
+    /// It may be known again who is connected.
+    fn heard(&mut self, role: Role) {
+        if role == Role::Live && core::mem::take(&mut self.unheard) {
+            self.rest_until = self.rest_before_hold;
+        }
+    }
+
     /// Presence may have been missed: an open session is no sign of life any more.
     pub(super) const fn presence_missed(&mut self) {
         self.pulse.lost();
+    }
+
+    /// The account's word on the live client id, before a certificate is made INACTIVE. It does not say by which
+    /// certificate: whom nobody told of may be the rightful owner on the very one that is to go.
+    pub(super) fn asked(&mut self, now: Timestamp, config: &Config, connected: Connected) {
+        let Connected::Since(since) = connected else {
+            self.cleared = true;
+            return;
+        };
+        self.cleared = self.seen.knows_live(since) || self.pulse.heard_since(since);
+        if self.cleared {
+            return;
+        }
+        self.plan.clear();
+        self.rest_before_hold = self.rest_until;
+        self.rest_until = now + config.longest_pause;
+        if !core::mem::replace(&mut self.unheard, true) {
+            self.report(Report::Unheard { thing: self.thing.clone(), since });
+        }
     }
 
     fn sighted(&mut self, sighting: Sighting) {
@@ -207,6 +244,7 @@ impl Case {
     fn weigh(&mut self, now: Timestamp, config: &Config, listing: &Listing) {
         let mut sightings = core::mem::take(&mut self.sightings);
         self.plan.clear();
+        self.cleared = false;
         self.ripe_at = None;
         let Some(record) = &mut self.record else {
             return;
@@ -335,6 +373,9 @@ impl Case {
         }
         if !gates.control {
             return None;
+        }
+        if !self.cleared && self.plan.front()?.1 == Change::Deactivate {
+            return Some(Action::Ask(self.thing.clone()));
         }
         let (certificate, change) = self.plan.pop_front()?;
         Some(Action::Change { thing: self.thing.clone(), certificate, change })

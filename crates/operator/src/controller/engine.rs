@@ -1,24 +1,29 @@
 //! Carries the ledger's actions out, one after the other: journal, account, and what is to be published.
 //!
 //! Not here: the broker ([`super::Controller`]). One call at a time is on purpose: an account takes ten a second.
+//! Every change of the account is entered into the engine's chain, where it was given one, before its first call and
+//! after its last; what cannot be entered is not done. Whoever else wants to know is an [`Observer`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
-use fleetkey_model::name::ThingName;
+use fleetkey_model::name::{ClientId, ThingName};
 use fleetkey_model::retirement::ControllerAnswer;
 use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::FleetTopic;
 use tracing::{error, info, warn};
 
 use super::action::{Action, Change, Event, Report};
+use super::diary::Diary;
 use super::inbox;
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::observer::Observer;
+use crate::chain::Chain;
 use crate::control_plane::{ApiError, ControlPlane, Done};
+use crate::files::FileError;
 
 /// The wall clock, given.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -41,13 +46,20 @@ pub struct Engine<C> {
     journal: Journal,
     control: Arc<C>,
     clock: Clock,
+    diary: Diary,
     observers: Vec<Arc<dyn Observer>>,
 }
 
 impl<C: ControlPlane> Engine<C> {
     /// An engine over a ledger that was made of the journal's records.
     pub fn new(ledger: Ledger, journal: Journal, control: Arc<C>, clock: Clock) -> Self {
-        Self { ledger, journal, control, clock, observers: Vec::new() }
+        Self { ledger, journal, control, clock, diary: Diary::default(), observers: Vec::new() }
+    }
+
+    /// The same, with a journal of its changes, made in the name of `who`.
+    #[must_use]
+    pub fn with_chain(self, chain: Chain, who: impl Into<String>) -> Self {
+        Self { diary: Diary::new(chain, who.into()), ..self }
     }
 
     /// The same, and `observer` is told of everything.
@@ -80,6 +92,15 @@ impl<C: ControlPlane> Engine<C> {
         self.settle().await
     }
 
+    /// Releases a frozen thing in the name of whoever says `why`, once that is on record.
+    ///
+    /// # Errors
+    /// When it cannot be entered into the chain; nothing is released then.
+    pub async fn release(&mut self, thing: ThingName, why: &str) -> Result<Vec<Publication>, FileError> {
+        self.diary.release((self.clock)(), &thing, why).await?;
+        Ok(self.handle(Event::Release(thing)).await)
+    }
+
     /// Does all that is due, and returns what is to be published.
     pub async fn settle(&mut self) -> Vec<Publication> {
         let mut published = Vec::new();
@@ -107,8 +128,13 @@ impl<C: ControlPlane> Engine<C> {
                     let answer = timed(self.control.thing_certificates(&thing)).await;
                     Event::Listed { thing, answer }
                 }
+                Action::Ask(thing) => {
+                    let client = ClientId::live(&thing);
+                    let answer = timed(self.control.connection(&client)).await;
+                    Event::Asked { thing, answer }
+                }
                 Action::Change { thing, certificate, change } => {
-                    let answer = timed(self.change(&thing, &certificate, change)).await;
+                    let answer = self.journaled(&thing, &certificate, change).await;
                     Event::Changed { thing, certificate, change, answer }
                 }
             };
@@ -126,6 +152,18 @@ impl<C: ControlPlane> Engine<C> {
     /// How long until [`Self::settle`] has something to do; `None` when only an event can bring it about.
     pub fn idle_for(&self) -> Option<Duration> {
         Some(self.ledger.next_deadline()?.since((self.clock)()))
+    }
+
+    /// Makes a change between two entries of the chain.
+    async fn journaled(&mut self, thing: &ThingName, certificate: &CertificateId, change: Change) -> Done {
+        let at = (self.clock)();
+        drop(self.control.take_calls());
+        let record = self.ledger.record(thing);
+        self.diary.begin(at, record, (thing, certificate, change)).await?;
+        let answer = timed(self.change(thing, certificate, change)).await;
+        let calls = self.control.take_calls();
+        self.diary.end((self.clock)(), (thing, certificate, change), &answer, calls).await;
+        answer
     }
 
     async fn change(&self, thing: &ThingName, certificate: &CertificateId, change: Change) -> Done {
@@ -196,6 +234,9 @@ fn tell(report: &Report) {
         }
         Report::LeftoverChanged { thing, certificate, change } => {
             info!(%thing, certificate = certificate.short(), ?change, "a leftover was changed");
+        }
+        Report::Unheard { thing, since } => {
+            warn!(%thing, %since, "connected without a presence event: nothing is deactivated until it is known who");
         }
         Report::Contested { thing, certificate } => {
             warn!(%thing, certificate = certificate.short(), "was in use and gave way: rolled back, or tried by somebody");

@@ -85,6 +85,11 @@ impl Journal {
         Ok((Self { directory: directory.to_owned(), _lock: lock }, records))
     }
 
+    /// Whether a process uses the directory now; one that is not there is used by nobody.
+    pub fn is_in_use(directory: &Path) -> bool {
+        directory.is_dir() && Lock::take(directory).is_err()
+    }
+
     /// Makes a record durable.
     ///
     /// # Errors

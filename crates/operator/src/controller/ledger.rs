@@ -15,7 +15,7 @@ use super::case::{Case, Gates};
 use super::config::Config;
 use super::presence::{PresenceEvent, Role};
 use super::record::Record;
-use crate::control_plane::{ApiError, CertificateSummary};
+use crate::control_plane::{ApiError, CertificateSummary, Connected};
 
 /// A way to something that may be closed for a while: the account after a throttle, the disk after a failure.
 #[derive(Debug, Default)]
@@ -83,6 +83,7 @@ impl Ledger {
             }
             Event::StorageFailed(_) => self.storage.close(now, &self.config),
             Event::Listed { thing, answer } => self.listed(now, &thing, answer),
+            Event::Asked { thing, answer } => self.asked(now, &thing, answer),
             Event::Changed { thing, certificate, change, answer } => {
                 self.changed(now, &thing, certificate, change, answer);
             }
@@ -169,6 +170,16 @@ impl Ledger {
         self.control = Gate::default();
         let config = self.config.clone();
         self.with(thing, |case| case.listed(now, &config, &certificates));
+    }
+
+    fn asked(&mut self, now: Timestamp, thing: &ThingName, answer: Result<Connected, ApiError>) {
+        match answer {
+            Ok(connected) => {
+                let config = self.config.clone();
+                self.with(thing, |case| case.asked(now, &config, connected));
+            }
+            Err(error) => self.failed(now, thing, error),
+        }
     }
 
     fn changed(

@@ -8,10 +8,15 @@
 //! certificate since before such a restart holds nothing: it is cut when that certificate becomes INACTIVE, and must
 //! come back with the new one, as it would have had to anyway. The device itself lives on the witness.
 
+use std::time::Duration;
+
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{ClientId, ThingName};
 use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
+
+/// AWS takes one CONNECT a second of a client id (AWS IoT Core quotas): two connections never begin closer together.
+const CONNECT_SPACING: Duration = Duration::from_millis(900);
 
 /// The fields of a presence event that count here; the client id and the kind are in its topic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +116,13 @@ impl Seen {
         if known.is_none_or(|known| known.since < at && known.principal != principal) {
             self.live = Some(Connection { principal, since: at, session: None, open: true });
         }
+    }
+
+    /// Whether the connection that holds the live client id since `since` is one that an event told of. The account's
+    /// word on when it began and the event's may differ by less than [`CONNECT_SPACING`].
+    pub(super) fn knows_live(&self, since: Timestamp) -> bool {
+        let told = self.live.as_ref().filter(|known| known.session.is_some());
+        told.is_some_and(|known| since < known.since + CONNECT_SPACING)
     }
 
     /// Whether a certificate is connected as the thing right now.

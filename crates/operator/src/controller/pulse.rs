@@ -34,6 +34,11 @@ impl Pulse {
         }
     }
 
+    /// Whether it was heard since `moment`: who holds the live session since then is known.
+    pub(super) fn heard_since(&self, moment: Timestamp) -> bool {
+        self.0.as_ref().is_some_and(|beat| beat.at >= moment)
+    }
+
     /// The connection ended, or its end may have been missed.
     pub(super) const fn lost(&mut self) {
         if let Some(beat) = &mut self.0 {

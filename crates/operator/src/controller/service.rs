@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::action::Event;
 use super::engine::Engine;
+use super::metrics::Totals;
 use super::record::Record;
 use crate::control_plane::ControlPlane;
 use wire::Wire;
@@ -67,11 +68,54 @@ impl Connection {
     }
 }
 
+/// What a running controller can be asked, by anybody. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Reception {
+    inputs: mpsc::Sender<Input>,
+    connected: watch::Receiver<bool>,
+}
+
+impl Reception {
+    /// Whether the controller hears requests and presence.
+    pub fn hears(&self) -> bool {
+        *self.connected.borrow()
+    }
+
+    /// Thaws a thing that an operator has looked at and put right: its next attested request counts as the first.
+    pub async fn release(&self, thing: ThingName) {
+        let _stopped = self.inputs.send(Input::Event(Event::Release(thing))).await;
+    }
+
+    /// The same, entered into the chain with who says so and why.
+    ///
+    /// # Errors
+    /// When it cannot be entered, or the controller was stopped.
+    pub async fn release_because(&self, thing: ThingName, why: String) -> Result<(), String> {
+        let released = self.ask(|answer| Input::Release { thing, why, answer }).await;
+        released.unwrap_or_else(|| Err("the controller was stopped".into()))
+    }
+
+    /// What the ledger knows of every thing; empty when the controller was stopped.
+    pub async fn records(&self) -> Vec<Record> {
+        self.ask(Input::Records).await.unwrap_or_default()
+    }
+
+    /// What the records come to; `None` when the controller was stopped.
+    pub async fn totals(&self) -> Option<Totals> {
+        self.ask(Input::Totals).await
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Input) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.inputs.send(question(answer)).await.ok()?;
+        answered.await.ok()
+    }
+}
+
 /// A running controller. Dropping it stops it at the next opportunity; [`Self::stop`] waits.
 #[derive(Debug)]
 pub struct Controller {
-    inputs: mpsc::Sender<Input>,
-    connected: watch::Receiver<bool>,
+    reception: Reception,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -99,26 +143,27 @@ impl Controller {
             tokio::spawn(worker::run(engine, input_queue, outputs, stop.clone())),
             tokio::spawn(wire.run(stop.clone())),
         ];
-        Self { inputs, connected, stop, tasks }
+        Self { reception: Reception { inputs, connected }, stop, tasks }
     }
 
     /// Waits until the controller hears requests and presence. `false` when it was stopped before.
     pub async fn ready(&mut self) -> bool {
-        self.connected.wait_for(|connected| *connected).await.is_ok()
+        self.reception.connected.wait_for(|connected| *connected).await.is_ok()
     }
 
     /// Thaws a thing that an operator has looked at and put right: its next attested request counts as the first.
     pub async fn release(&self, thing: ThingName) {
-        let _stopped = self.inputs.send(Input::Event(Event::Release(thing))).await;
+        self.reception.release(thing).await;
     }
 
     /// What the ledger knows of every thing; empty when the controller was stopped.
     pub async fn records(&self) -> Vec<Record> {
-        let (answer, answered) = oneshot::channel();
-        match self.inputs.send(Input::Records(answer)).await {
-            Ok(()) => answered.await.unwrap_or_default(),
-            Err(_) => Vec::new(),
-        }
+        self.reception.records().await
+    }
+
+    /// Where others can ask.
+    pub fn reception(&self) -> Reception {
+        self.reception.clone()
     }
 
     /// Ends both tasks: the engine after the call it is in, the connection with DISCONNECT.

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::journal::{Entry, Phase};
 use super::{Operator, PlanError, Tools};
+use crate::chain::{Entry, Phase};
 use crate::cloud::{CallRecord, Cloud, Spec};
 use crate::control_plane::ApiError;
 use crate::files::FileError;
@@ -70,6 +70,7 @@ impl<'a, C: Cloud> Operator<'a, C> {
             phase,
             action: change.action,
             what: &change.what,
+            why: None,
             before: change.before.as_ref(),
             after: change.after.as_ref(),
             calls,

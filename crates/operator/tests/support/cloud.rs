@@ -348,13 +348,13 @@ impl Cloud for FakeCloud {
             Ok(TemporaryClaim { id, pem: found.pem, private_key, expires: Timestamp::from_secs(300) })
         })
     }
-
-    fn take_calls(&self) -> Vec<CallRecord> {
-        std::mem::take(&mut self.state().records)
-    }
 }
 
 impl ControlPlane for FakeCloud {
+    fn take_calls(&self) -> Vec<CallRecord> {
+        std::mem::take(&mut self.state().records)
+    }
+
     async fn create_policy(&self, _: &PolicyName, _: &str) -> Done {
         unused()
     }

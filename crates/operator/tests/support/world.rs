@@ -8,7 +8,7 @@ use fleetkey_model::name::{ClientId, ThingName};
 use fleetkey_model::retirement::{Attested, ControllerAnswer, DeviceRequest, RequestOp, RetireStatus};
 use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::PresenceKind;
-use fleetkey_operator::control_plane::{ApiError, CertificateSummary};
+use fleetkey_operator::control_plane::{ApiError, CertificateSummary, Connected};
 use fleetkey_operator::controller::{
     Action, Change, Config, Event, FreezeReason, Ledger, PresenceEvent, Record, Report,
 };
@@ -49,6 +49,10 @@ pub struct World {
     /// What the account answers to everything, if not the truth.
     pub account_fails: Option<ApiError>,
     pub disk_fails: bool,
+    /// What the account says of the thing's client id.
+    pub connected: Connected,
+    /// How often it was asked that.
+    pub asked: usize,
     sessions: u64,
 }
 
@@ -66,6 +70,8 @@ impl World {
             listings: 0,
             account_fails: None,
             disk_fails: false,
+            connected: Connected::Untold,
+            asked: 0,
             sessions: 0,
         };
         generations.iter().for_each(|n| world.issue(*n));
@@ -207,6 +213,13 @@ impl World {
                     None => Ok(self.certificates.values().copied().collect()),
                 };
                 Some(Event::Listed { thing, answer })
+            }
+            Action::Ask(thing) => {
+                self.asked += 1;
+                Some(Event::Asked {
+                    thing,
+                    answer: self.account_fails.clone().map_or(Ok(self.connected), Err),
+                })
             }
             Action::Change { thing, certificate, change } => {
                 let answer = self.change(&certificate, change);

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
-use fleetkey_model::name::ThingName;
+use fleetkey_model::name::{ClientId, ThingName};
 use fleetkey_model::time::Timestamp;
-use fleetkey_operator::control_plane::{ApiError, CertificateSummary};
+use fleetkey_operator::control_plane::{ApiError, CertificateSummary, Connected};
 use fleetkey_operator::controller::{Action, Change, Config, Event, Ledger, Record, Report};
 
 use super::Cloud;
@@ -150,6 +150,11 @@ impl Cloud {
                 let listed = self.list(&thing);
                 Event::Listed { answer: failing(fault, Ok(listed)), thing }
             }
+            Action::Ask(thing) => {
+                let session = self.session(&ClientId::live(&thing));
+                let connected = session.map_or(Connected::No, |session| Connected::Since(session.since));
+                Event::Asked { answer: failing(fault, Ok(connected)), thing }
+            }
             Action::Change { thing, certificate, change } => {
                 let fails = matches!(fault, Some(ControllerFault::Fails | ControllerFault::Throttled));
                 let answer = if fails { Ok(()) } else { self.change(now, &thing, &certificate, change) };
@@ -229,6 +234,7 @@ fn show(action: &Action) -> String {
         Action::Persist(record) => format!("persist the record ({:?})", record.status()),
         Action::Forget(_) => "forget the record".into(),
         Action::List(_) => "list the certificates".into(),
+        Action::Ask(_) => "ask whether it is connected".into(),
         Action::Change { certificate, change, .. } => format!("{change:?} {}", certificate.short()),
         Action::Answer { answer, .. } => format!("answer {:?}", answer.status),
         Action::Report(report) => match report {

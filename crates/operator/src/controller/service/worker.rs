@@ -4,12 +4,14 @@ use std::future::pending;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fleetkey_model::name::ThingName;
 use fleetkey_mqtt::Text;
 use fleetkey_mqtt::session::Ack;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::control_plane::ControlPlane;
+use crate::controller::metrics::Totals;
 use crate::controller::{Engine, Event, Publication, Record};
 
 /// A clock may jump: what is far off is looked at again at least this often.
@@ -22,8 +24,12 @@ pub(super) enum Input {
     Message { topic: Text, payload: Bytes, ack: Option<Ack> },
     /// An event from elsewhere.
     Event(Event),
+    /// A person releases a thing.
+    Release { thing: ThingName, why: String, answer: oneshot::Sender<Result<(), String>> },
     /// Somebody wants to know.
     Records(oneshot::Sender<Vec<Record>>),
+    /// Somebody wants to know what it comes to.
+    Totals(oneshot::Sender<Totals>),
 }
 
 /// What follows from it.
@@ -65,8 +71,21 @@ async fn take<C: ControlPlane>(engine: &mut Engine<C>, input: Input) -> Output {
             Output { publications: engine.message(&topic, &payload).await, ack }
         }
         Input::Event(event) => Output { publications: engine.handle(event).await, ack: None },
+        Input::Release { thing, why, answer } => {
+            let released = engine.release(thing, &why).await.map_err(|error| error.to_string());
+            let (publications, told) = match released {
+                Ok(publications) => (publications, Ok(())),
+                Err(error) => (Vec::new(), Err(error)),
+            };
+            let _gone = answer.send(told);
+            Output { publications, ack: None }
+        }
         Input::Records(answer) => {
             let _gone = answer.send(engine.ledger().records().cloned().collect());
+            Output { publications: Vec::new(), ack: None }
+        }
+        Input::Totals(answer) => {
+            let _gone = answer.send(Totals::of(engine.ledger().records()));
             Output { publications: Vec::new(), ack: None }
         }
     }

@@ -1,0 +1,257 @@
+//! `/api/v1`: JSON, for scripts, for the command line, and for the pages to come. Every request names a token.
+//!
+//! The routes stand in [`ROUTES`], and in `openapi.json`, which a test holds to them.
+
+mod question;
+mod stream;
+mod throttle;
+
+use bytes::Bytes;
+use fleetkey_model::name::ThingName;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use hyper::{Method, Request, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::backend::{Backend, Order, Question, Trouble};
+use crate::reply::{JSON, Reply, reply};
+use crate::token::{Holder, Role};
+
+pub(crate) use stream::Streams;
+pub(crate) use throttle::Throttle;
+
+/// What every path begins with.
+pub(crate) const PREFIX: &str = "/api/v1";
+/// The most bytes of a request's body.
+const MOST_BODY: usize = 16 * 1024;
+/// The description of all this.
+const OPENAPI: &str = include_str!("api/openapi.json");
+
+/// One operation: how it is asked for, and who may.
+struct Route {
+    method: Method,
+    /// `{…}` is any one segment.
+    path: &'static str,
+    role: Role,
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Status,
+    Certificates,
+    Certificate,
+    Thing,
+    Findings,
+    Journal,
+    Events,
+    Description,
+    Release,
+}
+
+const fn get(path: &'static str, what: What) -> Route {
+    Route { method: Method::GET, path, role: Role::Auditor, what }
+}
+
+static ROUTES: [Route; 9] = [
+    get("/status", What::Status),
+    get("/certificates", What::Certificates),
+    get("/certificates/{id}", What::Certificate),
+    get("/things/{name}", What::Thing),
+    get("/findings", What::Findings),
+    get("/journal", What::Journal),
+    get("/events", What::Events),
+    get("/openapi.json", What::Description),
+    Route { method: Method::POST, path: "/things/{name}/release", role: Role::Operator, what: What::Release },
+];
+
+/// A refusal: HTTP status and words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal(StatusCode, String);
+
+impl Refusal {
+    fn bad(why: impl Into<String>) -> Self {
+        Self(StatusCode::BAD_REQUEST, why.into())
+    }
+}
+
+impl From<Trouble> for Refusal {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Missing(why) => Self(StatusCode::NOT_FOUND, why),
+            Trouble::Bad(why) => Self(StatusCode::BAD_REQUEST, why),
+            Trouble::Unavailable(why) => Self(StatusCode::SERVICE_UNAVAILABLE, why),
+        }
+    }
+}
+
+/// What the API keeps between requests.
+#[derive(Debug, Default)]
+pub(crate) struct Api {
+    throttle: Throttle,
+    streams: Streams,
+}
+
+impl Api {
+    /// Answers a request whose path begins with [`PREFIX`].
+    pub(crate) async fn answer<B: Backend>(&self, backend: &B, request: Request<Incoming>) -> Reply {
+        match self.handle(backend, request).await {
+            Ok(reply) => reply,
+            Err(Refusal(status, why)) => {
+                let mut refused = reply(status, JSON, json!({ "message": why }).to_string());
+                if status == StatusCode::UNAUTHORIZED {
+                    refused.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                }
+                refused
+            }
+        }
+    }
+
+    async fn handle<B: Backend>(&self, backend: &B, request: Request<Incoming>) -> Result<Reply, Refusal> {
+        let holder = self.holder(backend, &request)?;
+        let path = request.uri().path().strip_prefix(PREFIX).unwrap_or_default().to_owned();
+        let (route, segment) = found(request.method(), &path)?;
+        if holder.role < route.role {
+            let why = format!(
+                "this takes the role {}, the token has {}",
+                route.role.as_str(),
+                holder.role.as_str()
+            );
+            return Err(Refusal(StatusCode::FORBIDDEN, why));
+        }
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let question = match route.what {
+            What::Description => return Ok(reply(StatusCode::OK, JSON, OPENAPI)),
+            What::Events => return self.streams.open(backend.feed(), request.headers(), &query),
+            What::Release => {
+                let order = release(&segment, request).await?;
+                return Ok(answered(&backend.order(&holder, order).await?));
+            }
+            What::Status => Question::Status,
+            What::Certificates => Question::Certificates(question::selection(&query)?),
+            What::Certificate => Question::Certificate(segment.parse().map_err(|error| bad(&error))?),
+            What::Thing => Question::Thing(ThingName::new(segment).map_err(|error| bad(&error))?),
+            What::Findings => Question::Findings(question::rule(&query)?),
+            What::Journal => question::journal(&query)?,
+        };
+        Ok(answered(&backend.ask(question).await?))
+    }
+
+    /// Whose request it is.
+    fn holder<B: Backend>(&self, backend: &B, request: &Request<Incoming>) -> Result<Holder, Refusal> {
+        let token = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = token.and_then(|value| value.strip_prefix("Bearer "));
+        let unknown = |why: &str| Refusal(StatusCode::UNAUTHORIZED, why.to_owned());
+        let Some(token) = token else {
+            return Err(unknown("Authorization: Bearer TOKEN is missing; fleetkey token create makes one"));
+        };
+        if let Some(holder) = backend.holder(token) {
+            return Ok(holder);
+        }
+        match self.throttle.wrong(backend.now()) {
+            true => Err(unknown("this token is nobody's, or has ended")),
+            false => {
+                Err(Refusal(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens; try in a minute".into()))
+            }
+        }
+    }
+}
+
+/// The route of a request, and what stands in the place of its one variable segment.
+fn found(method: &Method, path: &str) -> Result<(&'static Route, String), Refusal> {
+    let mut allowed = None;
+    for route in &ROUTES {
+        if let Some(segment) = matched(route.path, path) {
+            if *method == route.method {
+                return Ok((route, segment));
+            }
+            allowed = Some(route.method.as_str());
+        }
+    }
+    Err(match allowed {
+        Some(allowed) => Refusal(StatusCode::METHOD_NOT_ALLOWED, format!("only by {allowed}")),
+        None => {
+            Refusal(StatusCode::NOT_FOUND, "nothing here; /api/v1/openapi.json tells what there is".into())
+        }
+    })
+}
+
+fn matched(pattern: &str, path: &str) -> Option<String> {
+    let mut found = String::new();
+    let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return Some(found),
+            (Some(wanted), Some(given)) if wanted.starts_with('{') && !given.is_empty() => {
+                found = question::decoded(given)?;
+            }
+            (Some(wanted), Some(given)) if wanted == given => {}
+            _ => return None,
+        }
+    }
+}
+
+/// The body of a release. That it is JSON keeps other sites' forms out.
+#[derive(Deserialize)]
+struct Release {
+    why: String,
+}
+
+async fn release(thing: &str, request: Request<Incoming>) -> Result<Order, Refusal> {
+    let thing = ThingName::new(thing).map_err(|error| bad(&error))?;
+    let body = Limited::new(request.into_body(), MOST_BODY).collect().await;
+    let body =
+        body.map_err(|_| Refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long".into()))?.to_bytes();
+    let Release { why } = serde_json::from_slice(&body).map_err(|error| bad(&error))?;
+    match why.trim() {
+        "" => Err(Refusal::bad("why: what was found, for the journal")),
+        why => Ok(Order::Release { thing, why: why.to_owned() }),
+    }
+}
+
+fn answered(value: &Value) -> Reply {
+    reply(StatusCode::OK, JSON, Bytes::from(value.to_string()))
+}
+
+fn bad(error: &dyn std::fmt::Display) -> Refusal {
+    Refusal::bad(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_has_every_route_and_no_other() {
+        let description: Value = serde_json::from_str(OPENAPI).unwrap();
+        let mut described: Vec<String> = Vec::new();
+        for (path, operations) in description["paths"].as_object().unwrap() {
+            for (method, operation) in operations.as_object().unwrap() {
+                described.push(format!(
+                    "{} {path} {}",
+                    method.to_uppercase(),
+                    operation["x-role"].as_str().unwrap()
+                ));
+            }
+        }
+        let mut served: Vec<_> = ROUTES
+            .iter()
+            .map(|route| format!("{} {PREFIX}{} {}", route.method, route.path, route.role.as_str()))
+            .collect();
+        described.sort();
+        served.sort();
+        assert_eq!(described, served);
+    }
+
+    #[test]
+    fn a_path_is_matched_segment_by_segment() {
+        assert_eq!(matched("/things/{name}", "/things/press-1"), Some("press-1".into()));
+        assert_eq!(matched("/things/{name}", "/things/a%3Ab"), Some("a:b".into()));
+        for other in ["/things", "/things/", "/things/a/b", "/certificates/a", "/things/%zz"] {
+            assert_eq!(matched("/things/{name}", other), None, "{other}");
+        }
+        assert_eq!(found(&Method::POST, "/status").err().unwrap().0, StatusCode::METHOD_NOT_ALLOWED);
+    }
+}

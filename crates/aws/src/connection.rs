@@ -1,0 +1,38 @@
+//! Who is connected, from the data plane.
+
+use std::sync::atomic::Ordering;
+
+use fleetkey_model::name::ClientId;
+use fleetkey_model::time::Timestamp;
+use fleetkey_operator::control_plane::{ApiError, Connected};
+
+use crate::Aws;
+use crate::error::refused;
+use crate::permit::Command::Serve;
+use crate::permit::{On, Permit};
+
+pub(crate) const PERMITS: &[Permit] =
+    &[Permit { call: "iot:GetConnection", also: &[], on: On::Clients, by: &[Serve] }];
+
+impl Aws {
+    /// GetConnection. A caller that may not ask is told so once in the log, and goes on without.
+    pub(crate) async fn connected(&self, client: &ClientId) -> Result<Connected, ApiError> {
+        let call = self.data.get_connection().client_id(client.as_str());
+        match call.send().await.map_err(refused) {
+            Ok(found) => Ok(match (found.connected(), u64::try_from(found.connected_since())) {
+                (false, _) => Connected::No,
+                (true, Ok(since)) if since > 0 => Connected::Since(Timestamp::from_millis(since)),
+                (true, _) => Connected::Untold,
+            }),
+            // Neither connected nor waited for by a session.
+            Err(ApiError::NotFound(_)) => Ok(Connected::No),
+            Err(ApiError::Other(reason)) => {
+                if !self.untold.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(reason, "the account does not tell who is connected: only its events do");
+                }
+                Ok(Connected::Untold)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The walk over the account, with a bar or a line a page, kept every so often.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use fleetkey_aws::Aws;
+use fleetkey_model::time::Timestamp;
+use fleetkey_operator::inventory::{Budget, Crawl, Ledgered, Progress, Snapshot, Watch, crawl};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::now;
+use crate::args::InventoryArgs;
+use crate::interrupt::Interrupt;
+use crate::output::{self, Audience};
+
+/// How often what was learned is kept.
+const KEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// Asks the account to the end, or until somebody interrupts; what was learned is kept.
+pub(super) async fn walk(aws: &Aws, watch: &Watch, snapshot: &Snapshot, args: &InventoryArgs) -> Result<()> {
+    let mut interrupt = Interrupt::new()?;
+    let mut place = watch.clone();
+    place.with(|_, crawl| {
+        if crawl.is_done() {
+            *crawl = Crawl::default();
+        }
+    });
+    let bar = bar(Audience::of(args.account.json));
+    let mut kept = now();
+    let told = |progress: &Progress| {
+        let Progress { stage, certificates, things } = progress;
+        bar.set_message(format!("{stage}: {certificates} certificates, {things} things"));
+        bar.tick();
+        keep_now_and_then(watch, snapshot, &mut kept);
+    };
+    let mut budget = Budget::of(args.budget);
+    let outcome = tokio::select! {
+        outcome = crawl(aws, &mut place, &mut budget, &now, args.deep, told) => outcome,
+        () = interrupt.asked() => {
+            output::warn("interrupted: the next run goes on from here; what follows is not all");
+            Ok(())
+        }
+    };
+    bar.finish_and_clear();
+    snapshot.write(&watch.look(Snapshot::text)).context("the inventory cannot be kept")?;
+    outcome.context("the account cannot be listed")
+}
+
+/// A failure is told at the end, when it is tried once more.
+fn keep_now_and_then(watch: &Watch, snapshot: &Snapshot, kept: &mut Timestamp) {
+    if now().since(*kept) >= KEEP_EVERY {
+        *kept = now();
+        let _later = snapshot.write(&watch.look(Snapshot::text));
+    }
+}
+
+fn bar(audience: Audience) -> ProgressBar {
+    if audience == Audience::Program {
+        output::json(&json!({ "event": "walking" }));
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::no_length();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,174 @@
+//! `fleetkey serve`: the controller as a process of its own, against AWS or a local IoT Core, until it is asked to stop.
+//!
+//! Its own identity over MQTT, the ledger and the journal in the fleet directory, health and metrics on loopback. It can
+//! be killed anywhere and started again: what it may not forget is durable before it acts on it.
+
+mod shown;
+mod tend;
+mod told;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use fleetkey_agent::tls::ClientIdentity;
+use fleetkey_api::feed::Feed;
+use fleetkey_api::{Server, ServerConfig};
+use fleetkey_aws::permit::Command;
+use fleetkey_aws::{Aws, Options};
+use fleetkey_model::arn::Scope;
+use fleetkey_operator::chain::{CONTROLLER_JOURNAL_FILE, Chain};
+use fleetkey_operator::cloud::{Cloud, Identity};
+use fleetkey_operator::controller::{Config, Connection, Controller, Engine, Journal, Ledger, Metrics};
+use fleetkey_operator::inventory::{Snapshot, Watch};
+use fleetkey_operator::plan::{CloudNames, Patience, State, scope_of};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::settings::Settings;
+use super::{inventory, now, options, print_iam};
+use crate::args::ServeArgs;
+use crate::control::Line;
+use crate::datadir::DataDir;
+use crate::fleet_file::FleetFile;
+use crate::interrupt::Interrupt;
+use crate::output::{self, Audience};
+use crate::retirement::LEDGER;
+use crate::stage;
+
+use shown::Shown;
+use tend::Tended;
+use told::Told;
+
+/// Serves until it is interrupted.
+pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
+    if args.account.print_iam {
+        return print_iam(Command::Serve, &args.account, |settings| settings).await;
+    }
+    let address = args.listen;
+    ensure!(
+        address.ip().is_loopback(),
+        "--listen {address}: nobody has to say who they are there, so it is served on loopback only"
+    );
+    let mut interrupt = Interrupt::new()?;
+    let post = Post::open(&args).await?;
+    let audience = Audience::of(args.account.json);
+    // Before anything else: whoever asks for its health is told from the first moment.
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("--listen {address} is not to be had"))?;
+    let (metrics, feed) = (Arc::new(Metrics::default()), Arc::new(Feed::default()));
+    let (mut controller, watch) = post.controller(config(&args), metrics.clone(), feed.clone())?;
+    let snapshot = Snapshot::at(&post.data.operator());
+    let tended = Tended::start(post.aws.clone(), watch.clone(), snapshot, args.inventory_every, args.budget);
+    let shown = Shown {
+        reception: controller.reception(),
+        metrics,
+        watch,
+        aws: post.aws.clone(),
+        feed,
+        directory: post.data.operator(),
+    };
+    let server = Server::start(listener, Arc::new(shown), &ServerConfig { hosts: args.hosts.clone() })?;
+    tell(audience, "serving", &post.words(&server), &post.fields(&server));
+    let ready = tokio::select! {
+        ready = controller.ready() => ready,
+        () = interrupt.asked() => false,
+    };
+    if ready {
+        tell(audience, "ready", "the controller hears requests and presence", &json!({}));
+        interrupt.asked().await;
+    }
+    tended.stop().await;
+    controller.stop().await;
+    server.stop().await;
+    tell(audience, "stopped", "stopped", &json!({ "calls": post.aws.calls() }));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All that the controller stands on.
+struct Post {
+    data: DataDir,
+    file: FleetFile,
+    aws: Arc<Aws>,
+    who: Identity,
+    settings: Settings,
+}
+
+impl Post {
+    async fn open(args: &ServeArgs) -> Result<Self> {
+        let data = DataDir::existing(&args.account.fleet_dir)?;
+        let settings = Settings::read(&data)?.with(&args.account);
+        let file = FleetFile::read(&data)?;
+        let options = Options { data_host: Some(file.endpoint.clone()), ..options(&args.account) };
+        let aws = Arc::new(Aws::new(&options).await);
+        let asked = Patience::ASKING.call(|_| {}, || aws.identity()).await;
+        let who = asked.context("the account does not say who we are")?;
+        if let Some(state) = State::read(&data.operator())? {
+            state.belongs(&CloudNames::new(&settings.name_prefix, "").fleet, &who)?;
+        }
+        Ok(Self { data, file, aws, who, settings })
+    }
+
+    /// Starts the controller; it connects by and by.
+    fn controller(
+        &self,
+        config: Config,
+        metrics: Arc<Metrics>,
+        feed: Arc<Feed>,
+    ) -> Result<(Controller, Watch)> {
+        let directory = self.data.operator();
+        let (journal, records) =
+            Journal::open(&directory.join(LEDGER)).context("the controller's ledger cannot be used")?;
+        let watch = inventory::opened(&self.data, &self.file, &Snapshot::at(&directory), &records);
+        let chain = Chain::open(&directory.join(CONTROLLER_JOURNAL_FILE))
+            .context("the controller's journal cannot be used")?;
+        let engine = Engine::new(Ledger::new(config, records), journal, self.aws.clone(), Arc::new(now))
+            .with_chain(chain, self.who.arn.clone())
+            .observed_by(metrics)
+            .observed_by(Arc::new(Told(feed)))
+            .observed_by(Arc::new(watch.clone()));
+        let pair = &self.file.controller;
+        let identity = ClientIdentity::from_files(&pair.certificate, &pair.key)
+            .context("the controller's identity cannot be read; fleetkey setup makes it")?;
+        let line = Line { dialer: stage::dialer(&self.file), identity };
+        let client = self.settings.wanted(self.scope())?.fleet.names.controller_client;
+        Ok((Controller::start(engine, line, Connection::new(client)), watch))
+    }
+
+    fn scope(&self) -> Scope {
+        scope_of(&self.who)
+    }
+
+    fn words(&self, server: &Server) -> String {
+        let Identity { account, region, arn } = &self.who;
+        format!(
+            "controller of account {account} in {region}, as {arn}\nhttp://{address}/metrics, /healthz, /readyz\nCtrl-C ends it",
+            address = server.address()
+        )
+    }
+
+    fn fields(&self, server: &Server) -> serde_json::Value {
+        json!({
+            "url": format!("http://{}", server.address()),
+            "account": self.who.account, "region": self.who.region, "who": self.who.arn,
+        })
+    }
+}
+
+fn config(args: &ServeArgs) -> Config {
+    let ServeArgs { soak, grace, delete_after, leftover_after, .. } = *args;
+    Config { soak, grace, delete_after, leftover_after, ..Config::default() }
+}
+
+fn tell(audience: Audience, event: &str, words: &str, fields: &serde_json::Value) {
+    match audience {
+        Audience::Person => output::line(words),
+        Audience::Program => {
+            let mut line = json!({ "event": event });
+            if let (Some(line), Some(fields)) = (line.as_object_mut(), fields.as_object()) {
+                line.extend(fields.clone());
+            }
+            output::json(&line);
+        }
+    }
+}

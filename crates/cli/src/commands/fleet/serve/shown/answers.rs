@@ -1,0 +1,99 @@
+//! Questions of the API, answered from the inventory and the journal.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::path::PathBuf;
+
+use fleetkey_api::backend::{Selection, Trouble};
+use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::name::ThingName;
+use fleetkey_operator::chain::CONTROLLER_JOURNAL_FILE;
+use fleetkey_operator::inventory::{Finding, Query, Rule, Store, Thresholds, Watch, findings};
+use serde_json::{Value, json};
+
+use super::super::super::now;
+
+/// How the controller is.
+pub(super) fn status(watch: &Watch, unready: Option<String>) -> Value {
+    watch.look(|store, crawl| {
+        let progress = crawl.progress(store);
+        json!({
+            "ready": unready.is_none(), "why": unready, "version": env!("CARGO_PKG_VERSION"),
+            "certificates": progress.certificates, "things": progress.things, "crawl": progress.stage,
+            "ages": store.ages(),
+        })
+    })
+}
+
+/// A page of certificates.
+pub(super) fn certificates(watch: &Watch, selection: Selection) -> Result<Value, Trouble> {
+    let rule = selection.rule.as_deref().map(named).transpose()?;
+    let Selection { status, thing, older_than, unseen_for, connected, after, limit, .. } = selection;
+    Ok(watch.look(|store, _| {
+        let among =
+            rule.map(|rule| found(store, Some(rule)).into_iter().filter_map(|found| found.certificate));
+        let among = among.map(Iterator::collect::<BTreeSet<_>>);
+        let query = Query { status, thing, older_than, unseen_for, connected, among };
+        let page = query.page(store, now(), None, after, limit);
+        json!({ "rows": page.rows, "next": page.next, "ages": store.ages() })
+    }))
+}
+
+/// One certificate.
+pub(super) fn certificate(watch: &Watch, id: CertificateId) -> Result<Value, Trouble> {
+    let rows = watch.look(|store, _| only(store, BTreeSet::from([id])));
+    rows.into_iter().next().ok_or_else(|| Trouble::Missing(format!("no certificate {id} is known")))
+}
+
+/// One thing.
+pub(super) fn thing(watch: &Watch, name: &ThingName) -> Result<Value, Trouble> {
+    let missing = || Trouble::Missing(format!("no thing {name} is known"));
+    watch.look(|store, _| {
+        let row = store.thing(name).ok_or_else(missing)?;
+        let found: Vec<_> =
+            found(store, None).into_iter().filter(|found| found.thing.as_ref() == Some(name)).collect();
+        Ok(json!({
+            "thing": name, "attested": row.attested.map(|(id, _)| id), "attested_at": row.attested.map(|(_, at)| at),
+            "frozen": row.frozen, "certificates": only(store, row.certificates.clone()), "findings": found,
+            "ages": store.ages(),
+        }))
+    })
+}
+
+/// What deserves attention.
+pub(super) fn findings_of(watch: &Watch, rule: Option<&str>) -> Result<Value, Trouble> {
+    let rule = rule.map(named).transpose()?;
+    Ok(watch.look(|store, _| json!({ "findings": found(store, rule), "ages": store.ages() })))
+}
+
+/// Lines of the journal, each as it stands.
+pub(super) async fn journal(directory: PathBuf, after: u64, limit: usize) -> Result<Value, Trouble> {
+    let path = directory.join(CONTROLLER_JOURNAL_FILE);
+    let read = tokio::task::spawn_blocking(move || {
+        let file = match std::fs::File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            file => file?,
+        };
+        let skipped = usize::try_from(after).unwrap_or(usize::MAX);
+        BufReader::new(file).lines().skip(skipped).take(limit).collect::<std::io::Result<Vec<_>>>()
+    });
+    let lines = read.await.map_err(|error| Trouble::Unavailable(error.to_string()))?;
+    let lines =
+        lines.map_err(|error| Trouble::Unavailable(format!("the journal cannot be read: {error}")))?;
+    Ok(json!({ "next": after.saturating_add(lines.len() as u64), "lines": lines }))
+}
+
+fn only(store: &Store, ids: BTreeSet<CertificateId>) -> Vec<Value> {
+    let limit = ids.len();
+    let page = Query { among: Some(ids), ..Query::default() }.page(store, now(), None, None, limit);
+    page.rows.into_iter().map(|row| json!(row)).collect()
+}
+
+fn found(store: &Store, rule: Option<Rule>) -> Vec<Finding> {
+    let all = findings(store, now(), &Thresholds::default());
+    all.into_iter().filter(|found| rule.is_none_or(|rule| found.rule == rule)).collect()
+}
+
+fn named(rule: &str) -> Result<Rule, Trouble> {
+    rule.parse().map_err(Trouble::Bad)
+}

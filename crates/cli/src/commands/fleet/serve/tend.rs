@@ -1,0 +1,85 @@
+//! Keeps the inventory: walks the account again and again within its budget, and keeps what is known on disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetkey_aws::Aws;
+use fleetkey_operator::inventory::{Budget, Crawl, Ledgered, Snapshot, Watch, crawl};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::super::now;
+
+/// How often what is known is kept.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
+/// How long to wait after the account has refused a list.
+const AFTER_REFUSAL: Duration = Duration::from_secs(300);
+
+/// The two tasks.
+pub(super) struct Tended {
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+    watch: Watch,
+    snapshot: Snapshot,
+}
+
+impl Tended {
+    /// Begins; a walk that an earlier process has not ended goes on.
+    pub(super) fn start(
+        aws: Arc<Aws>,
+        watch: Watch,
+        snapshot: Snapshot,
+        every: Duration,
+        share: f64,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let walking = stop.clone().run_until_cancelled_owned(walk(aws, watch.clone(), every, share));
+        let keeping = stop.clone().run_until_cancelled_owned(keep(watch.clone(), snapshot.clone()));
+        let tasks =
+            vec![tokio::spawn(async { drop(walking.await) }), tokio::spawn(async { drop(keeping.await) })];
+        Self { stop, tasks, watch, snapshot }
+    }
+
+    /// Ends both, and keeps what is known.
+    pub(super) async fn stop(mut self) {
+        self.stop.cancel();
+        for task in self.tasks.drain(..) {
+            let _ended = task.await;
+        }
+        write(self.watch, self.snapshot).await;
+    }
+}
+
+async fn walk(aws: Arc<Aws>, mut watch: Watch, every: Duration, share: f64) {
+    let mut budget = Budget::of(share);
+    loop {
+        let pause = match crawl(&*aws, &mut watch, &mut budget, &now, true, |_| {}).await {
+            Ok(()) => every,
+            Err(error) => {
+                tracing::error!(%error, "the inventory cannot be taken");
+                AFTER_REFUSAL
+            }
+        };
+        tokio::time::sleep(pause).await;
+        watch.with(|_, crawl| {
+            if crawl.is_done() {
+                *crawl = Crawl::default();
+            }
+        });
+    }
+}
+
+async fn keep(watch: Watch, snapshot: Snapshot) {
+    loop {
+        tokio::time::sleep(KEEP_EVERY).await;
+        write(watch.clone(), snapshot.clone()).await;
+    }
+}
+
+/// Off the runtime's threads: it waits for the disk.
+async fn write(watch: Watch, snapshot: Snapshot) {
+    let written = tokio::task::spawn_blocking(move || snapshot.write(&watch.look(Snapshot::text))).await;
+    if let Ok(Err(error)) = written {
+        tracing::error!(%error, "the inventory cannot be kept; it is in memory");
+    }
+}

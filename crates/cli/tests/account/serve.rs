@@ -1,0 +1,258 @@
+//! The controller as a process of its own, over HTTP and MQTT, against an account that is another process.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use fleetkey_operator::chain::{self, CONTROLLER_JOURNAL_FILE};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::core::{Core, Outcome, a_directory};
+use crate::inventory::Clients;
+use crate::process::{PATIENCE, Process};
+use crate::proxy::{Proxy, Side, Stop};
+
+/// Every step of a retirement within a second.
+const HASTE: [&str; 11] = [
+    "serve",
+    "--listen",
+    "127.0.0.1:0",
+    "--soak",
+    "100ms",
+    "--grace",
+    "100ms",
+    "--delete-after",
+    "100ms",
+    "--leftover-after",
+    "1day",
+];
+
+/// The calls to kill at. Undisturbed there are twenty: who we are; three that list the thing's certificates, thrice more
+/// before each change; 7 asks who is connected, 8 makes INACTIVE, 12 REVOKED, and from 16 on it goes.
+const CALLS: [usize; 5] = [3, 7, 8, 12, 17];
+
+/// An account with a fleet of one device that is connected.
+struct Fleet {
+    core: Core,
+    clients: Clients,
+    directory: TempDir,
+    agent: Process,
+}
+
+impl Fleet {
+    fn of_one() -> Self {
+        let (core, directory) = (Core::empty(), a_directory());
+        core.set_up(&[], directory.path()).good();
+        core.provision("press-1", directory.path());
+        let fleet = directory.path().to_str().unwrap();
+        let agent = Process::start(&["device", "connect", "--serial", "press-1", "--data-dir", fleet]);
+        let clients = Clients::of(&core);
+        // One that is on no thing: the inventory has to ask whose it is.
+        clients.wait(clients.iot.create_keys_and_certificate().send()).unwrap();
+        let fleet = Self { core, clients, directory, agent };
+        fleet.wait("the agent", || fleet.status()["connected"] == true);
+        fleet
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn device(&self, command: &str, more: &[&str]) -> String {
+        let fleet = self.path().to_str().unwrap();
+        let arguments = ["device", command, "--serial", "press-1", "--data-dir", fleet];
+        let arguments: Vec<_> = arguments.iter().chain(more).copied().collect();
+        let (code, out, errors) = crate::process::run(&arguments);
+        assert_eq!(code, 0, "{out}\n{errors}");
+        out
+    }
+
+    fn status(&self) -> Value {
+        serde_json::from_str(&self.device("status", &["--json"])).unwrap()
+    }
+
+    /// The id and the status of every certificate of the device's thing.
+    fn certificates(&self) -> Vec<(String, String)> {
+        self.clients.wait(async {
+            let iot = &self.clients.iot;
+            let principals = iot.list_thing_principals().thing_name("press-1").send().await.unwrap();
+            let mut found = Vec::new();
+            for arn in principals.principals() {
+                let id = arn.rsplit_once('/').unwrap().1;
+                // One may go meanwhile.
+                if let Ok(described) = iot.describe_certificate().certificate_id(id).send().await {
+                    let status = described.certificate_description().unwrap().status().unwrap().to_string();
+                    found.push((id.to_owned(), status));
+                }
+            }
+            found
+        })
+    }
+
+    /// Has the device rotate, and waits until it has committed.
+    fn rotate(&mut self) -> String {
+        self.device("rotate", &[]);
+        let committed = self.agent.json(|event| event["event"] == "committed");
+        committed["certificate"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until only this certificate is left, and it is ACTIVE.
+    fn only_is_left(&self, id: &str) {
+        let wanted = [(id.to_owned(), "ACTIVE".to_owned())];
+        self.wait("the older certificates to go", || {
+            let found = self.certificates();
+            assert!(found.iter().any(|(other, status)| other == id && status == "ACTIVE"), "{found:?}");
+            found == wanted
+        });
+    }
+
+    /// Waits for a condition that only other processes bring about.
+    fn wait(&self, what: &str, met: impl Fn() -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !met() {
+            assert!(Instant::now() < end, "{what}: {:?}", self.certificates());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn serve(&self, url: &str) -> Child {
+        self.core.command(url, &HASTE, self.path()).spawn().unwrap()
+    }
+}
+
+/// A controller that serves, and the URL of its pages.
+fn serving(fleet: &Fleet) -> (Process, String) {
+    let mut process = Process::of(fleet.serve(fleet.core.url()));
+    let url = process.event("serving")["url"].as_str().unwrap().to_owned();
+    process.event("ready");
+    (process, url)
+}
+
+/// Status line and body.
+fn get(url: &str, path: &str) -> (String, String) {
+    let address = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+/// Waits until the account was walked to its end.
+fn inventory_is_taken(url: &str) {
+    let end = Instant::now() + PATIENCE;
+    while !get(url, "/metrics").1.contains("fleet_inventory_age_seconds{dataset=\"attachments\"}") {
+        assert!(Instant::now() < end, "{}", get(url, "/metrics").1);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A device rotates, and its old certificate goes; the controller tells how it is, keeps a journal that names the
+/// requests, ends on SIGTERM, and has called what `--print-iam` says, all of it.
+#[test]
+fn a_rotated_device_loses_its_old_certificate_and_every_step_is_on_record() {
+    let mut fleet = Fleet::of_one();
+    let (process, url) = serving(&fleet);
+    assert!(get(&url, "/healthz").0.contains("200") && get(&url, "/readyz").0.contains("200"));
+    inventory_is_taken(&url);
+    let id = fleet.rotate();
+    fleet.only_is_left(&id);
+
+    let (_, page) = get(&url, "/metrics");
+    for line in [
+        "fleetkey_controller_connected 1",
+        "fleetkey_retirements_total{step=\"deactivate\"} 1",
+        "fleetkey_retirements_total{step=\"revoke\"} 1",
+        "fleetkey_fleet_things 1",
+        "fleetkey_fleet_frozen_things 0",
+        "fleetkey_fleet_certificates{status=\"ACTIVE\"} 4",
+        "fleetkey_fleet_findings{rule=\"frozen\",severity=\"critical\"} 0",
+        "fleetkey_aws_requests_total{api=\"iot:GetConnection\",code=\"200\"} 1",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
+    }
+    assert!(!page.contains("press-1"), "no series a device");
+
+    process.signal("TERM");
+    let (status, lines, errors) = process.end();
+    assert!(status.success(), "{errors}");
+    let lines = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let outcome = Outcome { code: 0, lines, errors };
+    crate::least_privilege::exact(&fleet.core, &["serve"], &[outcome]);
+    every_step_is_on_record(&fleet, &id);
+}
+
+fn every_step_is_on_record(fleet: &Fleet, witness: &str) {
+    let path = fleet.path().join("operator").join(CONTROLLER_JOURNAL_FILE);
+    let head = chain::verify(&path).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let entries: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(entries.len() as u64, head.lines);
+    let done: Vec<_> = entries.iter().filter(|entry| entry["phase"] == "done").collect();
+    let steps: Vec<_> = done.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    assert_eq!(steps, ["deactivate", "revoke", "delete"]);
+    assert!(entries[0]["why"].as_str().unwrap().contains(witness), "{:#}", entries[0]);
+    // Under the same request id as the account's own record has it.
+    let events = fleet.core.management_events();
+    for request in done.iter().flat_map(|entry| entry["calls"].as_array().unwrap()) {
+        let id = &request["request"];
+        let is_change = request["call"].as_str().unwrap() != "iot:ListAttachedPolicies";
+        assert!(!is_change || events.iter().any(|event| event["requestID"] == *id), "{request}");
+    }
+    let directory = fleet.path().to_str().unwrap();
+    let verify = ["journal", "verify", "--fleet-dir", directory];
+    assert_eq!(crate::process::run(&verify).0, 0);
+    let shown = crate::process::run(&["journal", "show", "--about", witness, "--fleet-dir", directory]);
+    assert!(
+        shown.1.contains("deactivate certificate") && shown.1.contains("because older than"),
+        "{shown:?}"
+    );
+    std::fs::write(&path, text.replacen("deactivate", "reactivate", 1)).unwrap();
+    let (code, out, _) = crate::process::run(&verify);
+    assert!(code == 1 && out.contains("the journal was changed"), "{out}");
+}
+
+/// Killed before or after the account has seen any of its calls, the next controller ends what it began; the device's
+/// own certificate is never touched.
+#[test]
+fn a_controller_killed_at_any_call_is_continued_by_the_next() {
+    let mut fleet = Fleet::of_one();
+    // With the inventory taken, what is called is what the retirement takes.
+    let (process, url) = serving(&fleet);
+    inventory_is_taken(&url);
+    process.signal("TERM");
+    assert!(process.end().0.success());
+    let sides = [Side::Before, Side::After];
+    for (at, side) in CALLS.into_iter().flat_map(|at| sides.map(|side| (at, side))) {
+        let proxy = Proxy::start(fleet.core.address(), Some(Stop { at, side }));
+        let mut first = Process::of(fleet.serve(&proxy.url()));
+        first.event("ready");
+        let id = fleet.rotate();
+        let held = proxy.held().recv_timeout(PATIENCE);
+        assert!(held.is_ok(), "call {at} never came: {:?}", proxy.calls());
+        first.kill();
+        let (second, _) = serving(&fleet);
+        fleet.only_is_left(&id);
+        second.signal("TERM");
+        assert!(second.end().0.success());
+    }
+    chain::verify(&fleet.path().join("operator").join(CONTROLLER_JOURNAL_FILE)).unwrap();
+}
+
+/// What it cannot serve it says, with a way out.
+#[test]
+fn a_fleet_that_is_not_there_and_an_open_address_are_refused() {
+    let core = Core::empty();
+    let refused = core.run(&["serve"], a_directory().path());
+    assert!(
+        refused.code == 1 && refused.errors.contains("there is no fleetkey data directory"),
+        "{}",
+        refused.errors
+    );
+    let refused = core.run(&["serve", "--listen", "0.0.0.0:0"], a_directory().path());
+    assert!(refused.code == 1 && refused.errors.contains("loopback"), "{}", refused.errors);
+}

@@ -1,0 +1,97 @@
+//! Presence events get lost: whoever is connected and was not heard of holds the retirement until it is known who it is.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers may fail the test")]
+#![allow(unreachable_pub, dead_code, reason = "the world is shared by several tests")]
+
+#[path = "support/world.rs"]
+mod world;
+
+use fleetkey_model::certificate::CertificateStatus::{Active, Inactive};
+use fleetkey_model::retirement::RetireStatus;
+use fleetkey_model::time::Timestamp;
+use fleetkey_operator::control_plane::{ApiError, Connected};
+use fleetkey_operator::controller::{Change, Report};
+use world::{World, thing};
+
+fn since(second: u64) -> Connected {
+    Connected::Since(Timestamp::from_secs(second))
+}
+
+fn committed() -> World {
+    let mut world = World::with(&[1, 2]);
+    world.connect(1, "pump-1");
+    world.commit(2);
+    world
+}
+
+/// A thief with the old key has rotated and asked. The owner takes the session back, and the event of it is lost: its
+/// certificate, the only one that it has, stays.
+#[test]
+fn a_connection_that_no_event_told_of_holds_the_older_certificates() {
+    let mut world = committed();
+    world.connected = since(world.now + 5);
+    world.pass(2000);
+    assert_eq!(world.status(1), Some(Active));
+    assert_eq!(world.frozen(), None);
+    let told = world.reports.iter().filter(|report| matches!(report, Report::Unheard { .. }));
+    assert_eq!(told.count(), 1, "once, however long it lasts");
+}
+
+/// The device's own connection was not heard of. Its next request is attested, and tells whose it is.
+#[test]
+fn a_request_on_that_connection_ends_the_hold_at_once() {
+    let mut world = committed();
+    world.connected = since(world.now + 5);
+    world.pass(30);
+    assert_eq!((world.status(1), world.last_answer()), (Some(Active), Some(RetireStatus::Pending)));
+    world.request(2, "pump-1");
+    world.pass(2);
+    assert_eq!((world.status(1), world.last_answer()), (Some(Inactive), Some(RetireStatus::Retired)));
+}
+
+/// The event was only late.
+#[test]
+fn a_late_event_ends_the_hold() {
+    let mut world = committed();
+    world.connected = since(world.now + 5);
+    world.pass(30);
+    world.connect(2, "pump-1");
+    world.connected = since(world.now);
+    world.pass(2);
+    assert_eq!(world.status(1), Some(Inactive));
+}
+
+/// Whoever was heard of holds nothing, nor does nobody, nor an account that does not tell.
+#[test]
+fn a_connection_that_was_heard_of_holds_nothing() {
+    for connected in [Connected::No, Connected::Untold, since(101)] {
+        let mut world = committed();
+        world.connected = connected;
+        world.pass(12);
+        assert_eq!(world.status(1), Some(Inactive), "{connected:?}");
+        assert_eq!(world.asked, 1, "once for a plan");
+    }
+}
+
+/// An account that does not answer is asked again; nothing is done without its word.
+#[test]
+fn an_account_that_does_not_answer_is_asked_again() {
+    let mut world = committed();
+    world.account_fails = Some(ApiError::Unavailable("no answer".into()));
+    world.pass(60);
+    assert_eq!(world.status(1), Some(Active));
+    world.account_fails = None;
+    world.pass(400);
+    assert_eq!(world.changes_of(1).first(), Some(&Change::Deactivate));
+    assert!(world.ledger.record(&thing()).unwrap().frozen.is_none());
+}
+
+/// What was heard of before a restart is durable while something soaks.
+#[test]
+fn a_restart_does_not_forget_who_is_connected() {
+    let mut world = committed();
+    world.connected = since(101);
+    world.restart();
+    world.pass(20);
+    assert_eq!(world.status(1), Some(Inactive));
+}
