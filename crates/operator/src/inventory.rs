@@ -10,7 +10,7 @@
 
 pub use budget::Budget;
 pub use census::{Census, Described, ListedCertificate, ListedThing, Page};
-pub use crawl::{Ask, Crawl, CrawlError, Progress, Told, crawl};
+pub use crawl::{Ask, Crawl, CrawlError, Ledgered, Progress, Told, crawl};
 pub use findings::{Finding, Rule, Severity, Thresholds, findings};
 pub use query::{Listing, Query, Row};
 pub use snapshot::{Snapshot, SnapshotError};
