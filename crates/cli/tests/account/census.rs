@@ -40,7 +40,7 @@ fn every_certificate_is_listed_once_and_known_from_then_on() {
     assert_eq!(of_press["status"], "ACTIVE");
     assert!(all.iter().all(|row| row["not_after"].as_u64().is_some()));
     assert!(first.last()["ages"]["certificates"].as_u64().is_some());
-    exact(&core, &["inventory"], &[first]);
+    exact(&core, &["inventory"], std::slice::from_ref(&first));
 
     let again = inventory(&["--thing", "press-*"]);
     assert_eq!((rows(&again).len(), again.calls().len()), (2, 0), "nothing is asked within the hour");

@@ -36,7 +36,7 @@ impl Tended {
         let walking = stop.clone().run_until_cancelled_owned(walk(aws, watch.clone(), every, share));
         let keeping = stop.clone().run_until_cancelled_owned(keep(watch.clone(), snapshot.clone()));
         let tasks =
-            vec![tokio::spawn(async { drop(walking.await) }), tokio::spawn(async { drop(keeping.await) })];
+            vec![tokio::spawn(async { _ = walking.await }), tokio::spawn(async { _ = keeping.await })];
         Self { stop, tasks, watch, snapshot }
     }
 
