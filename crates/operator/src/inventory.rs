@@ -11,10 +11,11 @@
 pub use budget::Budget;
 pub use census::{Census, Described, ListedCertificate, ListedThing, Page};
 pub use crawl::{Ask, Crawl, CrawlError, Ledgered, Progress, Told, crawl};
-pub use findings::{Finding, Rule, Severity, Thresholds, findings};
+pub use findings::{Finding, Rule, Severity, Thresholds, findings, findings_of};
 pub use query::{Listing, Query, Row};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use store::{Ages, Certificate, Open, Store, Thing};
+pub use survey::Survey;
 pub use tally::{Tally, render};
 pub use watch::Watch;
 
@@ -26,5 +27,6 @@ mod query;
 mod rules;
 mod snapshot;
 mod store;
+mod survey;
 mod tally;
 mod watch;

@@ -167,10 +167,34 @@ impl core::str::FromStr for Rule {
 pub fn findings(store: &Store, now: Timestamp, thresholds: &Thresholds) -> Vec<Finding> {
     let view = rules::View { store, now, thresholds };
     let mut found = Vec::new();
-    rules::things::look(&view, &mut found);
-    rules::certificates::look(&view, &mut found);
-    found.sort_by(|a, b| (a.rule, &a.thing, a.certificate).cmp(&(b.rule, &b.thing, b.certificate)));
+    store.things().for_each(|(name, row)| rules::things::look(&view, name, row, &mut found));
+    store.certificates().for_each(|(id, row)| rules::certificates::look(&view, id, row, &mut found));
+    sort(&mut found);
     found
+}
+
+/// What deserves attention at `now` of one thing and its certificates, the gravest first.
+pub fn findings_of(
+    store: &Store,
+    thing: &ThingName,
+    now: Timestamp,
+    thresholds: &Thresholds,
+) -> Vec<Finding> {
+    let view = rules::View { store, now, thresholds };
+    let mut found = Vec::new();
+    if let Some(row) = store.thing(thing) {
+        rules::things::look(&view, thing, row, &mut found);
+        let certificates =
+            row.certificates.iter().filter_map(|id| store.certificate(id).map(|row| (id, row)));
+        certificates.for_each(|(id, row)| rules::certificates::look(&view, id, row, &mut found));
+    }
+    sort(&mut found);
+    found
+}
+
+/// The gravest first.
+pub(super) fn sort(found: &mut [Finding]) {
+    found.sort_by(|a, b| (a.rule, &a.thing, a.certificate).cmp(&(b.rule, &b.thing, b.certificate)));
 }
 
 #[cfg(test)]
@@ -232,6 +256,8 @@ mod tests {
     fn found_with(store: &Store, thresholds: &Thresholds, rules: &[Rule]) {
         let found = findings(store, at(NOW), thresholds);
         assert_eq!(found.iter().map(|found| found.rule).collect::<Vec<_>>(), rules, "{found:#?}");
+        let of_press: Vec<_> = found.iter().filter(|found| found.thing == Some(press())).cloned().collect();
+        assert_eq!(findings_of(store, &press(), at(NOW), thresholds), of_press);
         assert!(
             found.iter().all(|found| !(found.saw.is_empty() || found.why.is_empty() || found.act.is_empty()))
         );

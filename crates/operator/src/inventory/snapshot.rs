@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::crawl::Crawl;
 use super::store::{Ages, Certificate, Store, Thing};
+use super::watch::Watch;
 use crate::files::{self, FileError, PRIVATE};
 
 /// The form that this version writes and reads.
@@ -64,8 +65,8 @@ impl Snapshot {
         Ok(files::write(&self.path, text, PRIVATE)?)
     }
 
-    /// All rows as they are kept.
-    pub fn text(store: &Store, crawl: &Crawl) -> Vec<u8> {
+    /// All rows as they are kept. How far the crawl is comes first: what it learns meanwhile it will learn again.
+    pub fn text(watch: &Watch) -> Vec<u8> {
         use std::borrow::Cow::Borrowed;
         let mut text = Vec::new();
         let mut line = |line: &Line<'_>| {
@@ -73,13 +74,15 @@ impl Snapshot {
             let _ = serde_json::to_writer(&mut text, line);
             text.push(b'\n');
         };
-        line(&Line::Inventory { format: FORMAT, ages: store.ages, crawl: Borrowed(crawl) });
-        for (name, row) in &store.things {
+        watch.look(|store, crawl| {
+            line(&Line::Inventory { format: FORMAT, ages: store.ages, crawl: Borrowed(crawl) });
+        });
+        watch.each(&|store| &store.things, |_, name, row| {
             line(&Line::Thing { name: name.clone(), row: Borrowed(row) });
-        }
-        for (id, row) in &store.certificates {
+        });
+        watch.each(&|store| &store.certificates, |_, id, row| {
             line(&Line::Certificate { id: *id, row: Borrowed(row) });
-        }
+        });
         text
     }
 
@@ -136,13 +139,17 @@ mod tests {
         store
     }
 
+    fn watch(store: &Store) -> Watch {
+        Watch::new(store.clone(), Crawl::default(), [])
+    }
+
     #[test]
     fn what_was_kept_is_read_back_but_for_who_was_connected() {
         let directory = tempfile::tempdir().unwrap();
         let snapshot = Snapshot::at(directory.path());
         assert_eq!(snapshot.read(&mut Store::default()).unwrap(), None);
         let before = filled();
-        snapshot.write(&Snapshot::text(&before, &Crawl::default())).unwrap();
+        snapshot.write(&Snapshot::text(&watch(&before))).unwrap();
         let mut after = Store::default();
         assert_eq!(snapshot.read(&mut after).unwrap(), Some(Crawl::default()));
         assert_eq!(after.things, before.things);
@@ -156,7 +163,7 @@ mod tests {
     fn a_damaged_file_is_said_to_be() {
         let directory = tempfile::tempdir().unwrap();
         let snapshot = Snapshot::at(directory.path());
-        snapshot.write(&Snapshot::text(&filled(), &Crawl::default())).unwrap();
+        snapshot.write(&Snapshot::text(&watch(&filled()))).unwrap();
         let mut text = std::fs::read_to_string(&snapshot.path).unwrap();
         text.push_str("{\"is\":\"thing");
         std::fs::write(&snapshot.path, text).unwrap();

@@ -6,8 +6,9 @@ use std::fmt::Write;
 use fleetkey_model::certificate::CertificateStatus;
 use fleetkey_model::time::Timestamp;
 
-use super::findings::{Finding, Rule};
-use super::store::Store;
+use super::findings::Rule;
+use super::store::{Certificate, Store};
+use super::survey::Survey;
 
 /// Upper bounds of the age histogram, in days.
 const AGE_DAYS: [u64; 8] = [1, 7, 30, 60, 90, 180, 365, 730];
@@ -16,7 +17,7 @@ const EXPIRY_DAYS: [u64; 6] = [7, 30, 90, 180, 365, 3650];
 const DAY_SECONDS: u64 = 86_400;
 
 /// Sums over all rows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
     /// Certificates by status; what no list has told is `UNKNOWN`.
     pub statuses: BTreeMap<&'static str, u64>,
@@ -33,30 +34,38 @@ pub struct Tally {
 impl Tally {
     /// Adds all rows up.
     pub fn of(store: &Store, now: Timestamp) -> Self {
-        let mut tally = Self {
-            things: store.things.len() as u64,
+        let mut tally = Self { things: store.things.len() as u64, ..Self::default() };
+        store.certificates.values().for_each(|row| tally.add(now, row));
+        tally
+    }
+
+    /// Adds a certificate.
+    pub(super) fn add(&mut self, now: Timestamp, row: &Certificate) {
+        *self.statuses.entry(row.status.map_or("UNKNOWN", CertificateStatus::as_str)).or_default() += 1;
+        self.connected += u64::from(!row.open.is_empty());
+        if row.status != Some(CertificateStatus::Active) {
+            return;
+        }
+        if let Some(created) = row.created_at {
+            let bounds = AGE_DAYS.map(|days| days * DAY_SECONDS);
+            count(&mut self.ages, now.since(created).as_secs(), &bounds);
+        }
+        if let Some(end) = row.not_after {
+            count(&mut self.ends, end.since(now).as_secs() / DAY_SECONDS, &EXPIRY_DAYS);
+        }
+    }
+}
+
+impl Default for Tally {
+    /// Of nothing.
+    fn default() -> Self {
+        Self {
+            statuses: BTreeMap::new(),
+            things: 0,
+            connected: 0,
             ages: (vec![0; AGE_DAYS.len()], 0, 0),
             ends: (vec![0; EXPIRY_DAYS.len()], 0, 0),
-            ..Self::default()
-        };
-        for row in store.certificates.values() {
-            *tally.statuses.entry(row.status.map_or("UNKNOWN", CertificateStatus::as_str)).or_default() += 1;
-            tally.connected += u64::from(!row.open.is_empty());
-            if row.status != Some(CertificateStatus::Active) {
-                continue;
-            }
-            if let Some(created) = row.created_at {
-                count(
-                    &mut tally.ages,
-                    now.since(created).as_secs(),
-                    &AGE_DAYS.map(|days| days * DAY_SECONDS),
-                );
-            }
-            if let Some(end) = row.not_after {
-                count(&mut tally.ends, end.since(now).as_secs() / DAY_SECONDS, &EXPIRY_DAYS);
-            }
         }
-        tally
     }
 }
 
@@ -68,8 +77,7 @@ fn count((buckets, number, sum): &mut (Vec<u64>, u64, u64), value: u64, bounds: 
 }
 
 /// The page. Writing to a String cannot fail.
-pub fn render(store: &Store, now: Timestamp, findings: &[Finding]) -> String {
-    let tally = Tally::of(store, now);
+pub fn render(Survey { tally, findings, ages: known }: &Survey, now: Timestamp) -> String {
     let mut page = String::new();
     head(&mut page, "fleet_certificates", "gauge", "Certificates by status, as the account last told.");
     for (status, n) in &tally.statuses {
@@ -83,12 +91,11 @@ pub fn render(store: &Store, now: Timestamp, findings: &[Finding]) -> String {
     histogram(&mut page, "fleet_certificate_expiry_days", help, &EXPIRY_DAYS, &tally.ends);
     head(&mut page, "fleet_findings", "gauge", "What deserves attention, by rule.");
     for rule in Rule::ALL {
-        let n = findings.iter().filter(|finding| finding.rule == rule).count();
+        let n = findings.get(&rule).copied().unwrap_or_default();
         let (name, severity) = (rule.as_str(), rule.severity().as_str());
         let _ = writeln!(page, "fleetkey_fleet_findings{{rule=\"{name}\",severity=\"{severity}\"}} {n}");
     }
     head(&mut page, "fleet_inventory_age_seconds", "gauge", "How long ago each part was complete.");
-    let known = store.ages;
     for (of, at) in [
         ("certificates", known.certificates),
         ("things", known.things),

@@ -6,20 +6,23 @@ use super::{View, finding};
 use crate::inventory::findings::{Finding, Rule};
 use crate::inventory::store::Certificate;
 
-pub(in crate::inventory) fn look(view: &View<'_>, found: &mut Vec<Finding>) {
-    for (id, row) in view.store.certificates() {
-        if let Some(role) = view.store.own().get(id) {
-            found.extend(claim_out_of_season(view, id, row, role));
-            continue;
-        }
-        found.extend(connected_after_end(view, id, row));
-        found.extend(shared(id, row));
-        if row.status == Some(CertificateStatus::Active) {
-            found.extend(orphan(view, id, row));
-            found.extend(never_seen(view, id, row));
-            found.extend(aged(view, id, row));
-            found.extend(expiring(view, id, row));
-        }
+pub(in crate::inventory) fn look(
+    view: &View<'_>,
+    id: &CertificateId,
+    row: &Certificate,
+    found: &mut Vec<Finding>,
+) {
+    if let Some(role) = view.store.own().get(id) {
+        found.extend(claim_out_of_season(view, id, row, role));
+        return;
+    }
+    found.extend(connected_after_end(view, id, row));
+    found.extend(shared(id, row));
+    if row.status == Some(CertificateStatus::Active) {
+        found.extend(orphan(view, id, row));
+        found.extend(never_seen(view, id, row));
+        found.extend(aged(view, id, row));
+        found.extend(expiring(view, id, row));
     }
 }
 

@@ -5,12 +5,10 @@ use crate::inventory::findings::{Finding, Rule};
 use crate::inventory::store::Thing;
 use fleetkey_model::name::ThingName;
 
-pub(in crate::inventory) fn look(view: &View<'_>, found: &mut Vec<Finding>) {
-    for (name, thing) in view.store.things() {
-        found.extend(frozen(name, thing));
-        found.extend(superseded_in_use(view, name, thing));
-        found.extend(flapping(view, name, thing));
-    }
+pub(in crate::inventory) fn look(view: &View<'_>, name: &ThingName, thing: &Thing, found: &mut Vec<Finding>) {
+    found.extend(frozen(name, thing));
+    found.extend(superseded_in_use(view, name, thing));
+    found.extend(flapping(view, name, thing));
 }
 
 fn frozen(name: &ThingName, thing: &Thing) -> Option<Finding> {

@@ -43,7 +43,7 @@ pub(super) async fn walk(aws: &Aws, watch: &Watch, snapshot: &Snapshot, args: &I
         }
     };
     bar.finish_and_clear();
-    snapshot.write(&watch.look(Snapshot::text)).context("the inventory cannot be kept")?;
+    snapshot.write(&Snapshot::text(watch)).context("the inventory cannot be kept")?;
     outcome.context("the account cannot be listed")
 }
 
@@ -51,7 +51,7 @@ pub(super) async fn walk(aws: &Aws, watch: &Watch, snapshot: &Snapshot, args: &I
 fn keep_now_and_then(watch: &Watch, snapshot: &Snapshot, kept: &mut Timestamp) {
     if now().since(*kept) >= KEEP_EVERY {
         *kept = now();
-        let _later = snapshot.write(&watch.look(Snapshot::text));
+        let _later = snapshot.write(&Snapshot::text(watch));
     }
 }
 

@@ -14,7 +14,7 @@ use fleetkey_api::token::Holder;
 use fleetkey_aws::Aws;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::controller::{Metrics, Reception};
-use fleetkey_operator::inventory::{Thresholds, Watch, findings, render};
+use fleetkey_operator::inventory::{Thresholds, Watch, render};
 use serde_json::{Value, json};
 
 use super::super::now;
@@ -47,10 +47,12 @@ impl Backend for Shown {
     async fn metrics(&self) -> String {
         let totals = tokio::time::timeout(PATIENCE, self.reception.totals()).await.ok().flatten();
         let mut page = self.metrics.render(totals.as_ref(), self.reception.hears());
-        let now = now();
-        page.push_str(
-            &self.watch.look(|store, _| render(store, now, &findings(store, now, &Thresholds::default()))),
-        );
+        let (watch, now) = (self.watch.clone(), now());
+        // Off the runtime's threads: a large fleet takes a moment.
+        let survey = tokio::task::spawn_blocking(move || watch.survey(now, &Thresholds::default())).await;
+        if let Ok(survey) = survey {
+            page.push_str(&render(&survey, now));
+        }
         calls::render(&mut page, &self.aws);
         page
     }

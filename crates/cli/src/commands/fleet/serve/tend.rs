@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fleetkey_aws::Aws;
 use fleetkey_operator::inventory::{Budget, Crawl, Ledgered, Snapshot, Watch, crawl};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -19,8 +20,6 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(300);
 pub(super) struct Tended {
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
-    watch: Watch,
-    snapshot: Snapshot,
 }
 
 impl Tended {
@@ -32,12 +31,14 @@ impl Tended {
         every: Duration,
         share: f64,
     ) -> Self {
-        let stop = CancellationToken::new();
-        let walking = stop.clone().run_until_cancelled_owned(walk(aws, watch.clone(), every, share));
-        let keeping = stop.clone().run_until_cancelled_owned(keep(watch.clone(), snapshot.clone()));
-        let tasks =
-            vec![tokio::spawn(async { _ = walking.await }), tokio::spawn(async { _ = keeping.await })];
-        Self { stop, tasks, watch, snapshot }
+        let (stop, walked) = (CancellationToken::new(), Arc::new(Notify::new()));
+        let walking = walk(aws, watch.clone(), walked.clone(), every, share);
+        let walking = stop.clone().run_until_cancelled_owned(walking);
+        let tasks = vec![
+            tokio::spawn(async { _ = walking.await }),
+            tokio::spawn(keep(watch, snapshot, walked, stop.clone())),
+        ];
+        Self { stop, tasks }
     }
 
     /// Ends both, and keeps what is known.
@@ -46,11 +47,10 @@ impl Tended {
         for task in self.tasks.drain(..) {
             let _ended = task.await;
         }
-        write(self.watch, self.snapshot).await;
     }
 }
 
-async fn walk(aws: Arc<Aws>, mut watch: Watch, every: Duration, share: f64) {
+async fn walk(aws: Arc<Aws>, mut watch: Watch, walked: Arc<Notify>, every: Duration, share: f64) {
     let mut budget = Budget::of(share);
     loop {
         let pause = match crawl(&*aws, &mut watch, &mut budget, &now, true, |_| {}).await {
@@ -60,6 +60,7 @@ async fn walk(aws: Arc<Aws>, mut watch: Watch, every: Duration, share: f64) {
                 AFTER_REFUSAL
             }
         };
+        walked.notify_one();
         tokio::time::sleep(pause).await;
         watch.with(|_, crawl| {
             if crawl.is_done() {
@@ -69,16 +70,21 @@ async fn walk(aws: Arc<Aws>, mut watch: Watch, every: Duration, share: f64) {
     }
 }
 
-async fn keep(watch: Watch, snapshot: Snapshot) {
-    loop {
-        tokio::time::sleep(KEEP_EVERY).await;
+/// The only one who writes: after each walk, every so often, and at the end.
+async fn keep(watch: Watch, snapshot: Snapshot, walked: Arc<Notify>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = tokio::time::sleep(KEEP_EVERY) => {}
+            () = walked.notified() => {}
+            () = stop.cancelled() => {}
+        }
         write(watch.clone(), snapshot.clone()).await;
     }
 }
 
 /// Off the runtime's threads: it waits for the disk.
 async fn write(watch: Watch, snapshot: Snapshot) {
-    let written = tokio::task::spawn_blocking(move || snapshot.write(&watch.look(Snapshot::text))).await;
+    let written = tokio::task::spawn_blocking(move || snapshot.write(&Snapshot::text(&watch))).await;
     if let Ok(Err(error)) = written {
         tracing::error!(%error, "the inventory cannot be kept; it is in memory");
     }

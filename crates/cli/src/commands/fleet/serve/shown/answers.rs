@@ -8,7 +8,7 @@ use fleetkey_api::backend::{Selection, Trouble};
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use fleetkey_operator::chain::CONTROLLER_JOURNAL_FILE;
-use fleetkey_operator::inventory::{Finding, Query, Rule, Store, Thresholds, Watch, findings};
+use fleetkey_operator::inventory::{self, Finding, Query, Rule, Store, Thresholds, Watch};
 use serde_json::{Value, json};
 
 use super::super::super::now;
@@ -29,10 +29,10 @@ pub(super) fn status(watch: &Watch, unready: Option<String>) -> Value {
 pub(super) fn certificates(watch: &Watch, selection: Selection) -> Result<Value, Trouble> {
     let rule = selection.rule.as_deref().map(named).transpose()?;
     let Selection { status, thing, older_than, unseen_for, connected, after, limit, .. } = selection;
+    let among = rule.map(|rule| {
+        found(watch, Some(rule)).into_iter().filter_map(|found| found.certificate).collect::<BTreeSet<_>>()
+    });
     Ok(watch.look(|store, _| {
-        let among =
-            rule.map(|rule| found(store, Some(rule)).into_iter().filter_map(|found| found.certificate));
-        let among = among.map(Iterator::collect::<BTreeSet<_>>);
         let query = Query { status, thing, older_than, unseen_for, connected, among };
         let page = query.page(store, now(), None, after, limit);
         json!({ "rows": page.rows, "next": page.next, "ages": store.ages() })
@@ -50,8 +50,7 @@ pub(super) fn thing(watch: &Watch, name: &ThingName) -> Result<Value, Trouble> {
     let missing = || Trouble::Missing(format!("no thing {name} is known"));
     watch.look(|store, _| {
         let row = store.thing(name).ok_or_else(missing)?;
-        let found: Vec<_> =
-            found(store, None).into_iter().filter(|found| found.thing.as_ref() == Some(name)).collect();
+        let found = inventory::findings_of(store, name, now(), &Thresholds::default());
         Ok(json!({
             "thing": name, "attested": row.attested.map(|(id, _)| id), "attested_at": row.attested.map(|(_, at)| at),
             "frozen": row.frozen, "certificates": only(store, row.certificates.clone()), "findings": found,
@@ -63,7 +62,7 @@ pub(super) fn thing(watch: &Watch, name: &ThingName) -> Result<Value, Trouble> {
 /// What deserves attention.
 pub(super) fn findings_of(watch: &Watch, rule: Option<&str>) -> Result<Value, Trouble> {
     let rule = rule.map(named).transpose()?;
-    Ok(watch.look(|store, _| json!({ "findings": found(store, rule), "ages": store.ages() })))
+    Ok(json!({ "findings": found(watch, rule), "ages": watch.look(|store, _| store.ages()) }))
 }
 
 /// Lines of the journal, each as it stands.
@@ -89,8 +88,8 @@ fn only(store: &Store, ids: BTreeSet<CertificateId>) -> Vec<Value> {
     page.rows.into_iter().map(|row| json!(row)).collect()
 }
 
-fn found(store: &Store, rule: Option<Rule>) -> Vec<Finding> {
-    let all = findings(store, now(), &Thresholds::default());
+fn found(watch: &Watch, rule: Option<Rule>) -> Vec<Finding> {
+    let all = watch.findings(now(), &Thresholds::default());
     all.into_iter().filter(|found| rule.is_none_or(|rule| found.rule == rule)).collect()
 }
 

@@ -1,0 +1,115 @@
+//! Looking at all rows without holding the controller up: part by part, and between two parts it gets its turn.
+//!
+//! What is seen is no single moment's state; sums and lists of findings need none.
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
+
+use fleetkey_model::time::Timestamp;
+
+use super::findings::{Finding, Rule, Thresholds, sort};
+use super::rules::{self, View};
+use super::store::{Ages, Store};
+use super::tally::Tally;
+use super::watch::Watch;
+
+/// How many rows are looked at before others get their turn: a millisecond or two.
+const PART: usize = 2048;
+
+/// What all rows come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Sums.
+    pub tally: Tally,
+    /// How many findings there are by each rule that found something.
+    pub findings: BTreeMap<Rule, u64>,
+    /// How old the knowledge is.
+    pub ages: Ages,
+}
+
+impl Watch {
+    /// Everything that deserves attention at `now`, the gravest first.
+    pub fn findings(&self, now: Timestamp, thresholds: &Thresholds) -> Vec<Finding> {
+        let mut found = Vec::new();
+        self.each(&|store| &store.things, |store, name, row| {
+            rules::things::look(&View { store, now, thresholds }, name, row, &mut found);
+        });
+        self.each(&|store| &store.certificates, |store, id, row| {
+            rules::certificates::look(&View { store, now, thresholds }, id, row, &mut found);
+        });
+        sort(&mut found);
+        found
+    }
+
+    /// What all rows come to at `now`.
+    pub fn survey(&self, now: Timestamp, thresholds: &Thresholds) -> Survey {
+        let (mut tally, mut findings) = (Tally::default(), BTreeMap::new());
+        for finding in self.findings(now, thresholds) {
+            *findings.entry(finding.rule).or_default() += 1;
+        }
+        self.each(&|store| &store.certificates, |_, _, row| tally.add(now, row));
+        let (things, ages) = self.look(|store, _| (store.things.len(), store.ages));
+        tally.things = u64::try_from(things).unwrap_or(u64::MAX);
+        Survey { tally, findings, ages }
+    }
+
+    /// Shows every row of a kind, a part at a time.
+    pub(super) fn each<K: Ord + Clone, R>(
+        &self,
+        rows: &dyn Fn(&Store) -> &BTreeMap<K, R>,
+        mut show: impl FnMut(&Store, &K, &R),
+    ) {
+        let mut after: Option<K> = None;
+        loop {
+            let last = self.look(|store, _| {
+                let from = after.as_ref().map_or(Unbounded, Excluded);
+                let part = rows(store).range((from, Unbounded)).take(PART);
+                part.map(|(key, row)| (key, show(store, key, row))).last().map(|(key, ())| key.clone())
+            });
+            if last.is_none() {
+                return;
+            }
+            after = last;
+            // The lock is not fair: whoever waits for it has to be let in.
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::census::{ListedCertificate, ListedThing};
+    use crate::inventory::findings;
+    use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+    use fleetkey_model::name::ThingName;
+
+    const NOW: Timestamp = Timestamp::from_secs(100 * 86_400);
+
+    /// More rows than a part has: every third thing is frozen, and every certificate is old.
+    fn store() -> Store {
+        let mut store = Store::default();
+        for n in 0..u32::try_from(2 * PART + 1).unwrap() {
+            let (id, name) =
+                (CertificateId::of_der(&n.to_be_bytes()), ThingName::new(format!("p-{n}")).unwrap());
+            let status = CertificateStatus::Active;
+            let created_at = Timestamp::from_secs(86_400);
+            store.listed_certificates(NOW, &[ListedCertificate { id, status, created_at }]);
+            store.listed_things(NOW, &[ListedThing { name: name.clone(), newest: Some(id) }]);
+            store.frozen(&name, (n % 3 == 0).then(|| "why".to_owned()));
+        }
+        store
+    }
+
+    #[test]
+    fn in_parts_every_row_is_seen_once() {
+        let store = store();
+        let thresholds = Thresholds::default();
+        let watch = Watch::new(store.clone(), Default::default(), []);
+        let whole = findings(&store, NOW, &thresholds);
+        assert_eq!(watch.findings(NOW, &thresholds), whole);
+        let survey = watch.survey(NOW, &thresholds);
+        assert_eq!(survey.tally, Tally::of(&store, NOW));
+        assert_eq!(survey.findings.values().sum::<u64>(), whole.len() as u64);
+    }
+}
