@@ -11,7 +11,9 @@ use fleetkey_operator::control_plane::{ApiError, CertificateSummary, CreatedCert
 
 use crate::Aws;
 use crate::error::{incomplete, refused};
-use crate::permit::Command::{Cleanup, Decommission, Doctor, Inventory, RotateClaim, Serve, Setup, Status};
+use crate::permit::Command::{
+    Cleanup, Decommission, Doctor, Inventory, Revoke, RotateClaim, Serve, Setup, Status,
+};
 use crate::permit::{On, Permit};
 
 pub(crate) const PERMITS: &[Permit] = &[
@@ -21,13 +23,13 @@ pub(crate) const PERMITS: &[Permit] = &[
         call: "iot:DescribeCertificate",
         also: &[],
         on: On::Certificates,
-        by: &[Setup, Cleanup, Status, Decommission, RotateClaim, Doctor, Serve, Inventory],
+        by: &[Setup, Cleanup, Status, Decommission, RotateClaim, Doctor, Serve, Inventory, Revoke],
     },
     Permit {
         call: "iot:UpdateCertificate",
         also: &[],
         on: On::Certificates,
-        by: &[Setup, Cleanup, Decommission, RotateClaim, Serve],
+        by: &[Setup, Cleanup, Decommission, RotateClaim, Serve, Revoke],
     },
     Permit {
         call: "iot:DeleteCertificate",
@@ -52,7 +54,7 @@ pub(crate) const PERMITS: &[Permit] = &[
         call: "iot:ListPrincipalThings",
         also: &[],
         on: On::Anything,
-        by: &[Setup, Cleanup, Decommission, RotateClaim, Inventory, Serve],
+        by: &[Setup, Cleanup, Decommission, RotateClaim, Inventory, Serve, Revoke],
     },
 ];
 
@@ -126,6 +128,16 @@ impl Aws {
         let call = self.iot.describe_certificate().certificate_id(id.to_string()).send();
         let answer = call.await.map_err(refused)?;
         answer.certificate_description.ok_or_else(|| incomplete("certificateDescription"))
+    }
+
+    /// A certificate, PEM, and when it was last changed (DescribeCertificate).
+    ///
+    /// # Errors
+    /// When the account refuses, or does not answer.
+    pub async fn certificate_text(&self, id: &CertificateId) -> Result<(String, Timestamp), ApiError> {
+        let found = self.described(id).await?;
+        let modified = moment(found.last_modified_date());
+        Ok((found.certificate_pem.ok_or_else(|| incomplete("certificatePem"))?, modified))
     }
 
     pub(crate) async fn summary(&self, id: &CertificateId) -> Result<CertificateSummary, ApiError> {

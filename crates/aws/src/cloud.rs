@@ -11,7 +11,8 @@ use fleetkey_operator::control_plane::{ApiError, Done};
 use crate::Aws;
 use crate::error::{incomplete, refused};
 use crate::permit::Command::{
-    Cleanup, Decommission, Doctor, Inventory, RotateClaim, Serve, Setup, Status, TemporaryClaim as Claiming,
+    Cleanup, Decommission, Doctor, Inventory, Revoke, RotateClaim, Serve, Setup, Status,
+    TemporaryClaim as Claiming,
 };
 use crate::permit::{On, Permit};
 use crate::{rule, template};
@@ -21,7 +22,7 @@ pub(crate) const PERMITS: &[Permit] = &[
         call: "sts:GetCallerIdentity",
         also: &[],
         on: On::Anything,
-        by: &[Setup, Cleanup, Status, Decommission, RotateClaim, Claiming, Doctor, Serve, Inventory],
+        by: &[Setup, Cleanup, Status, Decommission, RotateClaim, Claiming, Doctor, Serve, Inventory, Revoke],
     },
     Permit { call: "iot:DescribeEndpoint", also: &[], on: On::Anything, by: &[Setup] },
 ];

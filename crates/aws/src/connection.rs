@@ -1,18 +1,28 @@
-//! Who is connected, from the data plane.
+//! Who is connected, from the data plane, and ending it.
 
 use std::sync::atomic::Ordering;
 
 use fleetkey_model::name::ClientId;
 use fleetkey_model::time::Timestamp;
-use fleetkey_operator::control_plane::{ApiError, Connected};
+use fleetkey_operator::control_plane::{ApiError, Connected, Done};
+use fleetkey_operator::plan::Cutter;
 
 use crate::Aws;
 use crate::error::refused;
-use crate::permit::Command::Serve;
+use crate::permit::Command::{Revoke, Serve};
 use crate::permit::{On, Permit};
 
-pub(crate) const PERMITS: &[Permit] =
-    &[Permit { call: "iot:GetConnection", also: &[], on: On::Clients, by: &[Serve] }];
+pub(crate) const PERMITS: &[Permit] = &[
+    Permit { call: "iot:GetConnection", also: &[], on: On::Clients, by: &[Serve, Revoke] },
+    Permit { call: "iot:DeleteConnection", also: &[], on: On::Clients, by: &[Revoke] },
+];
+
+impl Cutter for Aws {
+    async fn cut(&self, client: &ClientId) -> Done {
+        let call = self.data.delete_connection().client_id(client.as_str());
+        call.send().await.map(drop).map_err(refused)
+    }
+}
 
 impl Aws {
     /// GetConnection. A caller that may not ask is told so once in the log, and goes on without.

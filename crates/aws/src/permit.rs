@@ -27,6 +27,8 @@ pub enum Command {
     Serve,
     /// `fleetkey inventory`.
     Inventory,
+    /// `fleetkey revoke`.
+    Revoke,
 }
 
 /// What a call acts on.
@@ -238,6 +240,7 @@ mod tests {
             Command::TemporaryClaim,
             Command::Serve,
             Command::Inventory,
+            Command::Revoke,
         ] {
             let policy = policy(command, std::slice::from_ref(&wanted));
             let statements = policy["Statement"].as_array().unwrap();

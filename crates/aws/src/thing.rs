@@ -7,7 +7,7 @@ use fleetkey_operator::control_plane::{ApiError, CertificateSummary, Done};
 
 use crate::Aws;
 use crate::error::{gone, optional, refused};
-use crate::permit::Command::{Cleanup, Decommission, Doctor, Serve};
+use crate::permit::Command::{Cleanup, Decommission, Doctor, Revoke, Serve};
 use crate::permit::{On, Permit};
 
 pub(crate) const PERMITS: &[Permit] = &[
@@ -16,7 +16,7 @@ pub(crate) const PERMITS: &[Permit] = &[
         call: "iot:ListThingPrincipals",
         also: &[],
         on: On::Things,
-        by: &[Cleanup, Decommission, Serve],
+        by: &[Cleanup, Decommission, Serve, Revoke],
     },
     Permit {
         call: "iot:DetachThingPrincipal",

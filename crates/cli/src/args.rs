@@ -10,12 +10,16 @@ use fleetkey_model::name::SerialNumber;
 
 #[cfg(feature = "aws")]
 pub(crate) use fleet::{
-    AccountArgs, CleanupArgs, DecommissionArgs, InventoryArgs, InventoryFormat, RotateClaimArgs, ServeArgs,
-    SetupArgs, StatusArgs, TemporaryClaimArgs,
+    AccountArgs, CleanupArgs, DecommissionArgs, InventoryArgs, InventoryFormat, RevokeArgs, RotateClaimArgs,
+    ServeArgs, SetupArgs, StatusArgs, TemporaryClaimArgs,
 };
 
+#[cfg(feature = "aws")]
+pub(crate) use campaign::{CampaignCommand, OrderArgs, PlaceArgs, StartArgs};
 pub(crate) use device::{ExportArgs, ImportArgs, Program};
 
+#[cfg(feature = "aws")]
+mod campaign;
 mod device;
 pub(crate) use doctor::{DoctorArgs, DoctorCommand, NodeRedArgs};
 
@@ -80,6 +84,13 @@ pub(crate) enum Command {
     /// List the fleet's certificates: age, status, thing, who was seen with them, and what deserves attention.
     #[cfg(feature = "aws")]
     Inventory(InventoryArgs),
+    /// End certificates at once: revoked, and the connections that are open with them cut; measured.
+    #[cfg(feature = "aws")]
+    Revoke(RevokeArgs),
+    /// Have many devices rotate, in waves; a running `serve` carries it out.
+    #[cfg(feature = "aws")]
+    #[command(subcommand)]
+    Campaign(CampaignCommand),
     /// Read the journals of a fleet directory.
     #[command(subcommand)]
     Journal(JournalCommand),

@@ -39,6 +39,10 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::Serve(args) => fleet::serve::run(args).await,
         #[cfg(feature = "aws")]
         Command::Inventory(args) => fleet::inventory::run(args).await,
+        #[cfg(feature = "aws")]
+        Command::Revoke(args) => fleet::revoke::run(args).await,
+        #[cfg(feature = "aws")]
+        Command::Campaign(command) => fleet::campaign::run(&command),
         Command::Journal(command) => journal::run(&command),
         Command::Token(command) => token::run(&command),
         Command::Device(command) => device::run(command).await.map(|()| ExitCode::SUCCESS),

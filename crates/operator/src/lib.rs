@@ -13,6 +13,7 @@
 //! - [`diagnosis`]: what the account says of one device, with the statement that decides
 //! - [`cloud`]: the whole account, as a trait over resources by key
 //! - [`plan`]: builds a fleet's resources, takes them down again, and takes single devices out of service
+//! - [`campaign`]: many devices rotate on command, in waves
 //! - [`chain`]: journals, each line of which holds the one before
 //! - [`hook_code`], [`archive`]: the pre-provisioning hook as Lambda runs it
 //! - [`inventory`]: what there is, who was seen with it, and what about it deserves attention
@@ -22,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+pub mod campaign;
 pub mod chain;
 pub mod cloud;
 pub mod control_plane;

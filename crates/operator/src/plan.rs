@@ -26,6 +26,7 @@ pub use graph::{Node, Wanted};
 pub use names::{CloudNames, with_template};
 pub use patience::Patience;
 pub use report::{Event, Progress, Silent};
+pub use revoke::{Cut, Cutter, Ended, Ending, Outcome};
 pub use state::{OwnCertificate, STATE_FILE, State, StateError};
 pub use undo::{Doomed, Remains, Removed};
 
@@ -41,6 +42,7 @@ mod graph;
 mod names;
 mod patience;
 mod report;
+mod revoke;
 mod state;
 mod undo;
 

@@ -86,12 +86,15 @@ fn an_account_that_does_not_answer_is_asked_again() {
     assert!(world.ledger.record(&thing()).unwrap().frozen.is_none());
 }
 
-/// What was heard of before a restart is durable while something soaks.
+/// Before a restart it was heard of; after it the witness has to show life once, as after any, and that tells who it is.
 #[test]
-fn a_restart_does_not_forget_who_is_connected() {
+fn after_a_restart_the_next_request_ends_the_hold() {
     let mut world = committed();
     world.connected = since(101);
     world.restart();
     world.pass(20);
-    assert_eq!(world.status(1), Some(Inactive));
+    assert_eq!(world.status(1), Some(Active));
+    world.request(2, "pump-1");
+    world.pass(2);
+    assert_eq!((world.status(1), world.asked), (Some(Inactive), 1));
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use fleetkey_model::certificate::CertificateStatus;
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::{TemplateName, ThingName};
 use fleetkey_model::topic::TopicRoot;
 use fleetkey_operator::inventory::Rule;
@@ -128,6 +128,16 @@ pub(crate) struct ServeArgs {
     /// A further name that a request's Host header may have; repeatable.
     #[arg(long = "host", value_name = "NAME")]
     pub(crate) hosts: Vec<String>,
+    /// Serve the dashboard on this loopback address and port; port 0 takes any free one. The link that opens it is
+    /// printed at the start.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    pub(crate) dashboard: SocketAddr,
+    /// Serve no dashboard.
+    #[arg(long, conflicts_with = "dashboard")]
+    pub(crate) no_dashboard: bool,
+    /// How old a certificate may become: shows when a rotation is due, and older ones are a finding.
+    #[arg(long, value_name = "DURATION", default_value = "60days", value_parser = super::duration)]
+    pub(crate) rotate_every: Duration,
     /// How long an older certificate stays ACTIVE after its successor was attested.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = super::duration)]
     pub(crate) soak: Duration,
@@ -146,6 +156,31 @@ pub(crate) struct ServeArgs {
     /// Which share of the account's request rates that may take.
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = share)]
     pub(crate) budget: f64,
+    #[command(flatten)]
+    pub(crate) account: AccountArgs,
+}
+
+/// `fleetkey revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArgs {
+    /// A certificate's id; repeatable.
+    #[arg(value_name = "CERTIFICATE", required_unless_present_any = ["thing", "print_iam"])]
+    pub(crate) certificates: Vec<CertificateId>,
+    /// Every certificate of this thing: the device can connect no more.
+    #[arg(long, value_name = "NAME", conflicts_with = "certificates")]
+    pub(crate) thing: Option<ThingName>,
+    /// Make them INACTIVE, which can be undone, instead of REVOKED, which cannot.
+    #[arg(long)]
+    pub(crate) inactive: bool,
+    /// Why, for the journal.
+    #[arg(long, value_name = "TEXT", default_value = "by command")]
+    pub(crate) why: String,
+    /// Leave open what is open: the account cuts it within minutes.
+    #[arg(long)]
+    pub(crate) keep_connections: bool,
+    /// How long a connection may take to end.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = super::duration)]
+    pub(crate) within: Duration,
     #[command(flatten)]
     pub(crate) account: AccountArgs,
 }

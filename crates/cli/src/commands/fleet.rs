@@ -1,9 +1,11 @@
 //! The commands that act on an account: which fleet it is about, and whoever makes the calls.
 
+pub(super) mod campaign;
 pub(super) mod claim;
 pub(super) mod cleanup;
 pub(super) mod decommission;
 pub(super) mod inventory;
+pub(super) mod revoke;
 pub(super) mod serve;
 pub(super) mod setup;
 pub(super) mod status;
@@ -25,6 +27,7 @@ use serde_json::json;
 
 use crate::args::AccountArgs;
 use crate::datadir::{DataDir, DataDirError};
+use crate::fleet_file::FleetFile;
 use crate::output::{self, Audience};
 
 use keys::AgentKeys;
@@ -45,7 +48,9 @@ impl Desk {
     async fn open(args: &AccountArgs, settings: impl FnOnce(Settings) -> Settings) -> Result<Self> {
         let data = DataDir::open(&args.fleet_dir)?;
         let settings = settings(Settings::read(&data)?.with(args));
-        let aws = Aws::new(&options(args)).await;
+        // The data plane has a host of the account's own.
+        let data_host = FleetFile::read(&data).ok().map(|file| file.endpoint);
+        let aws = Aws::new(&Options { data_host, ..options(args) }).await;
         let audience = Audience::of(args.json);
         Ok(Self { aws, data, bars: Bars::new(audience), audience, settings })
     }

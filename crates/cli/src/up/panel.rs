@@ -76,7 +76,7 @@ impl Panel {
 }
 
 /// Who may come in, besides by the link. An empty variable counts as none.
-fn access(variable: impl Fn(&str) -> Option<String>) -> Access {
+pub(crate) fn access(variable: impl Fn(&str) -> Option<String>) -> Access {
     let given = |name: &str| variable(name).filter(|value| !value.is_empty());
     Access {
         tokens: given("API_TOKEN")

@@ -15,6 +15,7 @@
 #[expect(dead_code, reason = "the module is shared; not every test uses all of it")]
 mod process;
 
+mod campaign;
 mod census;
 mod core;
 mod drift;
@@ -23,6 +24,9 @@ mod journal;
 mod kill;
 mod least_privilege;
 mod names;
+mod pages;
 mod proxy;
+mod revoke;
 mod serve;
+mod thief;
 mod whole;

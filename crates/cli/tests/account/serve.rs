@@ -35,15 +35,15 @@ const HASTE: [&str; 11] = [
 const CALLS: [usize; 5] = [3, 7, 8, 12, 17];
 
 /// An account with a fleet of one device that is connected.
-struct Fleet {
-    core: Core,
+pub(crate) struct Fleet {
+    pub(crate) core: Core,
     clients: Clients,
     directory: TempDir,
     agent: Process,
 }
 
 impl Fleet {
-    fn of_one() -> Self {
+    pub(crate) fn of_one() -> Self {
         let (core, directory) = (Core::empty(), a_directory());
         core.set_up(&[], directory.path()).good();
         core.provision("press-1", directory.path());
@@ -57,7 +57,7 @@ impl Fleet {
         fleet
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
@@ -71,11 +71,12 @@ impl Fleet {
     }
 
     fn status(&self) -> Value {
-        serde_json::from_str(&self.device("status", &["--json"])).unwrap()
+        let told: Value = serde_json::from_str(&self.device("status", &["--json"])).unwrap();
+        told["status"].clone()
     }
 
     /// The id and the status of every certificate of the device's thing.
-    fn certificates(&self) -> Vec<(String, String)> {
+    pub(crate) fn certificates(&self) -> Vec<(String, String)> {
         self.clients.wait(async {
             let iot = &self.clients.iot;
             let principals = iot.list_thing_principals().thing_name("press-1").send().await.unwrap();
@@ -93,14 +94,24 @@ impl Fleet {
     }
 
     /// Has the device rotate, and waits until it has committed.
-    fn rotate(&mut self) -> String {
+    pub(crate) fn rotate(&mut self) -> String {
         self.device("rotate", &[]);
+        self.committed()
+    }
+
+    /// Waits until the device has committed to another certificate.
+    pub(crate) fn committed(&mut self) -> String {
         let committed = self.agent.json(|event| event["event"] == "committed");
         committed["certificate"].as_str().unwrap().to_owned()
     }
 
+    /// Waits until the broker has refused the device's certificate.
+    pub(crate) fn refused(&mut self) {
+        self.wait("the refusal", || self.status()["connected"] == false);
+    }
+
     /// Waits until only this certificate is left, and it is ACTIVE.
-    fn only_is_left(&self, id: &str) {
+    pub(crate) fn only_is_left(&self, id: &str) {
         let wanted = [(id.to_owned(), "ACTIVE".to_owned())];
         self.wait("the older certificates to go", || {
             let found = self.certificates();
@@ -110,7 +121,7 @@ impl Fleet {
     }
 
     /// Waits for a condition that only other processes bring about.
-    fn wait(&self, what: &str, met: impl Fn() -> bool) {
+    pub(crate) fn wait(&self, what: &str, met: impl Fn() -> bool) {
         let end = Instant::now() + PATIENCE;
         while !met() {
             assert!(Instant::now() < end, "{what}: {:?}", self.certificates());
@@ -118,7 +129,24 @@ impl Fleet {
         }
     }
 
-    fn serve(&self, url: &str) -> Child {
+    /// Older certificates soak for an hour.
+    pub(crate) fn serve_patiently(&self) -> Child {
+        let words = HASTE.map(|word| if word == "--soak" { "--soak=1h" } else { word });
+        let words: Vec<_> =
+            words.into_iter().enumerate().filter(|(at, _)| *at != 4).map(|(_, word)| word).collect();
+        self.core.command(self.core.url(), &words, self.path()).spawn().unwrap()
+    }
+
+    pub(crate) fn stop_agent(&mut self) {
+        self.agent.kill();
+    }
+
+    pub(crate) fn start_agent(&mut self) {
+        let fleet = self.path().to_str().unwrap();
+        self.agent = Process::start(&["device", "connect", "--serial", "press-1", "--data-dir", fleet]);
+    }
+
+    pub(crate) fn serve(&self, url: &str) -> Child {
         self.core.command(url, &HASTE, self.path()).spawn().unwrap()
     }
 }
@@ -143,7 +171,7 @@ fn get(url: &str, path: &str) -> (String, String) {
 }
 
 /// Waits until the account was walked to its end.
-fn inventory_is_taken(url: &str) {
+pub(crate) fn inventory_is_taken(url: &str) {
     let end = Instant::now() + PATIENCE;
     while !get(url, "/metrics").1.contains("fleet_inventory_age_seconds{dataset=\"attachments\"}") {
         assert!(Instant::now() < end, "{}", get(url, "/metrics").1);

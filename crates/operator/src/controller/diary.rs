@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
+use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_model::time::Timestamp;
 use serde_json::Value;
 
@@ -59,13 +60,38 @@ impl Diary {
     /// # Errors
     /// When it cannot be written: then it must not be released.
     pub(super) async fn release(&self, at: Timestamp, thing: &ThingName, why: &str) -> Result<(), FileError> {
+        self.said(at, "release", thing, why).await
+    }
+
+    /// Enters that a command goes to a device.
+    ///
+    /// # Errors
+    /// When it cannot be written: then it must not be sent.
+    pub(super) async fn command(
+        &self,
+        at: Timestamp,
+        thing: &ThingName,
+        DeviceCommand::Rotate { .. }: &DeviceCommand,
+        why: &str,
+    ) -> Result<(), FileError> {
+        self.said(at, "command rotate", thing, why).await
+    }
+
+    /// What a person has decided about a thing.
+    async fn said(
+        &self,
+        at: Timestamp,
+        action: &'static str,
+        thing: &ThingName,
+        why: &str,
+    ) -> Result<(), FileError> {
         let (what, why) = (format!("thing {thing}"), why.to_owned());
         self.write(move |who, chain| {
             chain.enter(&Entry {
                 at,
                 who,
                 phase: Phase::Done,
-                action: "release",
+                action,
                 what: &what,
                 why: Some(&why),
                 before: None,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::{ClientId, ThingName};
-use fleetkey_model::retirement::ControllerAnswer;
+use fleetkey_model::retirement::{ControllerAnswer, DeviceCommand};
 use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::FleetTopic;
 use tracing::{error, info, warn};
@@ -99,6 +99,21 @@ impl<C: ControlPlane> Engine<C> {
     pub async fn release(&mut self, thing: ThingName, why: &str) -> Result<Vec<Publication>, FileError> {
         self.diary.release((self.clock)(), &thing, why).await?;
         Ok(self.handle(Event::Release(thing)).await)
+    }
+
+    /// A command for a device in the name of whoever says `why`, once that is on record.
+    ///
+    /// # Errors
+    /// When it cannot be entered into the chain; nothing is to be published then.
+    pub async fn command(
+        &self,
+        thing: ThingName,
+        command: &DeviceCommand,
+        why: &str,
+    ) -> Result<Vec<Publication>, FileError> {
+        self.diary.command((self.clock)(), &thing, command, why).await?;
+        let payload = serde_json::to_vec(command).unwrap_or_default();
+        Ok(vec![Publication { topic: FleetTopic::Commands(thing), payload: payload.into() }])
     }
 
     /// Does all that is due, and returns what is to be published.

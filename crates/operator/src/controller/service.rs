@@ -7,6 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use fleetkey_model::name::{ClientId, ThingName};
+use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_mqtt::Version;
 use fleetkey_mqtt::session::SessionConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -93,6 +94,16 @@ impl Reception {
     pub async fn release_because(&self, thing: ThingName, why: String) -> Result<(), String> {
         let released = self.ask(|answer| Input::Release { thing, why, answer }).await;
         released.unwrap_or_else(|| Err("the controller was stopped".into()))
+    }
+
+    /// Sends a device a command, once it is in the chain who says so and why. Whether it arrives is another question: a
+    /// device whose session the broker does not keep hears nothing while it is away.
+    ///
+    /// # Errors
+    /// When it cannot be entered, or the controller was stopped; nothing is sent then.
+    pub async fn command(&self, thing: ThingName, command: DeviceCommand, why: String) -> Result<(), String> {
+        let sent = self.ask(|answer| Input::Command { thing, command, why, answer }).await;
+        sent.unwrap_or_else(|| Err("the controller was stopped".into()))
     }
 
     /// What the ledger knows of every thing; empty when the controller was stopped.

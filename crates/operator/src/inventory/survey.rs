@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 
+use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 
 use super::findings::{Finding, Rule, Thresholds, sort};
 use super::rules::{self, View};
-use super::store::{Ages, Store};
+use super::store::{Ages, Certificate, Store, Thing};
 use super::tally::Tally;
 use super::watch::Watch;
 
@@ -53,6 +55,16 @@ impl Watch {
         Survey { tally, findings, ages }
     }
 
+    /// Shows every thing, a part at a time. Whoever looks holds the controller up for the length of a part.
+    pub fn each_thing(&self, show: impl FnMut(&Store, &ThingName, &Thing)) {
+        self.each(&|store| &store.things, show);
+    }
+
+    /// Shows every certificate, likewise.
+    pub fn each_certificate(&self, show: impl FnMut(&Store, &CertificateId, &Certificate)) {
+        self.each(&|store| &store.certificates, show);
+    }
+
     /// Shows every row of a kind, a part at a time.
     pub(super) fn each<K: Ord + Clone, R>(
         &self,
@@ -81,8 +93,7 @@ mod tests {
     use super::*;
     use crate::inventory::census::{ListedCertificate, ListedThing};
     use crate::inventory::findings;
-    use fleetkey_model::certificate::{CertificateId, CertificateStatus};
-    use fleetkey_model::name::ThingName;
+    use fleetkey_model::certificate::CertificateStatus;
 
     const NOW: Timestamp = Timestamp::from_secs(100 * 86_400);
 

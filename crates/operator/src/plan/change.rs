@@ -10,10 +10,12 @@ use crate::files::FileError;
 
 /// A change about to be made.
 pub(super) struct Change {
-    /// `create`, `change`, `adopt`, `activate`, `deprecate`, `delete`.
+    /// `create`, `change`, `adopt`, `activate`, `deprecate`, `delete`, `deactivate`, `revoke`, `disconnect`.
     pub(super) action: &'static str,
     /// The resource, for people.
     pub(super) what: String,
+    /// Why, where it is more than the command.
+    pub(super) why: Option<String>,
     /// What is there.
     pub(super) before: Option<Value>,
     /// What is to be there.
@@ -29,7 +31,7 @@ impl Change {
         after: Option<&Spec>,
     ) -> Self {
         let (before, after) = (before.map(Spec::comparable), after.map(Spec::comparable));
-        Self { action, what: what.to_string(), before, after }
+        Self { action, what: what.to_string(), why: None, before, after }
     }
 }
 
@@ -70,7 +72,7 @@ impl<'a, C: Cloud> Operator<'a, C> {
             phase,
             action: change.action,
             what: &change.what,
-            why: None,
+            why: change.why.as_deref(),
             before: change.before.as_ref(),
             after: change.after.as_ref(),
             calls,

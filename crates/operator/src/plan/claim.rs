@@ -55,7 +55,7 @@ impl<C: Cloud> Operator<'_, C> {
     /// When the account refuses.
     pub async fn temporary_claim(&mut self, template: &TemplateName) -> Result<TemporaryClaim, PlanError> {
         let what = format!("temporary claim of {template}");
-        let change = Change { action: "create", what: what.clone(), before: None, after: None };
+        let change = Change { action: "create", what: what.clone(), why: None, before: None, after: None };
         let ask = async |tools: &Tools<'_, C>| {
             tools.making.call(|_| {}, || tools.cloud.provisioning_claim(template)).await
         };

@@ -183,7 +183,7 @@ impl<C: Cloud> Operator<'_, C> {
         let name = format!("fleetkey-{}-{role}", self.state.fleet);
         let csr = self.tools.keys.request(key, &name).map_err(unusable(&self.directory.join(role)))?;
         let what = format!("{role} certificate");
-        let change = Change { action: "create", what: what.clone(), before: None, after: None };
+        let change = Change { action: "create", what: what.clone(), why: None, before: None, after: None };
         let ask = async |tools: &Tools<'_, C>| {
             // Once: a call whose answer is lost may have made one, which the next run finds.
             match tools.cloud.certificate_from_csr(&csr).await {
@@ -216,7 +216,7 @@ impl<C: Cloud> Operator<'_, C> {
         let what = format!("{role} certificate {}", id.short());
         let after =
             Some(json!({ "certificate": id, "status": CertificateStatus::Active, "policies": [policy] }));
-        let change = Change { action: "activate", what: what.clone(), before: None, after };
+        let change = Change { action: "activate", what: what.clone(), why: None, before: None, after };
         self.journaled(change, async |tools: &Tools<'_, C>| {
             let wait = || waiting(tools, &what);
             tools.making.call(wait(), || tools.cloud.attach_policy(policy, id)).await?;

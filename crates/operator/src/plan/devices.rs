@@ -186,7 +186,7 @@ impl<C: Cloud> Operator<'_, C> {
             removed.push(format!("certificate {} of {what}", found.id.short()));
         }
         let before = Some(json!({ "attributes": attributes }));
-        let change = Change { action: "delete", what: what.clone(), before, after: None };
+        let change = Change { action: "delete", what: what.clone(), why: None, before, after: None };
         self.journaled(change, async |tools: &Tools<'_, C>| {
             tools.deleting.call(waiting(tools, &what), || tools.cloud.delete_thing(thing)).await
         })
@@ -218,7 +218,7 @@ impl<C: Cloud> Operator<'_, C> {
             let before = Some(json!({
                 "certificate": id, "status": first.status, "policies": first.policies, "things": first.things,
             }));
-            let change = Change { action: "delete", what: what.clone(), before, after: None };
+            let change = Change { action: "delete", what: what.clone(), why: None, before, after: None };
             let first = Mutex::new(Some(first));
             self.journaled(change, async |tools: &Tools<'_, C>| {
                 let attempt = || {

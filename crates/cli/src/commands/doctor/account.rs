@@ -35,6 +35,7 @@ async fn words(args: &DoctorArgs, patient: &Patient, id: CertificateId) -> Resul
         region: some(&args.account.region),
         profile: some(&args.account.profile),
         endpoint_url: some(&args.account.endpoint_url),
+        data_host: None,
     };
     let aws = Aws::new(&options).await;
     let questions = Questions {

@@ -84,7 +84,7 @@ fn is_served(data: &DataDir) -> bool {
 
 fn show(store: &Store, args: &InventoryArgs, aws: &Aws) {
     let now = now();
-    let format = args.format.unwrap_or(match Audience::of(args.account.json) {
+    let format = args.format.unwrap_or_else(|| match Audience::of(args.account.json) {
         Audience::Person => InventoryFormat::Table,
         Audience::Program => InventoryFormat::Json,
     });
@@ -98,7 +98,7 @@ fn show(store: &Store, args: &InventoryArgs, aws: &Aws) {
         found.iter().filter(|found| args.finding.is_none_or(|rule| found.rule == rule)).for_each(|finding| {
             printer.finding(finding);
         });
-        return printer.end(store, aws.calls());
+        return printer.end(store, &aws.calls());
     }
     let among = args.finding.map(|rule| {
         found.iter().filter(|found| found.rule == rule).filter_map(|found| found.certificate).collect()
@@ -117,7 +117,7 @@ fn show(store: &Store, args: &InventoryArgs, aws: &Aws) {
         page.rows.iter().for_each(|row| printer.row(row));
         after = page.next;
         if after.is_none() {
-            return printer.end(store, aws.calls());
+            return printer.end(store, &aws.calls());
         }
     }
 }

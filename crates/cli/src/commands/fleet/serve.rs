@@ -3,6 +3,9 @@
 //! Its own identity over MQTT, the ledger and the journal in the fleet directory, health and metrics on loopback. It can
 //! be killed anywhere and started again: what it may not forget is durable before it acts on it.
 
+mod board;
+mod campaigns;
+mod pages;
 mod shown;
 mod tend;
 mod told;
@@ -16,11 +19,12 @@ use fleetkey_api::feed::Feed;
 use fleetkey_api::{Server, ServerConfig};
 use fleetkey_aws::permit::Command;
 use fleetkey_aws::{Aws, Options};
+use fleetkey_dashboard::fleet::Site;
 use fleetkey_model::arn::Scope;
 use fleetkey_operator::chain::{CONTROLLER_JOURNAL_FILE, Chain};
 use fleetkey_operator::cloud::{Cloud, Identity};
 use fleetkey_operator::controller::{Config, Connection, Controller, Engine, Journal, Ledger, Metrics};
-use fleetkey_operator::inventory::{Snapshot, Watch};
+use fleetkey_operator::inventory::{Snapshot, Thresholds, Watch};
 use fleetkey_operator::plan::{CloudNames, Patience, State, scope_of};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -36,6 +40,9 @@ use crate::output::{self, Audience};
 use crate::retirement::LEDGER;
 use crate::stage;
 
+use board::Board;
+use campaigns::Campaigns;
+use pages::Pages;
 use shown::Shown;
 use tend::Tended;
 use told::Told;
@@ -57,7 +64,15 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("--listen {address} is not to be had"))?;
     let (metrics, feed) = (Arc::new(Metrics::default()), Arc::new(Feed::default()));
-    let (mut controller, watch) = post.controller(config(&args), metrics.clone(), feed.clone())?;
+    let (mut controller, board, watch) = post.controller(&args, metrics.clone(), feed.clone())?;
+    board.opened(controller.reception());
+    let campaigns = Campaigns::start(campaigns::Tools {
+        directory: post.data.operator(),
+        board: board.clone(),
+        reception: controller.reception(),
+        feed: feed.clone(),
+    });
+    let pages = Pages::open(board, (!args.no_dashboard).then_some(args.dashboard)).await?;
     let snapshot = Snapshot::at(&post.data.operator());
     let tended = Tended::start(post.aws.clone(), watch.clone(), snapshot, args.inventory_every, args.budget);
     let shown = Shown {
@@ -67,6 +82,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         aws: post.aws.clone(),
         feed,
         directory: post.data.operator(),
+        thresholds: Thresholds { aged_after: args.rotate_every, ..Thresholds::default() },
     };
     let server = Server::start(listener, Arc::new(shown), &ServerConfig { hosts: args.hosts.clone() })?;
     tell(audience, "serving", &post.words(&server), &post.fields(&server));
@@ -75,9 +91,14 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         () = interrupt.asked() => false,
     };
     if ready {
-        tell(audience, "ready", "the controller hears requests and presence", &json!({}));
+        let heard = "the controller hears requests and presence";
+        let words = pages.url().map(|url| format!("{heard}\ndashboard, by this link once: {url}"));
+        let fields = json!({ "dashboard_url": pages.url() });
+        tell(audience, "ready", &words.unwrap_or_else(|| heard.to_owned()), &fields);
         interrupt.asked().await;
     }
+    campaigns.stop().await;
+    pages.close().await;
     tended.stop().await;
     controller.stop().await;
     server.stop().await;
@@ -112,27 +133,40 @@ impl Post {
     /// Starts the controller; it connects by and by.
     fn controller(
         &self,
-        config: Config,
+        args: &ServeArgs,
         metrics: Arc<Metrics>,
         feed: Arc<Feed>,
-    ) -> Result<(Controller, Watch)> {
+    ) -> Result<(Controller, Arc<Board>, Watch)> {
         let directory = self.data.operator();
         let (journal, records) =
             Journal::open(&directory.join(LEDGER)).context("the controller's ledger cannot be used")?;
         let watch = inventory::opened(&self.data, &self.file, &Snapshot::at(&directory), &records);
         let chain = Chain::open(&directory.join(CONTROLLER_JOURNAL_FILE))
             .context("the controller's journal cannot be used")?;
-        let engine = Engine::new(Ledger::new(config, records), journal, self.aws.clone(), Arc::new(now))
-            .with_chain(chain, self.who.arn.clone())
-            .observed_by(metrics)
-            .observed_by(Arc::new(Told(feed)))
-            .observed_by(Arc::new(watch.clone()));
+        let board = Board::new(watch.clone(), self.aws.clone(), self.site(), args.rotate_every, &records);
+        let board = Arc::new(board);
+        let engine =
+            Engine::new(Ledger::new(config(args), records), journal, self.aws.clone(), Arc::new(now))
+                .with_chain(chain, self.who.arn.clone())
+                .observed_by(metrics)
+                .observed_by(Arc::new(Told(feed)))
+                .observed_by(board.clone());
         let pair = &self.file.controller;
         let identity = ClientIdentity::from_files(&pair.certificate, &pair.key)
             .context("the controller's identity cannot be read; fleetkey setup makes it")?;
         let line = Line { dialer: stage::dialer(&self.file), identity };
         let client = self.settings.wanted(self.scope())?.fleet.names.controller_client;
-        Ok((Controller::start(engine, line, Connection::new(client)), watch))
+        Ok((Controller::start(engine, line, Connection::new(client)), board, watch))
+    }
+
+    fn site(&self) -> Site {
+        let Identity { account, region, .. } = &self.who;
+        Site {
+            name: "controller".to_owned(),
+            endpoint: format!("{}:{}", self.file.endpoint, self.file.mqtt_port),
+            account: account.clone(),
+            region: region.clone(),
+        }
     }
 
     fn scope(&self) -> Scope {

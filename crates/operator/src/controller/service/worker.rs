@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fleetkey_model::name::ThingName;
+use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_mqtt::Text;
 use fleetkey_mqtt::session::Ack;
 use tokio::sync::{mpsc, oneshot};
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::control_plane::ControlPlane;
 use crate::controller::metrics::Totals;
 use crate::controller::{Engine, Event, Publication, Record};
+use crate::files::FileError;
 
 /// A clock may jump: what is far off is looked at again at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -26,6 +28,13 @@ pub(super) enum Input {
     Event(Event),
     /// A person releases a thing.
     Release { thing: ThingName, why: String, answer: oneshot::Sender<Result<(), String>> },
+    /// A person, or a campaign of theirs, has a command for a device.
+    Command {
+        thing: ThingName,
+        command: DeviceCommand,
+        why: String,
+        answer: oneshot::Sender<Result<(), String>>,
+    },
     /// Somebody wants to know.
     Records(oneshot::Sender<Vec<Record>>),
     /// Somebody wants to know what it comes to.
@@ -72,13 +81,12 @@ async fn take<C: ControlPlane>(engine: &mut Engine<C>, input: Input) -> Output {
         }
         Input::Event(event) => Output { publications: engine.handle(event).await, ack: None },
         Input::Release { thing, why, answer } => {
-            let released = engine.release(thing, &why).await.map_err(|error| error.to_string());
-            let (publications, told) = match released {
-                Ok(publications) => (publications, Ok(())),
-                Err(error) => (Vec::new(), Err(error)),
-            };
-            let _gone = answer.send(told);
-            Output { publications, ack: None }
+            let released = engine.release(thing, &why).await;
+            told(released, answer)
+        }
+        Input::Command { thing, command, why, answer } => {
+            let commanded = engine.command(thing, &command, &why).await;
+            told(commanded, answer)
         }
         Input::Records(answer) => {
             let _gone = answer.send(engine.ledger().records().cloned().collect());
@@ -89,6 +97,15 @@ async fn take<C: ControlPlane>(engine: &mut Engine<C>, input: Input) -> Output {
             Output { publications: Vec::new(), ack: None }
         }
     }
+}
+
+fn told(done: Result<Vec<Publication>, FileError>, answer: oneshot::Sender<Result<(), String>>) -> Output {
+    let (publications, told) = match done {
+        Ok(publications) => (publications, Ok(())),
+        Err(error) => (Vec::new(), Err(error.to_string())),
+    };
+    let _gone = answer.send(told);
+    Output { publications, ack: None }
 }
 
 async fn due<C: ControlPlane>(engine: &Engine<C>) {

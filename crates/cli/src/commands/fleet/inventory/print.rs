@@ -102,7 +102,7 @@ impl Printer {
     }
 
     /// How many there were, and how old what they rest on is.
-    pub(super) fn end(self, store: &Store, calls: BTreeSet<String>) {
+    pub(super) fn end(self, store: &Store, calls: &BTreeSet<String>) {
         let ages = store.ages();
         let parts = [
             ("certificates", ages.certificates),

@@ -32,6 +32,8 @@ pub(super) struct Shown {
     pub(super) feed: Arc<Feed>,
     /// The operator's directory.
     pub(super) directory: PathBuf,
+    /// From when on something is a finding.
+    pub(super) thresholds: Thresholds,
 }
 
 impl Backend for Shown {
@@ -47,9 +49,9 @@ impl Backend for Shown {
     async fn metrics(&self) -> String {
         let totals = tokio::time::timeout(PATIENCE, self.reception.totals()).await.ok().flatten();
         let mut page = self.metrics.render(totals.as_ref(), self.reception.hears());
-        let (watch, now) = (self.watch.clone(), now());
+        let (watch, now, thresholds) = (self.watch.clone(), now(), self.thresholds.clone());
         // Off the runtime's threads: a large fleet takes a moment.
-        let survey = tokio::task::spawn_blocking(move || watch.survey(now, &Thresholds::default())).await;
+        let survey = tokio::task::spawn_blocking(move || watch.survey(now, &thresholds)).await;
         if let Ok(survey) = survey {
             page.push_str(&render(&survey, now));
         }
@@ -70,11 +72,13 @@ impl Backend for Shown {
 
     async fn ask(&self, question: Question) -> Result<Value, Trouble> {
         match question {
-            Question::Status => Ok(answers::status(&self.watch, self.unready())),
-            Question::Certificates(selection) => answers::certificates(&self.watch, selection),
+            Question::Status => Ok(answers::status(&self.watch, self.unready().as_deref())),
+            Question::Certificates(selection) => {
+                answers::certificates(&self.watch, selection, &self.thresholds)
+            }
             Question::Certificate(id) => answers::certificate(&self.watch, id),
-            Question::Thing(thing) => answers::thing(&self.watch, &thing),
-            Question::Findings(rule) => answers::findings_of(&self.watch, rule.as_deref()),
+            Question::Thing(thing) => answers::thing(&self.watch, &thing, &self.thresholds),
+            Question::Findings(rule) => answers::findings_of(&self.watch, rule.as_deref(), &self.thresholds),
             Question::Journal { after, limit } => {
                 answers::journal(self.directory.clone(), after, limit).await
             }

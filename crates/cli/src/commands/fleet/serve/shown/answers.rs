@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::super::super::now;
 
 /// How the controller is.
-pub(super) fn status(watch: &Watch, unready: Option<String>) -> Value {
+pub(super) fn status(watch: &Watch, unready: Option<&str>) -> Value {
     watch.look(|store, crawl| {
         let progress = crawl.progress(store);
         json!({
@@ -26,15 +26,20 @@ pub(super) fn status(watch: &Watch, unready: Option<String>) -> Value {
 }
 
 /// A page of certificates.
-pub(super) fn certificates(watch: &Watch, selection: Selection) -> Result<Value, Trouble> {
+pub(super) fn certificates(
+    watch: &Watch,
+    selection: Selection,
+    thresholds: &Thresholds,
+) -> Result<Value, Trouble> {
     let rule = selection.rule.as_deref().map(named).transpose()?;
     let Selection { status, thing, older_than, unseen_for, connected, after, limit, .. } = selection;
     let among = rule.map(|rule| {
-        found(watch, Some(rule)).into_iter().filter_map(|found| found.certificate).collect::<BTreeSet<_>>()
+        let found = found(watch, Some(rule), thresholds).into_iter();
+        found.filter_map(|found| found.certificate).collect::<BTreeSet<_>>()
     });
     Ok(watch.look(|store, _| {
         let query = Query { status, thing, older_than, unseen_for, connected, among };
-        let page = query.page(store, now(), None, after, limit);
+        let page = query.page(store, now(), Some(thresholds.aged_after), after, limit);
         json!({ "rows": page.rows, "next": page.next, "ages": store.ages() })
     }))
 }
@@ -46,11 +51,11 @@ pub(super) fn certificate(watch: &Watch, id: CertificateId) -> Result<Value, Tro
 }
 
 /// One thing.
-pub(super) fn thing(watch: &Watch, name: &ThingName) -> Result<Value, Trouble> {
+pub(super) fn thing(watch: &Watch, name: &ThingName, thresholds: &Thresholds) -> Result<Value, Trouble> {
     let missing = || Trouble::Missing(format!("no thing {name} is known"));
     watch.look(|store, _| {
         let row = store.thing(name).ok_or_else(missing)?;
-        let found = inventory::findings_of(store, name, now(), &Thresholds::default());
+        let found = inventory::findings_of(store, name, now(), thresholds);
         Ok(json!({
             "thing": name, "attested": row.attested.map(|(id, _)| id), "attested_at": row.attested.map(|(_, at)| at),
             "frozen": row.frozen, "certificates": only(store, row.certificates.clone()), "findings": found,
@@ -60,9 +65,13 @@ pub(super) fn thing(watch: &Watch, name: &ThingName) -> Result<Value, Trouble> {
 }
 
 /// What deserves attention.
-pub(super) fn findings_of(watch: &Watch, rule: Option<&str>) -> Result<Value, Trouble> {
+pub(super) fn findings_of(
+    watch: &Watch,
+    rule: Option<&str>,
+    thresholds: &Thresholds,
+) -> Result<Value, Trouble> {
     let rule = rule.map(named).transpose()?;
-    Ok(json!({ "findings": found(watch, rule), "ages": watch.look(|store, _| store.ages()) }))
+    Ok(json!({ "findings": found(watch, rule, thresholds), "ages": watch.look(|store, _| store.ages()) }))
 }
 
 /// Lines of the journal, each as it stands.
@@ -88,8 +97,8 @@ fn only(store: &Store, ids: BTreeSet<CertificateId>) -> Vec<Value> {
     page.rows.into_iter().map(|row| json!(row)).collect()
 }
 
-fn found(watch: &Watch, rule: Option<Rule>) -> Vec<Finding> {
-    let all = watch.findings(now(), &Thresholds::default());
+fn found(watch: &Watch, rule: Option<Rule>, thresholds: &Thresholds) -> Vec<Finding> {
+    let all = watch.findings(now(), thresholds);
     all.into_iter().filter(|found| rule.is_none_or(|rule| found.rule == rule)).collect()
 }
 

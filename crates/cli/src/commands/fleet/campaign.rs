@@ -1,0 +1,145 @@
+//! `fleetkey campaign`: who is to rotate, in which waves; kept in the fleet directory, where `fleetkey serve` finds it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use fleetkey_model::name::ThingName;
+use fleetkey_operator::campaign::{self, Campaign, Log, Mode, Order, Plan, Turn};
+use fleetkey_operator::controller::Journal;
+use fleetkey_operator::inventory::{Query, Snapshot, Store, Thresholds, findings};
+use serde_json::{Value, json};
+
+use super::now;
+use crate::args::{CampaignCommand, OrderArgs, PlaceArgs, StartArgs};
+use crate::datadir::DataDir;
+use crate::output;
+use crate::retirement::LEDGER;
+
+/// How many certificates are taken from the store at once.
+const PAGE: usize = 1000;
+
+/// Runs one of them.
+pub(crate) fn run(command: &CampaignCommand) -> Result<ExitCode> {
+    match command {
+        CampaignCommand::Start(args) => start(args)?,
+        CampaignCommand::List { place } => {
+            let operator = operator(place)?;
+            for name in campaign::names(&operator)? {
+                output::json(&standing(&campaign::read(&operator, &name)?));
+            }
+        }
+        CampaignCommand::Show { name, place } => show(&campaign::read(&operator(place)?, name)?),
+        CampaignCommand::Pause(args) => order(args, &Order::Pause { why: args.why.clone() })?,
+        CampaignCommand::Resume(args) => order(args, &Order::Resume)?,
+        CampaignCommand::Abort(args) => order(args, &Order::Abort { why: args.why.clone() })?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start(args: &StartArgs) -> Result<()> {
+    let operator = operator(&args.place)?;
+    let mut store = Store::new(BTreeMap::new());
+    let snapshot = Snapshot::at(&operator);
+    let known = snapshot.read(&mut store).context("what things there are cannot be read")?;
+    ensure!(known.is_some(), "there is no inventory yet: run fleetkey inventory, or fleetkey serve");
+    let things = match &args.list {
+        Some(path) => listed(path, &store)?,
+        None => selected(args, &store),
+    };
+    let plan = plan(args);
+    plan.check(things.len())?;
+    let waves = plan.waves(things.len());
+    let told = json!({
+        "event": if args.plan { "plan" } else { "started" }, "campaign": plan.name, "devices": things.len(), "waves": waves,
+        "served": Journal::is_in_use(&operator.join(LEDGER)),
+    });
+    if !args.plan {
+        Log::create(&operator, plan, things.into_iter().collect())?;
+    }
+    output::json(&told);
+    Ok(())
+}
+
+fn plan(args: &StartArgs) -> Plan {
+    Plan {
+        name: args.name.clone(),
+        why: args.why.clone(),
+        created_at: now(),
+        canary: args.canary,
+        growth: args.growth,
+        rate: args.rate,
+        at_once: args.at_once,
+        window: args.window,
+        patience: args.patience,
+        tries: args.tries,
+        threshold: args.threshold,
+    }
+}
+
+/// The things of the current certificates that fit.
+fn selected(args: &StartArgs, store: &Store) -> BTreeSet<ThingName> {
+    let among = args.finding.map(|rule| {
+        let found = findings(store, now(), &Thresholds::default()).into_iter();
+        found.filter(|found| found.rule == rule).filter_map(|found| found.certificate).collect()
+    });
+    let query = Query { thing: args.thing.clone(), older_than: args.older_than, among, ..Query::default() };
+    let (mut things, mut after) = (BTreeSet::new(), None);
+    loop {
+        let page = query.page(store, now(), None, after, PAGE);
+        let current = page.rows.into_iter().filter(|row| row.part == Some("current"));
+        things.extend(current.filter_map(|row| row.thing));
+        after = page.next;
+        if after.is_none() {
+            return things;
+        }
+    }
+}
+
+fn listed(path: &Path, store: &Store) -> Result<BTreeSet<ThingName>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let things = lines.map(|line| {
+        let thing = ThingName::new(line).with_context(|| format!("{line:?} is no name of a thing"))?;
+        ensure!(store.thing(&thing).is_some(), "the inventory knows no thing {thing}");
+        Ok(thing)
+    });
+    things.collect()
+}
+
+fn order(args: &OrderArgs, order: &Order) -> Result<()> {
+    let operator = operator(&args.place)?;
+    campaign::order(&operator, &args.name, order)?;
+    output::json(&json!({
+        "event": "ordered", "campaign": args.name, "order": order, "served": Journal::is_in_use(&operator.join(LEDGER)),
+    }));
+    Ok(())
+}
+
+fn show(campaign: &Campaign) {
+    output::json(&standing(campaign));
+    for (thing, turn) in campaign.turns() {
+        if let Turn::Failed { at } = turn {
+            output::json(&json!({ "event": "failed", "thing": thing, "at": at }));
+        }
+    }
+}
+
+fn standing(campaign: &Campaign) -> Value {
+    let (mode, why) = match campaign.mode() {
+        Mode::Running => ("running", None),
+        Mode::Paused { why } => ("paused", Some(why)),
+        Mode::Aborted { why } => ("aborted", Some(why)),
+        Mode::Done => ("done", None),
+    };
+    let (plan, (wave, waves)) = (campaign.plan(), campaign.wave());
+    json!({
+        "event": "campaign", "campaign": plan.name, "for": plan.why, "created_at": plan.created_at, "mode": mode,
+        "why": why, "wave": wave, "waves": waves, "counts": campaign.counts(),
+    })
+}
+
+fn operator(place: &PlaceArgs) -> Result<std::path::PathBuf> {
+    Ok(DataDir::existing(&place.fleet_dir)?.operator())
+}

@@ -1,0 +1,96 @@
+//! `fleetkey revoke`: certificates ended at once, the connections that were open with them cut, and how long it took.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use fleetkey_aws::permit::Command;
+use fleetkey_model::certificate::CertificateStatus;
+use fleetkey_operator::control_plane::ControlPlane;
+use fleetkey_operator::plan::{Cut, Ended, Ending, Outcome, Patience};
+use serde_json::{Value, json};
+
+use super::{Desk, print_iam};
+use crate::args::RevokeArgs;
+use crate::output::{self, Audience};
+
+/// Fails when a connection has not ended.
+pub(crate) async fn run(args: RevokeArgs) -> Result<ExitCode> {
+    if args.account.print_iam {
+        return print_iam(Command::Revoke, &args.account, |settings| settings).await;
+    }
+    let desk = Desk::open(&args.account, |settings| settings).await?;
+    let mut operator = desk.operator(false).await?;
+    let mut certificates = args.certificates.clone();
+    if let Some(thing) = &args.thing {
+        let listed = Patience::ASKING.call(|_| {}, || desk.aws.thing_certificates(thing)).await;
+        let listed = listed.with_context(|| format!("the certificates of {thing} cannot be listed"))?;
+        certificates.extend(listed.into_iter().map(|found| found.id));
+    }
+    let ending = Ending {
+        status: if args.inactive { CertificateStatus::Inactive } else { CertificateStatus::Revoked },
+        why: args.why.clone(),
+        cut: !args.keep_connections,
+        patience: args.within,
+    };
+    let mut stays = 0usize;
+    for certificate in &certificates {
+        let ended = operator.revoke(certificate, &ending).await?;
+        stays += ended.connections.iter().filter(|cut| cut.outcome == Outcome::Stays).count();
+        match desk.audience {
+            Audience::Program => output::json(&fields(&ended, &ending)),
+            Audience::Person => words(&ended, &ending).iter().for_each(|line| output::line(line)),
+        }
+    }
+    let told = match (certificates.len(), stays) {
+        (0, _) => "there is no certificate to end".to_owned(),
+        (n, 0) => format!("{n} ended"),
+        (n, stays) => {
+            format!("{n} ended; {stays} connections are still open: the account cuts them within minutes")
+        }
+    };
+    desk.conclude("revoked", &json!({ "certificates": certificates.len(), "still_open": stays }), &told);
+    Ok(if stays == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn fields(ended: &Ended, ending: &Ending) -> Value {
+    let cut = |cut: &Cut| {
+        let (outcome, since) = outcome(cut.outcome);
+        json!({ "client": cut.client, "outcome": outcome, "since": since, "seconds": cut.after.as_secs_f64() })
+    };
+    json!({
+        "event": "certificate", "certificate": ended.certificate, "things": ended.things, "before": ended.before,
+        "status": ending.status, "seconds": ended.changed_after.as_ref().map(Duration::as_secs_f64),
+        "connections": ended.connections.iter().map(cut).collect::<Vec<_>>(),
+    })
+}
+
+fn words(ended: &Ended, ending: &Ending) -> Vec<String> {
+    let of = ended.things.iter().map(|thing| format!(" of {thing}")).collect::<String>();
+    let took = match ended.changed_after {
+        Some(span) => format!("{} after {:.2} s", ending.status, span.as_secs_f64()),
+        None => format!("{} already", ending.status),
+    };
+    let mut lines = vec![format!("certificate {}{of}: {took}", ended.certificate)];
+    lines.extend(ended.connections.iter().map(|cut| {
+        let did = match cut.outcome {
+            Outcome::Gone => "cut".to_owned(),
+            Outcome::Back(since) => format!(
+                "cut, and connected again since {since}: with another certificate, or the end has not spread yet"
+            ),
+            Outcome::Stays => "is still open".to_owned(),
+            Outcome::Untold => "cut, if it was open: the account does not tell".to_owned(),
+        };
+        format!("  client {}: {did}, after {:.2} s", cut.client, cut.after.as_secs_f64())
+    }));
+    lines
+}
+
+fn outcome(outcome: Outcome) -> (&'static str, Option<u64>) {
+    match outcome {
+        Outcome::Gone => ("gone", None),
+        Outcome::Back(since) => ("back", Some(since.as_millis())),
+        Outcome::Stays => ("open", None),
+        Outcome::Untold => ("untold", None),
+    }
+}

@@ -1,0 +1,170 @@
+//! The fleet as the dashboard of `serve` sees it: the inventory for what there is, the controller's events for what
+//! happens, the account for what only a page about one device needs.
+//!
+//! It observes the controller in the inventory's place and passes everything on to it: a page that is told of a change
+//! must find it there.
+
+mod closer;
+mod notes;
+mod read;
+mod sums;
+mod words;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fleetkey_aws::Aws;
+use fleetkey_dashboard::fleet::{Connection, Site};
+use fleetkey_dashboard::hub::Hub;
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::name::ThingName;
+use fleetkey_model::time::Timestamp;
+use fleetkey_operator::campaign;
+use fleetkey_operator::controller::{Event, Observer, Reception, Record, Report};
+use fleetkey_operator::inventory::{Thresholds, Watch};
+use tokio_util::sync::CancellationToken;
+
+use closer::Closer;
+use notes::Notes;
+use sums::Summing;
+
+/// What the pages of `serve` are about.
+pub(super) struct Board {
+    watch: Watch,
+    hub: Arc<Hub>,
+    site: Site,
+    /// How old a certificate may become.
+    age: Duration,
+    notes: Mutex<Notes>,
+    sums: Mutex<Summing>,
+    closer: Closer,
+    /// There once the controller runs.
+    reception: Mutex<Option<Reception>>,
+    closed: CancellationToken,
+}
+
+impl fmt::Debug for Board {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Board").field("site", &self.site).finish_non_exhaustive()
+    }
+}
+
+impl Board {
+    /// Over an inventory, with the retirements that the ledger knows of.
+    pub(super) fn new(watch: Watch, aws: Arc<Aws>, site: Site, age: Duration, records: &[Record]) -> Self {
+        let (hub, closed) = (Arc::new(Hub::new()), CancellationToken::new());
+        Self {
+            closer: Closer::new(aws, watch.clone(), hub.clone(), closed.clone()),
+            notes: Mutex::new(Notes::of(records)),
+            sums: Mutex::default(),
+            reception: Mutex::default(),
+            watch,
+            hub,
+            site,
+            age,
+            closed,
+        }
+    }
+
+    /// The controller takes orders from now on.
+    pub(super) fn opened(&self, reception: Reception) {
+        *self.reception.lock().unwrap_or_else(PoisonError::into_inner) = Some(reception);
+    }
+
+    /// What a campaign has to know of a device.
+    pub(super) fn standing(&self, thing: &ThingName) -> campaign::Device {
+        self.watch.look(|store, _| {
+            let row = store.thing(thing);
+            let is_away = row.is_some_and(|row| read::connection(store, thing, row) == Connection::Down);
+            campaign::Device { attested: row.and_then(|row| row.attested), is_away }
+        })
+    }
+
+    /// A device was told to rotate.
+    pub(super) fn ordered(&self, thing: &ThingName, by: &str) {
+        self.notes().ordered(thing, super::super::now(), by);
+        self.hub.tell("rotation", Some(thing.clone()));
+    }
+
+    /// Asks the account for nothing any more.
+    pub(super) fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Where changes are told.
+    pub(super) const fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    fn thresholds(&self) -> Thresholds {
+        Thresholds { aged_after: self.age, ..Thresholds::default() }
+    }
+
+    fn reception(&self) -> Option<Reception> {
+        self.reception.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn sums(&self) -> MutexGuard<'_, Summing> {
+        self.sums.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The certificate that a thing used before `new`, and when `new` was registered.
+    fn before(&self, thing: &ThingName, new: &CertificateId) -> (Option<CertificateId>, Option<Timestamp>) {
+        self.watch.look(|store, _| {
+            let registered = store.certificate(new).and_then(|row| row.created_at);
+            let row = store.thing(thing);
+            let attested = row.and_then(|row| row.attested).map(|(id, _)| id).filter(|id| id != new);
+            let others = row.into_iter().flat_map(|row| &row.certificates).filter(|id| *id != new);
+            let active = others.filter_map(|id| {
+                let row = store.certificate(id)?;
+                (row.status == Some(CertificateStatus::Active)).then_some((row.created_at, *id))
+            });
+            (attested.or_else(|| active.max().map(|(_, id)| id)), registered)
+        })
+    }
+}
+
+impl Observer for Board {
+    fn heard(&self, now: Timestamp, event: &Event) {
+        self.watch.heard(now, event);
+        let (kind, thing) = match event {
+            Event::Presence { client, event, kind } => {
+                let thing = client.thing();
+                if let Some(thing) = &thing {
+                    self.notes().presence(*kind, thing, event.timestamp);
+                }
+                ("link", thing)
+            }
+            Event::Attested { topic, attested } => {
+                self.notes().asked(topic, &attested.request.id);
+                ("rotation", Some(topic.clone()))
+            }
+            Event::Release(thing) => {
+                self.notes().released(thing, now);
+                ("rotation", Some(thing.clone()))
+            }
+            Event::Listed { thing, .. } => ("certificate", Some(thing.clone())),
+            Event::PresenceMissed => ("fleet", None),
+            _ => return,
+        };
+        self.hub.tell(kind, thing);
+    }
+
+    fn told(&self, now: Timestamp, report: &Report) {
+        let before = match report {
+            Report::Witnessed { thing, certificate } => self.before(thing, certificate),
+            _ => (None, None),
+        };
+        self.watch.told(now, report);
+        if let Report::Changed { certificate, .. } | Report::LeftoverChanged { certificate, .. } = report {
+            self.closer.forget(certificate);
+        }
+        self.notes().told(now, report, before);
+        self.hub.tell("rotation", Some(words::thing(report).clone()));
+    }
+}

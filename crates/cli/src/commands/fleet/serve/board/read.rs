@@ -1,0 +1,270 @@
+//! The read model and the orders that the pages ask for.
+
+use std::collections::BTreeSet;
+
+use fleetkey_dashboard::fleet::{
+    Answer, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Done, Filter, Finding,
+    Fleet, Holder, Incident, Order, Overview, Policy, Question, Refused, Rotation, Severity, Site, Tone,
+    Verdict,
+};
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::name::ThingName;
+use fleetkey_model::retirement::DeviceCommand;
+use fleetkey_model::time::Timestamp;
+use fleetkey_operator::inventory::{self, Store, Thing};
+
+use super::super::super::now;
+use super::Board;
+use super::sums::{is_live, short};
+
+/// Certificates on a device's page.
+const CERTIFICATES: usize = 20;
+/// Findings on their page: the gravest.
+const FINDINGS: usize = 500;
+
+impl Fleet for Board {
+    fn site(&self) -> Site {
+        self.site.clone()
+    }
+
+    fn overview(&self) -> Overview {
+        let mut sums = self.sums().of(&self.watch, now(), self.age);
+        {
+            let notes = self.notes();
+            sums.figures.rotating = u64::try_from(notes.rotating().len()).ok();
+            sums.figures.rotated = Some(notes.rotated());
+        }
+        let starting = self.watch.look(|store, crawl| {
+            let progress = crawl.progress(store);
+            let listed = store.ages().things.is_some();
+            (!listed).then(|| {
+                format!(
+                    "The account is being listed: {} certificates and {} things so far.",
+                    progress.certificates, progress.things
+                )
+            })
+        });
+        Overview {
+            starting,
+            figures: sums.figures,
+            ages: sums.ages,
+            ages_caption: format!("due at {}", short(self.age)),
+            expiries: sums.ends,
+        }
+    }
+
+    fn devices(&self, query: &DeviceQuery) -> DevicePage {
+        let (wanted, rotating) = (query.text.to_ascii_lowercase(), self.notes().rotating());
+        let (mut page, mut more) = (DevicePage::default(), false);
+        self.watch.each_thing(|store, name, thing| {
+            if !name.as_str().to_ascii_lowercase().contains(&wanted) {
+                return;
+            }
+            let after = query.after.as_ref().is_none_or(|after| name > after);
+            let room = after && page.rows.len() < query.limit;
+            // Most rows are only counted.
+            let row = (room || query.filter != Filter::All)
+                .then(|| self.row(store, name, thing, rotating.contains(name)));
+            if !row.as_ref().is_none_or(|row| shown(query.filter, row, rotating.contains(name))) {
+                return;
+            }
+            page.total += 1;
+            match row.filter(|_| room) {
+                Some(row) => page.rows.push(row),
+                None => more |= after,
+            }
+        });
+        page.next = page.rows.last().filter(|_| more).map(|row| row.thing.clone());
+        page
+    }
+
+    fn device(&self, thing: &ThingName) -> Option<Device> {
+        let (rotation, timeline, rotating) = {
+            let notes = self.notes();
+            (notes.rotation(thing), notes.timeline(thing), notes.rotating().contains(thing))
+        };
+        let (row, ids, frozen, found) = self.watch.look(|store, _| {
+            let known = store.thing(thing)?;
+            let found = inventory::findings_of(store, thing, now(), &self.thresholds());
+            let row = self.row(store, thing, known, rotating);
+            Some((row, newest_first(store, known), known.frozen.clone(), found))
+        })?;
+        let shown = ids.iter().take(CERTIFICATES).filter_map(|id| self.certificate(thing, *id));
+        let certificates: Vec<_> = shown.collect();
+        Some(Device {
+            row,
+            blocked: frozen.map(|why| format!("frozen: {why}")),
+            alarms: found.into_iter().map(|found| found.saw).collect(),
+            more_certificates: ids.len().saturating_sub(certificates.len()),
+            certificates,
+            rotation,
+            timeline,
+            obeys: true,
+        })
+    }
+
+    fn rotations(&self, limit: usize) -> Vec<Rotation> {
+        self.notes().rotations(limit)
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let found = self.watch.findings(now(), &self.thresholds());
+        found.into_iter().take(FINDINGS).map(finding).collect()
+    }
+
+    fn incidents(&self, limit: usize) -> Vec<Incident> {
+        self.notes().news(limit)
+    }
+
+    fn policies(&self) -> Vec<Policy> {
+        Vec::new()
+    }
+
+    fn decide(&self, question: &Question) -> Result<Verdict, Refused> {
+        Err(Refused(format!(
+            "the controller may not ask the account that; `fleetkey doctor` does, for example beside {}'s files",
+            question.thing
+        )))
+    }
+
+    fn perform<'a>(&'a self, order: Order, by: &'a str) -> Answer<'a> {
+        let Order::Rotate(things) = order;
+        Box::pin(self.rotate(things, by))
+    }
+}
+
+impl Board {
+    async fn rotate(&self, things: Vec<ThingName>, by: &str) -> Result<Done, Refused> {
+        let reception =
+            self.reception().ok_or_else(|| Refused("the controller is not ready yet".to_owned()))?;
+        if !reception.hears() {
+            return Err(Refused(
+                "the controller is not connected to the broker; try again once it is".to_owned(),
+            ));
+        }
+        for thing in &things {
+            let command = DeviceCommand::Rotate { id: String::new() };
+            let said = format!("{by} of the dashboard");
+            reception.command(thing.clone(), command, said).await.map_err(Refused)?;
+            self.ordered(thing, by);
+        }
+        let words = format!(
+            "{} devices were told to rotate; one that is away is told when it comes back, if its session is kept.",
+            things.len()
+        );
+        Ok(Done { words })
+    }
+
+    fn row(&self, store: &Store, name: &ThingName, thing: &Thing, rotating: bool) -> DeviceRow {
+        let current = current(store, thing);
+        let created = current.and_then(|id| store.certificate(&id)).and_then(|row| row.created_at);
+        let (state, tone) = self.health(store, name, thing, rotating);
+        DeviceRow {
+            thing: name.clone(),
+            connection: connection(store, name, thing),
+            state: state.to_owned(),
+            tone,
+            certificate: current,
+            age: created.map(|created| now().since(created)),
+            due: created.map(|created| created + self.age),
+        }
+    }
+
+    /// In the words of cert-manager.
+    fn health(&self, store: &Store, name: &ThingName, thing: &Thing, rotating: bool) -> (&'static str, Tone) {
+        let found = inventory::findings_of(store, name, now(), &self.thresholds());
+        let worst = found.iter().map(|found| found.severity).min();
+        match worst {
+            _ if thing.frozen.is_some() => ("frozen", Tone::Bad),
+            Some(inventory::Severity::Critical) => ("degraded", Tone::Bad),
+            Some(_) => ("degraded", Tone::Warn),
+            None if rotating => ("rotating", Tone::Busy),
+            None if thing.certificates.is_empty() => ("no certificate", Tone::Quiet),
+            None => ("ready", Tone::Good),
+        }
+    }
+
+    /// While the account is asked for what only a page shows, the rest of it.
+    fn certificate(&self, thing: &ThingName, id: CertificateId) -> Option<Certificate> {
+        let closely = self.closer.look(thing, id);
+        self.watch.look(|store, _| {
+            let row = store.certificate(&id)?;
+            let current = current(store, store.thing(thing)?);
+            let registered = |id: CertificateId| store.certificate(&id).and_then(|row| row.created_at);
+            let holder = match current {
+                Some(current) if current == id => Holder::InUse,
+                Some(current) if row.created_at > registered(current) => Holder::Candidate,
+                _ => Holder::Former,
+            };
+            let created = row.created_at.unwrap_or_default();
+            let end = row.not_after.unwrap_or(Timestamp::AWS_CERTIFICATE_END);
+            Some(Certificate {
+                id,
+                status: row.status?,
+                holder,
+                created,
+                modified: closely.as_ref().map_or(row.status_since, |known| known.modified),
+                not_before: closely.as_ref().map_or(created, |known| known.not_before),
+                // For the moment until it is known: what AWS gives to all that it issues.
+                not_after: closely.as_ref().map_or(end, |known| known.not_after),
+                policies: closely.as_ref().map(|known| known.policies.clone()).unwrap_or_default(),
+                pem: closely.as_ref().map(|known| known.pem.clone()).unwrap_or_default(),
+            })
+        })
+    }
+}
+
+/// The attested certificate; before one was, the newest that was registered; of a thing that others provisioned, the
+/// newest that may connect.
+fn current(store: &Store, thing: &Thing) -> Option<CertificateId> {
+    let active = || {
+        let rows = thing.certificates.iter().filter_map(|id| store.certificate(id).map(|row| (row, *id)));
+        let active = rows.filter(|(row, _)| row.status == Some(CertificateStatus::Active));
+        active.max_by_key(|(row, _)| row.created_at).map(|(_, id)| id)
+    };
+    thing.attested.map(|(id, _)| id).or(thing.newest).or_else(active)
+}
+
+/// Only who was heard to come can be known to have gone.
+pub(super) fn connection(store: &Store, name: &ThingName, thing: &Thing) -> Connection {
+    let rows = || thing.certificates.iter().filter_map(|id| store.certificate(id));
+    if rows().any(|row| is_live(row, name.as_str())) {
+        return Connection::Up;
+    }
+    let heard = |since: Timestamp| rows().any(|row| row.connected_at.is_some_and(|at| at >= since));
+    match store.ages().watching_since {
+        Some(since) if heard(since) => Connection::Down,
+        _ => Connection::Unknown,
+    }
+}
+
+fn newest_first(store: &Store, thing: &Thing) -> Vec<CertificateId> {
+    let mut ids: Vec<_> = thing.certificates.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    ids.sort_by_key(|id| std::cmp::Reverse(store.certificate(id).and_then(|row| row.created_at)));
+    ids
+}
+
+const fn shown(filter: Filter, row: &DeviceRow, rotating: bool) -> bool {
+    match filter {
+        Filter::All => true,
+        Filter::Connected => matches!(row.connection, Connection::Up),
+        Filter::Disconnected => matches!(row.connection, Connection::Down),
+        Filter::Rotating => rotating,
+        Filter::Attention => matches!(row.tone, Tone::Warn | Tone::Bad),
+    }
+}
+
+fn finding(found: inventory::Finding) -> Finding {
+    Finding {
+        severity: match found.severity {
+            inventory::Severity::Critical => Severity::Critical,
+            inventory::Severity::High => Severity::High,
+            inventory::Severity::Medium => Severity::Medium,
+        },
+        thing: found.thing,
+        seen: found.saw,
+        matters: found.why.to_owned(),
+        remedy: found.act,
+        since: None,
+    }
+}

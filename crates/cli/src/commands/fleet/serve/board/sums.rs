@@ -1,0 +1,148 @@
+//! What all rows come to for the first page. Of a large fleet it is counted now and then, not at every look.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use fleetkey_dashboard::fleet::{Bar, Figures};
+use fleetkey_model::certificate::CertificateStatus;
+use fleetkey_model::time::Timestamp;
+use fleetkey_operator::inventory::{Certificate, Watch};
+
+/// Bars of the chart of ages.
+const AGES: u32 = 6;
+/// Counting may take one part of so many of the time.
+const SHARE: u32 = 20;
+
+/// The sums.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    pub(super) figures: Figures,
+    pub(super) ages: Vec<Bar>,
+    pub(super) ends: Vec<Bar>,
+}
+
+/// The last sums, and until when they are good enough.
+#[derive(Debug, Default)]
+pub(super) struct Summing(Option<(Sums, Instant)>);
+
+impl Summing {
+    /// The sums, counted anew unless that would take too large a share of the time.
+    pub(super) fn of(&mut self, watch: &Watch, now: Timestamp, age: Duration) -> Sums {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "how long counting takes, whatever the wall clock does"
+        )]
+        let begun = Instant::now();
+        if let Some((sums, _)) = self.0.as_ref().filter(|(_, good)| begun < *good) {
+            return sums.clone();
+        }
+        let sums = Sums::of(watch, now, age);
+        self.0 = Some((sums.clone(), begun + begun.elapsed() * SHARE));
+        sums
+    }
+}
+
+impl Sums {
+    fn of(watch: &Watch, now: Timestamp, age: Duration) -> Self {
+        let (mut devices, mut connected) = (0u64, 0u64);
+        let mut statuses = BTreeMap::<CertificateStatus, u64>::new();
+        let mut ages = bars(age);
+        let mut ends = BTreeMap::<String, u64>::new();
+        watch.each_certificate(|_, _, row| {
+            if let (Some(status), Some(_)) = (row.status, &row.thing) {
+                *statuses.entry(status).or_default() += 1;
+            }
+        });
+        watch.each_thing(|store, name, thing| {
+            devices += 1;
+            let is_up = thing
+                .certificates
+                .iter()
+                .filter_map(|id| store.certificate(id))
+                .any(|row| is_live(row, name.as_str()));
+            connected += u64::from(is_up);
+            let current = thing.attested.map(|(id, _)| id).or(thing.newest);
+            let Some(row) = current.and_then(|id| store.certificate(&id)) else { return };
+            if let Some(created) = row.created_at {
+                count(&mut ages, now.since(created), age);
+            }
+            if let Some(end) = row.not_after {
+                *ends.entry(end.to_string().chars().take(4).collect()).or_default() += 1;
+            }
+        });
+        let of = |status| Some(statuses.get(&status).copied().unwrap_or_default());
+        let figures = Figures {
+            devices: Some(devices),
+            connected: Some(connected),
+            active: of(CertificateStatus::Active),
+            inactive: of(CertificateStatus::Inactive),
+            revoked: of(CertificateStatus::Revoked),
+            ..Figures::default()
+        };
+        Self { figures, ages, ends: ends.into_iter().map(|(label, count)| Bar { label, count }).collect() }
+    }
+}
+
+/// Whether a certificate has the live session of its thing.
+pub(super) fn is_live(row: &Certificate, thing: &str) -> bool {
+    row.open.iter().any(|open| open.client.as_str() == thing)
+}
+
+/// In equal parts up to the age at which a rotation is due, and one for what is older.
+fn bars(age: Duration) -> Vec<Bar> {
+    let part = age / (AGES - 1);
+    let label = |index: u32| match index + 1 == AGES {
+        true => "older".to_owned(),
+        false => format!("to {}", short(part * (index + 1))),
+    };
+    (0..AGES).map(|index| Bar { label: label(index), count: 0 }).collect()
+}
+
+fn count(bars: &mut [Bar], age: Duration, due: Duration) {
+    let part = (due / (AGES - 1)).as_millis().max(1);
+    let index = usize::try_from(age.as_millis() / part).unwrap_or(usize::MAX);
+    let index = index.min(bars.len().saturating_sub(1));
+    if let Some(bar) = bars.get_mut(index) {
+        bar.count += 1;
+    }
+}
+
+/// A span in the largest unit that it has at least two of.
+pub(super) fn short(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let units = [(86_400, "d"), (3600, "h"), (60, "min")];
+    let unit = units.into_iter().find(|(length, _)| seconds >= 2 * length);
+    unit.map_or_else(|| format!("{seconds} s"), |(length, name)| format!("{} {name}", seconds / length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fleetkey_model::certificate::CertificateId;
+    use fleetkey_model::name::ThingName;
+    use fleetkey_operator::inventory::{Crawl, ListedCertificate, ListedThing, Store};
+
+    const DAY: u64 = 86_400;
+
+    #[test]
+    fn certificates_in_use_are_counted_by_their_age_and_what_is_on_no_thing_is_not() {
+        let mut store = Store::default();
+        for (n, age) in [(1, 1), (2, 59), (3, 61), (4, 1)] {
+            let (id, now) = (CertificateId::of_der(&[n]), Timestamp::from_secs(100 * DAY));
+            let created_at = Timestamp::from_secs((100 - age) * DAY);
+            let status = CertificateStatus::Active;
+            store.listed_certificates(now, &[ListedCertificate { id, status, created_at }]);
+            if n < 4 {
+                let name = ThingName::new(format!("press-{n}")).unwrap();
+                store.listed_things(now, &[ListedThing { name, newest: Some(id) }]);
+            }
+        }
+        let watch = Watch::new(store, Crawl::default(), []);
+        let sums = Sums::of(&watch, Timestamp::from_secs(100 * DAY), Duration::from_secs(60 * DAY));
+        assert_eq!((sums.figures.devices, sums.figures.active), (Some(3), Some(3)));
+        let counts: Vec<_> = sums.ages.iter().map(|bar| (bar.label.as_str(), bar.count)).collect();
+        let expected =
+            [("to 12 d", 1), ("to 24 d", 0), ("to 36 d", 0), ("to 48 d", 0), ("to 60 d", 1), ("older", 1)];
+        assert_eq!(counts, expected);
+    }
+}

@@ -1,0 +1,197 @@
+//! Carries campaigns out: takes what `fleetkey campaign` has left in the fleet directory, keeps every step before a device
+//! hears of it, and sends the commands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetkey_api::feed::Feed;
+use fleetkey_model::name::ThingName;
+use fleetkey_model::retirement::DeviceCommand;
+use fleetkey_model::time::Timestamp;
+use fleetkey_operator::campaign::{self, Campaign, Line, Log, LogError, Mode, Order, Step};
+use fleetkey_operator::controller::Reception;
+use fleetkey_operator::files::FileError;
+use serde_json::json;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::super::now;
+use super::board::Board;
+
+/// How often everybody is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long the broker must have been heard: what it kept for us comes first, and may say that a device has rotated.
+const HEARD_FOR: Duration = Duration::from_secs(3);
+
+/// What a campaign needs of the controller.
+pub(super) struct Tools {
+    /// The operator's directory.
+    pub(super) directory: PathBuf,
+    pub(super) board: Arc<Board>,
+    pub(super) reception: Reception,
+    pub(super) feed: Arc<Feed>,
+}
+
+/// The task.
+pub(super) struct Campaigns {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Campaigns {
+    /// Begins; campaigns that an earlier process has not ended go on.
+    pub(super) fn start(tools: Tools) -> Self {
+        let stop = CancellationToken::new();
+        let running = Running { tools, known: BTreeMap::new(), closed: BTreeSet::new(), heard: None };
+        let task = tokio::spawn(running.run(stop.clone()));
+        Self { stop, task }
+    }
+
+    /// Ends it after the step that it is in.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        let _ended = self.task.await;
+    }
+}
+
+struct Running {
+    tools: Tools,
+    known: BTreeMap<String, (Log, Campaign)>,
+    /// Those that are over, and those that cannot be read, which is said once.
+    closed: BTreeSet<String>,
+    /// Since when the broker is heard.
+    heard: Option<Timestamp>,
+}
+
+impl Running {
+    async fn run(mut self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            self.heard = self.tools.reception.hears().then(|| self.heard.unwrap_or_else(now));
+            if let Err(error) = self.discover().await {
+                tracing::error!(%error, "campaigns cannot be looked for");
+            }
+            for name in self.known.keys().cloned().collect::<Vec<_>>() {
+                // Taken out while the disk is waited for; one that cannot be kept is opened anew.
+                if let Some((log, campaign)) = self.known.remove(&name)
+                    && let Some(open) = self.look_after(&name, log, campaign).await
+                {
+                    match open.1.is_over() {
+                        true => drop(self.closed.insert(name)),
+                        false => drop(self.known.insert(name, open)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens those that are new.
+    async fn discover(&mut self) -> Result<(), FileError> {
+        let directory = self.tools.directory.clone();
+        let names = blocking(move || campaign::names(&directory)).await?;
+        for name in names {
+            if self.known.contains_key(&name) || self.closed.contains(&name) {
+                continue;
+            }
+            let (directory, wanted) = (self.tools.directory.clone(), name.clone());
+            match blocking(move || Log::open(&directory, &wanted)).await {
+                Ok(open) => drop(self.known.insert(name, open)),
+                Err(error) => {
+                    tracing::error!(campaign = name, %error, "a campaign cannot be carried out");
+                    self.closed.insert(name);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One campaign: what is ordered of it, then its next step.
+    async fn look_after(&self, name: &str, log: Log, campaign: Campaign) -> Option<(Log, Campaign)> {
+        let (directory, wanted) = (self.tools.directory.clone(), name.to_owned());
+        let ordered = blocking(move || obey(&directory, &wanted, log, campaign)).await;
+        let (mut log, mut campaign) = self.kept(name, ordered)?;
+        let heard_for = self.heard.map(|since| now().since(since));
+        if heard_for.is_none_or(|span| span < HEARD_FOR) {
+            return Some((log, campaign));
+        }
+        let step = campaign.step(now(), |thing| self.tools.board.standing(thing));
+        let lines = lines(&step);
+        if !lines.is_empty() {
+            let written = blocking(move || log.append(&lines).map(|()| log)).await;
+            log = self.kept(name, written.map_err(LogError::from))?;
+        }
+        self.tell(&campaign, &step).await;
+        Some((log, campaign))
+    }
+
+    /// Whoever is not told although it is kept that they were is told again when their time is over.
+    async fn tell(&self, campaign: &Campaign, step: &Step) {
+        let plan = campaign.plan();
+        for thing in &step.tell {
+            let command = DeviceCommand::Rotate { id: plan.name.clone() };
+            let why = format!("campaign {}: {}", plan.name, plan.why);
+            match self.tools.reception.command(thing.clone(), command, why).await {
+                Ok(()) => self.tools.board.ordered(thing, &format!("campaign {}", plan.name)),
+                Err(error) => tracing::error!(%thing, error, "a device cannot be told to rotate"),
+            }
+        }
+        if let Some(mode) = &step.mode {
+            let counts = campaign.counts();
+            tracing::info!(campaign = plan.name, ?mode, ?counts, "a campaign has ended");
+            let told = json!({ "campaign": plan.name, "mode": mode, "counts": counts, "at": now() });
+            self.tools.feed.push("campaign", told);
+        }
+    }
+
+    fn kept<T>(&self, name: &str, outcome: Result<T, LogError>) -> Option<T> {
+        let logged =
+            |error| tracing::error!(campaign = name, %error, "a campaign cannot be kept: nobody is told");
+        outcome.map_err(logged).ok()
+    }
+}
+
+/// Takes what was ordered: it is kept before it counts.
+fn obey(
+    directory: &std::path::Path,
+    name: &str,
+    mut log: Log,
+    mut campaign: Campaign,
+) -> Result<(Log, Campaign), LogError> {
+    campaign::take_order(directory, name, |order| {
+        let mode = match order {
+            Order::Pause { why } => Mode::Paused { why },
+            Order::Resume => Mode::Running,
+            Order::Abort { why } => Mode::Aborted { why },
+        };
+        match campaign.set_mode(mode.clone()) {
+            true => Ok(log.append(&[Line::Mode { at: now(), mode }])?),
+            false => Ok(()),
+        }
+    })?;
+    Ok((log, campaign))
+}
+
+fn lines(step: &Step) -> Vec<Line> {
+    let turns = step
+        .turns
+        .iter()
+        .map(|(thing, turn): &(ThingName, _)| Line::Turn { thing: thing.clone(), turn: *turn });
+    let mode = step.mode.iter().map(|mode| Line::Mode { at: now(), mode: mode.clone() });
+    turns.chain(mode).collect()
+}
+
+/// Off the runtime's threads: it waits for the disk.
+async fn blocking<T: Send + 'static, E: Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        // The work does not panic, and a runtime that ends takes everything along.
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,105 @@
+//! `fleetkey campaign`, carried out by a controller that is another process.
+
+use serde_json::Value;
+
+use crate::process::Process;
+use crate::serve::{Fleet, inventory_is_taken};
+
+impl Fleet {
+    fn campaign(&self, words: &[&str]) -> (i32, Value, String) {
+        let fleet = self.path().to_str().unwrap();
+        let arguments: Vec<_> =
+            ["campaign"].iter().chain(words).chain(&["--fleet-dir", fleet]).copied().collect();
+        let (code, out, errors) = crate::process::run(&arguments);
+        (
+            code,
+            out.lines().next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default(),
+            errors,
+        )
+    }
+
+    fn start(&self, name: &str, more: &[&str]) -> Value {
+        let words = ["start", "--name", name, "--why", "yearly"];
+        let (code, told, errors) = self.campaign(&words.iter().chain(more).copied().collect::<Vec<_>>());
+        assert_eq!(code, 0, "{errors}");
+        told
+    }
+
+    fn becomes(&self, name: &str, mode: &str) -> Value {
+        self.wait(&format!("{name} {mode}"), || self.campaign(&["show", name]).1["mode"] == mode);
+        self.campaign(&["show", name]).1
+    }
+}
+
+fn serving(fleet: &Fleet) -> (Process, String) {
+    let mut process = Process::of(fleet.serve(fleet.core.url()));
+    let url = process.event("serving")["url"].as_str().unwrap().to_owned();
+    process.event("ready");
+    (process, url)
+}
+
+/// One that was left while nobody served is carried out by the next controller; another is paused, survives a kill, and
+/// goes on when it is resumed; one whose device is never seen again ends at its threshold.
+#[test]
+fn a_campaign_is_carried_out_across_kills_and_ends_when_too_many_fail() {
+    let mut fleet = Fleet::of_one();
+    fleet.core.provision("press-2", fleet.path());
+    let (process, url) = serving(&fleet);
+    inventory_is_taken(&url);
+    process.signal("TERM");
+    assert!(process.end().0.success());
+
+    let planned = fleet.start("spring", &["--thing", "press-*", "--plan"]);
+    assert_eq!((&planned["devices"], &planned["waves"]), (&2.into(), &serde_json::json!([1, 2])));
+    assert_eq!(fleet.campaign(&["show", "spring"]).0, 1, "a plan leaves nothing");
+    let started = fleet.start("spring", &["--thing", "press-1"]);
+    assert_eq!((&started["event"], &started["served"]), (&"started".into(), &false.into()));
+    let (mut process, _) = serving(&fleet);
+    let first = fleet.committed();
+    assert_eq!(fleet.becomes("spring", "done")["counts"]["rotated"], 1);
+    fleet.only_is_left(&first);
+
+    process.kill();
+    fleet.start("autumn", &["--thing", "press-1"]);
+    assert_eq!(fleet.campaign(&["pause", "autumn", "--why", "rain"]).0, 0);
+    let (mut process, _) = serving(&fleet);
+    assert_eq!(fleet.becomes("autumn", "paused")["why"], "rain");
+    process.kill();
+    let (process, _) = serving(&fleet);
+    assert_eq!(fleet.becomes("autumn", "paused")["counts"]["waiting"], 1);
+    assert_eq!(fleet.campaign(&["resume", "autumn"]).0, 0);
+    let second = fleet.committed();
+    fleet.becomes("autumn", "done");
+    fleet.only_is_left(&second);
+
+    // Its agent does not run.
+    fleet.start("winter", &["--thing", "press-2", "--patience", "1s", "--tries", "1"]);
+    let ended = fleet.becomes("winter", "aborted");
+    assert!(ended["why"].as_str().unwrap().contains("1 of the 1 devices of wave 1 of 1"), "{ended}");
+    process.signal("TERM");
+    assert!(process.end().0.success());
+    let directory = fleet.path().to_str().unwrap();
+    let journal = crate::process::run(&["journal", "show", "--about", "press-1", "--fleet-dir", directory]).1;
+    assert!(journal.contains("campaign spring: yearly") && journal.contains("campaign autumn"), "{journal}");
+}
+
+/// What cannot be carried out is refused before anything is left.
+#[test]
+fn a_campaign_that_cannot_be_carried_out_is_refused() {
+    let fleet = Fleet::of_one();
+    let words = ["start", "--name", "spring", "--why", "yearly"];
+    let refused = |more: &[&str]| {
+        let (code, _, errors) = fleet.campaign(&words.iter().chain(more).copied().collect::<Vec<_>>());
+        assert_eq!(code, 1, "{errors}");
+        errors
+    };
+    assert!(refused(&["--thing", "press-1"]).contains("no inventory yet"));
+    fleet.core.run(&["inventory"], fleet.path()).good();
+    assert!(refused(&["--thing", "nobody"]).contains("no device was selected"));
+    assert!(refused(&["--thing", "press-1", "--rate", "301"]).contains("half of what an account registers"));
+    let list = fleet.path().join("list");
+    std::fs::write(&list, "press-1\npress-7\n").unwrap();
+    assert!(refused(&["--list", list.to_str().unwrap()]).contains("press-7"));
+    assert_eq!(fleet.campaign(&["pause", "spring"]).0, 1);
+    assert_eq!(fleet.campaign(&["list"]).1, Value::default());
+}

@@ -1,0 +1,303 @@
+//! A campaign's state, and what follows from it and the time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::name::ThingName;
+use fleetkey_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::plan::Plan;
+
+/// Of the commands that were not sent, those of so long ago are not made up for: a morning does not begin with a flood.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// How far one device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "lowercase")]
+pub enum Turn {
+    /// It was not told yet.
+    Waiting,
+    /// It was told.
+    Told {
+        /// When last.
+        at: Timestamp,
+        /// How often.
+        tries: u8,
+    },
+    /// The broker has seen it use another certificate since the campaign was made.
+    Rotated {
+        /// When it was seen.
+        at: Timestamp,
+        /// Which certificate.
+        certificate: CertificateId,
+    },
+    /// It was told as often as it may, and nothing came of it.
+    Failed {
+        /// When that was found.
+        at: Timestamp,
+    },
+}
+
+/// How a campaign stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "lowercase")]
+pub enum Mode {
+    /// Devices are told.
+    Running,
+    /// Nobody is told until somebody resumes it.
+    Paused {
+        /// Why, in words.
+        why: String,
+    },
+    /// Nobody is told any more.
+    Aborted {
+        /// Why, in words.
+        why: String,
+    },
+    /// Every device has rotated or failed.
+    Done,
+}
+
+/// What is known of a device from elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Device {
+    /// The certificate that the broker has attested last, and when first.
+    pub attested: Option<(CertificateId, Timestamp)>,
+    /// It is known not to be connected.
+    pub is_away: bool,
+}
+
+/// What follows. All of it must be durable before anybody is told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Step {
+    /// Devices that are at another place than before.
+    pub turns: Vec<(ThingName, Turn)>,
+    /// The campaign stands otherwise than before.
+    pub mode: Option<Mode>,
+    /// Whom to tell to rotate.
+    pub tell: Vec<ThingName>,
+}
+
+/// How many devices are where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Counts {
+    /// Not told yet.
+    pub waiting: usize,
+    /// Told.
+    pub told: usize,
+    /// Seen to have rotated.
+    pub rotated: usize,
+    /// Given up.
+    pub failed: usize,
+}
+
+/// A campaign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Campaign {
+    plan: Plan,
+    /// In the order in which they are told.
+    order: Vec<ThingName>,
+    /// Where each wave ends in that order.
+    waves: Vec<usize>,
+    turns: BTreeMap<ThingName, Turn>,
+    mode: Mode,
+    /// When the next device may be told.
+    next: Timestamp,
+}
+
+impl Campaign {
+    /// One that has not told anybody.
+    pub fn new(plan: Plan, things: impl IntoIterator<Item = ThingName>) -> Self {
+        let turns: BTreeMap<_, _> = things.into_iter().map(|thing| (thing, Turn::Waiting)).collect();
+        let mut order: Vec<_> = turns.keys().cloned().collect();
+        order.sort_by_cached_key(|thing| plan.place(thing.as_str()));
+        let waves = plan.waves(order.len());
+        Self { plan, order, waves, turns, mode: Mode::Running, next: Timestamp::default() }
+    }
+
+    /// What it is to do.
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// How it stands.
+    pub const fn mode(&self) -> &Mode {
+        &self.mode
+    }
+
+    /// Whether nothing more comes of it: it has ended, and nobody who was told is still at it.
+    pub fn is_over(&self) -> bool {
+        matches!(self.mode, Mode::Aborted { .. } | Mode::Done) && self.counts().told == 0
+    }
+
+    /// How far each device is.
+    pub const fn turns(&self) -> &BTreeMap<ThingName, Turn> {
+        &self.turns
+    }
+
+    /// How many devices are where.
+    pub fn counts(&self) -> Counts {
+        count(self.turns.values())
+    }
+
+    /// The last wave of which somebody was told, from 1 (0 when nobody was), and how many there are.
+    pub fn wave(&self) -> (usize, usize) {
+        let was_told = |thing: &ThingName| !matches!(self.turns.get(thing), Some(Turn::Waiting) | None);
+        let last = self.order.iter().rposition(was_told);
+        let wave = last.and_then(|at| self.waves.iter().position(|end| at < *end));
+        (wave.map_or(0, |wave| wave + 1), self.waves.len())
+    }
+
+    /// Takes in what was kept: a device's place.
+    pub fn restore_turn(&mut self, thing: &ThingName, turn: Turn) {
+        if let Some(known) = self.turns.get_mut(thing) {
+            *known = turn;
+        }
+    }
+
+    /// Sets how it stands: what was kept, or what somebody has ordered. What is over stays over.
+    pub fn set_mode(&mut self, mode: Mode) -> bool {
+        let over = matches!(self.mode, Mode::Aborted { .. } | Mode::Done);
+        if over || self.mode == mode {
+            return false;
+        }
+        self.mode = mode;
+        true
+    }
+
+    /// Looks at everybody who was told, judges, and says whom to tell now.
+    pub fn step(&mut self, now: Timestamp, look: impl Fn(&ThingName) -> Device) -> Step {
+        let mut step = Step::default();
+        // Also while it is paused or over: a device that was told goes on by itself.
+        self.settle(now, &look, &mut step);
+        if self.mode == Mode::Running {
+            step.mode = self.judge();
+        }
+        if self.mode == Mode::Running && self.plan.window.is_none_or(|window| window.is_open(now)) {
+            self.tell(now, &look, &mut step);
+        }
+        step
+    }
+
+    /// Those who were told, or given up, and have rotated; and those whose time is over.
+    fn settle(&mut self, now: Timestamp, look: &impl Fn(&ThingName) -> Device, step: &mut Step) {
+        for (thing, turn) in &mut self.turns {
+            let new = match *turn {
+                Turn::Waiting | Turn::Rotated { .. } => continue,
+                Turn::Told { at, tries } => rotated(&self.plan, look(thing)).or_else(|| {
+                    let over = now.since(at) >= self.plan.patience && tries >= self.plan.tries;
+                    over.then_some(Turn::Failed { at: now })
+                }),
+                Turn::Failed { .. } => rotated(&self.plan, look(thing)),
+            };
+            if let Some(new) = new {
+                *turn = new;
+                step.turns.push((thing.clone(), new));
+            }
+        }
+    }
+
+    /// Whether it is at its end, one way or the other.
+    fn judge(&mut self) -> Option<Mode> {
+        let counts = self.counts();
+        let excess = (counts.failed > 0).then(|| self.excess()).flatten();
+        let mode = match excess {
+            Some(why) => Mode::Aborted { why },
+            None if counts.waiting + counts.told == 0 => Mode::Done,
+            None => return None,
+        };
+        self.mode = mode.clone();
+        Some(mode)
+    }
+
+    /// The first wave of which too many have failed, in words.
+    fn excess(&self) -> Option<String> {
+        let waves = self.waves.len();
+        (0..waves).find_map(|wave| {
+            let members = self.members(wave);
+            let failed = count(members.iter().filter_map(|thing| self.turns.get(thing))).failed;
+            let (size, threshold) = (members.len(), self.plan.threshold);
+            (failed * 100 > size * usize::from(threshold)).then(|| {
+                let number = wave + 1;
+                format!("{failed} of the {size} devices of wave {number} of {waves} did not rotate: more than {threshold} %")
+            })
+        })
+    }
+
+    fn tell(&mut self, now: Timestamp, look: &impl Fn(&ThingName) -> Device, step: &mut Step) {
+        let mut under_way = self.counts().told;
+        let at_once = usize::try_from(self.plan.at_once).unwrap_or(usize::MAX);
+        let end = self.waves.get(self.reached(look)).copied().unwrap_or(self.order.len());
+        let Self { plan, order, turns, next, .. } = self;
+        let pause = Duration::from_millis(60_000 / u64::from(plan.rate.max(1)));
+        *next = (*next).max(now - SLACK);
+        for thing in order.iter().take(end) {
+            if *next > now {
+                return;
+            }
+            let Some(turn) = turns.get_mut(thing) else { continue };
+            let tries = match *turn {
+                Turn::Waiting if under_way < at_once => 0,
+                Turn::Told { at, tries } if now.since(at) >= plan.patience && tries < plan.tries => tries,
+                _ => continue,
+            };
+            let device = look(thing);
+            let new = match rotated(plan, device) {
+                Some(rotated) => rotated,
+                None if device.is_away => continue,
+                None => {
+                    *next = *next + pause;
+                    under_way += usize::from(tries == 0);
+                    step.tell.push(thing.clone());
+                    Turn::Told { at: now, tries: tries + 1 }
+                }
+            };
+            *turn = new;
+            step.turns.push((thing.clone(), new));
+        }
+    }
+
+    /// The wave that is under way: the first with somebody in it of whom something is still to come. Whoever was not told
+    /// because they are away hold nobody up.
+    fn reached(&self, look: &impl Fn(&ThingName) -> Device) -> usize {
+        let is_open = |thing: &ThingName| match self.turns.get(thing) {
+            Some(Turn::Told { .. }) => true,
+            Some(Turn::Waiting) => !look(thing).is_away,
+            _ => false,
+        };
+        let open = self.order.iter().position(is_open).unwrap_or(self.order.len());
+        let reached = self.waves.iter().position(|end| open < *end);
+        reached.unwrap_or_else(|| self.waves.len().saturating_sub(1))
+    }
+
+    fn members(&self, wave: usize) -> &[ThingName] {
+        let end = self.waves.get(wave).copied().unwrap_or_default();
+        let begin =
+            wave.checked_sub(1).and_then(|before| self.waves.get(before)).copied().unwrap_or_default();
+        self.order.get(begin..end).unwrap_or_default()
+    }
+}
+
+fn count<'a>(turns: impl Iterator<Item = &'a Turn>) -> Counts {
+    turns.fold(Counts::default(), |mut counts, turn| {
+        let counter = match turn {
+            Turn::Waiting => &mut counts.waiting,
+            Turn::Told { .. } => &mut counts.told,
+            Turn::Rotated { .. } => &mut counts.rotated,
+            Turn::Failed { .. } => &mut counts.failed,
+        };
+        *counter += 1;
+        counts
+    })
+}
+
+/// Whether a device was seen with a certificate that it did not have when the campaign was made.
+fn rotated(plan: &Plan, device: Device) -> Option<Turn> {
+    let (certificate, at) = device.attested.filter(|(_, at)| *at >= plan.created_at)?;
+    Some(Turn::Rotated { at, certificate })
+}
+
+#[cfg(test)]
+pub(super) mod tests;

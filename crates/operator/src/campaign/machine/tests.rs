@@ -1,0 +1,198 @@
+//! Campaigns in virtual time, a second at a time.
+
+use super::*;
+use std::collections::BTreeSet;
+
+const START: u64 = 1_000_000;
+
+/// A plan of the usual kind: five percent, then four times as many; a command a second.
+pub(in crate::campaign) fn plan() -> Plan {
+    Plan {
+        name: "autumn".into(),
+        why: "yearly".into(),
+        created_at: Timestamp::from_secs(START),
+        canary: 5,
+        growth: 4,
+        rate: 60,
+        at_once: 50,
+        window: None,
+        patience: Duration::from_secs(600),
+        tries: 2,
+        threshold: 5,
+    }
+}
+
+/// Devices in virtual time: each rotates a minute after it is told, but for those that never do.
+struct World {
+    campaign: Campaign,
+    now: u64,
+    never: BTreeSet<ThingName>,
+    away: BTreeSet<ThingName>,
+    told: Vec<(u64, ThingName)>,
+    attested: BTreeMap<ThingName, (CertificateId, Timestamp)>,
+}
+
+impl World {
+    fn of(plan: Plan, devices: usize) -> Self {
+        let things = (0..devices).map(|n| ThingName::new(format!("press-{n}")).unwrap());
+        Self {
+            campaign: Campaign::new(plan, things),
+            now: START,
+            never: BTreeSet::new(),
+            away: BTreeSet::new(),
+            told: Vec::new(),
+            attested: BTreeMap::new(),
+        }
+    }
+
+    fn thing(&self, place: usize) -> ThingName {
+        self.campaign.order[place].clone()
+    }
+
+    fn second(&mut self) -> Step {
+        self.now += 1;
+        let now = Timestamp::from_secs(self.now);
+        for (at, thing) in &self.told {
+            if at + 60 == self.now && !self.never.contains(thing) {
+                self.attested.insert(thing.clone(), (CertificateId::of_der(thing.as_str().as_bytes()), now));
+            }
+        }
+        let look = |thing: &ThingName| Device {
+            attested: self.attested.get(thing).copied(),
+            is_away: self.away.contains(thing),
+        };
+        let step = self.campaign.step(now, look);
+        self.told.extend(step.tell.iter().map(|thing| (self.now, thing.clone())));
+        let under_way = self.campaign.counts().told;
+        assert!(under_way <= usize::try_from(self.campaign.plan.at_once).unwrap(), "{under_way} at once");
+        step
+    }
+
+    /// Lets seconds pass until something is so.
+    #[track_caller]
+    fn until(&mut self, what: impl Fn(&Campaign) -> bool) {
+        for _ in 0..100_000 {
+            if what(&self.campaign) {
+                return;
+            }
+            self.second();
+        }
+        panic!("never: {:?} {:?}", self.campaign.counts(), self.campaign.mode());
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        (0..seconds).for_each(|_| drop(self.second()));
+    }
+}
+
+#[test]
+fn every_device_is_told_once_wave_after_wave_at_the_rate() {
+    let mut world = World::of(plan(), 500);
+    world.until(Campaign::is_over);
+    assert_eq!(*world.campaign.mode(), Mode::Done);
+    assert_eq!(world.campaign.counts(), Counts { rotated: 500, ..Counts::default() });
+    let told: Vec<_> = world.told.iter().map(|(_, thing)| thing.clone()).collect();
+    assert_eq!(told.len(), 500);
+    assert_eq!(told.iter().collect::<BTreeSet<_>>().len(), 500);
+    // Nobody of a wave before the last of the one before has rotated.
+    for end in [25, 125] {
+        let (last, first) = (world.told[end - 1].0, world.told[end].0);
+        assert!(first >= last + 60, "{last} {first}");
+    }
+    let minute: Vec<_> = world.told.iter().filter(|(at, _)| (START..START + 60).contains(at)).collect();
+    assert_eq!(minute.len(), 25, "the canary is done within its minute");
+    for from in START..world.now {
+        let within = world.told.iter().filter(|(at, _)| (from..from + 60).contains(at)).count();
+        assert!(within <= 60 + 2, "{within} within a minute of {from}");
+    }
+}
+
+#[test]
+fn it_ends_when_more_than_the_threshold_of_a_wave_have_failed_and_tells_nobody_after() {
+    let mut world = World::of(plan(), 500);
+    // Two of twenty-five: eight percent.
+    world.never = [3, 17].map(|place| world.thing(place)).into();
+    world.until(Campaign::is_over);
+    let Mode::Aborted { why } = world.campaign.mode().clone() else { panic!("{:?}", world.campaign.mode()) };
+    assert!(why.contains("2 of the 25 devices of wave 1 of 3"), "{why}");
+    let told = world.told.len();
+    assert_eq!(told, 25 + 2, "each failed one was told a second time");
+    world.pass(3600);
+    assert_eq!((world.told.len(), world.campaign.set_mode(Mode::Running)), (told, false));
+}
+
+#[test]
+fn failures_below_the_threshold_are_told_again_and_then_passed_over() {
+    let mut world = World::of(plan(), 500);
+    let stubborn = world.thing(3);
+    world.never = BTreeSet::from([stubborn.clone()]);
+    world.until(Campaign::is_over);
+    assert_eq!(*world.campaign.mode(), Mode::Done);
+    assert_eq!(world.campaign.counts(), Counts { rotated: 499, failed: 1, ..Counts::default() });
+    assert_eq!(world.told.iter().filter(|(_, thing)| *thing == stubborn).count(), 2);
+    // It rotates after all.
+    let late = (CertificateId::of_der(b"late"), Timestamp::from_secs(world.now));
+    world.attested.insert(stubborn, late);
+    world.second();
+    assert_eq!(world.campaign.counts().failed, 0);
+}
+
+#[test]
+fn who_is_away_holds_nobody_up_and_is_told_on_coming_back() {
+    let mut world = World::of(plan(), 100);
+    let (one, other) = (world.thing(0), world.thing(50));
+    world.away = BTreeSet::from([one.clone(), other]);
+    world.until(|campaign| campaign.counts().rotated == 98);
+    world.pass(3600);
+    assert_eq!((world.campaign.mode(), world.told.len()), (&Mode::Running, 98));
+    world.away = BTreeSet::new();
+    world.until(Campaign::is_over);
+    assert_eq!((world.campaign.counts().rotated, world.told.len()), (100, 100));
+}
+
+#[test]
+fn who_has_rotated_meanwhile_is_not_told() {
+    let mut world = World::of(plan(), 3);
+    for place in [0, 2] {
+        let seen = (CertificateId::of_der(b"own"), Timestamp::from_secs(START + 5));
+        world.attested.insert(world.thing(place), seen);
+    }
+    let before = (CertificateId::of_der(b"old"), Timestamp::from_secs(START - 1));
+    world.attested.insert(world.thing(1), before);
+    world.until(Campaign::is_over);
+    let told: Vec<_> = world.told.iter().map(|(_, thing)| thing.clone()).collect();
+    assert_eq!(told, [world.thing(1)]);
+}
+
+#[test]
+fn nobody_is_told_outside_the_hours_or_while_it_is_paused() {
+    let window: crate::campaign::Window = "02:00-03:00".parse().unwrap();
+    let mut world = World::of(Plan { window: Some(window), rate: 1, at_once: 1, ..plan() }, 200);
+    let day = 86_400;
+    for _ in 0..2 {
+        world.now = (world.now / day + 1) * day + 7200 - 300;
+        world.pass(3600 + 600);
+    }
+    assert!(world.told.len() > 60 && world.told.iter().all(|(at, _)| (7200..10_800).contains(&(at % day))));
+    let told = world.told.len();
+    world.now = (world.now / day + 1) * day + 7200;
+    assert!(world.campaign.set_mode(Mode::Paused { why: "rain".into() }));
+    world.pass(600);
+    assert_eq!(world.told.len(), told);
+    assert!(world.campaign.set_mode(Mode::Running));
+    world.pass(600);
+    assert!(world.told.len() > told);
+}
+
+#[test]
+fn one_that_is_restored_goes_on_where_it_was() {
+    let mut world = World::of(plan(), 60);
+    world.pass(2);
+    let mut restored = Campaign::new(plan(), world.campaign.order.clone());
+    for (thing, turn) in world.campaign.turns() {
+        restored.restore_turn(thing, *turn);
+    }
+    world.campaign = restored;
+    world.until(Campaign::is_over);
+    assert_eq!((world.campaign.counts().rotated, world.told.len()), (60, 60));
+}
