@@ -1,5 +1,6 @@
 //! The controller as a process of its own, over HTTP and MQTT, against an account that is another process.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -204,6 +205,7 @@ fn a_rotated_device_loses_its_old_certificate_and_every_step_is_on_record() {
         assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
     }
     assert!(!page.contains("press-1"), "no series a device");
+    everything_that_is_graphed_is_there(&page);
 
     process.signal("TERM");
     let (status, lines, errors) = process.end();
@@ -212,6 +214,23 @@ fn a_rotated_device_loses_its_old_certificate_and_every_step_is_on_record() {
     let outcome = Outcome { code: 0, lines, errors };
     crate::least_privilege::exact(&fleet.core, &["serve"], &[outcome]);
     every_step_is_on_record(&fleet, &id);
+}
+
+/// Dashboard and alerts name series of this page and no others.
+fn everything_that_is_graphed_is_there(page: &str) {
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
+    for file in ["grafana/fleetkey.json", "prometheus/alerts.yml"] {
+        let text = std::fs::read_to_string(deploy.join(file)).unwrap();
+        let words = text.split(|char: char| !(char.is_ascii_alphanumeric() || char == '_'));
+        let series: BTreeSet<_> = words.filter(|word| word.starts_with("fleetkey_")).collect();
+        assert!(series.len() > 5, "{file}");
+        for name in series {
+            let family = ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end));
+            let known = [Some(name), family].into_iter().flatten();
+            let is_there = known.map(|name| format!("# TYPE {name} ")).any(|line| page.contains(&line));
+            assert!(is_there, "{file} names {name}, which /metrics has not");
+        }
+    }
 }
 
 fn every_step_is_on_record(fleet: &Fleet, witness: &str) {
