@@ -91,7 +91,7 @@ pub(crate) async fn watch(settings: Option<WatchSettings>, orders: mpsc::WeakSen
     let follow = async {
         match settings.log {
             LogSource::File(path) => follow::file(path, tell).await,
-            LogSource::Unit(name) => follow::unit(name, tell).await,
+            LogSource::Unit(name) => follow::unit("journalctl".into(), name, tell).await,
         }
     };
     tokio::join!(follow, pass_on(lines, orders));

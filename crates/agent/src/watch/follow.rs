@@ -91,10 +91,10 @@ impl Place {
     }
 }
 
-/// Follows a unit of the systemd journal for ever. A journal that ends, or cannot be read, is asked again.
-pub(super) async fn unit(name: String, lines: mpsc::Sender<String>) {
+/// Follows a unit of the systemd journal for ever, by `journalctl`. One that ends, or does not begin, is run again.
+pub(super) async fn unit(journalctl: PathBuf, name: String, lines: mpsc::Sender<String>) {
     loop {
-        match journal(&name) {
+        match journal(&journalctl, &name) {
             Ok(mut child) => {
                 if let Some(output) = child.0.stdout.take() {
                     let told = lines.clone();
@@ -125,8 +125,8 @@ impl Drop for Guard {
     }
 }
 
-fn journal(unit: &str) -> io::Result<Guard> {
-    let mut command = Command::new("journalctl");
+fn journal(journalctl: &Path, unit: &str) -> io::Result<Guard> {
+    let mut command = Command::new(journalctl);
     // `--unit=` so that no name is taken for a flag.
     command.args(["--follow", "--lines=0", "--output=cat"]).arg(format!("--unit={unit}"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map(Guard)
@@ -185,5 +185,25 @@ mod tests {
         place = Place::default();
         assert_eq!(place.read(&path).unwrap().len(), 3);
         assert!(place.read(dir.path()).unwrap_err().to_string().contains("no regular file"));
+    }
+
+    #[tokio::test]
+    async fn a_unit_is_followed_by_a_journalctl_that_ends_with_us() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let journalctl = dir.path().join("journalctl");
+        std::fs::write(&journalctl, "#!/bin/sh\necho $$ \"$@\"\necho 'bad record mac'\nexec sleep 1000\n")
+            .unwrap();
+        std::fs::set_permissions(&journalctl, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let (tell, mut lines) = mpsc::channel(8);
+        let following = tokio::spawn(unit(journalctl, "nodered.service".into(), tell));
+        let first = lines.recv().await.unwrap();
+        let (process, arguments) = first.split_once(' ').unwrap();
+        assert_eq!(arguments, "--follow --lines=0 --output=cat --unit=nodered.service");
+        assert_eq!(lines.recv().await.unwrap(), "bad record mac");
+        assert!(Path::new("/proc").join(process).exists());
+        following.abort();
+        assert!(following.await.unwrap_err().is_cancelled());
+        assert!(!Path::new("/proc").join(process).exists());
     }
 }
