@@ -1,21 +1,25 @@
 //! `fleetkey campaign`, carried out by a controller that is another process.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::process::Process;
 use crate::serve::{Fleet, inventory_is_taken};
 
+/// Exit code, first line, standard error.
+pub(crate) fn campaign(fleet: &Path, words: &[&str]) -> (i32, Value, String) {
+    let fleet = fleet.to_str().unwrap();
+    let arguments: Vec<_> =
+        ["campaign"].iter().chain(words).chain(&["--fleet-dir", fleet]).copied().collect();
+    let (code, out, errors) = crate::process::run(&arguments);
+    let first = out.lines().next().and_then(|line| serde_json::from_str(line).ok());
+    (code, first.unwrap_or_default(), errors)
+}
+
 impl Fleet {
     fn campaign(&self, words: &[&str]) -> (i32, Value, String) {
-        let fleet = self.path().to_str().unwrap();
-        let arguments: Vec<_> =
-            ["campaign"].iter().chain(words).chain(&["--fleet-dir", fleet]).copied().collect();
-        let (code, out, errors) = crate::process::run(&arguments);
-        (
-            code,
-            out.lines().next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default(),
-            errors,
-        )
+        campaign(self.path(), words)
     }
 
     fn start(&self, name: &str, more: &[&str]) -> Value {

@@ -18,6 +18,7 @@ mod process;
 mod campaign;
 mod census;
 mod core;
+mod crowd;
 mod drift;
 mod inventory;
 mod journal;

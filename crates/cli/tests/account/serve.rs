@@ -17,7 +17,7 @@ use crate::process::{PATIENCE, Process};
 use crate::proxy::{Proxy, Side, Stop};
 
 /// Every step of a retirement within a second.
-const HASTE: [&str; 11] = [
+pub(crate) const HASTE: [&str; 11] = [
     "serve",
     "--listen",
     "127.0.0.1:0",

@@ -1,0 +1,297 @@
+//! A campaign over many agents, under load, with AWS's throttles on and a controller that is killed again and again.
+//! `FLEETKEY_CROWD=500` takes five hundred agents and twenty kills.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fleetkey_agent::clock::SystemClock;
+use fleetkey_agent::config::{AgentConfig, ClaimConfig};
+use fleetkey_agent::tls::{ClientIdentity, Dialer, Endpoint, Roots};
+use fleetkey_agent::{Agent, AgentHandle};
+use fleetkey_model::name::{SerialNumber, TemplateName};
+use fleetkey_model::topic::TopicRoot;
+use fleetkey_mqtt::QoS;
+use fleetkey_mqtt::link::{Client, ConnectOptions, Messages};
+use fleetkey_mqtt::session::SessionConfig;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::campaign::campaign;
+use crate::core::{Core, a_directory};
+use crate::inventory::Clients;
+use crate::process::{PATIENCE, Process};
+use crate::serve::HASTE;
+
+/// A fleet whose devices are agents in this process.
+struct Crowd {
+    runtime: Runtime,
+    core: Core,
+    directory: TempDir,
+    config: Value,
+    agents: Vec<Arc<AgentHandle>>,
+}
+
+impl Crowd {
+    fn of(devices: usize) -> Self {
+        let (core, directory) = (Core::empty(), a_directory());
+        core.set_up(&[], directory.path()).good();
+        let config = std::fs::read(directory.path().join("operator/config.json")).unwrap();
+        let config = serde_json::from_slice(&config).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let mut crowd = Self { runtime, core, directory, config, agents: Vec::new() };
+        for number in 0..devices {
+            let agent = crowd.join(&format!("press-{number}"));
+            crowd.agents.push(agent);
+        }
+        crowd.agents.iter().for_each(|agent| crowd.connects(agent));
+        crowd
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn file(&self, pointer: &str) -> PathBuf {
+        self.config.pointer(pointer).unwrap().as_str().unwrap().into()
+    }
+
+    /// A device that begins.
+    fn join(&self, serial: &str) -> Arc<AgentHandle> {
+        let template =
+            |name: &str| TemplateName::new(self.config["templates"][name].as_str().unwrap()).unwrap();
+        let mut config = AgentConfig::new(
+            SerialNumber::new(serial).unwrap(),
+            self.config["endpoint"].as_str().unwrap(),
+            vec![self.file("/root_ca")],
+            self.path().join("devices").join(serial),
+            template("rotation"),
+        );
+        config.endpoint.port = self.port();
+        config.claim = Some(ClaimConfig::new(
+            self.file("/claim/certificate"),
+            self.file("/claim/key"),
+            template("claim"),
+        ));
+        config.rotation.soak = Duration::from_millis(500);
+        config.rotation.retire_retry = Duration::from_secs(2);
+        config.rotation.backoff.base = Duration::from_millis(200);
+        config.rotation.backoff.step_cap = Duration::from_secs(5);
+        config.session.reconnect_cap = Duration::from_secs(2);
+        Arc::new(self.runtime.block_on(Agent::start(config, Arc::new(SystemClock))).unwrap())
+    }
+
+    fn port(&self) -> u16 {
+        self.config["mqtt_port"].as_u64().unwrap().try_into().unwrap()
+    }
+
+    /// Waits until a device has an identity and is connected.
+    fn connects(&self, agent: &AgentHandle) {
+        let there = agent.until(|status| status.current.is_some() && status.connected);
+        let there = self.runtime.block_on(async { tokio::time::timeout(PATIENCE * 3, there).await });
+        assert!(there.is_ok(), "{:?}", agent.status());
+    }
+
+    fn certificates(&self) -> BTreeSet<String> {
+        self.agents.iter().map(|agent| agent.status().certificate.unwrap().to_string()).collect()
+    }
+
+    fn serve(&self) -> Process {
+        let mut process =
+            Process::of(self.core.command(self.core.url(), &HASTE, self.path()).spawn().unwrap());
+        process.event("ready");
+        process
+    }
+
+    fn campaign(&self, words: &[&str]) -> Value {
+        let (code, told, errors) = campaign(self.path(), words);
+        assert_eq!(code, 0, "{errors}");
+        told
+    }
+
+    /// Waits for a condition that only others bring about.
+    fn wait<T>(&self, what: &str, met: impl Fn() -> Option<T>) -> T {
+        let end = Instant::now() + PATIENCE * 3;
+        loop {
+            if let Some(met) = met() {
+                return met;
+            }
+            assert!(Instant::now() < end, "never: {what}; {}", self.campaign(&["list"]));
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// The certificates that the account has made INACTIVE, by its own record.
+    fn deactivated(&self) -> BTreeSet<String> {
+        let events = self.core.management_events();
+        let of = |event: &Value| {
+            let asked = &event["requestParameters"];
+            let is_end = event["eventName"] == "UpdateCertificate" && asked["newStatus"] == "INACTIVE";
+            is_end.then(|| asked["certificateId"].as_str().unwrap().to_owned())
+        };
+        events.iter().filter_map(of).collect()
+    }
+}
+
+/// What devices send, and what of it arrives.
+struct Load {
+    stop: watch::Sender<bool>,
+    sending: Vec<(String, JoinHandle<u32>)>,
+    arrived: watch::Receiver<BTreeMap<String, BTreeSet<u32>>>,
+    _client: Client,
+}
+
+impl Load {
+    fn start(crowd: &Crowd) -> Self {
+        let root = TopicRoot::new(crowd.config["topic_root"].as_str().unwrap()).unwrap();
+        let (client, messages) = crowd.runtime.block_on(observer(crowd, &root));
+        let (counted, arrived) = watch::channel(BTreeMap::new());
+        crowd.runtime.spawn(read(messages, counted));
+        let (stop, stopped) = watch::channel(false);
+        // Half of what AWS delivers to one connection.
+        let pace = Duration::from_millis(20 * crowd.agents.len() as u64);
+        let sending = crowd.agents.iter().map(|agent| {
+            let topic = root.telemetry(&agent.status().thing);
+            let task = crowd.runtime.spawn(send(agent.clone(), topic.clone(), pace, stopped.clone()));
+            (topic, task)
+        });
+        Self { stop, sending: sending.collect(), arrived, _client: client }
+    }
+
+    /// Ends; everything that was acknowledged must arrive.
+    fn end(mut self, crowd: &Crowd) {
+        self.stop.send_replace(true);
+        crowd.runtime.block_on(async {
+            for (topic, task) in self.sending {
+                let sent = task.await.unwrap();
+                assert!(sent > 0, "{topic}");
+                let all = self.arrived.wait_for(|arrived| {
+                    arrived.get(&topic).is_some_and(|numbers| numbers.iter().copied().eq(0..sent))
+                });
+                let all = tokio::time::timeout(PATIENCE, all).await;
+                assert!(all.is_ok(), "of {topic} {sent} were acknowledged");
+            }
+        });
+    }
+}
+
+async fn observer(crowd: &Crowd, root: &TopicRoot) -> (Client, Messages) {
+    let files = (crowd.file("/observer/certificate"), crowd.file("/observer/key"));
+    let identity = ClientIdentity::from_files(&files.0, &files.1).unwrap();
+    let endpoint = Endpoint {
+        host: crowd.config["endpoint"].as_str().unwrap().to_owned(),
+        port: crowd.port(),
+        alpn: None,
+        server_name: None,
+    };
+    let roots = Arc::new(Roots::new(vec![crowd.file("/root_ca")]));
+    let dialer = Dialer::new(endpoint, roots, Arc::new(SystemClock), PATIENCE);
+    let stream = dialer.dial(&identity).await.unwrap();
+    let options = ConnectOptions::new("~observer");
+    let (client, messages) = Client::start(stream, options, SessionConfig::default()).await.unwrap();
+    let granted = client.subscribe(&[(root.all_telemetry().as_str(), QoS::AtLeastOnce)]).await.unwrap();
+    assert!(granted.iter().all(|reason| !reason.is_error()), "{granted:?}");
+    (client, messages)
+}
+
+async fn send(
+    agent: Arc<AgentHandle>,
+    topic: String,
+    pace: Duration,
+    mut stop: watch::Receiver<bool>,
+) -> u32 {
+    let (mut pace, mut sent) = (tokio::time::interval(pace), 0);
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return sent,
+            _ = pace.tick() => {}
+        }
+        agent.publish(&topic, sent.to_string()).await.unwrap();
+        sent += 1;
+    }
+}
+
+async fn read(mut messages: Messages, counted: watch::Sender<BTreeMap<String, BTreeSet<u32>>>) {
+    while let Some(message) = messages.recv().await {
+        let number = std::str::from_utf8(&message.payload).unwrap().parse().unwrap();
+        counted.send_modify(|arrived| {
+            arrived.entry(message.topic.to_string()).or_default().insert(number);
+        });
+    }
+}
+
+/// How many agents, and how often the controller is killed.
+fn size() -> (usize, usize) {
+    let agents = std::env::var("FLEETKEY_CROWD").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
+    (agents, if agents >= 500 { 20 } else { 4 })
+}
+
+/// Every device rotates once and loses its old certificate, whenever the controller is killed; a newcomer is provisioned
+/// meanwhile, and no message is lost. With one device in twenty that cannot rotate, the next campaign ends at its
+/// threshold, and nobody else has failed.
+#[test]
+fn a_campaign_takes_a_crowd_through_kills_and_stops_at_its_threshold() {
+    let (devices, kills) = size();
+    let mut crowd = Crowd::of(devices);
+    let first = crowd.certificates();
+    crowd.core.run(&["inventory"], crowd.path()).good();
+    let load = Load::start(&crowd);
+    crowd.campaign(&["start", "--name", "all", "--why", "yearly", "--thing", "press-*", "--rate", "300"]);
+    let rotated = |crowd: &Crowd| {
+        usize::try_from(crowd.campaign(&["show", "all"])["counts"]["rotated"].as_u64().unwrap()).unwrap()
+    };
+    for kill in 0..kills {
+        let mut controller = crowd.serve();
+        crowd.wait("the campaign to go on", || (rotated(&crowd) > kill * devices / kills).then_some(()));
+        controller.kill();
+    }
+    let controller = crowd.serve();
+    let newcomer = crowd.join("late-1");
+    crowd.connects(&newcomer);
+    crowd.wait("the end", || (crowd.campaign(&["show", "all"])["mode"] == "done").then_some(()));
+    assert_eq!(crowd.campaign(&["show", "all"])["counts"]["rotated"], devices);
+    crowd.wait("every retirement", || (crowd.deactivated().len() >= devices).then_some(()));
+    load.end(&crowd);
+    // Each has rotated once, and what was retired is exactly what was superseded.
+    let second = crowd.certificates();
+    assert_eq!((second.len(), second.intersection(&first).count()), (devices, 0));
+    assert_eq!(crowd.deactivated(), first);
+    let journal = std::fs::read_to_string(crowd.path().join("operator/controller.jsonl")).unwrap();
+    let begun = journal.lines().filter(|line| line.contains("\"deactivate\"") && line.contains("\"begun\""));
+    assert!(begun.into_iter().all(|line| line.contains("which the broker attested")), "{journal}");
+
+    let unable = deny_one_in_twenty(&crowd);
+    let words = ["start", "--name", "again", "--why", "yearly", "--thing", "press-*", "--rate", "300"];
+    let limits = ["--canary", "100", "--threshold", "4", "--patience", "60s", "--tries", "1"];
+    crowd.campaign(&[words.as_slice(), &limits].concat());
+    crowd.wait("the abort", || (crowd.campaign(&["show", "again"])["mode"] == "aborted").then_some(()));
+    let fleet = crowd.path().to_str().unwrap().to_owned();
+    let (_, shown, _) = crate::process::run(&["campaign", "show", "again", "--fleet-dir", &fleet]);
+    let failed = shown.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let failed: BTreeSet<_> = failed.map(|line| line["thing"].as_str().unwrap().to_owned()).collect();
+    assert!(!failed.is_empty() && failed.is_subset(&unable), "{failed:?} {unable:?}");
+    assert_eq!(crowd.deactivated().intersection(&crowd.certificates()).count(), 0);
+    drop(controller);
+    crowd.agents.clear();
+}
+
+/// They may not ask for certificates any more.
+fn deny_one_in_twenty(crowd: &Crowd) -> BTreeSet<String> {
+    let clients = Clients::of(&crowd.core);
+    let document = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"iot:Publish",
+        "Resource":"arn:aws:iot:us-east-1:123456789012:topic/$aws/certificates/*"}]}"#;
+    let made = clients.iot.create_policy().policy_name("no-more").policy_document(document).send();
+    clients.wait(made).unwrap();
+    let unable = crowd.agents.iter().step_by(20);
+    let named = unable.map(|agent| {
+        let status = agent.status();
+        let target = format!("arn:aws:iot:us-east-1:123456789012:cert/{}", status.certificate.unwrap());
+        clients.wait(clients.iot.attach_policy().policy_name("no-more").target(target).send()).unwrap();
+        status.thing.to_string()
+    });
+    named.collect()
+}
