@@ -35,6 +35,7 @@ use counter::Counter;
 use fleet::Fleet;
 use load::Load;
 use panel::Panel;
+#[cfg(feature = "aws")]
 pub(crate) use panel::access;
 use report::Reporter;
 use summary::{Summary, certificates_of};
