@@ -16,16 +16,20 @@ pub(crate) use fleet::{
 
 #[cfg(feature = "aws")]
 pub(crate) use campaign::{CampaignCommand, OrderArgs, PlaceArgs, StartArgs};
+pub(crate) use dashboard::DashboardArgs;
 pub(crate) use device::{ExportArgs, ImportArgs, Program};
+pub(crate) use names::NameArgs;
 
 #[cfg(feature = "aws")]
 mod campaign;
+mod dashboard;
 mod device;
 pub(crate) use doctor::{DoctorArgs, DoctorCommand, NodeRedArgs};
 
 mod doctor;
 #[cfg(feature = "aws")]
 mod fleet;
+mod names;
 
 /// Certificates for MQTT fleets on AWS IoT Core that rotate themselves.
 #[derive(Debug, Parser)]
@@ -156,16 +160,13 @@ pub(crate) struct UpArgs {
     /// Serve the REST APIs too, on this address and port; port 0 takes any free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) rest: Option<SocketAddr>,
-    /// Serve the dashboard on this loopback address and port; port 0 takes any free one. The link that opens it is
-    /// printed at the start.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
-    pub(crate) dashboard: SocketAddr,
-    /// Serve no dashboard.
-    #[arg(long, conflicts_with = "dashboard")]
-    pub(crate) no_dashboard: bool,
     /// One JSON object a line instead of progress bars. Standard output that is no terminal gets it anyway.
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) panel: DashboardArgs,
+    #[command(flatten)]
+    pub(crate) names: NameArgs,
     #[command(flatten)]
     pub(crate) listen: ListenArgs,
     #[command(flatten)]
@@ -216,6 +217,8 @@ pub(crate) struct LocalArgs {
     /// Print one JSON object a line; the first when ready to serve.
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) names: NameArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
     #[command(flatten)]

@@ -8,6 +8,8 @@ use fleetkey_iotcore::clock::SystemClock;
 use fleetkey_iotcore::config::{Config, RestOptions};
 use fleetkey_iotcore::limits::{Limits, Switches};
 use fleetkey_iotcore::server::{self, Handle, Listeners};
+use fleetkey_model::arn::Scope;
+use fleetkey_operator::files;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -43,6 +45,7 @@ impl Rest {
 pub(crate) async fn start(
     data: &DataDir,
     listen: &ListenArgs,
+    region: Option<&Scope>,
     rest: Rest,
     limits: Limits,
     switches: Switches,
@@ -62,6 +65,7 @@ pub(crate) async fn start(
     let config = Config {
         hosts: listen.hosts.clone(),
         device_validity: listen.device_validity,
+        scope: scope(data, region)?,
         limits,
         switches,
         rest: rest.options,
@@ -116,6 +120,24 @@ pub(crate) fn ready_line(core: &Handle) -> Value {
         "account_id": scope.account,
         "access_key_id": core.access_key().access_key_id,
     })
+}
+
+/// The region that was given, or that the directory had last: its policies and templates name it.
+fn scope(data: &DataDir, given: Option<&Scope>) -> Result<Scope> {
+    let path = data.iotcore().join("region");
+    let kept = files::read(&path)?.map(|kept| String::from_utf8_lossy(&kept).into_owned());
+    match (given, kept) {
+        (None, None) => Ok(Scope::local()),
+        (None, Some(kept)) => Scope::local_in(&kept)
+            .with_context(|| format!("{} names no region; --region writes it anew", path.display())),
+        (Some(given), kept) => {
+            if kept.as_ref() != Some(&given.region) {
+                files::make_directory(&data.iotcore())?;
+                files::write(&path, given.region.as_bytes(), files::PRIVATE)?;
+            }
+            Ok(given.clone())
+        }
+    }
 }
 
 async fn bind(address: IpAddr, port: u16, flag: &str) -> Result<TcpListener> {

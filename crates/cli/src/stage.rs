@@ -14,8 +14,10 @@ use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::TopicRoot;
 use fleetkey_operator::control_plane::Hook;
 use fleetkey_operator::documents::{Fleet, Names};
+use fleetkey_operator::plan::with_template;
 use fleetkey_operator::setup::{Report, Settings, setup};
 
+use crate::args::NameArgs;
 use crate::control::LocalControl;
 use crate::datadir::DataDir;
 use crate::fleet_file::{FleetFile, KeyPair};
@@ -40,9 +42,19 @@ impl Stage {
     ///
     /// # Errors
     /// When a resource cannot be made, or the controller's identity cannot be read.
-    pub(crate) async fn set_up(core: &Handle, data: &DataDir, grace: Duration) -> Result<Self> {
+    pub(crate) async fn set_up(
+        core: &Handle,
+        data: &DataDir,
+        grace: Duration,
+        called: &NameArgs,
+    ) -> Result<Self> {
         let scope = core.account().scope().clone();
-        let fleet = Fleet { scope, root: TopicRoot::default(), names: Names::new("")? };
+        let mut names = Names::new("")?;
+        if let Some(template) = &called.template_name {
+            with_template(&mut names, template.as_str())
+                .with_context(|| format!("{template} leaves no room for -rotate and -recover behind it"))?;
+        }
+        let fleet = Fleet { scope, root: TopicRoot::default(), names };
         let settings = Settings {
             fleet: fleet.clone(),
             claim_hook: Some(Hook::Serials { allow: vec!["*".to_owned()] }),

@@ -54,7 +54,15 @@ pub(crate) async fn run(args: UpArgs) -> Result<ExitCode> {
     let _lock = data.lock()?;
     let reporter = Arc::new(Reporter::new(Audience::of(args.json), &args));
     let rest = core::Rest { address: args.rest, ..core::Rest::default() };
-    let core = core::start(&data, &args.listen, rest, Limits::default(), Switches::default()).await?;
+    let core = core::start(
+        &data,
+        &args.listen,
+        args.names.region.as_ref(),
+        rest,
+        Limits::default(),
+        Switches::default(),
+    )
+    .await?;
     let panel = match Panel::open(&core, &args).await {
         Ok(panel) => panel,
         Err(error) => {
@@ -79,11 +87,11 @@ async fn trial(
     reporter: &Arc<Reporter>,
     panel: Panel,
 ) -> Result<Summary> {
-    let stage = Stage::set_up(core, data, args.grace).await?;
+    let stage = Stage::set_up(core, data, args.grace, &args.names).await?;
     reporter.set_up(stage.report());
     let run = stage.now().as_millis();
     let counter = Counter::start(&stage, run).await?;
-    panel.set_up(data, stage.file());
+    panel.set_up(data, &stage);
     panel.board().starting("The devices get their first certificates.");
     let fleet = Fleet::start(&stage, data, args, reporter, panel.board()).await?;
     if let Some(why) = not_provisioned(&fleet, args, interrupt).await {

@@ -4,9 +4,11 @@
 
 use aws_lc_rs::{constant_time, digest};
 use base64ct::{Base64UrlUnpadded, Encoding};
+use fleetkey_model::time::Timestamp;
 use zeroize::Zeroizing;
 
 pub(crate) use desk::{Desk, LoginError};
+pub(crate) use ticket::Grant;
 
 mod desk;
 mod limiter;
@@ -58,12 +60,29 @@ pub struct Token {
     name: String,
     scope: Scope,
     hash: Hash,
+    until: Option<Timestamp>,
 }
 
 impl Token {
     /// The token with this text.
     pub fn new(name: impl Into<String>, scope: Scope, text: &str) -> Self {
-        Self { name: name.into(), scope, hash: Hash::of(text) }
+        Self { name: name.into(), scope, hash: Hash::of(text), until: None }
+    }
+
+    /// The token whose text has this SHA-256, as it is kept.
+    pub fn hashed(name: impl Into<String>, scope: Scope, sha256: [u8; 32]) -> Self {
+        Self { name: name.into(), scope, hash: Hash(sha256), until: None }
+    }
+
+    /// The same, good until then.
+    #[must_use]
+    pub fn ending(self, until: Timestamp) -> Self {
+        Self { until: Some(until), ..self }
+    }
+
+    /// When it ends, if it does.
+    pub const fn until(&self) -> Option<Timestamp> {
+        self.until
     }
 
     /// What it is called; not secret.
@@ -123,6 +142,8 @@ pub(crate) struct Actor {
     pub(crate) name: String,
     pub(crate) scope: Scope,
     pub(crate) via: Via,
+    /// Whether they have shown just now that they are themselves; what cannot be undone needs that.
+    pub(crate) proven: bool,
 }
 
 /// How somebody was recognised.

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 
 pub use device::{
@@ -64,6 +65,64 @@ pub trait Fleet: Send + Sync + 'static {
 pub enum Order {
     /// These devices rotate now.
     Rotate(Vec<ThingName>),
+    /// A certificate of this device may connect, may not for now, or never may again. Ordered only by an admin who has
+    /// just shown that they are themselves.
+    Certificate {
+        /// The device.
+        thing: ThingName,
+        /// One that is attached to it.
+        certificate: CertificateId,
+        /// What becomes of it.
+        fate: Fate,
+    },
+}
+
+/// What an operator may decide of a certificate (API Reference, UpdateCertificate).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It becomes ACTIVE again.
+    Reactivate,
+    /// It becomes INACTIVE: its connections end, and it can be brought back.
+    Deactivate,
+    /// It becomes REVOKED, which is for ever.
+    Revoke,
+}
+
+impl Fate {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Reactivate, Self::Deactivate, Self::Revoke];
+
+    /// As it stands in a URL, and on a button.
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Reactivate => "reactivate",
+            Self::Deactivate => "deactivate",
+            Self::Revoke => "revoke",
+        }
+    }
+
+    /// The one with this verb.
+    pub fn named(verb: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fate| fate.verb() == verb)
+    }
+
+    /// The status that follows.
+    pub const fn status(self) -> CertificateStatus {
+        match self {
+            Self::Reactivate => CertificateStatus::Active,
+            Self::Deactivate => CertificateStatus::Inactive,
+            Self::Revoke => CertificateStatus::Revoked,
+        }
+    }
+
+    /// Whether a certificate of this status can be decided so.
+    pub fn fits(self, status: CertificateStatus) -> bool {
+        match self {
+            Self::Reactivate => status == CertificateStatus::Inactive,
+            Self::Deactivate => status == CertificateStatus::Active,
+            Self::Revoke => matches!(status, CertificateStatus::Active | CertificateStatus::Inactive),
+        }
+    }
 }
 
 /// An order that was carried out.

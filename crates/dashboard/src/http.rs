@@ -2,10 +2,12 @@
 
 pub(crate) use answer::{Answer, Body};
 pub(crate) use guard::Guard;
-pub(crate) use request::{Form, Method, Request, cookie_name};
+pub(crate) use place::Place;
+pub(crate) use request::{Form, Method, Request};
 
 mod answer;
 mod guard;
+mod place;
 mod request;
 pub(crate) mod stream;
 pub(crate) mod text;

@@ -1,6 +1,6 @@
 //! Which request is answered by which page, and in which order it is looked at: host, origin, session, scope.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use fleetkey_model::name::ThingName;
@@ -16,13 +16,14 @@ use crate::access::{Actor, Desk, Scope, Via};
 use crate::bench::Bench;
 use crate::fleet::{Fleet, Order};
 use crate::http::stream::{EventStream, Source};
-use crate::http::{Answer, Body, Guard, Method, Request, cookie_name};
+use crate::http::{Answer, Body, Guard, Method, Request};
 use crate::hub::Hub;
 use crate::pages::{self, View};
-use crate::server::Parts;
+use crate::server::{Front, Parts};
 
 mod actions;
 mod bench;
+mod certificate;
 mod demo;
 mod door;
 
@@ -34,7 +35,8 @@ pub(crate) struct App {
     clock: Clock,
     desk: Arc<Desk>,
     guard: Guard,
-    address: SocketAddr,
+    /// What a link to us begins with.
+    origin: String,
     streams: Arc<Semaphore>,
     stopped: CancellationToken,
 }
@@ -43,30 +45,31 @@ impl App {
     pub(crate) fn new(
         parts: Parts,
         desk: Desk,
-        address: SocketAddr,
+        front: Front,
         streams: Arc<Semaphore>,
         stopped: CancellationToken,
     ) -> Self {
         let Parts { fleet, bench, hub, clock } = parts;
+        let Front { place, origin } = front;
         Self {
             fleet,
             bench,
             hub,
             clock,
             desk: Arc::new(desk),
-            guard: Guard::new(address),
-            address,
+            guard: Guard::new(place),
+            origin,
             streams,
             stopped,
         }
     }
 
     /// Answers a request, whatever it is.
-    pub(crate) async fn answer(&self, request: hyper::Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn answer(&self, request: hyper::Request<Incoming>, peer: IpAddr) -> Response<Body> {
         if let Err(stranger) = self.guard.host(request.headers()) {
             return pages::plain(403, &stranger.to_string()).into_response();
         }
-        let answer = match Request::read(request).await {
+        let answer = match Request::read(request, peer).await {
             Ok(request) => self.route(&request).await,
             Err(unreadable) => {
                 pages::plain(unreadable.status(), &unreadable.to_string()).with("connection", "close")
@@ -194,7 +197,7 @@ impl App {
     }
 
     fn cookie(&self) -> String {
-        cookie_name(self.address.port())
+        self.guard.place().cookie()
     }
 
     fn now(&self) -> Timestamp {

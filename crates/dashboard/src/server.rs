@@ -2,13 +2,15 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetkey_model::time::Timestamp;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -17,11 +19,16 @@ use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 use crate::Clock;
-use crate::access::{Access, Desk, NoRandomness, Scope};
+use crate::access::{Access, Desk, Grant, NoRandomness, Scope};
 use crate::bench::Bench;
 use crate::fleet::Fleet;
+use crate::http::Place;
 use crate::hub::Hub;
 use crate::router::App;
+
+pub use tls::{Tls, TlsError};
+
+mod tls;
 
 /// How long a client may take to send its request's head, and a kept connection to send the next one.
 const HEAD: Duration = Duration::from_secs(30);
@@ -52,9 +59,16 @@ pub struct Parts {
 /// Why a dashboard does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The listener is bound to an address that others can reach.
-    #[error("the dashboard is served on loopback addresses only, not on {0}: it speaks no TLS yet")]
+    /// The listener is bound to an address that others can reach, and there is no TLS.
+    #[error(
+        "without TLS the dashboard is served on loopback addresses only, not on {0}: give it a certificate and its key"
+    )]
     NotLoopback(SocketAddr),
+    /// Everybody would be let in who can reach the address.
+    #[error(
+        "SKIP_AUTH lets everybody in as admin who reaches the dashboard, so it is for loopback addresses only, not for {0}"
+    )]
+    Open(SocketAddr),
     /// The listener cannot tell its address.
     #[error("the dashboard's socket cannot be used: {0}")]
     Socket(#[from] io::Error),
@@ -80,25 +94,52 @@ impl std::fmt::Debug for Dashboard {
 }
 
 impl Dashboard {
-    /// Serves `listener`.
+    /// Serves `listener` without TLS, on loopback.
     ///
     /// # Errors
     /// See [`StartError`].
     pub fn start(listener: TcpListener, parts: Parts, access: Access) -> Result<Self, StartError> {
+        Self::serve(listener, None, parts, access)
+    }
+
+    /// Serves `listener` with TLS, on any address. The names of the certificate are those that it answers to.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start_tls(
+        listener: TcpListener,
+        tls: Tls,
+        parts: Parts,
+        access: Access,
+    ) -> Result<Self, StartError> {
+        Self::serve(listener, Some(tls), parts, access)
+    }
+
+    fn serve(
+        listener: TcpListener,
+        tls: Option<Tls>,
+        parts: Parts,
+        access: Access,
+    ) -> Result<Self, StartError> {
         let address = listener.local_addr()?;
         if !address.ip().is_loopback() {
-            return Err(StartError::NotLoopback(address));
+            match (&tls, access.open) {
+                (_, true) => return Err(StartError::Open(address)),
+                (None, false) => return Err(StartError::NotLoopback(address)),
+                (Some(_), false) => {}
+            }
         }
         if access.open {
             tracing::warn!("SKIP_AUTH: whoever has a login on this computer can use the dashboard");
         }
         let desk = Desk::new(access)?;
-        let url = start_url(address, &desk)?;
+        let front = Front::new(address, tls.as_ref());
+        let url = start_url(&front, &desk, (parts.clock)())?;
         let (stopped, cut) = (CancellationToken::new(), CancellationToken::new());
-        let app =
-            Arc::new(App::new(parts, desk, address, Arc::new(Semaphore::new(STREAMS)), stopped.clone()));
+        let app = Arc::new(App::new(parts, desk, front, Arc::new(Semaphore::new(STREAMS)), stopped.clone()));
         let connections = TaskTracker::new();
-        let door = Door { app, stopped: stopped.clone(), cut: cut.clone(), tracker: connections.clone() };
+        let (ending, cutting) = (stopped.clone(), cut.clone());
+        let door = Door { app, tls, stopped: ending, cut: cutting, tracker: connections.clone() };
         let accepting = tokio::spawn(accept(listener, door));
         Ok(Self { address, url, stopped, cut, connections, accepting })
     }
@@ -126,10 +167,31 @@ impl Dashboard {
     }
 }
 
-fn start_url(address: SocketAddr, desk: &Desk) -> Result<Zeroizing<String>, NoRandomness> {
+/// Where the dashboard is, and what a link to it begins with.
+pub(crate) struct Front {
+    pub(crate) place: Place,
+    pub(crate) origin: String,
+}
+
+impl Front {
+    fn new(bound: SocketAddr, tls: Option<&Tls>) -> Self {
+        let names = tls.map(Tls::names).unwrap_or_default();
+        let place = match tls {
+            None => Place::plain(bound),
+            Some(_) => Place::secure(bound, names),
+        };
+        Self { origin: place.origin(names), place }
+    }
+}
+
+fn start_url(front: &Front, desk: &Desk, now: Timestamp) -> Result<Zeroizing<String>, NoRandomness> {
+    let origin = &front.origin;
     Ok(match desk.is_open() {
-        true => Zeroizing::new(format!("http://{address}/")),
-        false => Zeroizing::new(format!("http://{address}/start/{}", &*desk.ticket(Scope::Admin)?)),
+        true => Zeroizing::new(format!("{origin}/")),
+        false => {
+            let grant = Grant { scope: Scope::Admin, proves: true };
+            Zeroizing::new(format!("{origin}/start/{}", &*desk.ticket(grant, now)?))
+        }
     })
 }
 
@@ -137,6 +199,7 @@ fn start_url(address: SocketAddr, desk: &Desk) -> Result<Zeroizing<String>, NoRa
 #[derive(Clone)]
 struct Door {
     app: Arc<App>,
+    tls: Option<Tls>,
     stopped: CancellationToken,
     cut: CancellationToken,
     tracker: TaskTracker,
@@ -150,10 +213,10 @@ async fn accept(listener: TcpListener, door: Door) {
             return;
         };
         match accepted {
-            Ok((tcp, _)) => {
+            Ok((tcp, peer)) => {
                 let inside = door.clone();
                 door.tracker.spawn(async move {
-                    inside.cut.clone().run_until_cancelled(serve(tcp, inside)).await;
+                    inside.cut.clone().run_until_cancelled(welcome(tcp, peer.ip(), inside)).await;
                     drop(place);
                 });
             }
@@ -165,19 +228,30 @@ async fn accept(listener: TcpListener, door: Door) {
     }
 }
 
-async fn serve(tcp: TcpStream, door: Door) {
-    let Door { app, stopped, .. } = door;
+async fn welcome(tcp: TcpStream, peer: IpAddr, door: Door) {
     // Events must not wait for an acknowledgement.
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY cannot be set");
     }
+    match &door.tls {
+        None => serve(tcp, peer, door).await,
+        Some(tls) => {
+            if let Some(stream) = tls.accept(tcp).await {
+                serve(stream, peer, door).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, peer: IpAddr, door: Door) {
+    let Door { app, stopped, .. } = door;
     let service = service_fn(move |request| {
         let app = app.clone();
-        async move { Ok::<_, Infallible>(app.answer(request).await) }
+        async move { Ok::<_, Infallible>(app.answer(request, peer).await) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(HEADERS).max_buf_size(HEAD_BYTES);
-    let connection = builder.serve_connection(TokioIo::new(tcp), service);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

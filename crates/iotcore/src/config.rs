@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetkey_model::arn::Scope;
+
 use crate::limits::{Limits, Switches};
 use crate::provisioning::ProvisioningConfig;
 use crate::seams::{FunctionInvoker, Roles};
@@ -19,6 +21,8 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// How long certificates live that the local IoT Core issues; `None` is AWS's end in 2049.
     pub device_validity: Option<Duration>,
+    /// The account and region that it is: the front half of every ARN.
+    pub scope: Scope,
     /// AWS's limits, or others.
     pub limits: Limits,
     /// Behaviour that AWS leaves open.
@@ -55,6 +59,7 @@ impl Config {
             data_dir: data_dir.into(),
             hosts: Vec::new(),
             device_validity: None,
+            scope: Scope::local(),
             limits: Limits::default(),
             switches: Switches::default(),
             provisioning: ProvisioningConfig::default(),

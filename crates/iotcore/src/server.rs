@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use fleetkey_model::arn::Scope;
 use fleetkey_model::name::ClientId;
 use fleetkey_model::time::Timestamp;
 use redb::Database;
@@ -203,7 +202,7 @@ pub async fn start_on(
         tokio::task::spawn_blocking(move || open(&config, &clock, storage)).await??
     };
     let Opened { store, authorities, database, access_key, iam, functions, log_groups } = opened;
-    let scope = Scope::local();
+    let scope = config.scope.clone();
     let devices = &authorities.devices;
     let account = Account::new(store.clone(), devices.clone(), clock.clone(), scope.clone());
     let roles: Arc<dyn Roles> = config.roles.unwrap_or_else(|| Arc::new(iam.clone()));
@@ -300,7 +299,7 @@ fn open(config: &Config, clock: &Arc<dyn Clock>, storage: Storage) -> Result<Ope
         None => sessions::open(&config.sessions_file())?,
     };
     let access_key = AccessKey::open(&config.data_dir)?;
-    let iam = Iam::open(&config.data_dir, clock.clone(), Scope::local())?;
+    let iam = Iam::open(&config.data_dir, clock.clone(), config.scope.clone())?;
     let allow_code = !config.rest.any_credentials || config.rest.allow_code;
     let functions = FunctionsConfig { allow_code, ..FunctionsConfig::default() };
     let functions = Functions::open(&config.data_dir, functions, iam.clone(), clock.clone())?;

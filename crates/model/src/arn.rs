@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,26 @@ impl Scope {
     /// The scope of the local IoT Core: `us-east-1`, account `123456789012`.
     pub fn local() -> Self {
         Self { partition: "aws".into(), region: "us-east-1".into(), account: "123456789012".into() }
+    }
+
+    /// The same in another region, with the partition that the region is in; `None` when no region is called so (General
+    /// Reference, "Regional endpoints": `eu-central-1`, `us-gov-west-1`).
+    pub fn local_in(region: &str) -> Option<Self> {
+        let parts: Vec<&str> = region.split('-').collect();
+        let (number, words) = parts.split_last()?;
+        let lower = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+        let named = words.len() >= 2 && words.iter().all(lower) && region.len() <= 32;
+        let numbered = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        let partition = match (words.first()?, words.get(1)?) {
+            (&"cn", _) => "aws-cn",
+            (_, &"gov") => "aws-us-gov",
+            _ => "aws",
+        };
+        (named && numbered).then(|| Self {
+            partition: partition.into(),
+            region: region.into(),
+            ..Self::local()
+        })
     }
 
     /// `arn:PARTITION:iot:REGION:ACCOUNT:` followed by `tail`.
@@ -86,5 +107,29 @@ mod tests {
         let thing = ThingName::new("a").unwrap();
         assert_eq!(scope.thing(&thing), "arn:aws:iot:us-east-1:123456789012:thing/a");
         assert_eq!(scope.topic_filter("a/+"), "arn:aws:iot:us-east-1:123456789012:topicfilter/a/+");
+    }
+
+    #[test]
+    fn a_region_decides_the_partition_and_what_is_none_is_refused() {
+        let scope = |region| Scope::local_in(region).map(|scope| scope.arn("cert/x"));
+        assert_eq!(scope("us-east-1").as_deref(), Some("arn:aws:iot:us-east-1:123456789012:cert/x"));
+        assert_eq!(
+            scope("us-gov-west-1").as_deref(),
+            Some("arn:aws-us-gov:iot:us-gov-west-1:123456789012:cert/x")
+        );
+        assert_eq!(scope("cn-north-1").as_deref(), Some("arn:aws-cn:iot:cn-north-1:123456789012:cert/x"));
+        for bad in [
+            "",
+            "eu",
+            "eu-1",
+            "eu-central",
+            "EU-central-1",
+            "eu-central-1:x",
+            "eu--1",
+            "*-*-1",
+            "eu-central-1/../x",
+        ] {
+            assert_eq!(scope(bad), None, "{bad}");
+        }
     }
 }

@@ -5,12 +5,15 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use der::pem::PemLabel;
 use der::{Decode, Document, Encode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use x509_cert::Certificate;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
 
 use crate::time::Timestamp;
 
@@ -201,6 +204,32 @@ impl CertificateFacts {
         Some(name.value().into_owned())
     }
 
+    /// The subject as text (RFC 4514), for people: whoever made the certificate chose what stands in it.
+    pub fn subject(&self) -> String {
+        Certificate::from_der(&self.der)
+            .map(|certificate| certificate.tbs_certificate().subject().to_string())
+            .unwrap_or_default()
+    }
+
+    /// The issuer, as [`Self::subject`].
+    pub fn issuer(&self) -> String {
+        Certificate::from_der(&self.der)
+            .map(|certificate| certificate.tbs_certificate().issuer().to_string())
+            .unwrap_or_default()
+    }
+
+    /// The hosts and addresses that it speaks for (RFC 5280, 4.2.1.6), in lower case; other kinds of names are left out.
+    pub fn alternative_names(&self) -> Vec<String> {
+        let Ok(certificate) = Certificate::from_der(&self.der) else {
+            return Vec::new();
+        };
+        let found = certificate.tbs_certificate().get_extension::<SubjectAltName>();
+        let Ok(Some((_, names))) = found else {
+            return Vec::new();
+        };
+        names.0.iter().filter_map(host).collect()
+    }
+
     fn of(certificate: &Certificate, der: Vec<u8>) -> Result<Self, BadCertificate> {
         let body = certificate.tbs_certificate();
         let moment = |time: x509_cert::time::Time| {
@@ -218,6 +247,17 @@ impl CertificateFacts {
             not_after: moment(body.validity().not_after),
             public_key,
         })
+    }
+}
+
+fn host(name: &GeneralName) -> Option<String> {
+    match name {
+        GeneralName::DnsName(name) => Some(name.as_str().to_ascii_lowercase()),
+        GeneralName::IpAddress(octets) => match octets.as_bytes() {
+            [a, b, c, d] => Some(Ipv4Addr::new(*a, *b, *c, *d).to_string()),
+            octets => <[u8; 16]>::try_from(octets).ok().map(|octets| Ipv6Addr::from(octets).to_string()),
+        },
+        _ => None,
     }
 }
 

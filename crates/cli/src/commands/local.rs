@@ -21,7 +21,15 @@ pub(super) async fn run(args: LocalArgs) -> Result<()> {
     let data = DataDir::open(&args.data.data_dir)?;
     let _lock = data.lock()?;
     let (limits, switches) = (core::limits(&args.limits), core::switches(&args.switches));
-    let core = core::start(&data, &args.listen, core::Rest::of(&args.rest), limits, switches).await?;
+    let core = core::start(
+        &data,
+        &args.listen,
+        args.names.region.as_ref(),
+        core::Rest::of(&args.rest),
+        limits,
+        switches,
+    )
+    .await?;
     let outcome = serve(&core, &data, &args, &mut interrupt).await;
     core.shutdown().await;
     outcome
@@ -30,7 +38,7 @@ pub(super) async fn run(args: LocalArgs) -> Result<()> {
 async fn serve(core: &Handle, data: &DataDir, args: &LocalArgs, interrupt: &mut Interrupt) -> Result<()> {
     env::remember(core, data)?;
     let stage = match args.setup {
-        true => Some(Stage::set_up(core, data, args.grace).await?),
+        true => Some(Stage::set_up(core, data, args.grace, &args.names).await?),
         false => None,
     };
     match Audience::of(args.json) {

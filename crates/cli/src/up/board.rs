@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 mod finding;
 mod history;
+mod orders;
 mod policies;
 mod read;
 mod words;

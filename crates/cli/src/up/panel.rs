@@ -4,21 +4,23 @@
 //! `FLASK_SECRET` signs sessions so that they outlive a restart, `SKIP_AUTH=1` lets everybody in.
 
 use std::env;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use fleetkey_dashboard::access::{Access, Scope, SessionKey, Token};
 use fleetkey_dashboard::hub::Hub;
-use fleetkey_dashboard::server::{Dashboard, Parts};
+use fleetkey_dashboard::server::{Dashboard, Parts, Tls};
 use fleetkey_iotcore::clock::{Clock, SystemClock};
 use fleetkey_iotcore::server::Handle;
 use tokio::net::TcpListener;
+use zeroize::Zeroizing;
 
 use super::board::Board;
 use super::workbench::Workbench;
-use crate::args::UpArgs;
+use crate::args::{DashboardArgs, UpArgs};
 use crate::datadir::DataDir;
-use crate::fleet_file::FleetFile;
+use crate::stage::Stage;
 
 /// The board, and the dashboard that shows it unless none is wanted.
 #[derive(Debug)]
@@ -37,16 +39,21 @@ impl Panel {
         let hub = Arc::new(Hub::new());
         let board = Board::open(core, hub.clone(), args.rotate_every);
         let workbench = Arc::new(Workbench::new(board.clone(), hub.clone()));
-        if args.no_dashboard {
+        if args.panel.no_dashboard {
             return Ok(Self { board, workbench, dashboard: None });
         }
-        let address = args.dashboard;
+        let address = args.panel.dashboard;
+        let tls = tls(&args.panel)?;
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("cannot listen on {address}; choose another with --dashboard (port 0 takes any free one)")
         })?;
         let clock = Arc::new(|| SystemClock.now());
         let parts = Parts { fleet: board.clone(), bench: Some(workbench.clone()), hub, clock };
-        let dashboard = Dashboard::start(listener, parts, access(|name| env::var(name).ok()))?;
+        let access = access(|name| env::var(name).ok());
+        let dashboard = match tls {
+            Some(tls) => Dashboard::start_tls(listener, tls, parts, access),
+            None => Dashboard::start(listener, parts, access),
+        }?;
         Ok(Self { board, workbench, dashboard: Some(dashboard) })
     }
 
@@ -56,8 +63,8 @@ impl Panel {
     }
 
     /// The account is set up: devices can be tried by hand.
-    pub(crate) fn set_up(&self, data: &DataDir, file: &FleetFile) {
-        self.workbench.ready(data, file);
+    pub(crate) fn set_up(&self, data: &DataDir, stage: &Stage) {
+        self.workbench.ready(data, stage.file());
     }
 
     /// The link that opens the dashboard.
@@ -73,6 +80,16 @@ impl Panel {
         }
         self.workbench.close().await;
     }
+}
+
+/// The certificate that the flags name.
+fn tls(args: &DashboardArgs) -> Result<Option<Tls>> {
+    let (Some(chain), Some(key)) = (&args.dashboard_certificate, &args.dashboard_key) else {
+        return Ok(None);
+    };
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let (chain, key) = (read(chain)?, Zeroizing::new(read(key)?));
+    Ok(Some(Tls::from_pem(&chain, &key)?))
 }
 
 /// Who may come in, besides by the link. An empty variable counts as none.

@@ -1,5 +1,6 @@
 //! The desk at the door: everything of [`super`] together.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use fleetkey_model::time::Timestamp;
@@ -7,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::limiter::Limiter;
 use super::session::{SessionRefused, Sessions};
-use super::ticket::Tickets;
+use super::ticket::{Grant, Tickets};
 use super::{Access, Actor, Hash, NoRandomness, Scope, Token, Via};
 
 /// Decides who comes in.
@@ -22,9 +23,12 @@ pub(crate) struct Desk {
 /// Why a login failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LoginError {
-    /// No token has this text.
+    /// No token has this text, or not any more.
     #[error("this token is not known")]
     Unknown,
+    /// The token allows too little.
+    #[error("this token has the scope {}; what was asked for needs {}", .0.word(), .1.word())]
+    Scope(Scope, Scope),
     /// Too many failures; how long to wait.
     #[error("too many attempts; try again in {} s", .0.as_secs().max(1))]
     TooMany(Duration),
@@ -55,28 +59,47 @@ impl Desk {
     }
 
     /// The text of a new one-time link.
-    pub(crate) fn ticket(&self, scope: Scope) -> Result<Zeroizing<String>, NoRandomness> {
-        self.tickets.issue(scope)
+    pub(crate) fn ticket(&self, grant: Grant, now: Timestamp) -> Result<Zeroizing<String>, NoRandomness> {
+        self.tickets.issue(grant, now)
     }
 
     /// Takes a one-time link in and opens a session. Not limited: nobody guesses 256 bits.
     pub(crate) fn redeem(&self, ticket: &str, now: Timestamp) -> Result<Option<String>, NoRandomness> {
-        self.tickets.redeem(ticket).map(|scope| self.sessions.open(scope, now)).transpose()
+        self.tickets.redeem(ticket, now).map(|grant| self.sessions.open(grant, now)).transpose()
     }
 
     /// Opens a session for a token.
-    pub(crate) fn login(&self, token: &str, now: Timestamp) -> Result<String, LoginError> {
-        let actor = self.by_token(token, now)?;
-        Ok(self.sessions.open(actor.scope, now)?)
+    pub(crate) fn login(&self, token: &str, peer: IpAddr, now: Timestamp) -> Result<String, LoginError> {
+        let actor = self.by_token(token, peer, now)?;
+        Ok(self.sessions.open(Grant { scope: actor.scope, proves: true }, now)?)
+    }
+
+    /// Takes a token as proof that whoever has a session is still the one who may do what needs `scope`; its name.
+    pub(crate) fn prove(
+        &self,
+        token: &str,
+        scope: Scope,
+        peer: IpAddr,
+        now: Timestamp,
+    ) -> Result<String, LoginError> {
+        let actor = self.by_token(token, peer, now)?;
+        if actor.scope < scope {
+            return Err(LoginError::Scope(actor.scope, scope));
+        }
+        Ok(actor.name)
     }
 
     /// Who presents this token.
-    pub(crate) fn by_token(&self, text: &str, now: Timestamp) -> Result<Actor, LoginError> {
-        self.limiter.take(now).map_err(LoginError::TooMany)?;
+    pub(crate) fn by_token(&self, text: &str, peer: IpAddr, now: Timestamp) -> Result<Actor, LoginError> {
+        self.limiter.take(peer, now).map_err(LoginError::TooMany)?;
         let presented = Hash::of(text);
         let token = self.tokens.iter().find(|token| token.is(&presented)).ok_or(LoginError::Unknown)?;
-        self.limiter.give_back();
-        Ok(Actor { name: format!("token {}", token.name()), scope: token.scope(), via: Via::Header })
+        if token.until().is_some_and(|until| now >= until) {
+            return Err(LoginError::Unknown);
+        }
+        self.limiter.give_back(peer);
+        let name = format!("token {}", token.name());
+        Ok(Actor { name, scope: token.scope(), via: Via::Header, proven: true })
     }
 
     /// Who has this cookie.
@@ -86,7 +109,8 @@ impl Desk {
 
     /// Everybody, where everybody is let in.
     pub(crate) fn anybody(&self) -> Option<Actor> {
-        self.open.then(|| Actor { name: "anybody".to_owned(), scope: Scope::Admin, via: Via::Open })
+        let name = || "anybody".to_owned();
+        self.open.then(|| Actor { name: name(), scope: Scope::Admin, via: Via::Open, proven: false })
     }
 
     /// Ends a session.

@@ -11,12 +11,15 @@ use aws_lc_rs::hmac;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use fleetkey_model::time::Timestamp;
 
+use super::ticket::Grant;
 use super::{Actor, NoRandomness, Scope, SessionKey, Via, secret};
 
 /// However busy: then one logs in again.
 const LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// Without a request: then, too.
 const IDLE: Duration = Duration::from_secs(2 * 3600);
+/// How long after a login somebody need not show again that they are themselves.
+const PROVEN: Duration = Duration::from_secs(600);
 const PAYLOAD: usize = 25;
 
 type Id = [u8; 16];
@@ -30,6 +33,8 @@ pub(super) struct Sessions {
 struct Use {
     issued: Timestamp,
     last: Option<Timestamp>,
+    /// Whether it began with a login. Not of an earlier run: nobody remembers then.
+    login: bool,
 }
 
 /// Why a cookie is no session (any more).
@@ -51,14 +56,14 @@ impl Sessions {
     }
 
     /// The cookie's value of a new session.
-    pub(super) fn open(&self, scope: Scope, now: Timestamp) -> Result<String, NoRandomness> {
+    pub(super) fn open(&self, grant: Grant, now: Timestamp) -> Result<String, NoRandomness> {
         let mut id = Id::default();
         aws_lc_rs::rand::fill(&mut id).map_err(|_| NoRandomness)?;
         let mut used = self.used();
         // What would be refused by its age needs no remembering.
         used.retain(|_, entry| now.since(entry.issued) < LIFETIME);
-        used.insert(id, Use { issued: now, last: Some(now) });
-        let payload = [id.as_slice(), &now.as_secs().to_be_bytes(), &[scope.code()]].concat();
+        used.insert(id, Use { issued: now, last: Some(now), login: grant.proves });
+        let payload = [id.as_slice(), &now.as_secs().to_be_bytes(), &[grant.scope.code()]].concat();
         let mac = hmac::sign(&self.key, &payload);
         let text = Base64UrlUnpadded::encode_string;
         Ok(format!("{}.{}", text(&payload), text(mac.as_ref())))
@@ -75,18 +80,19 @@ impl Sessions {
         }
         let mut used = self.used();
         // One of an earlier run with the same key counts as used when it was issued.
-        let entry = used.entry(id).or_insert(Use { issued, last: Some(issued) });
+        let entry = used.entry(id).or_insert(Use { issued, last: Some(issued), login: false });
         match entry.last {
             Some(last) if now.since(last) < IDLE => entry.last = Some(last.max(now)),
             _ => return Err(SessionRefused::Over),
         }
-        Ok(Actor { name: format!("session {}", name(&id)), scope, via: Via::Cookie })
+        let proven = entry.login && now.since(issued) < PROVEN;
+        Ok(Actor { name: format!("session {}", name(&id)), scope, via: Via::Cookie, proven })
     }
 
     /// Ends a session, if it is one.
     pub(super) fn end(&self, cookie: &str) {
         if let Some((id, issued, _)) = self.read(cookie) {
-            self.used().insert(id, Use { issued, last: None });
+            self.used().insert(id, Use { issued, last: None, login: false });
         }
     }
 
@@ -120,19 +126,23 @@ mod tests {
 
     const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
+    fn login(scope: Scope) -> Grant {
+        Grant { scope, proves: true }
+    }
+
     #[test]
     fn a_session_is_known_until_it_is_ended_idle_or_old() {
         let sessions = Sessions::new(None).unwrap();
-        let cookie = sessions.open(Scope::Operator, START).unwrap();
+        let cookie = sessions.open(login(Scope::Operator), START).unwrap();
         let mut now = START;
         while now.since(START) + IDLE / 2 < LIFETIME {
             assert_eq!(sessions.admit(&cookie, now).map(|actor| actor.scope), Ok(Scope::Operator));
             now = now + IDLE / 2;
         }
         assert_eq!(sessions.admit(&cookie, START + LIFETIME), Err(SessionRefused::Over));
-        let idle = sessions.open(Scope::Operator, START).unwrap();
+        let idle = sessions.open(login(Scope::Operator), START).unwrap();
         assert_eq!(sessions.admit(&idle, START + IDLE), Err(SessionRefused::Over));
-        let ended = sessions.open(Scope::Operator, START).unwrap();
+        let ended = sessions.open(login(Scope::Operator), START).unwrap();
         sessions.end(&ended);
         assert_eq!(sessions.admit(&ended, START), Err(SessionRefused::Over));
     }
@@ -140,7 +150,7 @@ mod tests {
     #[test]
     fn what_was_not_signed_here_is_no_session() {
         let (ours, theirs) = (Sessions::new(None).unwrap(), Sessions::new(None).unwrap());
-        let cookie = ours.open(Scope::Auditor, START).unwrap();
+        let cookie = ours.open(login(Scope::Auditor), START).unwrap();
         assert_eq!(theirs.admit(&cookie, START), Err(SessionRefused::Unknown));
         let (payload, mac) = cookie.split_once('.').unwrap();
         let mut raw = Base64UrlUnpadded::decode_vec(payload).unwrap();
@@ -154,8 +164,20 @@ mod tests {
     #[test]
     fn with_a_given_key_sessions_outlive_the_process() {
         let key = SessionKey::new("kept in the environment");
-        let cookie = Sessions::new(Some(&key)).unwrap().open(Scope::Admin, START).unwrap();
+        let cookie = Sessions::new(Some(&key)).unwrap().open(login(Scope::Admin), START).unwrap();
         let later = Sessions::new(Some(&key)).unwrap();
-        assert!(later.admit(&cookie, START + Duration::from_secs(60)).is_ok());
+        let carried = later.admit(&cookie, START + Duration::from_secs(60)).unwrap();
+        assert!(!carried.proven, "who remembers only the cookie has not seen the login");
+    }
+
+    #[test]
+    fn a_login_proves_for_a_while_and_a_carried_link_never() {
+        let sessions = Sessions::new(None).unwrap();
+        let proven = |cookie: &str, now| sessions.admit(cookie, now).unwrap().proven;
+        let cookie = sessions.open(login(Scope::Admin), START).unwrap();
+        assert!(proven(&cookie, START + PROVEN - Duration::from_secs(1)));
+        assert!(!proven(&cookie, START + PROVEN));
+        let carried = sessions.open(Grant { scope: Scope::Admin, proves: false }, START).unwrap();
+        assert!(!proven(&carried, START));
     }
 }

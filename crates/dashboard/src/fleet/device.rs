@@ -166,6 +166,10 @@ pub struct Certificate {
     pub not_before: Timestamp,
     /// The end of its validity.
     pub not_after: Timestamp,
+    /// Whose it says it is (RFC 4514). Whoever made the certificate chose the text.
+    pub subject: String,
+    /// Who issued it, by its own word.
+    pub issuer: String,
     /// The policies attached to it.
     pub policies: BTreeSet<String>,
     /// The public certificate, PEM.

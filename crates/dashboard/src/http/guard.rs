@@ -4,16 +4,14 @@
 //! rebinding a name of its own to 127.0.0.1 it can read the answers. `Host` ends the second; `Sec-Fetch-Site`, or
 //! `Origin` from browsers that do not send it, ends the first.
 
-use std::net::SocketAddr;
-
 use hyper::HeaderMap;
-use hyper::http::uri::Authority;
 
-/// The names that we are called by, each with our port.
+use super::Place;
+
+/// Knows where we are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Guard {
-    names: Vec<String>,
-    port: u16,
+    place: Place,
 }
 
 /// Why a request is not let through.
@@ -28,11 +26,14 @@ pub(crate) enum Stranger {
 }
 
 impl Guard {
-    /// Localhost, its addresses, and the address listened on.
-    pub(crate) fn new(bound: SocketAddr) -> Self {
-        let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
-        names.push(bound.ip().to_string());
-        Self { names, port: bound.port() }
+    /// Of this place.
+    pub(crate) const fn new(place: Place) -> Self {
+        Self { place }
+    }
+
+    /// The place.
+    pub(crate) const fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Lets a request to one of our names through.
@@ -41,7 +42,7 @@ impl Guard {
     /// [`Stranger::Host`].
     pub(crate) fn host(&self, headers: &HeaderMap) -> Result<(), Stranger> {
         let host = single(headers, "host").ok_or(Stranger::Host)?;
-        if self.is_ours(host) { Ok(()) } else { Err(Stranger::Host) }
+        if self.place.is_ours(host) { Ok(()) } else { Err(Stranger::Host) }
     }
 
     /// Lets an order through that a page of ours sent.
@@ -76,17 +77,9 @@ impl Guard {
     fn is_our_origin(&self, origin: &str, headers: &HeaderMap) -> bool {
         let host = single(headers, "host");
         origin
-            .strip_prefix("http://")
-            .is_some_and(|authority| self.is_ours(authority) && Some(authority) == host)
-    }
-
-    fn is_ours(&self, host: &str) -> bool {
-        let Ok(authority) = host.parse::<Authority>() else {
-            return false;
-        };
-        let name = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        let port = authority.port_u16().unwrap_or(80);
-        !host.contains('@') && port == self.port && self.names.contains(&name)
+            .strip_prefix(self.place.scheme())
+            .and_then(|rest| rest.strip_prefix("://"))
+            .is_some_and(|authority| self.place.is_ours(authority) && Some(authority) == host)
     }
 }
 
@@ -105,7 +98,7 @@ mod tests {
     use hyper::header::{HeaderName, HeaderValue};
 
     fn guard() -> Guard {
-        Guard::new("127.0.0.1:8321".parse().unwrap())
+        Guard::new(Place::plain("127.0.0.1:8321".parse().unwrap()))
     }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {

@@ -1,5 +1,6 @@
 //! A request, read whole and in time: method, path, query, form, and the two headers that say who asks.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -49,6 +50,8 @@ impl Unreadable {
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) method: Method,
+    /// Who sent it.
+    pub(crate) peer: IpAddr,
     /// The path's parts without their encoding; `/` has none.
     pub(crate) path: Vec<String>,
     pub(crate) headers: HeaderMap,
@@ -58,7 +61,7 @@ pub(crate) struct Request {
 
 impl Request {
     /// Reads a request to its end.
-    pub(crate) async fn read(request: hyper::Request<Incoming>) -> Result<Self, Unreadable> {
+    pub(crate) async fn read(request: hyper::Request<Incoming>, peer: IpAddr) -> Result<Self, Unreadable> {
         let (head, body) = request.into_parts();
         let parts = head.uri.path().split('/').filter(|part| !part.is_empty()).map(text::decode);
         let path = parts.collect::<Option<Vec<_>>>().ok_or(Unreadable::Path)?;
@@ -69,7 +72,7 @@ impl Request {
             _ => Method::Other,
         };
         let body = tokio::time::timeout(ARRIVAL, collect(body)).await.map_err(|_| Unreadable::TooSlow)??;
-        Ok(Self { method, path, headers: head.headers, query, body })
+        Ok(Self { method, peer, path, headers: head.headers, query, body })
     }
 
     /// The path's parts, to match on.
@@ -127,11 +130,6 @@ impl Form {
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
-}
-
-/// The session cookie of a dashboard on this port: cookies know no ports, so the name does.
-pub(crate) fn cookie_name(port: u16) -> String {
-    format!("fleetkey-{port}")
 }
 
 async fn collect(mut body: Incoming) -> Result<Bytes, Unreadable> {

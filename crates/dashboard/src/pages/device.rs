@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::parts::{badge, button, certificate, connection, incidents, status};
 use super::strip::strip;
 use super::words::{date, moment, span};
-use super::{View, device_path, frame, rotation_path};
+use super::{View, device_path, fate, frame, rotation_path};
 use crate::fleet::{Certificate, Device, Tone};
 use crate::http::Answer;
 
@@ -65,7 +65,8 @@ fn certificates(view: &View<'_>, device: &Device) -> Markup {
                     thead {
                         tr {
                             th scope="col" { "SHA-256" } th scope="col" { "Status" } th scope="col" { "Role" }
-                            th scope="col" { "Registered" } th scope="col" { "Valid" } th scope="col" { "Policies" } th scope="col" { "File" }
+                            th scope="col" { "Registered" } th scope="col" { "Valid" } th scope="col" { "Subject" } th scope="col" { "Policies" } th scope="col" { "File" }
+                            @if frame::may_decide(view) { th scope="col" { "Decide" } }
                         }
                     }
                     tbody { @for known in &device.certificates { (row(view, device, known)) } }
@@ -85,8 +86,10 @@ fn row(view: &View<'_>, device: &Device, known: &Certificate) -> Markup {
             td { (known.holder.word()) }
             td { (moment(known.created, view.now)) }
             td class="nowrap" { (date(known.not_before)) " to " (date(known.not_after)) }
+            td class="text" { (known.subject) }
             td { (policies) }
             td { a href={ (device_path(&device.row.thing)) "/certificates/" (known.id) } aria-label={ "Certificate " (known.id.short()) ", PEM" } { "PEM" } }
+            @if frame::may_decide(view) { td { (fate::choices(device, known)) } }
         }
     }
 }

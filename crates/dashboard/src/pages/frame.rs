@@ -111,6 +111,11 @@ fn who(view: &View<'_>) -> Markup {
     }
 }
 
+/// Whether whoever looks may decide of certificates.
+pub(super) fn may_decide(view: &View<'_>) -> bool {
+    view.actor.scope >= Scope::Admin
+}
+
 /// Whether whoever looks may give orders.
 pub(super) fn may_order(view: &View<'_>) -> bool {
     view.actor.scope >= Scope::Operator

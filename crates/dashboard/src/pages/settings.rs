@@ -3,6 +3,7 @@
 use maud::html;
 
 use super::parts::button;
+use super::words::moment;
 use super::{View, frame};
 use crate::access::{Token, Via};
 use crate::http::Answer;
@@ -21,7 +22,7 @@ pub(crate) fn settings(view: &View<'_>, tokens: &[Token], link: Option<&str>) ->
         section aria-labelledby="browsers" {
             h2 id="browsers" { "Another browser" }
             @if let Some(link) = link {
-                p { "Open this link there, once; it gives your rights:" }
+                p { "Open this link there, once and within ten minutes; it gives your rights:" }
                 p { code class="long" id="link" { (link) } }
             } @else if frame::may_order(view) {
                 p { "A link that opens this dashboard in another browser on this computer, once, with your rights." }
@@ -34,8 +35,16 @@ pub(crate) fn settings(view: &View<'_>, tokens: &[Token], link: Option<&str>) ->
                 p class="empty" { "There are none. The environment variable API_TOKEN sets one for scripts." }
             } @else {
                 table {
-                    thead { tr { th scope="col" { "Name" } th scope="col" { "Scope" } } }
-                    tbody { @for token in tokens { tr { th scope="row" { (token.name()) } td { (token.scope().word()) } } } }
+                    thead { tr { th scope="col" { "Name" } th scope="col" { "Scope" } th scope="col" { "Ends" } } }
+                    tbody {
+                        @for token in tokens {
+                            tr {
+                                th scope="row" { (token.name()) }
+                                td { (token.scope().word()) }
+                                td { @match token.until() { Some(until) => { (moment(until, view.now)) } None => { "never" } } }
+                            }
+                        }
+                    }
                 }
             }
         }

@@ -3,7 +3,7 @@
 use fleetkey_model::name::ThingName;
 
 use super::{App, Order};
-use crate::access::Actor;
+use crate::access::{Actor, Grant};
 use crate::http::{Answer, Request};
 use crate::pages;
 
@@ -12,6 +12,9 @@ impl App {
         match request.parts()[..] {
             ["devices", "rotate"] => self.rotate_many(request, actor).await,
             ["devices", thing, "rotate"] => self.rotate_one(thing, request, actor).await,
+            ["devices", thing, "certificates", id, verb] => {
+                self.decide_certificate([thing, id, verb], request, actor).await
+            }
             ["try", ..] => self.order_bench(request, actor).await,
             ["api", ..] => self.order_demo(request, actor).await,
             ["settings", "link"] => self.another_link(request, actor),
@@ -51,9 +54,10 @@ impl App {
     /// A one-time link for another browser, with no more rights than who makes it.
     fn another_link(&self, request: &Request, actor: &Actor) -> Answer {
         let view = self.view(actor, request);
-        match self.desk.ticket(actor.scope) {
+        let grant = Grant { scope: actor.scope, proves: false };
+        match self.desk.ticket(grant, self.now()) {
             Ok(ticket) => {
-                let link = format!("http://{}/start/{}", self.address, &*ticket);
+                let link = format!("{}/start/{}", self.origin, &*ticket);
                 pages::settings(&view, self.desk.tokens(), Some(&link))
             }
             Err(error) => pages::message(&view, 500, "No link", &error.to_string()),

@@ -24,7 +24,10 @@ impl App {
     /// Who sent a request; the answer for nobody.
     pub(super) fn actor(&self, request: &Request) -> Result<Actor, Answer> {
         if let Some(token) = request.token() {
-            return self.desk.by_token(token, self.now()).map_err(|error| self.refuse_token(&error));
+            return self
+                .desk
+                .by_token(token, request.peer, self.now())
+                .map_err(|error| self.refuse_token(&error));
         }
         let session = request.cookie(&self.cookie());
         let session = session.and_then(|cookie| self.desk.by_cookie(cookie, self.now()).ok());
@@ -45,9 +48,7 @@ impl App {
             Ok(Some(session)) => {
                 Answer::page(200, pages::welcome()).with("set-cookie", self.set_cookie(&session))
             }
-            Ok(None) => {
-                Answer::page(410, pages::login(Some("This link has been used already, or never was one.")))
-            }
+            Ok(None) => Answer::page(410, pages::login(Some(OVER))),
             Err(error) => pages::plain(500, &error.to_string()),
         }
     }
@@ -56,7 +57,7 @@ impl App {
         if let Err(stranger) = self.guard.same_origin(&request.headers) {
             return pages::plain(403, &stranger.to_string());
         }
-        match self.desk.login(request.form().first("token"), self.now()) {
+        match self.desk.login(request.form().first("token"), request.peer, self.now()) {
             Ok(session) => Answer::see_other("/").with("set-cookie", self.set_cookie(&session)),
             Err(error) => {
                 tracing::warn!(%error, "a login failed");
@@ -72,7 +73,7 @@ impl App {
         if let Some(cookie) = request.cookie(&self.cookie()) {
             self.desk.logout(cookie);
         }
-        let gone = format!("{}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0", self.cookie());
+        let gone = format!("{}=; {}; Max-Age=0", self.cookie(), self.guard.place().attributes());
         Answer::see_other("/login").with("set-cookie", gone)
     }
 
@@ -82,21 +83,26 @@ impl App {
     }
 
     fn set_cookie(&self, session: &str) -> String {
-        format!("{}={session}; Path=/; HttpOnly; SameSite=Strict", self.cookie())
+        format!("{}={session}; {}", self.cookie(), self.guard.place().attributes())
     }
 }
 
-const fn status(error: &LoginError) -> u16 {
+/// Why a link opens nothing. Which of the three it is, is not told apart.
+const OVER: &str = "This link was used already, is too old, or never was one. Log in with a token; or start the program \
+                    that serves this page again: it prints a new one.";
+
+pub(super) const fn status(error: &LoginError) -> u16 {
     match error {
         LoginError::Unknown => 401,
+        LoginError::Scope(..) => 403,
         LoginError::TooMany(_) => 429,
         LoginError::Broken(_) => 500,
     }
 }
 
-fn limited(answer: Answer, error: &LoginError) -> Answer {
+pub(super) fn limited(answer: Answer, error: &LoginError) -> Answer {
     match error {
         LoginError::TooMany(wait) => answer.with("retry-after", (wait.as_secs() + 1).to_string()),
-        LoginError::Unknown | LoginError::Broken(_) => answer,
+        LoginError::Unknown | LoginError::Scope(..) | LoginError::Broken(_) => answer,
     }
 }

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use fleetkey_dashboard::access::{Access, SessionKey};
-use fleetkey_dashboard::hub::Hub;
-use fleetkey_dashboard::server::{Dashboard, Parts, StartError};
-use tokio::net::TcpListener;
+use fleetkey_dashboard::access::{Access, Scope, SessionKey, Token};
 
 use crate::support::{AUDITOR, Bench, OPERATOR, Sample, access};
 
@@ -170,15 +167,27 @@ async fn an_open_dashboard_says_so_on_every_page_and_still_checks_host_and_origi
 }
 
 #[tokio::test]
-async fn an_address_that_others_can_reach_is_refused() {
-    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
-    let clock = std::sync::Arc::new(|| fleetkey_model::time::Timestamp::from_secs(1));
-    let parts = Parts {
-        fleet: std::sync::Arc::new(Sample::small()),
-        bench: None,
-        hub: std::sync::Arc::new(Hub::new()),
-        clock,
-    };
-    let refused = Dashboard::start(listener, parts, Access { open: true, ..Access::default() });
-    assert!(matches!(refused, Err(StartError::NotLoopback(_))), "{refused:?}");
+async fn a_link_that_nobody_opened_in_time_opens_nothing() {
+    let bench = Bench::start().await;
+    bench.pass(Duration::from_secs(3600));
+    let late = bench.get(&path(&bench), &[]).await;
+    assert_eq!((late.status, late.header("set-cookie")), (410, ""));
+    assert!(late.body.contains("too old"), "{}", late.body);
+
+    let bench = Bench::start().await;
+    let session = bench.session().await;
+    let page = bench.post("/settings/link", &session, "").await;
+    let link = page.body.split("/start/").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    bench.pass(Duration::from_secs(600));
+    assert_eq!(bench.get(&format!("/start/{link}"), &[]).await.status, 410, "ten minutes to carry it over");
+}
+
+#[tokio::test]
+async fn a_token_ends_when_it_is_to_end() {
+    let until = fleetkey_model::time::Timestamp::from_secs(1_790_000_060);
+    let tokens = vec![Token::new("brief", Scope::Operator, OPERATOR).ending(until)];
+    let bench = Bench::with(Sample::small(), Access { tokens, ..Access::default() }).await;
+    assert_eq!(bench.get("/", &[("x-api-token", OPERATOR)]).await.status, 200);
+    bench.pass(Duration::from_secs(60));
+    assert_eq!(bench.get("/", &[("x-api-token", OPERATOR)]).await.status, 401);
 }

@@ -20,16 +20,42 @@ async fn a_name_in_the_path_leaves_nowhere() {
         "/assets/..%2fstyle.css",
         "/assets/../../Cargo.toml",
         "/start/..%2f",
+        "/try/..",
+        "/try/..%2f..%2fetc%2fpasswd",
+        "/try/..%5c..%5cetc",
+        "/try/bench%00",
+        "/try/%2fetc%2fpasswd",
+        "/try/a%2fb",
+        "/try/a.b",
+        "/try/bench%0a",
     ] {
         let reply = bench.page(path, &session).await;
         assert!([404, 410].contains(&reply.status), "{path}: {}", reply.status);
         assert!(!reply.body.contains("root:") && !reply.body.contains("<script>alert"), "{path}");
     }
-    let long = format!("/devices/{}", "a".repeat(5000));
-    assert_eq!(bench.page(&long, &session).await.status, 404);
+    for long in [format!("/devices/{}", "a".repeat(5000)), format!("/try/{}", "a".repeat(122))] {
+        assert_eq!(bench.page(&long, &session).await.status, 404);
+    }
 }
 
-/// Topics, payloads, subjects, findings, policy names, reasons: all reach a page as words of the fleet.
+#[tokio::test]
+async fn a_serial_that_is_a_path_is_ordered_nothing() {
+    let bench = Bench::start().await;
+    let session = bench.session().await;
+    for serial in
+        ["..%2f..%2fetc", "%2e%2e", "a%2f..%2fb", "..%5cx", "a%00", "a%0a", "%2fetc%2fpasswd", "a.b", "%20"]
+    {
+        for verb in ["provision", "connect", "rotate"] {
+            let reply = bench.post(&format!("/try/{serial}/{verb}"), &session, "").await;
+            assert_eq!(reply.status, 404, "{serial} {verb}");
+        }
+        let asked = bench.page(&format!("/try?serial={serial}"), &session).await;
+        assert_eq!(asked.status, 400, "{serial}");
+    }
+    assert!(bench.page("/try", &session).await.body.contains("None yet."), "nothing was put on the bench");
+}
+
+/// Topics, payloads, certificates' subjects, findings, policy names, reasons: all reach a page as words of the fleet.
 #[tokio::test]
 async fn words_of_strangers_are_text_on_every_page() {
     let bench = Bench::with(Sample::of(3, SCRIPT), access()).await;
@@ -53,6 +79,13 @@ async fn words_of_strangers_are_text_on_every_page() {
         }
         assert_eq!(page.body.matches("<script").count(), 1, "{path}: our own, by its address");
     }
+    let subject = bench.page("/devices/pump-000001", &session).await;
+    let cell =
+        subject.body.split("<td class=\"text\">").nth(1).and_then(|rest| rest.split("</td>").next()).unwrap();
+    assert!(
+        cell.contains("&lt;script&gt;alert(1)") && !cell.contains('<'),
+        "the subject is there, as words: {cell}"
+    );
     let page = bench.page("/findings", &session).await;
     assert!(page.body.contains("&lt;script&gt;alert(1)"), "the words are there, as words");
 }

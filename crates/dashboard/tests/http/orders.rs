@@ -12,7 +12,7 @@ async fn one_device_is_ordered_to_rotate_and_the_browser_follows_it() {
     assert_eq!((reply.status, reply.header("location")), (303, "/devices/pump-000002/rotation"));
     let ordered = bench.fleet.ordered();
     let (order, by) = ordered.first().unwrap();
-    let Order::Rotate(things) = order;
+    let Order::Rotate(things) = order else { panic!("{order:?}") };
     assert_eq!(things.iter().map(|thing| thing.as_str()).collect::<Vec<_>>(), ["pump-000002"]);
     assert!(by.starts_with("session "), "{by}");
     assert_eq!(bench.post("/devices/not-here/rotate", &session, "").await.status, 404);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fleetkey_dashboard::access::{Access, Scope, Token};
 use fleetkey_dashboard::hub::Hub;
-use fleetkey_dashboard::server::{Dashboard, Parts};
+use fleetkey_dashboard::server::{Dashboard, Parts, StartError, Tls};
 use fleetkey_model::time::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const OPERATOR: &str = "an operator's token";
 pub(crate) const AUDITOR: &str = "an auditor's token";
+pub(crate) const ADMIN: &str = "an admin's token";
 
 pub(crate) struct Bench {
     pub(crate) dashboard: Dashboard,
@@ -41,15 +42,28 @@ impl Bench {
 
     pub(crate) async fn with(fleet: Sample, access: Access) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(listener, fleet, access, None).unwrap()
+    }
+
+    /// On a listener, with TLS or without.
+    pub(crate) fn on(
+        listener: TcpListener,
+        fleet: Sample,
+        access: Access,
+        tls: Option<Tls>,
+    ) -> Result<Self, StartError> {
         let (hub, fleet) = (Arc::new(Hub::new()), Arc::new(fleet));
         let millis = Arc::new(AtomicU64::new(fleet::NOW.as_millis()));
         let read = millis.clone();
         let clock = Arc::new(move || Timestamp::from_millis(read.load(Ordering::SeqCst)));
         let bench = Some(Arc::new(Toy::default()) as Arc<dyn fleetkey_dashboard::bench::Bench>);
         let parts = Parts { fleet: fleet.clone(), bench, hub: hub.clone(), clock };
-        let dashboard = Dashboard::start(listener, parts, access).unwrap();
+        let dashboard = match tls {
+            Some(tls) => Dashboard::start_tls(listener, tls, parts, access),
+            None => Dashboard::start(listener, parts, access),
+        }?;
         let address = dashboard.address();
-        Self { dashboard, hub, fleet, address, millis }
+        Ok(Self { dashboard, hub, fleet, address, millis })
     }
 
     pub(crate) fn pass(&self, span: Duration) {
@@ -117,8 +131,11 @@ impl Bench {
 }
 
 pub(crate) fn access() -> Access {
-    let tokens =
-        vec![Token::new("script", Scope::Operator, OPERATOR), Token::new("reader", Scope::Auditor, AUDITOR)];
+    let tokens = vec![
+        Token::new("script", Scope::Operator, OPERATOR),
+        Token::new("reader", Scope::Auditor, AUDITOR),
+        Token::new("head", Scope::Admin, ADMIN),
+    ];
     Access { tokens, ..Access::default() }
 }
 
@@ -159,7 +176,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    fn parse(answer: &[u8]) -> Self {
+    pub(crate) fn parse(answer: &[u8]) -> Self {
         let text = String::from_utf8_lossy(answer);
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let mut lines = head.lines();

@@ -11,7 +11,7 @@ use fleetkey_dashboard::fleet::{
 use fleetkey_iotcore::registry::{CertificateRecord, Registry};
 use fleetkey_lifecycle::Status;
 use fleetkey_lifecycle::status::StateName;
-use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 
@@ -130,29 +130,16 @@ impl Fleet for Board {
     }
 
     fn perform<'a>(&'a self, order: Order, by: &'a str) -> Answer<'a> {
-        let Order::Rotate(things) = order;
-        Box::pin(self.rotate(things, by))
+        match order {
+            Order::Rotate(things) => Box::pin(self.rotate(things, by)),
+            Order::Certificate { thing, certificate, fate } => {
+                Box::pin(self.decide_fate(thing, certificate, fate, by))
+            }
+        }
     }
 }
 
 impl Board {
-    async fn rotate(&self, things: Vec<ThingName>, by: &str) -> Result<Done, Refused> {
-        for thing in &things {
-            let agent = self.state().members.get(thing).and_then(|entry| entry.agent.upgrade());
-            let Some(agent) = agent else {
-                return Err(Refused(format!(
-                    "{thing} is not served by this process: its own agent must be told"
-                )));
-            };
-            agent.rotate().await;
-            tracing::info!(%thing, by, "a rotation was ordered");
-            let now = self.account.now();
-            self.state().note(thing, now, Tone::Busy, format!("rotation ordered by {by}"), true);
-            self.hub.tell("rotation", Some(thing.clone()));
-        }
-        Ok(Done { words: format!("{} devices were told to rotate.", things.len()) })
-    }
-
     fn statuses(&self) -> BTreeMap<ThingName, Status> {
         let state = self.state();
         state.members.iter().map(|(thing, entry)| (thing.clone(), entry.status())).collect()
@@ -303,6 +290,7 @@ fn in_use(records: &[&CertificateRecord], status: Option<&Status>) -> Option<Cer
 }
 
 fn certificate(record: &CertificateRecord, holder: Holder) -> Certificate {
+    let facts = CertificateFacts::from_pem(&record.pem).ok();
     Certificate {
         id: record.id,
         status: record.status,
@@ -311,6 +299,8 @@ fn certificate(record: &CertificateRecord, holder: Holder) -> Certificate {
         modified: record.last_modified,
         not_before: record.not_before,
         not_after: record.not_after,
+        subject: facts.as_ref().map(CertificateFacts::subject).unwrap_or_default(),
+        issuer: facts.as_ref().map(CertificateFacts::issuer).unwrap_or_default(),
         policies: record.policies.iter().map(ToString::to_string).collect(),
         pem: record.pem.clone(),
     }

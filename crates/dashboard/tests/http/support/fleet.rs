@@ -67,6 +67,8 @@ impl Sample {
             modified: NOW,
             not_before: NOW,
             not_after: Timestamp::AWS_CERTIFICATE_END,
+            subject: self.words.clone(),
+            issuer: self.words.clone(),
             policies: [self.words.clone()].into(),
             pem: format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", self.words),
         }
@@ -176,7 +178,10 @@ impl Fleet for Sample {
 
     fn perform<'a>(&'a self, order: Order, by: &'a str) -> Answer<'a> {
         Box::pin(async move {
-            let Order::Rotate(things) = &order;
+            let things = match &order {
+                Order::Rotate(things) => things.clone(),
+                Order::Certificate { thing, .. } => vec![thing.clone()],
+            };
             if things.iter().any(|thing| !self.things.contains(thing)) {
                 return Err(Refused(self.words.clone()));
             }

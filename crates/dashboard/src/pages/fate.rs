@@ -1,0 +1,100 @@
+//! What becomes of a certificate: the look before, and the proof that an admin is there.
+
+use maud::{Markup, html};
+
+use super::parts::{badge, status};
+use super::words::moment;
+use super::{View, device_path, frame};
+use crate::fleet::{Certificate, Device, Fate, Holder, Tone};
+use crate::http::Answer;
+
+/// Why nobody can show who they are.
+pub(crate) const NO_PROOF: &str = "Nobody is asked who they are here (SKIP_AUTH), and there is no token to show it by. Start \
+                                   the program again with API_TOKEN in its environment, then enter that token here.";
+
+/// Whether whoever orders has shown that they are themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// Just now.
+    Given,
+    /// Not yet: a token does it.
+    Token,
+}
+
+/// The page before the order; `trouble` is what was wrong with the last attempt.
+pub(crate) fn confirm_fate(
+    view: &View<'_>,
+    code: u16,
+    device: &Device,
+    certificate: &Certificate,
+    fate: Fate,
+    proof: Proof,
+    trouble: Option<&str>,
+) -> Answer {
+    let thing = &device.row.thing;
+    let title = format!("{} a certificate of {thing}?", name(fate));
+    let action = format!("{}/certificates/{}/{}", device_path(thing), certificate.id, fate.verb());
+    let content = html! {
+        nav class="crumbs" aria-label="Path" { a href="/devices" { "Devices" } " / " a href=(device_path(thing)) { (thing) } }
+        h1 { (title) }
+        @if let Some(words) = trouble { p class="alarm" role="alert" { (words) } }
+        section aria-label="What would be done" {
+            (consequence(certificate, fate))
+            dl class="facts" {
+                div { dt { "Certificate" } dd { code class="long" { (certificate.id) } } }
+                div { dt { "Subject" } dd { (certificate.subject) } }
+                div { dt { "Status now" } dd { (status(certificate.status)) ", " (certificate.holder.word()) } }
+                div { dt { "Registered" } dd { (moment(certificate.created, view.now)) } }
+            }
+        }
+        section aria-label="Order" {
+            form method="post" action=(action) class="order" {
+                input type="hidden" name="confirm" value="yes";
+                @if proof == Proof::Token {
+                    label for="token" { "Token of an admin" }
+                    input id="token" name="token" type="password" required autocomplete="current-password";
+                    p class="faint" { "Your login is some time ago. Enter a token again, or log out and in again." }
+                }
+                button id="confirm" type="submit" { (name(fate)) }
+                " " a href=(device_path(thing)) { "Cancel" }
+            }
+        }
+    };
+    frame::page(view, code, &title, None, &content)
+}
+
+/// A button to each page of what can become of it.
+pub(super) fn choices(device: &Device, certificate: &Certificate) -> Markup {
+    html! {
+        @for fate in Fate::ALL.into_iter().filter(|fate| fate.fits(certificate.status)) {
+            form method="post" action={ (device_path(&device.row.thing)) "/certificates/" (certificate.id) "/" (fate.verb()) } {
+                button type="submit" aria-label={ (name(fate)) " certificate " (certificate.id.short()) } { (name(fate)) " …" }
+            }
+            " "
+        }
+    }
+}
+
+const fn name(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Reactivate => "Reactivate",
+        Fate::Deactivate => "Deactivate",
+        Fate::Revoke => "Revoke",
+    }
+}
+
+fn consequence(certificate: &Certificate, fate: Fate) -> Markup {
+    let cut = certificate.holder == Holder::InUse && fate != Fate::Reactivate;
+    html! {
+        @if cut {
+            p class="notice" { (badge(Tone::Bad, "in use")) " This is the identity in use. The device is cut off, and only an earlier certificate that is ACTIVE or the recovery template brings it back." }
+        }
+        p {
+            @match fate {
+                Fate::Reactivate => { "It may connect again. If somebody has a copy of its key, so may they." }
+                Fate::Deactivate => { "Its connections end and it cannot connect. It can be brought back." }
+                Fate::Revoke => { "Its connections end and it can never connect again. Nothing brings it back." }
+            }
+        }
+    }
+}
