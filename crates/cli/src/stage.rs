@@ -81,6 +81,11 @@ impl Stage {
         &self.file
     }
 
+    /// What its resources are called.
+    pub(crate) fn names(&self) -> &Names {
+        &self.fleet.names
+    }
+
     pub(crate) fn root(&self) -> &TopicRoot {
         &self.fleet.root
     }

@@ -12,13 +12,19 @@ use fleetkey_model::name::ThingName;
 pub use device::{
     Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Filter, Holder, Incident, Tone,
 };
+pub use inventory::{InventoryPage, InventoryQuery, InventoryRow};
+pub use journal::{JournalEntry, JournalPage};
 pub use overview::{Bar, Figures, Finding, Overview, Severity, Site};
-pub use policy::{Action, Decided, Policy, Question, Verdict};
+pub use policy::{Action, Decided, Policy, PolicyVersion, Question, Statement, Verdict};
+pub use provisioning::{Act, Claim, Direction, Plan, PlanStep, Provisioning, Recovery, Template};
 pub use rotation::{Outcome, Phase, Rotation, Step};
 
 mod device;
+mod inventory;
+mod journal;
 mod overview;
 mod policy;
+mod provisioning;
 mod rotation;
 
 /// The answer to an order, some time.
@@ -55,6 +61,33 @@ pub trait Fleet: Send + Sync + 'static {
     /// # Errors
     /// When there is no such device, or it has no certificate in use.
     fn decide(&self, question: &Question) -> Result<Verdict, Refused>;
+
+    /// The versions of a policy, oldest first; none when there is no such policy.
+    fn policy_versions(&self, name: &str) -> Vec<PolicyVersion> {
+        let current = self.policies().into_iter().find(|policy| policy.name == name);
+        current.map(PolicyVersion::only).into_iter().collect()
+    }
+
+    /// One page of the inventory, in the order of the certificates' ids. Asked again and again for the whole as a file,
+    /// so a page must be quick wherever it begins.
+    fn inventory(&self, _query: &InventoryQuery) -> InventoryPage {
+        InventoryPage::default()
+    }
+
+    /// One page of the journal: entries with numbers below `before`, newest first, at most `limit`.
+    fn journal(&self, _before: Option<u64>, _limit: usize) -> JournalPage {
+        JournalPage::default()
+    }
+
+    /// How devices come in.
+    fn provisioning(&self) -> Provisioning {
+        Provisioning::default()
+    }
+
+    /// What set-up would make, or clean-up remove. Nothing is done.
+    fn plan(&self, _direction: Direction) -> Plan {
+        Plan::default()
+    }
 
     /// Carries an order out, on behalf of `by`.
     fn perform<'a>(&'a self, order: Order, by: &'a str) -> Answer<'a>;

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::Clock;
 use crate::access::{Actor, Desk, Scope, Via};
 use crate::bench::Bench;
-use crate::fleet::{Fleet, Order};
-use crate::http::stream::{EventStream, Source};
+use crate::fleet::{Direction, Fleet, Order};
+use crate::http::stream::{BodyStream, Source};
 use crate::http::{Answer, Body, Guard, Method, Request};
 use crate::hub::Hub;
 use crate::pages::{self, View};
@@ -26,6 +26,7 @@ mod bench;
 mod certificate;
 mod demo;
 mod door;
+mod file;
 
 /// Everything that answering needs.
 pub(crate) struct App {
@@ -135,7 +136,17 @@ impl App {
             },
             ["rotations"] => pages::rotations(&view, fleet),
             ["findings"] => pages::findings(&view, fleet),
+            ["inventory"] => pages::inventory(&view, fleet, request),
+            ["inventory.csv"] => self.inventory_file(request),
             ["policies"] => pages::policies(&view, fleet, request),
+            ["policies", name] => match pages::policy(&view, fleet, name, request) {
+                Some(answer) => answer,
+                None => self.nowhere(&view),
+            },
+            ["provisioning"] => pages::provisioning(&view, fleet),
+            ["setup"] => pages::plan(&view, fleet, Direction::SetUp),
+            ["cleanup"] => pages::plan(&view, fleet, Direction::CleanUp),
+            ["journal"] => pages::journal(&view, fleet, request),
             ["settings"] => pages::settings(&view, self.desk.tokens(), None),
             ["try", ..] => self.read_bench(request, actor),
             ["api", ..] => self.read_demo(request),
@@ -183,13 +194,14 @@ impl App {
             (Some(cookie), Via::Cookie) => desk.by_cookie(cookie, clock()).is_ok(),
             _ => true,
         };
-        Answer::events(EventStream::start(Source {
+        let source = Source {
             hub: self.hub.clone(),
             after,
             admitted: Box::new(admitted),
             stop: self.stopped.clone(),
             place,
-        }))
+        };
+        Answer::stream("text/event-stream", BodyStream::events(source))
     }
 
     fn nowhere(&self, view: &View<'_>) -> Answer {

@@ -95,6 +95,28 @@ pub fn evaluate<'a>(
     Decision { outcome, by, unresolved: unresolved.into_iter().map(String::from).collect() }
 }
 
+/// The statements that allow the action and do not apply to the request, because of the resource, a condition or a
+/// variable without a value: where to look when it is denied implicitly.
+pub fn near_misses<'a>(
+    policies: impl IntoIterator<Item = (&'a str, &'a PolicyDocument)>,
+    request: &Request<'_>,
+) -> Vec<StatementRef> {
+    let mut near = Vec::new();
+    for (policy, document) in policies {
+        for (index, statement) in document.statements.iter().enumerate() {
+            let allows = statement.effect == Effect::Allow && statement.names_action(request.action);
+            if allows && !applies(statement, request) {
+                near.push(StatementRef {
+                    policy: policy.into(),
+                    statement: index,
+                    sid: statement.sid.clone(),
+                });
+            }
+        }
+    }
+    near
+}
+
 /// The same decision without its reasons, for the path of every message.
 pub fn allows<'a>(policies: impl IntoIterator<Item = &'a PolicyDocument>, request: &Request<'_>) -> bool {
     let mut allowed = false;

@@ -32,7 +32,7 @@ pub use action::Action;
 pub use context::Context;
 pub use document::{MAX_CHARACTERS, PolicyDocument};
 pub use error::{ParseError, Place, Problem};
-pub use evaluate::{Decision, Outcome, Request, StatementRef, allows, evaluate};
+pub use evaluate::{Decision, Outcome, Request, StatementRef, allows, evaluate, near_misses};
 pub use pattern::PatternError;
 
 mod action;

@@ -6,27 +6,34 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use fleetkey_agent::{AgentEvent, AgentHandle};
-use fleetkey_dashboard::fleet::{Incident, Rotation, Tone};
+use fleetkey_dashboard::fleet::{Incident, JournalEntry, Rotation, Tone};
 use fleetkey_dashboard::hub::Hub;
 use fleetkey_iotcore::account::Account;
 use fleetkey_iotcore::server::Handle;
 use fleetkey_lifecycle::Status;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
+use fleetkey_operator::documents::Names;
+use fleetkey_operator::setup::Outcome;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 mod finding;
 mod history;
+mod inventory;
+mod journal;
 mod orders;
 mod policies;
+mod provisioning;
 mod read;
 mod words;
+
+pub(crate) use journal::Change;
 
 /// What happened last, of the fleet and of each device.
 const INCIDENTS: usize = 200;
@@ -41,8 +48,15 @@ pub(crate) struct Board {
     /// How old certificates become here.
     age: Duration,
     hub: Arc<Hub>,
+    set_up: OnceLock<SetUp>,
     state: Mutex<State>,
     closed: CancellationToken,
+}
+
+/// What set-up found and made.
+struct SetUp {
+    names: Names,
+    steps: Vec<(String, Outcome)>,
 }
 
 #[derive(Default)]
@@ -51,6 +65,9 @@ struct State {
     members: BTreeMap<ThingName, Entry>,
     past: VecDeque<Rotation>,
     incidents: VecDeque<Incident>,
+    journal: VecDeque<JournalEntry>,
+    /// How many there ever were in it.
+    changes: u64,
     rotated: u64,
     failed: u64,
     traffic: Option<Traffic>,
@@ -84,8 +101,8 @@ impl Board {
         let endpoint = format!("{}:{}", core.endpoint(), core.ports().mqtt);
         let (account, closed) = (core.account().clone(), CancellationToken::new());
         let state = State { starting: Some("The account is set up.".to_owned()), ..State::default() };
-        let board =
-            Arc::new(Self { account, endpoint, age, hub, state: Mutex::new(state), closed: closed.clone() });
+        let (set_up, state) = (OnceLock::new(), Mutex::new(state));
+        let board = Arc::new(Self { account, endpoint, age, hub, set_up, state, closed: closed.clone() });
         let watching = board.clone();
         tokio::spawn(async move { closed.run_until_cancelled(watching.registry()).await });
         board

@@ -65,6 +65,7 @@ impl Panel {
     /// The account is set up: devices can be tried by hand.
     pub(crate) fn set_up(&self, data: &DataDir, stage: &Stage) {
         self.workbench.ready(data, stage.file());
+        self.board.set_up(stage);
     }
 
     /// The link that opens the dashboard.

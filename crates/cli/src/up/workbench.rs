@@ -12,7 +12,7 @@ use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::SerialNumber;
 use fleetkey_model::time::Timestamp;
 
-use super::board::Board;
+use super::board::{Board, Change};
 use crate::datadir::DataDir;
 use crate::fleet_file::FleetFile;
 
@@ -123,6 +123,20 @@ impl Workbench {
     }
 }
 
+/// The name of an order that changes something.
+const fn verb(order: &BenchOrder) -> Option<&'static str> {
+    match order {
+        BenchOrder::Provision => Some("provision"),
+        BenchOrder::Rotate => Some("rotate"),
+        BenchOrder::Automatic(_) => Some("rotate by itself"),
+        BenchOrder::Manual => Some("rotate on order"),
+        BenchOrder::Connect
+        | BenchOrder::Disconnect
+        | BenchOrder::Publish { .. }
+        | BenchOrder::Subscribe { .. } => None,
+    }
+}
+
 impl Bench for Workbench {
     fn devices(&self) -> Vec<BenchDevice> {
         let devices: Vec<_> =
@@ -141,7 +155,14 @@ impl Bench for Workbench {
                 place.ok_or_else(|| Refused("the account is still being set up; try again".into()))?;
             let device = self.taken(serial)?;
             tracing::info!(%serial, by, "an order for a device on the bench");
-            let words = device.carry_out(order, place, &self.board).await.map_err(|error| {
+            let (action, thing) = (verb(&order), serial.thing());
+            let outcome = device.carry_out(order, place, &self.board).await;
+            if let Some(action) = action {
+                let what = "a device on the bench".to_owned();
+                let failed = outcome.is_err();
+                self.board.enter(Change { who: by, action, what, thing: Some(&thing), failed });
+            }
+            let words = outcome.map_err(|error| {
                 let words = format!("{error:#}");
                 device.note(words.clone());
                 Refused(words)

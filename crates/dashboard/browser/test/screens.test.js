@@ -11,6 +11,13 @@ const SCREENS = {
   rotation: "/devices/device-0001/rotation",
   rotations: "/rotations",
   findings: "/findings",
+  inventory: "/inventory",
+  policies: "/policies?thing=device-0001&action=iot:Publish&topic=elsewhere",
+  policy: "/policies/DevicePolicy",
+  provisioning: "/provisioning",
+  setup: "/setup",
+  cleanup: "/cleanup",
+  journal: "/journal",
   settings: "/settings",
 };
 

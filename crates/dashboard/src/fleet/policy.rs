@@ -2,6 +2,7 @@
 
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{ClientId, ThingName};
+use fleetkey_model::time::Timestamp;
 
 /// A policy as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,39 @@ pub struct Policy {
     pub versions: usize,
     /// How many certificates and groups it is attached to.
     pub targets: usize,
+}
+
+/// One version of a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyVersion {
+    /// Its number, from 1.
+    pub id: u32,
+    /// The document as it was written.
+    pub text: String,
+    /// When it was made, if that is known.
+    pub created: Option<Timestamp>,
+    /// Whether it is the one in effect.
+    pub in_effect: bool,
+}
+
+impl PolicyVersion {
+    /// Of a policy of which only the document in effect is known.
+    pub fn only(policy: Policy) -> Self {
+        Self { id: 1, text: policy.text, created: None, in_effect: true }
+    }
+}
+
+/// A statement that is cited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// The policy that it is in.
+    pub policy: String,
+    /// Which of the policy's statements, from 1.
+    pub number: usize,
+    /// What it calls itself, if it does (`Sid`).
+    pub sid: Option<String>,
+    /// The statement as it was written.
+    pub text: String,
 }
 
 /// What a client may want to do (Developer Guide, iot-policy-actions).
@@ -87,8 +121,11 @@ pub struct Verdict {
     pub certificate: CertificateId,
     /// For which resource, as policies name it.
     pub resource: String,
-    /// The policies that decided.
-    pub by: Vec<String>,
+    /// The statements that decided.
+    pub by: Vec<Statement>,
+    /// Where nothing allowed it: the statements that allow the action and did not match, because of the resource, a
+    /// condition or a variable.
+    pub near: Vec<Statement>,
     /// All policies that count for it.
     pub asked: Vec<Policy>,
     /// Policy variables without a value: a statement with one matches nothing.

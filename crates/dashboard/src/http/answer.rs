@@ -7,7 +7,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use maud::Markup;
 use serde_json::Value;
 
-use super::stream::EventStream;
+use super::stream::BodyStream;
 
 /// Nothing from elsewhere, nothing inline, no frames: what is not from us does not run.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -24,7 +24,7 @@ const ALWAYS: [(&str, &str); 6] = [
 ];
 
 /// The body of an answer.
-pub(crate) type Body = Either<Full<Bytes>, EventStream>;
+pub(crate) type Body = Either<Full<Bytes>, BodyStream>;
 
 /// An answer.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 enum Content {
     Whole(&'static str, Bytes),
-    Events(EventStream),
+    Stream(&'static str, BodyStream),
 }
 
 impl Answer {
@@ -68,9 +68,9 @@ impl Answer {
         Self::whole(200, kind, text).with("content-disposition", format!("attachment; filename=\"{name}\""))
     }
 
-    /// Server-sent events.
-    pub(crate) fn events(stream: EventStream) -> Self {
-        Self { status: 200, headers: Vec::new(), content: Content::Events(stream), cache: "no-store" }
+    /// A body that comes piece by piece.
+    pub(crate) fn stream(kind: &'static str, stream: BodyStream) -> Self {
+        Self { status: 200, headers: Vec::new(), content: Content::Stream(kind, stream), cache: "no-store" }
     }
 
     /// One more header. A value that no header can carry stays out.
@@ -87,7 +87,7 @@ impl Answer {
     pub(crate) fn into_response(self) -> Response<Body> {
         let (kind, body) = match self.content {
             Content::Whole(kind, bytes) => (kind, Either::Left(Full::new(bytes))),
-            Content::Events(stream) => ("text/event-stream", Either::Right(stream)),
+            Content::Stream(kind, stream) => (kind, Either::Right(stream)),
         };
         let mut response = Response::new(body);
         *response.status_mut() =

@@ -1,4 +1,5 @@
-//! A stream of server-sent events (HTML Standard, 9.2): notices of the hub, heartbeats, resumed by `Last-Event-ID`.
+//! Bodies that are sent piece by piece: server-sent events (HTML Standard, 9.2), which are notices of the hub and heartbeats,
+//! resumed by `Last-Event-ID`; and long files.
 //!
 //! Nothing piles up for a page that reads slowly: a stream holds a few lines, and its position in the hub's ring.
 
@@ -25,9 +26,9 @@ const BATCH: usize = 64;
 /// How long a browser waits before it connects again, in milliseconds.
 const RETRY: u32 = 1000;
 
-/// The body of an event stream.
+/// A body that comes piece by piece.
 #[derive(Debug)]
-pub(crate) struct EventStream {
+pub(crate) struct BodyStream {
     lines: mpsc::Receiver<Bytes>,
 }
 
@@ -44,16 +45,35 @@ pub(crate) struct Source {
     pub(crate) place: OwnedSemaphorePermit,
 }
 
-impl EventStream {
-    /// Starts sending.
-    pub(crate) fn start(source: Source) -> Self {
+impl BodyStream {
+    /// Starts sending what `next` gives, until it gives nothing. It is asked only as fast as the client reads.
+    pub(crate) fn pieces(
+        stop: CancellationToken,
+        place: OwnedSemaphorePermit,
+        mut next: impl FnMut() -> Option<Bytes> + Send + 'static,
+    ) -> Self {
+        let (sender, lines) = mpsc::channel(1);
+        tokio::spawn(async move {
+            while let Some(piece) = next() {
+                let sent = stop.run_until_cancelled(sender.send(piece)).await;
+                if !matches!(sent, Some(Ok(()))) {
+                    break;
+                }
+            }
+            drop(place);
+        });
+        Self { lines }
+    }
+
+    /// Starts sending events.
+    pub(crate) fn events(source: Source) -> Self {
         let (sender, lines) = mpsc::channel(WAITING);
         tokio::spawn(send(source, sender));
         Self { lines }
     }
 }
 
-impl Body for EventStream {
+impl Body for BodyStream {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -9,12 +9,15 @@ use crate::assets;
 use crate::http::Answer;
 
 /// The areas: first part of the path, name.
-const AREAS: [(&str, &str); 7] = [
+const AREAS: [(&str, &str); 10] = [
     ("", "Overview"),
     ("devices", "Devices"),
     ("rotations", "Rotations"),
     ("findings", "Findings"),
+    ("inventory", "Inventory"),
     ("policies", "Policies"),
+    ("provisioning", "Provisioning"),
+    ("journal", "Journal"),
     (BENCH, "Try a device"),
     ("settings", "Settings"),
 ];

@@ -4,9 +4,10 @@ use fleetkey_model::name::{ClientId, ThingName};
 use maud::{Markup, html};
 
 use super::parts::{badge, certificate};
+use super::policy::policy_path;
 use super::words::counted;
 use super::{View, device_path, frame};
-use crate::fleet::{Action, Decided, Fleet, Policy, Question, Tone, Verdict};
+use crate::fleet::{Action, Decided, Fleet, Policy, Question, Statement, Tone, Verdict};
 use crate::http::{Answer, Request};
 
 /// The longest topic (AWS IoT quotas).
@@ -90,9 +91,15 @@ fn shown(question: &Question, verdict: &Verdict) -> Markup {
                 }
             }
         }
+        (cited(&verdict.by))
+        @if !verdict.near.is_empty() {
+            h3 { "Closest" }
+            p { "These allow the action, and did not match: look at the resource, the conditions and the variables." }
+            (cited(&verdict.near))
+        }
         h3 { (counted(verdict.asked.len(), "document")) " looked at" }
         @if verdict.asked.is_empty() { p class="empty" { "No policy is attached to the certificate, so nothing is allowed." } }
-        @for policy in &verdict.asked { (document(policy, verdict.by.contains(&policy.name))) }
+        @for policy in &verdict.asked { (document(policy, verdict.by.iter().any(|statement| statement.policy == policy.name))) }
     }
 }
 
@@ -105,11 +112,29 @@ fn outcome(decided: Decided) -> Markup {
 }
 
 fn because(verdict: &Verdict) -> String {
-    let by = verdict.by.join(", ");
+    let by = verdict.by.iter().map(named).collect::<Vec<_>>().join(" and ");
     match verdict.decided {
-        Decided::Allowed => format!("A statement of {by} allows it, and none denies it."),
-        Decided::ExplicitDeny => format!("A statement of {by} denies it; that wins over every Allow."),
+        Decided::Allowed => format!("Allowed by {by}; no statement denies it."),
+        Decided::ExplicitDeny => format!("Denied by {by}; that wins over every Allow."),
         Decided::ImplicitDeny => "No statement allows it: what is not allowed is denied.".to_owned(),
+    }
+}
+
+fn named(statement: &Statement) -> String {
+    match &statement.sid {
+        Some(sid) => format!("statement {} ({sid}) of {}", statement.number, statement.policy),
+        None => format!("statement {} of {}", statement.number, statement.policy),
+    }
+}
+
+fn cited(statements: &[Statement]) -> Markup {
+    html! {
+        @for statement in statements {
+            figure {
+                figcaption { (named(statement)) }
+                pre tabindex="0" { code { (statement.text) } }
+            }
+        }
     }
 }
 
@@ -121,6 +146,7 @@ fn document(policy: &Policy, decided: bool) -> Markup {
                 @if decided { (badge(Tone::Busy, "decided")) " " }
                 span class="faint" { (counted(policy.versions, "version")) ", attached to " (policy.targets) }
             }
+            p { a href=(policy_path(&policy.name)) { "Versions of " (policy.name) } }
             pre tabindex="0" { code { (policy.text) } }
         }
     }

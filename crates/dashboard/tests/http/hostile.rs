@@ -69,7 +69,14 @@ async fn words_of_strangers_are_text_on_every_page() {
         "/rotations",
         "/findings",
         "/settings",
+        "/inventory",
+        "/inventory?q=%3Cscript%3Ealert(1)%3C/script%3E%22&status=%3Cscript%3E&older=%3Cscript%3E&ends=-1",
+        "/journal",
+        "/provisioning",
+        "/setup",
+        "/cleanup",
         "/policies",
+        &format!("/policies/{}?from=1&to=3", percent(SCRIPT)),
         "/policies?thing=pump-000001&action=iot:Publish&topic=%3Cscript%3Ealert(3)",
     ] {
         let page = bench.page(path, &session).await;
@@ -88,6 +95,11 @@ async fn words_of_strangers_are_text_on_every_page() {
     );
     let page = bench.page("/findings", &session).await;
     assert!(page.body.contains("&lt;script&gt;alert(1)"), "the words are there, as words");
+}
+
+/// Every byte encoded.
+fn percent(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
 
 #[tokio::test]

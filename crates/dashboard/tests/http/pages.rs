@@ -14,10 +14,27 @@ async fn every_page_is_whole_without_a_script() {
         ("/rotations", &["issued (3 of 8)", "waiting"]),
         ("/findings", &["Why it matters", "What to do", "high"]),
         ("/settings", &["script", "operator", "Log out"]),
+        ("/inventory", &["3 certificates", "ACTIVE", "pump-000002", "All of them as CSV"]),
+        ("/inventory?status=REVOKED&older=3", &["REVOKED", "3 d", "status=REVOKED&amp;older=3"]),
+        ("/journal", &["all is well", "pump-000001", "its chain is broken"]),
+        ("/provisioning", &["Recovery window", "open", "enabled", "Claims", "in 1 min", "What set-up makes"]),
+        ("/setup", &["1 step create", "this does it"]),
+        ("/cleanup", &["1 step delete", "this does it"]),
+        ("/policies/all%20is%20well", &["in effect", "1 line new, 1 line gone", "before", "after"]),
+        ("/policies/all%20is%20well?from=2&to=3", &["Version 3", "all is well"]),
         ("/policies", &["Why was it denied?", "all is well"]),
-        ("/policies?thing=pump-000001&action=iot:Connect", &["allowed", "none denies it", "pump-000001"]),
-        ("/policies?thing=pump-000001&action=iot:Publish&topic=a/b", &["denied explicitly", "a/b"]),
-        ("/policies?thing=pump-000001&action=iot:Receive&topic=a/b", &["denied implicitly"]),
+        (
+            "/policies?thing=pump-000001&action=iot:Connect",
+            &["Allowed by statement 2 (all is well)", "no statement denies it", "pump-000001"],
+        ),
+        (
+            "/policies?thing=pump-000001&action=iot:Publish&topic=a/b",
+            &["denied explicitly", "Denied by statement 2 (all is well)", "a/b"],
+        ),
+        (
+            "/policies?thing=pump-000001&action=iot:Receive&topic=a/b",
+            &["denied implicitly", "Closest", "statement 2 (all is well)"],
+        ),
     ] {
         let page = bench.page(path, &session).await;
         assert_eq!(page.status, 200, "{path}");
@@ -30,8 +47,9 @@ async fn every_page_is_whole_without_a_script() {
     {
         assert_eq!(bench.page(&format!("/policies?{query}"), &session).await.status, 400, "{query}");
     }
-    let missing = bench.page("/devices/pump-999999", &session).await;
-    assert_eq!(missing.status, 404);
+    for missing in ["/devices/pump-999999", "/policies/nobody"] {
+        assert_eq!(bench.page(missing, &session).await.status, 404, "{missing}");
+    }
 }
 
 #[tokio::test]
@@ -63,6 +81,38 @@ async fn what_pages_refer_to_is_there_and_may_be_kept() {
             asset.status == 200 && asset.header("cache-control").contains("immutable"),
             "{name}: {asset:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn the_inventory_is_a_file_too_whole_and_each_certificate_once() {
+    let bench = Bench::with(Sample::of(2500, "say \"so\""), access()).await;
+    let session = bench.session().await;
+    let file = bench.page("/inventory.csv?q=pump", &session).await;
+    assert_eq!(file.header("content-type"), "text/csv; charset=utf-8");
+    assert!(file.header("content-disposition").starts_with("attachment"), "{file:?}");
+    let body = unchunked(&file.body);
+    let mut lines = body.split_terminator("\r\n");
+    assert!(lines.next().unwrap().starts_with("certificate,thing,status,"));
+    let ids: std::collections::BTreeSet<&str> = lines.clone().map(|line| &line[1..65]).collect();
+    assert_eq!((ids.len(), lines.clone().count()), (2500, 2500));
+    assert!(lines.all(|line| line.contains(",\"say \"\"so\"\"\",") && line.matches("\",\"").count() >= 8));
+    let few = unchunked(&bench.page("/inventory.csv?q=pump-00000", &session).await.body);
+    assert_eq!(few.split_terminator("\r\n").count(), 10);
+    assert_eq!(bench.get("/inventory.csv", &[]).await.status, 401);
+}
+
+/// A chunked body (RFC 9112, 7.1) as one text.
+fn unchunked(body: &str) -> String {
+    let (mut whole, mut rest) = (String::new(), body);
+    loop {
+        let (size, after) = rest.split_once("\r\n").unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        if size == 0 {
+            return whole;
+        }
+        whole.push_str(&after[..size]);
+        rest = &after[size + 2..];
     }
 }
 

@@ -14,6 +14,11 @@ async fn with_100_000_devices_every_page_is_less_than_200_kb() {
         "/devices/pump-100000",
         "/rotations",
         "/findings",
+        "/inventory",
+        "/inventory?q=9&status=ACTIVE",
+        "/journal",
+        "/provisioning",
+        "/policies",
     ] {
         let page = bench.page(path, &session).await;
         assert_eq!(page.status, 200, "{path}");

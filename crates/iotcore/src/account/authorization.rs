@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{ClientId, PolicyName};
-use fleetkey_policy::{Action, Context, Outcome, PolicyDocument, Request, evaluate};
+use fleetkey_policy::{
+    Action, Context, Outcome, PolicyDocument, Request, StatementRef, evaluate, near_misses,
+};
 
 use super::{Account, AccountError};
 use crate::broker::Standing;
@@ -40,6 +42,10 @@ pub struct Authorization {
     pub denying: BTreeSet<PolicyName>,
     /// All policies that were asked: those that deny implicitly when nothing allows.
     pub asked: BTreeSet<PolicyName>,
+    /// The statements that decided, by resource.
+    pub deciding: Vec<StatementRef>,
+    /// Of what is denied implicitly: the statements that allow the action, and not for this resource and connection.
+    pub near: Vec<StatementRef>,
     /// Policy variables without a value.
     pub missing: BTreeSet<String>,
 }
@@ -96,17 +102,21 @@ fn authorize(policies: &Policies, context: &Context, action: Action, resources: 
         allowing: BTreeSet::new(),
         denying: BTreeSet::new(),
         asked: policies.iter().map(|(name, _)| name.clone()).collect(),
+        deciding: Vec::new(),
+        near: Vec::new(),
         missing: BTreeSet::new(),
     };
     for resource in resources {
-        let named = policies.iter().map(|(name, document)| (name.as_str(), document.as_ref()));
-        let decision = evaluate(named, &Request { action, resource, context });
+        let named = || policies.iter().map(|(name, document)| (name.as_str(), document.as_ref()));
+        let request = Request { action, resource, context };
+        let decision = evaluate(named(), &request);
         let by = decision.by.iter().filter_map(|statement| PolicyName::new(statement.policy.as_str()).ok());
         match decision.outcome {
             Outcome::Allowed => all.allowing.extend(by),
             Outcome::ExplicitDeny => all.denying.extend(by),
-            Outcome::ImplicitDeny => {}
+            Outcome::ImplicitDeny => all.near.extend(near_misses(named(), &request)),
         }
+        all.deciding.extend(decision.by);
         all.missing.extend(decision.unresolved);
         all.outcome = stricter(all.outcome, decision.outcome);
     }

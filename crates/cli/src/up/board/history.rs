@@ -7,7 +7,7 @@ use fleetkey_lifecycle::record::Reason;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 
-use super::{Board, PAST, State, push, words};
+use super::{Board, Change, PAST, State, push, words};
 
 impl Board {
     /// Takes an event in.
@@ -15,6 +15,14 @@ impl Board {
         let now = self.account.now();
         let mut state = self.state();
         state.take(thing, event, now);
+        if let AgentEvent::Retired { certificates, .. } = event {
+            for certificate in certificates {
+                let what = format!("certificate {certificate}");
+                let change =
+                    Change { who: "controller", action: "retire", what, thing: Some(thing), failed: false };
+                state.enter(now, change);
+            }
+        }
         if let Some((tone, words, for_all)) = words::incident(event) {
             state.note(thing, now, tone, words, for_all);
         }

@@ -4,7 +4,7 @@ use fleetkey_dashboard::fleet::{Done, Fate, Refused, Tone};
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 
-use super::Board;
+use super::{Board, Change};
 
 impl Board {
     /// Tells the agents of these devices to rotate.
@@ -21,6 +21,8 @@ impl Board {
             let now = self.account.now();
             self.state().note(thing, now, Tone::Busy, format!("rotation ordered by {by}"), true);
             self.hub.tell("rotation", Some(thing.clone()));
+            let what = "its certificate in use".to_owned();
+            self.enter(Change { who: by, action: "rotate", what, thing: Some(thing), failed: false });
         }
         Ok(Done { words: format!("{} devices were told to rotate.", things.len()) })
     }
@@ -37,6 +39,9 @@ impl Board {
             return Err(Refused(format!("{} is no certificate of {thing}", certificate.short())));
         }
         let changed = self.account.update_certificate(&certificate, fate.status()).await;
+        let what = format!("certificate {certificate}");
+        let failed = changed.is_err();
+        self.enter(Change { who: by, action: fate.verb(), what, thing: Some(&thing), failed });
         changed.map_err(|error| Refused(error.to_string()))?;
         tracing::info!(%thing, %certificate, by, verb = fate.verb(), "a certificate's fate was ordered");
         let words = format!("certificate {} was made {} by {by}", certificate.short(), fate.status());

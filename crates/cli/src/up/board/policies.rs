@@ -1,16 +1,36 @@
 //! Policies and their decisions, by the evaluator of the broker.
 
-use fleetkey_dashboard::fleet::{Action, Decided, Policy, Question, Refused, Verdict};
+use fleetkey_dashboard::fleet::{
+    Action, Decided, Policy, PolicyVersion, Question, Refused, Statement, Verdict,
+};
 use fleetkey_iotcore::account::{self, Account, Authorization};
 use fleetkey_iotcore::limits::Switches;
-use fleetkey_iotcore::registry::{PolicyRecord, Registry};
+use fleetkey_iotcore::registry::{PolicyRecord, Registry, VersionRef};
 use fleetkey_model::certificate::CertificateId;
-use fleetkey_policy::Outcome;
+use fleetkey_model::name::PolicyName;
+use fleetkey_policy::{Outcome, StatementRef};
+use serde_json::Value;
 
 /// All policies.
 pub(super) fn all(account: &Account) -> Vec<Policy> {
     let registry = account.store().read();
     registry.policies().map(|record| policy(&registry, record)).collect()
+}
+
+/// The versions of a policy, oldest first.
+pub(super) fn versions(account: &Account, name: &str) -> Vec<PolicyVersion> {
+    let registry = account.store().read();
+    let record = PolicyName::new(name).ok().and_then(|name| registry.policy(&name));
+    let Some(record) = record else {
+        return Vec::new();
+    };
+    let version = |version: VersionRef<'_>| PolicyVersion {
+        id: version.id,
+        text: version.text.to_owned(),
+        created: Some(version.created_at),
+        in_effect: version.is_default,
+    };
+    record.all_versions().into_iter().map(version).collect()
 }
 
 /// What the broker would decide for this certificate.
@@ -39,10 +59,10 @@ fn verdict(
     resource: String,
     decision: Authorization,
 ) -> Verdict {
-    let (decided, by) = match decision.outcome {
-        Outcome::Allowed => (Decided::Allowed, decision.allowing),
-        Outcome::ExplicitDeny => (Decided::ExplicitDeny, decision.denying),
-        Outcome::ImplicitDeny => (Decided::ImplicitDeny, Default::default()),
+    let decided = match decision.outcome {
+        Outcome::Allowed => Decided::Allowed,
+        Outcome::ExplicitDeny => Decided::ExplicitDeny,
+        Outcome::ImplicitDeny => Decided::ImplicitDeny,
     };
     let registry = account.store().read();
     let documents = decision.asked.iter().filter_map(|name| registry.policy(name));
@@ -50,10 +70,32 @@ fn verdict(
         decided,
         certificate,
         resource,
-        by: by.iter().map(ToString::to_string).collect(),
+        by: decision.deciding.iter().map(|statement| cite(&registry, statement)).collect(),
+        near: decision.near.iter().map(|statement| cite(&registry, statement)).collect(),
         asked: documents.map(|record| policy(&registry, record)).collect(),
         missing: decision.missing.into_iter().collect(),
     }
+}
+
+/// A statement with its text. One of a policy that the registry does not have (a claim's rights) has none.
+fn cite(registry: &Registry, statement: &StatementRef) -> Statement {
+    let name = PolicyName::new(statement.policy.as_str()).ok();
+    let document = name.and_then(|name| registry.policy(&name)).map(|record| record.text.as_str());
+    let text = document.and_then(|text| written(text, statement.statement)).unwrap_or_default();
+    Statement {
+        policy: statement.policy.clone(),
+        number: statement.statement + 1,
+        sid: statement.sid.clone(),
+        text,
+    }
+}
+
+/// The statement with this index, as it was written. A document may have one statement in place of a list.
+fn written(document: &str, index: usize) -> Option<String> {
+    let document: Value = serde_json::from_str(document).ok()?;
+    let statements = document.get("Statement")?;
+    let statement = statements.as_array().map_or(Some(statements), |list| list.get(index))?;
+    serde_json::to_string_pretty(statement).ok()
 }
 
 fn policy(registry: &Registry, record: &PolicyRecord) -> Policy {

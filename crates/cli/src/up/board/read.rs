@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fleetkey_dashboard::fleet::{
-    Answer, Bar, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Done, Figures, Filter,
-    Finding, Fleet, Holder, Incident, Order, Overview, Policy, Question, Refused, Rotation, Site, Tone,
-    Verdict,
+    Answer, Bar, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Direction, Figures,
+    Filter, Finding, Fleet, Holder, Incident, InventoryPage, InventoryQuery, JournalPage, Order, Overview,
+    Plan, Policy, PolicyVersion, Provisioning, Question, Refused, Rotation, Site, Tone, Verdict,
 };
 use fleetkey_iotcore::registry::{CertificateRecord, Registry};
 use fleetkey_lifecycle::Status;
@@ -15,6 +15,7 @@ use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateSt
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 
+use super::inventory::contains;
 use super::{Board, Entry, finding, policies, words};
 
 /// Certificates on a device's page.
@@ -51,10 +52,10 @@ impl Fleet for Board {
 
     fn devices(&self, query: &DeviceQuery) -> DevicePage {
         let now = self.account.now();
-        let (statuses, wanted) = (self.statuses(), query.text.to_ascii_lowercase());
+        let statuses = self.statuses();
         let registry = self.account.store().read();
         let found = |name: &&ThingName| {
-            name.as_str().to_ascii_lowercase().contains(&wanted) && shown(query.filter, statuses.get(*name))
+            contains(name.as_str(), &query.text) && shown(query.filter, statuses.get(*name))
         };
         let total = registry.things().map(|thing| &thing.name).filter(found).count();
         let mut rest = registry.things_after(query.after.as_ref()).map(|thing| &thing.name).filter(found);
@@ -120,6 +121,26 @@ impl Fleet for Board {
         policies::all(&self.account)
     }
 
+    fn policy_versions(&self, name: &str) -> Vec<PolicyVersion> {
+        policies::versions(&self.account, name)
+    }
+
+    fn inventory(&self, query: &InventoryQuery) -> InventoryPage {
+        self.stock(query)
+    }
+
+    fn journal(&self, before: Option<u64>, limit: usize) -> JournalPage {
+        self.entered(before, limit)
+    }
+
+    fn provisioning(&self) -> Provisioning {
+        self.doors()
+    }
+
+    fn plan(&self, direction: Direction) -> Plan {
+        self.planned(direction)
+    }
+
     fn decide(&self, question: &Question) -> Result<Verdict, Refused> {
         let device = self.device(&question.thing);
         let device = device.ok_or_else(|| Refused(format!("there is no device {}", question.thing)))?;
@@ -140,7 +161,7 @@ impl Fleet for Board {
 }
 
 impl Board {
-    fn statuses(&self) -> BTreeMap<ThingName, Status> {
+    pub(super) fn statuses(&self) -> BTreeMap<ThingName, Status> {
         let state = self.state();
         state.members.iter().map(|(thing, entry)| (thing.clone(), entry.status())).collect()
     }

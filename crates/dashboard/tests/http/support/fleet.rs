@@ -4,9 +4,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fleetkey_dashboard::fleet::{
-    Action, Answer, Bar, Certificate, Connection, Decided, Device, DevicePage, DeviceQuery, DeviceRow, Done,
-    Figures, Filter, Finding, Fleet, Holder, Incident, Order, Outcome, Overview, Phase, Policy, Question,
-    Refused, Rotation, Severity, Site, Tone, Verdict,
+    Act, Action, Answer, Bar, Certificate, Claim, Connection, Decided, Device, DevicePage, DeviceQuery,
+    DeviceRow, Direction, Done, Figures, Filter, Finding, Fleet, Holder, Incident, InventoryPage,
+    InventoryQuery, InventoryRow, JournalEntry, JournalPage, Order, Outcome, Overview, Phase, Plan, PlanStep,
+    Policy, PolicyVersion, Provisioning, Question, Recovery, Refused, Rotation, Severity, Site, Statement,
+    Template, Tone, Verdict,
 };
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
@@ -16,6 +18,8 @@ pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
 pub(crate) struct Sample {
     things: Vec<ThingName>,
+    /// A certificate a thing, by its id.
+    stock: Vec<(CertificateId, ThingName)>,
     /// Stands wherever a stranger's words may stand.
     words: String,
     pub(crate) orders: Mutex<Vec<(Order, String)>>,
@@ -27,9 +31,13 @@ impl Sample {
     }
 
     pub(crate) fn of(devices: usize, words: &str) -> Self {
-        let things =
+        let things: Vec<ThingName> =
             (1..=devices).map(|number| ThingName::new(format!("pump-{number:06}")).unwrap()).collect();
-        Self { things, words: words.to_owned(), orders: Mutex::default() }
+        let certificate =
+            |thing: &ThingName| (CertificateId::of_der(thing.as_str().as_bytes()), thing.clone());
+        let mut stock: Vec<_> = things.iter().map(certificate).collect();
+        stock.sort();
+        Self { things, stock, words: words.to_owned(), orders: Mutex::default() }
     }
 
     pub(crate) fn ordered(&self) -> Vec<(Order, String)> {
@@ -166,14 +174,99 @@ impl Fleet for Sample {
             Action::Publish => Decided::ExplicitDeny,
             Action::Subscribe | Action::Receive | Action::RetainPublish => Decided::ImplicitDeny,
         };
+        let cited = || Statement {
+            policy: self.words.clone(),
+            number: 2,
+            sid: Some(self.words.clone()),
+            text: self.words.clone(),
+        };
+        let denied = decided == Decided::ImplicitDeny;
         Ok(Verdict {
             decided,
             certificate: CertificateId::of_der(b"new"),
             resource: question.topic.clone(),
-            by: vec![self.words.clone()],
+            by: if denied { Vec::new() } else { vec![cited()] },
+            near: if denied { vec![cited()] } else { Vec::new() },
             asked: self.policies(),
             missing: vec![self.words.clone()],
         })
+    }
+
+    fn policy_versions(&self, name: &str) -> Vec<PolicyVersion> {
+        let version = |id, text| PolicyVersion { id, text, created: Some(NOW), in_effect: id == 2 };
+        if name != self.words {
+            return Vec::new();
+        }
+        let document =
+            |topic: &str| format!("{{\"Resource\": [\"same\", \"{topic}\"], \"Sid\": {:?}}}", self.words);
+        vec![version(1, document("before")), version(2, document("after")), version(3, self.words.clone())]
+    }
+
+    fn inventory(&self, query: &InventoryQuery) -> InventoryPage {
+        let start = query.after.map_or(0, |after| self.stock.partition_point(|(id, _)| *id <= after));
+        let found = |(_, thing): &&(CertificateId, ThingName)| thing.as_str().contains(&query.text);
+        let total = if query.count { self.stock.iter().filter(found).count() } else { 0 };
+        let mut rest = self.stock[start..].iter().filter(found);
+        let row = |(certificate, thing): &(CertificateId, ThingName)| InventoryRow {
+            certificate: *certificate,
+            thing: Some(thing.clone()),
+            status: query.status.or(Some(CertificateStatus::Active)),
+            part: Some(self.words.clone()),
+            created: Some(NOW - query.older_than.unwrap_or_default()),
+            not_after: Some(Timestamp::AWS_CERTIFICATE_END),
+            due: None,
+            connected: Some(true),
+            seen: Some(NOW),
+        };
+        let rows: Vec<InventoryRow> = rest.by_ref().take(query.limit).map(row).collect();
+        let next = rows.last().filter(|_| rest.next().is_some()).map(|row| row.certificate);
+        InventoryPage { rows, next, total, told: self.words.clone() }
+    }
+
+    fn journal(&self, before: Option<u64>, limit: usize) -> JournalPage {
+        let last = u64::try_from(self.things.len()).unwrap();
+        let entry = |number| JournalEntry {
+            number,
+            at: NOW,
+            who: self.words.clone(),
+            action: self.words.clone(),
+            what: self.words.clone(),
+            thing: self.things.first().cloned(),
+            outcome: self.words.clone(),
+            tone: Tone::Good,
+        };
+        let from = before.map_or(last, |before| last.min(before.saturating_sub(1)));
+        let entries: Vec<JournalEntry> = (1..=from).rev().take(limit).map(entry).collect();
+        let next = entries.last().map(|entry| entry.number).filter(|number| *number > 1);
+        let chain = Some(Err(self.words.clone()));
+        JournalPage { entries, next, kept: self.words.clone(), chain }
+    }
+
+    fn provisioning(&self) -> Provisioning {
+        let template = Template {
+            name: self.words.clone(),
+            purpose: self.words.clone(),
+            enabled: true,
+            hook: Some(self.words.clone()),
+            version: 3,
+            modified: NOW,
+        };
+        let claim = Claim {
+            certificate: CertificateId::of_der(b"claim"),
+            status: CertificateStatus::Active,
+            created: NOW,
+            not_after: Timestamp::AWS_CERTIFICATE_END,
+            may: self.words.clone(),
+        };
+        let recovery =
+            Recovery::Open { whom: self.words.clone(), until: Some(NOW + Duration::from_secs(60)) };
+        Provisioning { templates: vec![template], claims: vec![claim], recovery: Some(recovery) }
+    }
+
+    fn plan(&self, direction: Direction) -> Plan {
+        let act = if direction == Direction::SetUp { Act::Create } else { Act::Delete };
+        let step = PlanStep { act, what: self.words.clone(), words: self.words.clone() };
+        Plan { steps: vec![step], command: self.words.clone(), note: self.words.clone() }
     }
 
     fn perform<'a>(&'a self, order: Order, by: &'a str) -> Answer<'a> {

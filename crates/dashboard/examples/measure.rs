@@ -1,0 +1,174 @@
+//! Measures the pages over a large fleet: time and size of each, as parts of what they may take; and how long an event needs
+//! to reach an open page.
+//!
+//! `cargo run -p fleetkey-dashboard --example measure [devices] [rounds]` serves a fleet that is made up, by default of 100 000
+//! devices; `… --example measure at LINK [rounds]` asks a dashboard that runs, by its one-time link. Times are a client's, over
+//! loopback, so they are more than the server's. Numbers, not a test.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    dead_code,
+    reason = "a tool for developers: it prints, and gives up loudly; the fleet is the tests'"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetkey_dashboard::access::Access;
+use fleetkey_dashboard::hub::Hub;
+use fleetkey_dashboard::server::{Dashboard, Parts};
+use fleetkey_model::name::ThingName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+
+#[path = "../tests/http/support/fleet.rs"]
+mod fleet;
+
+/// What a page may take (the product's limits).
+const TIME: Duration = Duration::from_millis(50);
+const SIZE: usize = 200_000;
+/// How late an event may reach a page.
+const LATE: Duration = Duration::from_secs(1);
+
+const PAGES: [&str; 14] = [
+    "/",
+    "/devices",
+    "/devices?q=99",
+    "/devices?q=nothing-like-it",
+    "/devices/pump-050000",
+    "/devices/pump-050000/rotation",
+    "/rotations",
+    "/findings",
+    "/inventory",
+    "/inventory?q=99&status=ACTIVE",
+    "/policies",
+    "/provisioning",
+    "/journal",
+    "/settings",
+];
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |index: usize, default: usize| -> usize {
+        arguments.get(index).and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
+    if arguments.first().is_some_and(|first| first == "at") {
+        let link = arguments.get(1).expect("the one-time link of a dashboard that runs");
+        let browser = Browser::open(link).await;
+        pages(&browser, number(2, 20)).await;
+        return;
+    }
+    let (devices, rounds) = (number(0, 100_000), number(1, 20));
+    let hub = Arc::new(Hub::new());
+    let parts = Parts {
+        fleet: Arc::new(fleet::Sample::of(devices, "idle, and words of some length")),
+        bench: None,
+        hub: hub.clone(),
+        clock: Arc::new(|| fleet::NOW),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dashboard = Dashboard::start(listener, parts, Access::default()).unwrap();
+    println!("{devices} devices, {rounds} rounds");
+    let browser = Browser::open(dashboard.url()).await;
+    pages(&browser, rounds).await;
+    events(&browser, &hub, rounds).await;
+    dashboard.stop().await;
+}
+
+async fn pages(browser: &Browser, rounds: usize) {
+    println!("{:<32} {:>9} {:>6}  {:>9} {:>9} {:>6}", "page", "bytes", "of max", "median", "worst", "of max");
+    for path in PAGES {
+        let (mut spans, mut size) = (Vec::new(), 0);
+        for _ in 0..rounds {
+            let begun = Instant::now();
+            let answer = browser.get(path).await;
+            spans.push(begun.elapsed());
+            size = answer.len();
+        }
+        spans.sort();
+        let (median, worst) = (spans[spans.len() / 2], spans[spans.len() - 1]);
+        println!(
+            "{path:<32} {size:>9} {:>6.2}  {:>6.2} ms {:>6.2} ms {:>6.2}",
+            ratio(size, SIZE),
+            millis(median),
+            millis(worst),
+            millis(median) / millis(TIME)
+        );
+    }
+}
+
+/// From the notice of a change to its line on an open stream.
+async fn events(browser: &Browser, hub: &Hub, rounds: usize) {
+    let mut stream = browser.send("/events?after=0").await;
+    let mut seen = String::new();
+    until(&mut stream, &mut seen, "event: hello").await;
+    let mut spans = Vec::new();
+    for round in 0..rounds {
+        let thing = ThingName::new(format!("pump-{round:06}")).unwrap();
+        let begun = Instant::now();
+        hub.tell("rotation", Some(thing.clone()));
+        until(&mut stream, &mut seen, thing.as_str()).await;
+        spans.push(begun.elapsed());
+    }
+    spans.sort();
+    let (median, worst) = (spans[spans.len() / 2], spans[spans.len() - 1]);
+    let part = millis(worst) / millis(LATE);
+    println!("an event: median {:.2} ms, worst {:.2} ms, {part:.4} of max", millis(median), millis(worst));
+}
+
+async fn until(stream: &mut TcpStream, seen: &mut String, text: &str) {
+    while !seen.contains(text) {
+        let mut chunk = [0; 4096];
+        let count = stream.read(&mut chunk).await.unwrap();
+        assert!(count > 0, "the stream ended");
+        seen.push_str(&String::from_utf8_lossy(&chunk[..count]));
+    }
+}
+
+fn ratio(part: usize, whole: usize) -> f64 {
+    f64::from(u32::try_from(part).unwrap()) / f64::from(u32::try_from(whole).unwrap())
+}
+
+fn millis(span: Duration) -> f64 {
+    span.as_secs_f64() * 1000.0
+}
+
+/// A browser that was let in.
+struct Browser {
+    address: String,
+    cookie: String,
+}
+
+impl Browser {
+    async fn open(link: &str) -> Self {
+        let (address, path) = link.strip_prefix("http://").unwrap().split_once('/').unwrap();
+        let mut browser = Self { address: address.to_owned(), cookie: String::new() };
+        let answer = browser.get(&format!("/{path}")).await;
+        let set = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("the link is good");
+        browser.cookie = set.split(';').next().unwrap().to_owned();
+        browser
+    }
+
+    async fn get(&self, path: &str) -> String {
+        let mut answer = String::new();
+        self.send(path).await.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn send(&self, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        let Self { address, cookie } = self;
+        let kept = if path.starts_with("/events") { "keep-alive" } else { "close" };
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: {address}\r\ncookie: {cookie}\r\naccept: text/html\r\nconnection: {kept}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+}
