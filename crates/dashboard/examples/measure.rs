@@ -150,7 +150,8 @@ impl Browser {
         let (address, path) = link.strip_prefix("http://").unwrap().split_once('/').unwrap();
         let mut browser = Self { address: address.to_owned(), cookie: String::new() };
         let answer = browser.get(&format!("/{path}")).await;
-        let set = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("the link is good");
+        let set =
+            answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("the link is good");
         browser.cookie = set.split(';').next().unwrap().to_owned();
         browser
     }
