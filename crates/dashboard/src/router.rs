@@ -126,6 +126,11 @@ impl App {
                 Some(device) => pages::device(&view, &device),
                 None => self.nowhere(&view),
             },
+            ["devices", thing, "policies"] => {
+                let thing = ThingName::new(thing).ok();
+                let page = thing.and_then(|thing| pages::effective(&view, fleet, &thing));
+                page.unwrap_or_else(|| self.nowhere(&view))
+            }
             ["devices", thing, "rotation"] => match self.thing(thing) {
                 Some(device) => pages::rotation(&view, &device),
                 None => self.nowhere(&view),

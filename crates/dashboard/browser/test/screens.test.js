@@ -9,6 +9,7 @@ const SCREENS = {
   devices: "/devices",
   device: "/devices/device-0001",
   rotation: "/devices/device-0001/rotation",
+  effective: "/devices/device-0001/policies",
   rotations: "/rotations",
   findings: "/findings",
   inventory: "/inventory",
@@ -18,6 +19,8 @@ const SCREENS = {
   setup: "/setup",
   cleanup: "/cleanup",
   journal: "/journal",
+  bench: "/try",
+  wizard: "/try/bench-1",
   settings: "/settings",
 };
 

@@ -32,6 +32,7 @@ pub(crate) fn device(view: &View<'_>, device: &Device) -> Answer {
         section id="certificates" data-live aria-labelledby="certificates-head" {
             h2 id="certificates-head" { "Certificates" }
             (certificates(view, device))
+            p { a href={ (device_path(thing)) "/policies" } { "What it may do" } }
         }
         section id="timeline" data-live aria-labelledby="timeline-head" {
             h2 id="timeline-head" { "Timeline" }

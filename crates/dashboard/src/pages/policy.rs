@@ -17,11 +17,11 @@ pub(super) fn policy_path(name: &str) -> String {
 /// The page; `None` when there is no such policy.
 pub(crate) fn policy(view: &View<'_>, fleet: &dyn Fleet, name: &str, request: &Request) -> Option<Answer> {
     let versions = fleet.policy_versions(name);
-    let current = versions.iter().find(|version| version.in_effect).or(versions.last())?;
+    let current = versions.iter().find(|version| version.in_effect).or_else(|| versions.last())?;
     let asked = |name| request.query(name).parse::<u32>().ok();
     let find = |id: Option<u32>| versions.iter().find(|version| Some(version.id) == id);
     let to = find(asked("to")).unwrap_or(current);
-    let before = versions.iter().filter(|version| version.id < to.id).next_back();
+    let before = versions.iter().rfind(|version| version.id < to.id);
     let from = find(asked("from")).or(before);
     let content = html! {
         nav class="crumbs" aria-label="Path" { a href="/policies" { "Policies" } }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::parts::{badge, button, certificate, incidents, status};
 use super::strip::{small, strip};
-use super::words::{moment, span};
+use super::words::{date, moment, span};
 use super::{View, device_path, frame, rotation_path};
 use crate::fleet::{Certificate, Device, Fleet, Outcome, Rotation, Tone};
 use crate::http::Answer;
@@ -76,6 +76,12 @@ fn side(view: &View<'_>, name: &str, id: Option<String>, known: Option<&Certific
                     p { (status(known.status)) " " span class="faint" { (known.holder.word()) } }
                     p { code class="long" { (id) } }
                     p class="faint" { "registered " (moment(known.created, view.now)) ", status since " (moment(known.modified, view.now)) }
+                    dl class="facts" {
+                        div { dt { "Subject" } dd { (known.subject) } }
+                        div { dt { "Issuer" } dd { (known.issuer) } }
+                        div { dt { "Valid" } dd { (date(known.not_before)) " to " (date(known.not_after)) } }
+                        div { dt { "Policies" } dd { (known.policies.iter().map(String::as_str).collect::<Vec<_>>().join(", ")) } }
+                    }
                 }
             }
         }

@@ -66,6 +66,7 @@ async fn words_of_strangers_are_text_on_every_page() {
         "/devices?q=%3Cscript%3Ealert(1)%3C/script%3E%22&filter=%3Cscript%3E",
         "/devices/pump-000001",
         "/devices/pump-000001/rotation",
+        "/devices/pump-000001/policies",
         "/rotations",
         "/findings",
         "/settings",

@@ -11,6 +11,10 @@ async fn every_page_is_whole_without_a_script() {
         ("/devices", &["3 devices", "pump-000001", "connected", "Rotate the selected"]),
         ("/devices/pump-000002", &["Certificates", "ACTIVE", "INACTIVE", "in use", "Timeline", "Rotate now"]),
         ("/devices/pump-000002/rotation", &["issued", "verified", "retired", "waiting", "Before", "After"]),
+        (
+            "/devices/pump-000002/policies",
+            &["What pump-000002 may do", "1 policy document counted", "all is well"],
+        ),
         ("/rotations", &["issued (3 of 8)", "waiting"]),
         ("/findings", &["Why it matters", "What to do", "high"]),
         ("/settings", &["script", "operator", "Log out"]),
