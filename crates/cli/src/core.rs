@@ -45,7 +45,7 @@ impl Rest {
 pub(crate) async fn start(
     data: &DataDir,
     listen: &ListenArgs,
-    region: Option<&Scope>,
+    region: Option<Scope>,
     rest: Rest,
     limits: Limits,
     switches: Switches,
@@ -123,7 +123,7 @@ pub(crate) fn ready_line(core: &Handle) -> Value {
 }
 
 /// The region that was given, or that the directory had last: its policies and templates name it.
-fn scope(data: &DataDir, given: Option<&Scope>) -> Result<Scope> {
+fn scope(data: &DataDir, given: Option<Scope>) -> Result<Scope> {
     let path = data.iotcore().join("region");
     let kept = files::read(&path)?.map(|kept| String::from_utf8_lossy(&kept).into_owned());
     match (given, kept) {
@@ -135,7 +135,7 @@ fn scope(data: &DataDir, given: Option<&Scope>) -> Result<Scope> {
                 files::make_directory(&data.iotcore())?;
                 files::write(&path, given.region.as_bytes(), files::PRIVATE)?;
             }
-            Ok(given.clone())
+            Ok(given)
         }
     }
 }

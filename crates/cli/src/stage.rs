@@ -50,7 +50,7 @@ impl Stage {
     ) -> Result<Self> {
         let scope = core.account().scope().clone();
         let mut names = Names::new("")?;
-        if let Some(template) = &called.template_name {
+        if let Some(template) = called.template()? {
             with_template(&mut names, template.as_str())
                 .with_context(|| format!("{template} leaves no room for -rotate and -recover behind it"))?;
         }

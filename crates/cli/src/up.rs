@@ -54,15 +54,9 @@ pub(crate) async fn run(args: UpArgs) -> Result<ExitCode> {
     let _lock = data.lock()?;
     let reporter = Arc::new(Reporter::new(Audience::of(args.json), &args));
     let rest = core::Rest { address: args.rest, ..core::Rest::default() };
-    let core = core::start(
-        &data,
-        &args.listen,
-        args.names.region.as_ref(),
-        rest,
-        Limits::default(),
-        Switches::default(),
-    )
-    .await?;
+    let core =
+        core::start(&data, &args.listen, args.names.scope()?, rest, Limits::default(), Switches::default())
+            .await?;
     let panel = match Panel::open(&core, &args).await {
         Ok(panel) => panel,
         Err(error) => {

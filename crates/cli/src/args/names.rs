@@ -1,5 +1,6 @@
-//! What a local account and its templates are called.
+//! What a local account and its templates are called. An empty variable counts as none.
 
+use anyhow::{Context, Result};
 use clap::Args;
 use fleetkey_model::arn::Scope;
 use fleetkey_model::name::TemplateName;
@@ -8,13 +9,59 @@ use fleetkey_model::name::TemplateName;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct NameArgs {
     /// The region that the local IoT Core is; without it the data directory's last one, at first us-east-1.
-    #[arg(long, value_name = "REGION", env = "AWS_REGION", value_parser = scope)]
-    pub(crate) region: Option<Scope>,
+    #[arg(long, value_name = "REGION", env = "AWS_REGION")]
+    region: Option<String>,
     /// The name of the claim template; the others are called after it.
     #[arg(long, value_name = "NAME", env = "IOT_TEMPLATE_NAME")]
-    pub(crate) template_name: Option<TemplateName>,
+    template_name: Option<String>,
 }
 
-fn scope(text: &str) -> Result<Scope, String> {
-    Scope::local_in(text).ok_or_else(|| "no region is called so; eu-central-1 is one".to_owned())
+impl NameArgs {
+    /// The account in the region that was given.
+    ///
+    /// # Errors
+    /// When no region is called so.
+    pub(crate) fn scope(&self) -> Result<Option<Scope>> {
+        let scope = |region: &String| {
+            Scope::local_in(region)
+                .with_context(|| format!("--region {region:?}: no region is called so; eu-central-1 is one"))
+        };
+        given(self.region.as_ref()).map(scope).transpose()
+    }
+
+    /// The claim template's name that was given.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn template(&self) -> Result<Option<TemplateName>> {
+        let name = |name: &String| {
+            TemplateName::new(name.as_str()).with_context(|| format!("--template-name {name:?}"))
+        };
+        given(self.template_name.as_ref()).map(name).transpose()
+    }
+}
+
+fn given(text: Option<&String>) -> Option<&String> {
+    text.filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_is_none_and_a_wrong_one_says_so() {
+        let names = |region: &str, template: &str| NameArgs {
+            region: Some(region.to_owned()),
+            template_name: Some(template.to_owned()),
+        };
+        let empty = names("", "");
+        assert!(empty.scope().unwrap().is_none() && empty.template().unwrap().is_none());
+        let good = names("eu-central-1", "Presses");
+        assert_eq!(good.scope().unwrap().unwrap().region, "eu-central-1");
+        assert_eq!(good.template().unwrap().unwrap().as_str(), "Presses");
+        let bad = names("nowhere", "a b");
+        assert!(format!("{:#}", bad.scope().unwrap_err()).contains("nowhere"));
+        assert!(format!("{:#}", bad.template().unwrap_err()).contains("a b"));
+    }
 }

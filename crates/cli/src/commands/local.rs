@@ -21,15 +21,9 @@ pub(super) async fn run(args: LocalArgs) -> Result<()> {
     let data = DataDir::open(&args.data.data_dir)?;
     let _lock = data.lock()?;
     let (limits, switches) = (core::limits(&args.limits), core::switches(&args.switches));
-    let core = core::start(
-        &data,
-        &args.listen,
-        args.names.region.as_ref(),
-        core::Rest::of(&args.rest),
-        limits,
-        switches,
-    )
-    .await?;
+    let core =
+        core::start(&data, &args.listen, args.names.scope()?, core::Rest::of(&args.rest), limits, switches)
+            .await?;
     let outcome = serve(&core, &data, &args, &mut interrupt).await;
     core.shutdown().await;
     outcome
