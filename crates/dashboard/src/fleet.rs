@@ -68,25 +68,31 @@ pub trait Fleet: Send + Sync + 'static {
         current.map(PolicyVersion::only).into_iter().collect()
     }
 
-    /// One page of the inventory, in the order of the certificates' ids. Asked again and again for the whole as a file,
-    /// so a page must be quick wherever it begins.
-    fn inventory(&self, _query: &InventoryQuery) -> InventoryPage {
-        InventoryPage::default()
+    /// One page of the inventory, in the order of the certificates' ids; `None` where none is kept. Asked again and again
+    /// for the whole as a file, so a page must be quick wherever it begins.
+    fn inventory(&self, _query: &InventoryQuery) -> Option<InventoryPage> {
+        None
     }
 
-    /// One page of the journal: entries with numbers below `before`, newest first, at most `limit`.
-    fn journal(&self, _before: Option<u64>, _limit: usize) -> JournalPage {
-        JournalPage::default()
+    /// One page of the journal: entries with numbers below `before`, newest first, at most `limit`; `None` where none is
+    /// shown.
+    fn journal(&self, _before: Option<u64>, _limit: usize) -> Option<JournalPage> {
+        None
     }
 
-    /// How devices come in.
-    fn provisioning(&self) -> Provisioning {
-        Provisioning::default()
+    /// How devices come in; `None` where nobody knows.
+    fn provisioning(&self) -> Option<Provisioning> {
+        None
     }
 
-    /// What set-up would make, or clean-up remove. Nothing is done.
-    fn plan(&self, _direction: Direction) -> Plan {
-        Plan::default()
+    /// What set-up would make, or clean-up remove; nothing is done. `None` where nobody knows.
+    fn plan(&self, _direction: Direction) -> Option<Plan> {
+        None
+    }
+
+    /// Whether [`Order::Certificate`] is carried out from here.
+    fn decides(&self) -> bool {
+        false
     }
 
     /// Carries an order out, on behalf of `by`.

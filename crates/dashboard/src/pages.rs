@@ -52,6 +52,8 @@ pub(crate) struct View<'a> {
     pub(crate) actor: &'a Actor,
     /// Whether everybody is let in.
     pub(crate) open: bool,
+    /// Whether certificates can be decided of from here.
+    pub(crate) decides: bool,
     /// Whether there are devices to try things with.
     pub(crate) bench: bool,
     pub(crate) now: Timestamp,

@@ -165,6 +165,7 @@ impl App {
             site: self.fleet.site(),
             actor,
             open: self.desk.is_open(),
+            decides: self.fleet.decides(),
             bench: self.bench.is_some(),
             now: self.now(),
             last: self.hub.last(),

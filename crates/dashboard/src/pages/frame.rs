@@ -116,7 +116,12 @@ fn who(view: &View<'_>) -> Markup {
 
 /// Whether whoever looks may decide of certificates.
 pub(super) fn may_decide(view: &View<'_>) -> bool {
-    view.actor.scope >= Scope::Admin
+    view.decides && view.actor.scope >= Scope::Admin
+}
+
+/// In place of what this dashboard does not have: the command that tells it.
+pub(super) fn elsewhere(command: &str) -> Markup {
+    html! { p class="empty" { "This dashboard does not have it. On the command line: " code { (command) } } }
 }
 
 /// Whether whoever looks may give orders.

@@ -46,7 +46,10 @@ pub(crate) fn inventory_query(request: &Request, limit: usize) -> InventoryQuery
 
 pub(crate) fn inventory(view: &View<'_>, fleet: &dyn Fleet, request: &Request) -> Answer {
     let query = InventoryQuery { count: true, ..inventory_query(request, ROWS) };
-    let page = fleet.inventory(&query);
+    let Some(page) = fleet.inventory(&query) else {
+        let content = html! { h1 { "Inventory" } (frame::elsewhere("fleetkey inventory")) };
+        return frame::page(view, 200, "Inventory", None, &content);
+    };
     let same = same(&query);
     let content = html! {
         h1 { "Inventory" }

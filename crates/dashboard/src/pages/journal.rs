@@ -11,7 +11,10 @@ const ENTRIES: usize = 100;
 
 pub(crate) fn journal(view: &View<'_>, fleet: &dyn Fleet, request: &Request) -> Answer {
     let before = request.query("before").parse().ok();
-    let page = fleet.journal(before, ENTRIES);
+    let Some(page) = fleet.journal(before, ENTRIES) else {
+        let content = html! { h1 { "Journal" } (frame::elsewhere("fleetkey journal")) };
+        return frame::page(view, 200, "Journal", None, &content);
+    };
     let content = html! {
         h1 { "Journal" }
         section id="journal" data-live aria-label="Journal" {

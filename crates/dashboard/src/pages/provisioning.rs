@@ -9,7 +9,10 @@ use crate::fleet::{Act, Claim, Direction, Fleet, Plan, PlanStep, Recovery, Templ
 use crate::http::Answer;
 
 pub(crate) fn provisioning(view: &View<'_>, fleet: &dyn Fleet) -> Answer {
-    let all = fleet.provisioning();
+    let Some(all) = fleet.provisioning() else {
+        let content = html! { h1 { "Provisioning" } (frame::elsewhere("fleetkey status")) };
+        return frame::page(view, 200, "Provisioning", None, &content);
+    };
     let content = html! {
         h1 { "Provisioning" }
         section id="recovery" data-live aria-labelledby="recovery-head" {
@@ -31,15 +34,17 @@ pub(crate) fn provisioning(view: &View<'_>, fleet: &dyn Fleet) -> Answer {
 
 /// What would be done, and by which command. Nothing is done from here.
 pub(crate) fn plan(view: &View<'_>, fleet: &dyn Fleet, direction: Direction) -> Answer {
-    let plan = fleet.plan(direction);
-    let title = match direction {
-        Direction::SetUp => "What set-up makes",
-        Direction::CleanUp => "What clean-up removes",
+    let (title, command) = match direction {
+        Direction::SetUp => ("What set-up makes", "fleetkey setup --plan"),
+        Direction::CleanUp => ("What clean-up removes", "fleetkey cleanup --plan"),
     };
+    let plan = fleet.plan(direction);
     let content = html! {
         nav class="crumbs" aria-label="Path" { a href="/provisioning" { "Provisioning" } }
         h1 { (title) }
-        section id="plan" aria-label="Plan" { (steps(&plan)) }
+        section id="plan" aria-label="Plan" {
+            @match &plan { Some(plan) => { (steps(plan)) } None => { (frame::elsewhere(command)) } }
+        }
     };
     frame::page(view, 200, title, None, &content)
 }

@@ -31,6 +31,11 @@ impl App {
         let Some((device, certificate, fate)) = self.meant(thing, id, verb) else {
             return self.nowhere(&view);
         };
+        if !view.decides {
+            let words =
+                "This dashboard does not decide of certificates. On the command line: fleetkey revoke";
+            return pages::message(&view, 409, "Not from here", words);
+        }
         if actor.scope < Scope::Admin {
             let words = format!("This needs the scope admin; yours is {}.", actor.scope.word());
             return pages::message(&view, 403, "Not allowed", &words);

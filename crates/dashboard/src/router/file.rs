@@ -49,7 +49,7 @@ struct Rest {
 impl Rest {
     fn piece(self) -> (String, Option<Self>) {
         let Self { fleet, query } = self;
-        let page = fleet.inventory(&query);
+        let page = fleet.inventory(&query).unwrap_or_default();
         let lines = inventory_lines(&page.rows);
         let more = page.next.map(|next| Self { query: InventoryQuery { after: Some(next), ..query }, fleet });
         (lines, more)

@@ -125,20 +125,24 @@ impl Fleet for Board {
         policies::versions(&self.account, name)
     }
 
-    fn inventory(&self, query: &InventoryQuery) -> InventoryPage {
-        self.stock(query)
+    fn inventory(&self, query: &InventoryQuery) -> Option<InventoryPage> {
+        Some(self.stock(query))
     }
 
-    fn journal(&self, before: Option<u64>, limit: usize) -> JournalPage {
-        self.entered(before, limit)
+    fn journal(&self, before: Option<u64>, limit: usize) -> Option<JournalPage> {
+        Some(self.entered(before, limit))
     }
 
-    fn provisioning(&self) -> Provisioning {
-        self.doors()
+    fn provisioning(&self) -> Option<Provisioning> {
+        Some(self.doors())
     }
 
-    fn plan(&self, direction: Direction) -> Plan {
-        self.planned(direction)
+    fn plan(&self, direction: Direction) -> Option<Plan> {
+        Some(self.planned(direction))
+    }
+
+    fn decides(&self) -> bool {
+        true
     }
 
     fn decide(&self, question: &Question) -> Result<Verdict, Refused> {

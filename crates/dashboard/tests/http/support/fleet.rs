@@ -202,7 +202,7 @@ impl Fleet for Sample {
         vec![version(1, document("before")), version(2, document("after")), version(3, self.words.clone())]
     }
 
-    fn inventory(&self, query: &InventoryQuery) -> InventoryPage {
+    fn inventory(&self, query: &InventoryQuery) -> Option<InventoryPage> {
         let start = query.after.map_or(0, |after| self.stock.partition_point(|(id, _)| *id <= after));
         let found = |(_, thing): &&(CertificateId, ThingName)| thing.as_str().contains(&query.text);
         let total = if query.count { self.stock.iter().filter(found).count() } else { 0 };
@@ -220,10 +220,10 @@ impl Fleet for Sample {
         };
         let rows: Vec<InventoryRow> = rest.by_ref().take(query.limit).map(row).collect();
         let next = rows.last().filter(|_| rest.next().is_some()).map(|row| row.certificate);
-        InventoryPage { rows, next, total, told: self.words.clone() }
+        Some(InventoryPage { rows, next, total, told: self.words.clone() })
     }
 
-    fn journal(&self, before: Option<u64>, limit: usize) -> JournalPage {
+    fn journal(&self, before: Option<u64>, limit: usize) -> Option<JournalPage> {
         let last = u64::try_from(self.things.len()).unwrap();
         let entry = |number| JournalEntry {
             number,
@@ -239,10 +239,10 @@ impl Fleet for Sample {
         let entries: Vec<JournalEntry> = (1..=from).rev().take(limit).map(entry).collect();
         let next = entries.last().map(|entry| entry.number).filter(|number| *number > 1);
         let chain = Some(Err(self.words.clone()));
-        JournalPage { entries, next, kept: self.words.clone(), chain }
+        Some(JournalPage { entries, next, kept: self.words.clone(), chain })
     }
 
-    fn provisioning(&self) -> Provisioning {
+    fn provisioning(&self) -> Option<Provisioning> {
         let template = Template {
             name: self.words.clone(),
             purpose: self.words.clone(),
@@ -260,13 +260,17 @@ impl Fleet for Sample {
         };
         let recovery =
             Recovery::Open { whom: self.words.clone(), until: Some(NOW + Duration::from_secs(60)) };
-        Provisioning { templates: vec![template], claims: vec![claim], recovery: Some(recovery) }
+        Some(Provisioning { templates: vec![template], claims: vec![claim], recovery: Some(recovery) })
     }
 
-    fn plan(&self, direction: Direction) -> Plan {
+    fn plan(&self, direction: Direction) -> Option<Plan> {
         let act = if direction == Direction::SetUp { Act::Create } else { Act::Delete };
         let step = PlanStep { act, what: self.words.clone(), words: self.words.clone() };
-        Plan { steps: vec![step], command: self.words.clone(), note: self.words.clone() }
+        Some(Plan { steps: vec![step], command: self.words.clone(), note: self.words.clone() })
+    }
+
+    fn decides(&self) -> bool {
+        true
     }
 
     fn perform<'a>(&'a self, order: Order, by: &'a str) -> Answer<'a> {

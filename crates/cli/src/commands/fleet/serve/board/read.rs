@@ -7,7 +7,7 @@ use fleetkey_dashboard::fleet::{
     Fleet, Holder, Incident, Order, Overview, Policy, Question, Refused, Rotation, Severity, Site, Tone,
     Verdict,
 };
-use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_model::time::Timestamp;
@@ -128,8 +128,12 @@ impl Fleet for Board {
     }
 
     fn perform<'a>(&'a self, order: Order, by: &'a str) -> Answer<'a> {
-        let Order::Rotate(things) = order;
-        Box::pin(self.rotate(things, by))
+        match order {
+            Order::Rotate(things) => Box::pin(self.rotate(things, by)),
+            Order::Certificate { .. } => Box::pin(async {
+                Err(Refused("certificates are ended by `fleetkey revoke`, not from here".to_owned()))
+            }),
+        }
     }
 }
 
@@ -197,6 +201,7 @@ impl Board {
                 _ => Holder::Former,
             };
             let created = row.created_at.unwrap_or_default();
+            let facts = closely.as_ref().and_then(|known| CertificateFacts::from_pem(&known.pem).ok());
             let end = row.not_after.unwrap_or(Timestamp::AWS_CERTIFICATE_END);
             Some(Certificate {
                 id,
@@ -207,6 +212,8 @@ impl Board {
                 not_before: closely.as_ref().map_or(created, |known| known.not_before),
                 // For the moment until it is known: what AWS gives to all that it issues.
                 not_after: closely.as_ref().map_or(end, |known| known.not_after),
+                subject: facts.as_ref().map(CertificateFacts::subject).unwrap_or_default(),
+                issuer: facts.as_ref().map(CertificateFacts::issuer).unwrap_or_default(),
                 policies: closely.as_ref().map(|known| known.policies.clone()).unwrap_or_default(),
                 pem: closely.as_ref().map(|known| known.pem.clone()).unwrap_or_default(),
             })
