@@ -11,6 +11,7 @@ mod core;
 mod datadir;
 pub mod diagnosis;
 mod fleet_file;
+mod front;
 mod ignore;
 mod interrupt;
 mod logging;

@@ -35,8 +35,6 @@ use counter::Counter;
 use fleet::Fleet;
 use load::Load;
 use panel::Panel;
-#[cfg(feature = "aws")]
-pub(crate) use panel::access;
 use report::Reporter;
 use summary::{Summary, certificates_of};
 

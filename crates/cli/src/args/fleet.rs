@@ -128,13 +128,8 @@ pub(crate) struct ServeArgs {
     /// A further name that a request's Host header may have; repeatable.
     #[arg(long = "host", value_name = "NAME")]
     pub(crate) hosts: Vec<String>,
-    /// Serve the dashboard on this loopback address and port; port 0 takes any free one. The link that opens it is
-    /// printed at the start.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
-    pub(crate) dashboard: SocketAddr,
-    /// Serve no dashboard.
-    #[arg(long, conflicts_with = "dashboard")]
-    pub(crate) no_dashboard: bool,
+    #[command(flatten)]
+    pub(crate) panel: super::DashboardArgs,
     /// How old a certificate may become: shows when a rotation is due, and older ones are a finding.
     #[arg(long, value_name = "DURATION", default_value = "60days", value_parser = super::duration)]
     pub(crate) rotate_every: Duration,

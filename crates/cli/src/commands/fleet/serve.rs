@@ -72,7 +72,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         reception: controller.reception(),
         feed: feed.clone(),
     });
-    let pages = Pages::open(board, (!args.no_dashboard).then_some(args.dashboard)).await?;
+    let pages = Pages::open(board, &args.panel).await?;
     let snapshot = Snapshot::at(&post.data.operator());
     let tended = Tended::start(post.aws.clone(), watch.clone(), snapshot, args.inventory_every, args.budget);
     let shown = Shown {

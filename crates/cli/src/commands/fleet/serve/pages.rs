@@ -1,16 +1,14 @@
 //! The dashboard of `serve`: its listener, the link that opens it, and its end.
 
-use std::env;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use fleetkey_dashboard::server::{Dashboard, Parts};
-use tokio::net::TcpListener;
 
 use super::super::now;
 use super::board::Board;
-use crate::up;
+use crate::args::DashboardArgs;
+use crate::front;
 
 /// The board, and the dashboard that shows it unless none is wanted.
 #[derive(Debug)]
@@ -23,18 +21,12 @@ impl Pages {
     /// Listens.
     ///
     /// # Errors
-    /// When the port is taken, or the address is not loopback.
-    pub(super) async fn open(board: Arc<Board>, address: Option<SocketAddr>) -> Result<Self> {
-        let Some(address) = address else {
-            return Ok(Self { board, dashboard: None });
-        };
-        let listener = TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen on {address}; choose another with --dashboard (port 0 takes any free one)")
-        })?;
+    /// As [`front::open`].
+    pub(super) async fn open(board: Arc<Board>, args: &DashboardArgs) -> Result<Self> {
         let parts =
             Parts { fleet: board.clone(), bench: None, hub: board.hub().clone(), clock: Arc::new(now) };
-        let dashboard = Dashboard::start(listener, parts, up::access(|name| env::var(name).ok()))?;
-        Ok(Self { board, dashboard: Some(dashboard) })
+        let dashboard = front::open(args, parts).await?;
+        Ok(Self { board, dashboard })
     }
 
     /// The link that opens it, once; for the terminal, not for a log.
