@@ -3,7 +3,8 @@
 //!
 //! `cargo run -p fleetkey-dashboard --example measure [devices] [rounds]` serves a fleet that is made up, by default of 100 000
 //! devices; `… --example measure at LINK [rounds]` asks a dashboard that runs, by its one-time link. Times are a client's, over
-//! loopback, so they are more than the server's. Numbers, not a test.
+//! loopback, so they are more than the server's. Numbers, not a test. `… --example measure serve [devices]` prints the link to
+//! a made-up fleet and serves it until it is killed, to look at pages without a broker.
 
 #![allow(
     clippy::print_stdout,
@@ -64,7 +65,21 @@ async fn main() {
         pages(&browser, number(2, 20)).await;
         return;
     }
+    if arguments.first().is_some_and(|first| first == "serve") {
+        let (dashboard, _hub) = serve(number(1, 12)).await;
+        println!("{}", dashboard.url());
+        std::future::pending::<()>().await;
+    }
     let (devices, rounds) = (number(0, 100_000), number(1, 20));
+    let (dashboard, hub) = serve(devices).await;
+    println!("{devices} devices, {rounds} rounds");
+    let browser = Browser::open(dashboard.url()).await;
+    pages(&browser, rounds).await;
+    events(&browser, &hub, rounds).await;
+    dashboard.stop().await;
+}
+
+async fn serve(devices: usize) -> (Dashboard, Arc<Hub>) {
     let hub = Arc::new(Hub::new());
     let parts = Parts {
         fleet: Arc::new(fleet::Sample::of(devices, "idle, and words of some length")),
@@ -73,12 +88,7 @@ async fn main() {
         clock: Arc::new(|| fleet::NOW),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let dashboard = Dashboard::start(listener, parts, Access::default()).unwrap();
-    println!("{devices} devices, {rounds} rounds");
-    let browser = Browser::open(dashboard.url()).await;
-    pages(&browser, rounds).await;
-    events(&browser, &hub, rounds).await;
-    dashboard.stop().await;
+    (Dashboard::start(listener, parts, Access::default()).unwrap(), hub)
 }
 
 async fn pages(browser: &Browser, rounds: usize) {

@@ -19,8 +19,6 @@ const SCREENS = {
   setup: "/setup",
   cleanup: "/cleanup",
   journal: "/journal",
-  bench: "/try",
-  wizard: "/try/bench-1",
   settings: "/settings",
 };
 

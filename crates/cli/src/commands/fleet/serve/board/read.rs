@@ -131,7 +131,7 @@ impl Fleet for Board {
         match order {
             Order::Rotate(things) => Box::pin(self.rotate(things, by)),
             Order::Certificate { .. } => Box::pin(async {
-                Err(Refused("certificates are ended by `fleetkey revoke`, not from here".to_owned()))
+                Err::<Done, Refused>(Refused("`fleetkey revoke` ends certificates, not this page".to_owned()))
             }),
         }
     }
