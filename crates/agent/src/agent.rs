@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fleetkey_lifecycle::event::Offline;
 use fleetkey_lifecycle::{Found, Machine, Record, Status};
 use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::FleetTopic;
 use serde_json::json;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::Instrument;
 
@@ -254,6 +255,17 @@ impl AgentHandle {
     /// Says that the key may be known to others: a rotation that waits for nothing.
     pub async fn compromised(&self) {
         self.order(Order::Compromised).await;
+    }
+
+    /// Orders a step of a rotation, and waits until a restart would not forget it.
+    ///
+    /// # Errors
+    /// Why the step makes no sense as things stand, or that the agent has ended.
+    pub async fn offline(&self, step: Offline) -> Result<(), String> {
+        let (noted, note) = oneshot::channel();
+        let ordered = Ordered { order: Order::Offline(step), noted: Some(noted) };
+        let _ = self.orders.send(ordered).await;
+        note.await.unwrap_or_else(|_| Err("the agent has ended".to_owned()))
     }
 
     /// Holds back rotations that only time asks for, or lets them go on.

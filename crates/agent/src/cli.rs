@@ -6,15 +6,18 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fleetkey_agent::config::ConfigError;
 use fleetkey_agent::import::ImportError;
+use fleetkey_agent::offline::OfflineError;
 use fleetkey_agent::status::client::AskError;
 use fleetkey_agent::store::LockError;
 use fleetkey_agent::{AgentConfig, StartError};
+use fleetkey_lifecycle::event::Offline;
 
 mod ask;
 mod doctor;
 mod export;
 mod import;
 mod run;
+mod step;
 mod user;
 
 /// Keeps one device's AWS IoT certificate fresh.
@@ -76,6 +79,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Prepare a rotation up to its commit, which waits for `switch`: key, certificate, registration, proof.
+    Stage(step::StepArgs),
+    /// Make what is staged the certificate in use, after one more proof: in the maintenance window.
+    Switch(step::StepArgs),
+    /// End the soak: have the certificate before the one in use retired now.
+    Retire(step::StepArgs),
+    /// Give up what is staged; or, until `retire` or the end of the soak, go back to the certificate before.
+    Rollback(step::StepArgs),
     /// Order the running agent to rotate now.
     Rotate {
         #[command(flatten)]
@@ -136,6 +147,10 @@ fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::User { name } => user::make(&name)?,
         Command::Import { config, files } => import::run(&load(&config)?, &files)?,
         Command::Export(args) => export::run(&load(&args.config)?, &args)?,
+        Command::Stage(args) => step::run(load(&args.config)?, Offline::Stage, args.timeout)?,
+        Command::Switch(args) => step::run(load(&args.config)?, Offline::Switch, args.timeout)?,
+        Command::Retire(args) => step::run(load(&args.config)?, Offline::Retire, args.timeout)?,
+        Command::Rollback(args) => step::run(load(&args.config)?, Offline::Rollback, args.timeout)?,
         Command::Rotate { config, compromised } => ask::rotate(&load(&config)?, compromised)?,
         Command::Doctor { config, take_over, json } => return doctor::run(&load(&config)?, take_over, json),
     }
@@ -176,7 +191,11 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<ConfigError>() || error.is::<BadFilter>() {
         return USAGE;
     }
-    match error.downcast_ref() {
+    let start = match error.downcast_ref() {
+        Some(OfflineError::Start(start)) => Some(start),
+        _ => error.downcast_ref(),
+    };
+    match start {
         Some(StartError::NoIdentity(_)) => return NO_IDENTITY,
         Some(StartError::Lock(LockError::InUse(_))) => return AGENT,
         Some(StartError::Roots(_) | StartError::Claim(_)) => return USAGE,

@@ -217,6 +217,7 @@ impl AgentConfig {
             verdict: self.rotation.verdict,
             backoff: self.rotation.backoff,
             seed,
+            stage_unverified: self.rotation.verification == Verification::Takeover,
             time_floor: BUILD_TIME,
             ..fleetkey_lifecycle::Config::new(self.serial.clone())
         }

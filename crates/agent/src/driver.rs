@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use fleetkey_lifecycle::event::Offline;
 use fleetkey_lifecycle::record::Reason;
 use fleetkey_lifecycle::status::StateName;
 use fleetkey_lifecycle::{Action, Event, Machine, Notice, Status};
@@ -44,6 +45,7 @@ pub(crate) enum Order {
     /// The watched log tells of trouble.
     Sighted(Sighting),
     Hold(bool),
+    Offline(Offline),
     Stop,
 }
 
@@ -51,8 +53,9 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) struct Ordered {
     pub(crate) order: Order,
-    /// Told once a restart would not forget the order; dropped without a word if that never comes.
-    pub(crate) noted: Option<oneshot::Sender<()>>,
+    /// Told once a restart would not forget the order, or why it makes no sense; dropped without a word if neither
+    /// comes.
+    pub(crate) noted: Option<oneshot::Sender<Result<(), String>>>,
 }
 
 impl From<Order> for Ordered {
@@ -114,13 +117,21 @@ impl Driver {
             Woken::Live(event) => self.on_live(event, running),
             Woken::Order(Ordered { order: Order::Stop, .. }) => return false,
             Woken::Order(Ordered { order: Order::Sighted(sighting), .. }) => self.on_sighting(sighting),
-            Woken::Order(Ordered { order, noted }) => {
-                self.handle(event_of(order));
-                noted.map(Receipt::Socket).into_iter().for_each(|receipt| self.receipts.owe(receipt));
-            }
+            Woken::Order(Ordered { order, noted }) => self.obey(order, noted),
             Woken::Time => self.handle(Event::Tick),
         }
         true
+    }
+
+    fn obey(&mut self, order: Order, noted: Option<oneshot::Sender<Result<(), String>>>) {
+        if let Order::Offline(step) = order
+            && let Err(why) = self.machine.weigh(step)
+        {
+            // One who no longer waits is simply not told.
+            return drop(noted.map(|noted| noted.send(Err(why))));
+        }
+        self.handle(event_of(order));
+        noted.map(Receipt::Socket).into_iter().for_each(|receipt| self.receipts.owe(receipt));
     }
 
     /// What the live session told before an action ended is heard before the action's outcome: a proof that failed
@@ -144,7 +155,7 @@ impl Driver {
                 Receipt::Broker(ack) if !self.executor.live.acknowledge(ack) => self.receipts.owe(receipt),
                 Receipt::Broker(_) => {}
                 // One who no longer waits is simply not told.
-                Receipt::Socket(noted) => drop(noted.send(())),
+                Receipt::Socket(noted) => drop(noted.send(Ok(()))),
             }
         }
     }
@@ -278,6 +289,7 @@ fn event_of(order: Order) -> Event {
         Order::Rotate => Event::Command(DeviceCommand::Rotate { id: String::new() }),
         Order::Compromised => Event::Compromised,
         Order::Hold(held) => Event::Hold(held),
+        Order::Offline(step) => Event::Offline(step),
         Order::Sighted(_) | Order::Stop => Event::Tick,
     }
 }

@@ -46,6 +46,35 @@ pub enum AgentEvent {
         /// The certificate.
         certificate: CertificateId,
     },
+    /// The candidate is ready, and its commit waits for a switch.
+    Staged {
+        /// The rotation.
+        id: String,
+        /// The certificate.
+        certificate: CertificateId,
+        /// Whether it has proved itself.
+        verified: bool,
+    },
+    /// On an operator's order another slot's identity serves again.
+    WentBack {
+        /// The rotation whose identity was left.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The slot that was left; it is kept.
+        from: SlotId,
+        /// The slot that serves.
+        to: SlotId,
+    },
+    /// The way back that an operator ordered is closed; what is committed serves on.
+    CannotGoBack {
+        /// The rotation whose identity serves on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The slot that was wanted.
+        to: SlotId,
+        /// Why.
+        why: String,
+    },
     /// The candidate is the device's identity now.
     Committed {
         /// The rotation.
@@ -213,6 +242,9 @@ impl From<Notice> for AgentEvent {
             Notice::Started { id, reason } => Self::RotationStarted { id, reason },
             Notice::CertificateStored { id, certificate } => Self::Issued { id, certificate },
             Notice::Verified { id, certificate } => Self::Verified { id, certificate },
+            Notice::Staged { id, certificate, verified } => Self::Staged { id, certificate, verified },
+            Notice::WentBack { from, to } => Self::WentBack { id: None, from, to },
+            Notice::CannotGoBack { to, why } => Self::CannotGoBack { id: None, to, why },
             Notice::Committed { id, reason, certificate } => Self::Committed { id, reason, certificate },
             Notice::WentLive { slot } => Self::WentLive { id: None, slot },
             Notice::Abandoned { id, why } | Notice::RolledBack { id, why } => Self::RolledBack { id, why },
@@ -235,6 +267,7 @@ impl AgentEvent {
             Self::Provisioned { id, .. }
             | Self::RotationStarted { id, .. }
             | Self::Issued { id, .. }
+            | Self::Staged { id, .. }
             | Self::Verified { id, .. }
             | Self::Committed { id, .. }
             | Self::RetirePending { id }
@@ -243,6 +276,8 @@ impl AgentEvent {
             | Self::RegistrationRefused { id, .. }
             | Self::RolledBack { id, .. } => Some(id),
             Self::WentLive { id, .. }
+            | Self::WentBack { id, .. }
+            | Self::CannotGoBack { id, .. }
             | Self::Refused { id, .. }
             | Self::FellBack { id, .. }
             | Self::Waiting { id, .. } => id.as_deref(),
@@ -264,6 +299,8 @@ impl AgentEvent {
     /// The same event, said to be about the rotation `id` if it does not say so itself.
     pub(crate) fn within(mut self, rotation: Option<&str>) -> Self {
         if let Self::WentLive { id, .. }
+        | Self::WentBack { id, .. }
+        | Self::CannotGoBack { id, .. }
         | Self::Refused { id, .. }
         | Self::FellBack { id, .. }
         | Self::Waiting { id, .. } = &mut self
@@ -303,6 +340,7 @@ impl AgentEvent {
             | Self::Refused { .. }
             | Self::FellBack { .. }
             | Self::ClientTrouble { .. }
+            | Self::CannotGoBack { .. }
             | Self::Alarm { .. } => {
                 tracing::error!("{shown}");
             }

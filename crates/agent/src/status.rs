@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use fleetkey_lifecycle::Status;
+use fleetkey_lifecycle::event::Offline;
 use serde::{Deserialize, Serialize};
 
 use crate::sidecar::SidecarStatus;
@@ -38,6 +39,11 @@ pub enum Request {
         #[serde(default)]
         compromised: bool,
     },
+    /// Take a rotation one step further, or back.
+    Offline {
+        /// Which step.
+        step: Offline,
+    },
     /// Tell every event from now on, one JSON line each, until one of us hangs up.
     Events,
 }
@@ -46,7 +52,7 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// The state of the device; for `rotate`, as it was when the order was durable.
+    /// The state of the device; for an order, as it was when the order was durable.
     Status(Box<Report>),
     /// The request cannot be met: why.
     Error(String),

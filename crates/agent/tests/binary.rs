@@ -138,7 +138,7 @@ fn a_running_agent_can_be_asked_and_ends_cleanly_on_a_signal() {
 }
 
 #[test]
-fn what_cannot_be_taken_over_or_exported_is_said_with_an_exit_code() {
+fn what_cannot_be_taken_over_exported_or_staged_is_said_with_an_exit_code() {
     let dir = tempfile::tempdir().unwrap();
     let path = config(dir.path(), "");
     let (certificate, key) = (dir.path().join("root.pem"), dir.path().join("claim.key"));
@@ -157,4 +157,7 @@ fn what_cannot_be_taken_over_or_exported_is_said_with_an_exit_code() {
     let output = run(&["export", "codesys", "--to", to.to_str().unwrap()], &path);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("no identity to export") && !to.exists(), "{}", stderr(&output));
+    for step in ["stage", "switch", "retire", "rollback"] {
+        assert_eq!(run(&[step], &path).status.code(), Some(3), "{step}: there is no identity and no claim");
+    }
 }

@@ -17,7 +17,7 @@ pub(crate) use fleet::{
 #[cfg(feature = "aws")]
 pub(crate) use campaign::{CampaignCommand, OrderArgs, PlaceArgs, StartArgs};
 pub(crate) use dashboard::DashboardArgs;
-pub(crate) use device::{ExportArgs, ImportArgs, Program};
+pub(crate) use device::{ExportArgs, ImportArgs, Program, StepArgs};
 pub(crate) use names::NameArgs;
 
 #[cfg(feature = "aws")]
@@ -428,6 +428,14 @@ pub(crate) enum DeviceCommand {
         #[command(flatten)]
         device: DeviceArgs,
     },
+    /// Prepare a rotation up to its commit, which waits for `switch`: key, certificate, registration, proof.
+    Stage(StepArgs),
+    /// Make what is staged the certificate in use, after one more proof: in the maintenance window.
+    Switch(StepArgs),
+    /// End the soak: have the certificate before the one in use retired now.
+    Retire(StepArgs),
+    /// Give up what is staged; or, until `retire` or the end of the soak, go back to the certificate before.
+    Rollback(StepArgs),
     /// Check the device's files without touching them: permissions, record, slots, export, audit log.
     Verify {
         /// As one JSON object.

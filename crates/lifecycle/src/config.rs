@@ -31,6 +31,8 @@ pub struct Config {
     pub backoff: BackoffPolicy,
     /// How long after its issue a token is worth trying: less than its hour.
     pub token_worth: Duration,
+    /// Whether a candidate that is staged stays untried, because proving it takes the live session over.
+    pub stage_unverified: bool,
     /// Seed of the back-off's jitter; random in life, fixed in tests.
     pub seed: u64,
     /// A moment that is certainly past: the build time.
@@ -51,6 +53,7 @@ impl Config {
             verdict: Verdict::default(),
             backoff: BackoffPolicy::default(),
             token_worth: Duration::from_secs(55 * 60),
+            stage_unverified: false,
             seed: 0,
             time_floor: Timestamp::default(),
         }

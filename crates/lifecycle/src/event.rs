@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::provisioning::{CertificateIssued, Rejection};
 use fleetkey_model::retirement::{ControllerAnswer, DeviceCommand};
+use serde::{Deserialize, Serialize};
 
 use crate::slot::{SlotCertificate, SlotId};
 
@@ -112,6 +113,9 @@ pub enum Event {
     /// Whether rotations that only time asks for are held back, for a maintenance window or the end of a trial.
     /// Commands, a compromise, and a rotation under way go on.
     Hold(bool),
+    /// An operator takes a rotation one step further, or back. One that makes no sense as things stand is passed over:
+    /// `Machine::weigh` tells.
+    Offline(Offline),
     /// The live session is connected, with this slot's identity.
     LinkUp {
         /// The slot.
@@ -128,6 +132,20 @@ pub enum Event {
     },
     /// Another connection took the live session's client id over, and it was none of ours.
     Displaced,
+}
+
+/// A step of a rotation that an operator orders, days apart if need be. Each may be ordered twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Offline {
+    /// Prepare: everything up to the commit, which waits.
+    Stage,
+    /// Commit to what is staged, after one more proof.
+    Switch,
+    /// End the soak: ask for the retirement of what is older now.
+    Retire,
+    /// Give up what is staged, or go back from what was committed to the identity before.
+    Rollback,
 }
 
 /// Why a write failed.

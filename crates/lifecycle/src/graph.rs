@@ -10,7 +10,7 @@ use alloc::string::String;
 use crate::status::StateName;
 use crate::status::StateName::{
     CertStored, Deferred, Idle, KeyReady, Ladder, MakingKey, Preflight, Registering, Requested, Retired,
-    Retiring, Soak, Verifying,
+    Retiring, Soak, Staged, Verifying,
 };
 
 /// One end of an edge: a state, or several that share it.
@@ -55,11 +55,11 @@ pub const EDGES: &[Edge] = &[
     step(KeyReady, Requested, "about to ask"),
     step(Requested, CertStored, "certificate and token durable"),
     step(Requested, Verifying, "the certificate that a new one was to replace is accepted after all"),
-    edge(End::One(Requested), End::AtRest, "abandoned, being rejected for good"),
+    edge(End::One(Requested), End::AtRest, "abandoned, being rejected for good, or on an operator's order"),
     step(CertStored, Registering, "about to ask"),
     step(Registering, Verifying, "registered"),
     step(Registering, Requested, "token spent and the certificate not accepted, so the same key again"),
-    edge(End::One(Registering), End::AtRest, "abandoned, being rejected for good"),
+    edge(End::One(Registering), End::AtRest, "abandoned, being rejected for good, or on an operator's order"),
     step(Registering, Soak, "an unanswered registration is found out by a probe and committed"),
     step(Registering, Idle, "the same for a first identity"),
     step(Verifying, Soak, "TLS, CONNACK, SUBACK and echo passed, committed"),
@@ -67,8 +67,16 @@ pub const EDGES: &[Edge] = &[
     edge(
         End::One(Verifying),
         End::AtRest,
-        "rolled back, being refused while the old identity passes, or not read any more",
+        "rolled back, being refused while the old identity passes, not read any more, or on an operator's order",
     ),
+    step(Verifying, Staged, "passed, or not to be tried before the window, and held for a switch"),
+    step(Registering, Staged, "an unanswered registration is found out by a probe, and held for a switch"),
+    step(Staged, Verifying, "the switch is ordered, or the key in use is known to others"),
+    edge(End::One(MakingKey), End::AtRest, "given up on an operator's order"),
+    edge(End::One(KeyReady), End::AtRest, "the same"),
+    edge(End::One(CertStored), End::AtRest, "the same"),
+    edge(End::One(Staged), End::AtRest, "the same"),
+    step(Soak, Idle, "back to the identity before, on an operator's order"),
     step(Soak, Retiring, "soak over, with traffic"),
     step(Retiring, Retired, "the controller has retired what is older"),
     step(Retired, Idle, "the old key is given to destruction"),

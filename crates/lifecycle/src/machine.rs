@@ -6,10 +6,12 @@
 
 mod aftermath;
 mod alarms;
+mod awaiting;
 mod candidate;
 mod displaced;
 mod identity;
 mod ladder;
+mod offline;
 mod recover;
 mod register;
 mod soak;
@@ -27,10 +29,14 @@ use fleetkey_model::time::Timestamp;
 use crate::action::Action;
 use crate::backoff::Jitter;
 use crate::config::Config;
-use crate::event::Event;
+use crate::event::{Event, Offline};
 use crate::record::{Asked, Phase, Reason, Record};
 use crate::slot::{SlotFacts, SlotId};
 use crate::status::{Alarm, Notice};
+
+use awaiting::Awaiting;
+
+pub use offline::Standing;
 
 /// What the driver found on disk at its start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -73,6 +79,7 @@ pub struct Machine {
     export: Wait,
     destroy: Wait,
     preflight: Wait,
+    back: Wait,
     /// The committed identity is refused: what is known meanwhile.
     doubt: Option<ladder::Doubt>,
     /// How often in a row the live session was refused with the committed identity.
@@ -93,6 +100,8 @@ pub struct Machine {
     compromised: Option<SlotId>,
     /// The last command to rotate; durable as soon as the disk takes it.
     asked: Option<Asked>,
+    /// An operator's order; durable as soon as the disk takes it.
+    offline: Option<Offline>,
     /// Rotations that only time asks for are held back.
     held: bool,
     /// A certificate between its answer and the disk.
@@ -116,46 +125,8 @@ type Step = (Action, Awaiting);
 struct Staged {
     record: Record,
     notices: Vec<Notice>,
-}
-
-/// The action that runs, as far as its outcome needs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Awaiting {
-    Persist,
-    Preflight(Reason),
-    MakeKey,
-    Request,
-    Store,
-    Register,
-    Verify(verify::Purpose),
-    Export(SlotId),
-    GoLive(SlotId),
-    Retire,
-    Destroy(SlotId),
-}
-
-impl Awaiting {
-    /// Whether `event` is an outcome of this action. Anything else is late or a duplicate.
-    fn takes(self, event: &Event) -> bool {
-        let wrote = matches!(event, Event::StorageFailed(_));
-        let answered = matches!(event, Event::Rejected(_) | Event::NoAnswer { .. });
-        match self {
-            Self::Persist => wrote || matches!(event, Event::Persisted),
-            Self::Preflight(_) => wrote || matches!(event, Event::Ready),
-            Self::MakeKey => wrote || matches!(event, Event::KeyMade { .. }),
-            Self::Request => answered || matches!(event, Event::Issued { .. }),
-            Self::Store => wrote || matches!(event, Event::CertificateStored { .. }),
-            Self::Register => answered || matches!(event, Event::Registered { .. }),
-            Self::Verify(_) => matches!(event, Event::Verified { .. } | Event::VerifyFailed { .. }),
-            Self::Export(_) => wrote || matches!(event, Event::Exported { .. } | Event::SlotDamaged { .. }),
-            Self::GoLive(slot) => match event {
-                Event::Live { slot: live } | Event::LiveFailed { slot: live, .. } => *live == slot,
-                _ => false,
-            },
-            Self::Retire => matches!(event, Event::NoAnswer { .. } | Event::SlotDamaged { .. }),
-            Self::Destroy(_) => wrote || matches!(event, Event::Destroyed { .. }),
-        }
-    }
+    /// It carries out what an operator has ordered.
+    ordered: bool,
 }
 
 /// A wait after failures of one kind of step.
@@ -195,6 +166,7 @@ impl Machine {
             export: Wait::default(),
             destroy: Wait::default(),
             preflight: Wait::default(),
+            back: Wait::default(),
             doubt: None,
             live_refusals: 0,
             displaced: displaced::Displaced::default(),
@@ -206,6 +178,7 @@ impl Machine {
             wanted: None,
             compromised,
             asked,
+            offline: None,
             held: false,
             issued: None,
             register: register::Approach::Ask,
@@ -244,6 +217,7 @@ impl Machine {
             Event::Command(command) => self.on_command(&command),
             Event::Compromised => self.want(Reason::Compromise),
             Event::Hold(held) => self.held = held,
+            Event::Offline(order) => self.on_offline(order),
             Event::LinkUp { slot } => self.on_link_up(slot),
             Event::LinkDown => self.link = None,
             Event::LinkRefused { slot, why } => self.on_link_refused(slot, why),
@@ -294,8 +268,9 @@ impl Machine {
     /// Picks what to do, or stages a record. The committed identity comes before the candidate: serving the
     /// device matters more than renewing it.
     fn decide(&mut self) -> Option<Step> {
-        const STEPS: [fn(&mut Machine) -> Option<Step>; 5] = [
+        const STEPS: [fn(&mut Machine) -> Option<Step>; 6] = [
             Machine::climb,
+            Machine::go_back,
             Machine::advance_candidate,
             Machine::settle_previous,
             Machine::destroy_doomed,
@@ -345,7 +320,7 @@ impl Machine {
     fn stage(&mut self, notices: Vec<Notice>, change: impl FnOnce(&mut Record)) {
         let mut record = self.durable.clone();
         change(&mut record);
-        self.staged = Some(Staged { record, notices });
+        self.staged = Some(Staged { record, notices, ordered: false });
     }
 
     /// Until the record is known to be on disk, the identity in it serves and no more.
@@ -367,6 +342,7 @@ impl Machine {
             // A commit has met it.
             self.asked.clone_from(&staged.record.asked);
         }
+        self.offline = self.offline.filter(|_| !staged.ordered);
         let moved_on = !same_phase(&self.durable, &staged.record);
         self.durable = staged.record;
         if self.durable.rotation.is_some() {

@@ -7,10 +7,11 @@ use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::event::Offline;
 use crate::slot::SlotId;
 
 /// The version of the record that this code writes; a newer one on disk is refused by the store.
-pub const RECORD_VERSION: u32 = 2;
+pub const RECORD_VERSION: u32 = 3;
 
 /// Everything that must survive a power cut, besides the slots themselves. At most 4 KB as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,15 @@ pub struct Record {
     /// The last command to rotate. Since version 2.
     #[serde(default)]
     pub asked: Option<Asked>,
+    /// A rotation is to be prepared and then to wait for a switch. Since version 3.
+    #[serde(default)]
+    pub to_stage: bool,
+    /// The slot that an operator wants back. Since version 3.
+    #[serde(default)]
+    pub back_to: Option<SlotId>,
+    /// The last order of an operator that was carried out. Since version 3.
+    #[serde(default)]
+    pub met: Option<Met>,
     /// Time was at least this: build time, or NotBefore of a certificate that came over a validated link.
     pub time_floor: Timestamp,
 }
@@ -65,8 +75,16 @@ impl Record {
             compromised: None,
             recovery_at: None,
             asked: None,
+            to_stage: false,
+            back_to: None,
+            met: None,
             time_floor,
         }
+    }
+
+    /// Whether a rotation is under way, or is to be, that an operator takes step by step.
+    pub fn is_in_steps(&self) -> bool {
+        self.to_stage || self.rotation.as_ref().is_some_and(|rotation| rotation.hold != Hold::Never)
     }
 
     /// Whether any field refers to `slot`.
@@ -84,6 +102,15 @@ pub struct Asked {
     pub mark: String,
     /// No commit has come since.
     pub open: bool,
+}
+
+/// An order that was carried out, so that the same order again is known to have been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Met {
+    /// The order: a switch, or going back.
+    pub order: Offline,
+    /// The committed slot that it has led to.
+    pub slot: SlotId,
 }
 
 /// Why a rotation was started.
@@ -129,8 +156,24 @@ pub struct Rotation {
     pub authority: Authority,
     /// When it was started.
     pub started_at: Timestamp,
+    /// Whether its commit waits for an order. Since version 3.
+    #[serde(default)]
+    pub hold: Hold,
     /// How far it has durably come.
     pub phase: Phase,
+}
+
+/// Whether the commit of a rotation waits for an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// It comes as soon as the candidate has proved itself.
+    #[default]
+    Never,
+    /// It waits for a switch.
+    Held,
+    /// The switch was ordered.
+    Released,
 }
 
 /// How far a rotation has durably come. A phase owns exactly what is valid in it.
@@ -164,6 +207,13 @@ pub enum Phase {
         /// Since when it has been tried.
         since: Timestamp,
     },
+    /// RegisterThing was accepted, and the commit waits for a switch. Since version 3.
+    Staged {
+        /// The certificate in the slot.
+        certificate: CertificateId,
+        /// When it proved itself; `None` where proving it would have taken the live session over.
+        verified: Option<Timestamp>,
+    },
 }
 
 impl Phase {
@@ -174,7 +224,7 @@ impl Phase {
 
     /// Whether the candidate may be registered, so that the broker may accept it sooner or later.
     pub const fn may_be_registered(&self) -> bool {
-        matches!(self, Self::Registering { .. } | Self::Verifying { .. })
+        matches!(self, Self::Registering { .. } | Self::Verifying { .. } | Self::Staged { .. })
     }
 }
 
@@ -217,6 +267,7 @@ mod tests {
             slot: SlotId(u64::MAX),
             authority: Authority::Current(SlotId(u64::MAX)),
             started_at: Timestamp::AWS_CERTIFICATE_END,
+            hold: Hold::Released,
             phase: Phase::Registering {
                 certificate: CertificateId::of_der(b""),
                 token_until: Timestamp::AWS_CERTIFICATE_END,
@@ -230,6 +281,8 @@ mod tests {
         record.compromised = Some(SlotId(u64::MAX));
         record.recovery_at = Some(Timestamp::from_millis(u64::MAX));
         record.asked = Some(Asked { mark: "f".repeat(32), open: false });
+        record.back_to = Some(SlotId(u64::MAX));
+        record.met = Some(Met { order: Offline::Rollback, slot: SlotId(u64::MAX) });
         let text = serde_json::to_string(&record).unwrap();
         assert!(text.len() <= 4096, "{} bytes", text.len());
         assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);

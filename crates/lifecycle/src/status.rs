@@ -8,7 +8,7 @@ use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::record::Reason;
+use crate::record::{Met, Reason};
 use crate::slot::SlotId;
 
 /// The machine's state, named.
@@ -35,6 +35,8 @@ pub enum StateName {
     Registering,
     /// The candidate is proving itself.
     Verifying,
+    /// The candidate is ready, and its commit waits for an operator's switch.
+    Staged,
     /// The new identity is committed and in use; the old one is kept.
     Soak,
     /// The controller is asked to retire the old identity.
@@ -81,6 +83,18 @@ pub struct Status {
     /// Why the rotation under way was begun.
     #[serde(default)]
     pub reason: Option<Reason>,
+    /// Whether the rotation under way, or the one that is to be prepared, waits for a switch.
+    #[serde(default)]
+    pub held: bool,
+    /// What waits for a switch.
+    #[serde(default)]
+    pub staged: Option<Staged>,
+    /// Whether the device is on its way back to the identity before.
+    #[serde(default)]
+    pub going_back: bool,
+    /// The last order of an operator that was carried out.
+    #[serde(default)]
+    pub met: Option<Met>,
     /// When the next rotation is due.
     pub due: Option<Timestamp>,
     /// Whether the live session is connected.
@@ -94,6 +108,15 @@ pub struct Status {
     /// What somebody should look at; empty when all is well.
     #[serde(default)]
     pub alarms: Vec<Alarm>,
+}
+
+/// A certificate that is ready to be switched to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staged {
+    /// The certificate.
+    pub certificate: CertificateId,
+    /// When it proved itself; `None` where that waits for the switch.
+    pub verified: Option<Timestamp>,
 }
 
 /// Something worth a log line or an event; never needed to decide anything.
@@ -119,6 +142,29 @@ pub enum Notice {
         id: String,
         /// The certificate.
         certificate: CertificateId,
+    },
+    /// The candidate is ready, and waits for a switch.
+    Staged {
+        /// The rotation.
+        id: String,
+        /// The certificate.
+        certificate: CertificateId,
+        /// Whether it has proved itself.
+        verified: bool,
+    },
+    /// On an operator's order another slot is the committed one again.
+    WentBack {
+        /// The slot that was left; it is kept.
+        from: SlotId,
+        /// The slot that serves.
+        to: SlotId,
+    },
+    /// The way back that an operator ordered is closed; what is committed serves on.
+    CannotGoBack {
+        /// The slot that was wanted.
+        to: SlotId,
+        /// Why.
+        why: String,
     },
     /// The candidate is the identity now.
     Committed {

@@ -77,6 +77,11 @@ pub trait Device: Sized {
     /// Whether an identity is committed, in use, and nothing is under way.
     fn is_settled(&self) -> bool;
 
+    /// Whether a commit, or what is to lead to one, waits for an operator's switch.
+    fn is_held(&self) -> bool {
+        false
+    }
+
     /// In a few words, what it is doing.
     fn doing(&self) -> String;
 

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use fleetkey_lifecycle::event::Offline;
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{ClientId, ThingName};
 use fleetkey_model::provisioning::Rejection;
@@ -43,6 +44,8 @@ pub enum News {
     Command(DeviceCommand),
     /// Somebody says that the key may be known to others.
     Compromised,
+    /// An operator's order at the device.
+    Offline(Offline),
     /// The clock was set.
     ClockSet,
 }

@@ -68,7 +68,7 @@ pub fn i2_registration_asked_for(slot: SlotId, home: &Home, watch: &mut Watch) {
     for (crash, image) in images(home) {
         let recognised = phase_of(&image, slot).is_some_and(|phase| match crash {
             Crash::LoseAll => matches!(phase, Phase::Registering { .. }),
-            _ => matches!(phase, Phase::Registering { .. } | Phase::Verifying { .. }),
+            _ => phase.may_be_registered(),
         });
         if !recognised || image.certificate(slot).is_none() {
             watch.fail("I2", || format!("slot {slot} is registered, and a restart ({crash}) would not know"));
@@ -105,8 +105,9 @@ fn phase_of(image: &Image, slot: SlotId) -> Option<&Phase> {
     (rotation.slot == slot).then_some(&rotation.phase)
 }
 
-/// I3: a rotation is given up only after a refusal of the request itself, or a differential verdict. Judged by what
-/// the device is about to make durable, not by what it says: a rotation that is gone while it was not committed.
+/// I3: a rotation is given up only after a refusal of the request itself, a differential verdict, or the order of
+/// whoever had it staged. Judged by what the device is about to make durable, not by what it says: a rotation that is
+/// gone while it was not committed.
 pub fn i3_given_up_for_a_reason(facts: &Facts, after: &Record, config: &Config, watch: &mut Watch) {
     let Some(before) = &facts.confirmed else { return };
     let Some(rotation) = &before.rotation else { return };
@@ -121,7 +122,7 @@ pub fn i3_given_up_for_a_reason(facts: &Facts, after: &Record, config: &Config, 
     let misread = facts.no_key >= MANY_MISREAD || is_enough(&facts.misread, config.verdict);
     // And it ends with the identity that asked for it, when another one takes over.
     let fell_back = after.current != before.current && is_enough(&facts.current_refused, config.fall_back());
-    let excused = facts.reconsidered || misread;
+    let excused = facts.reconsidered || facts.given_back || misread;
     if facts.grounds.is_none() && !excused && !judged && !stranded && !fell_back {
         watch.fail("I3", || format!("{:?} was given up without a refusal", rotation.reason));
     }

@@ -273,6 +273,7 @@ impl<D: Device> World<D> {
             Fault::ClaimOff => self.env.cloud.deactivate_claim(now),
             Fault::Wipe(what) => self.wipe(what),
             Fault::Rotate => self.env.tell(0, News::Command(DeviceCommand::Rotate { id: String::new() })),
+            Fault::Step(step) => self.env.tell(0, News::Offline(step)),
             Fault::Compromise => self.env.tell(0, News::Compromised),
             Fault::Clone => self.copy_the_disk(),
             Fault::Thief(theft) => {

@@ -100,3 +100,26 @@ fn what_the_model_found_once_stays_mended() {
         assert_eq!(explore::run(&schedule).unwrap().violation, None, "{schedule}");
     }
 }
+
+#[test]
+fn a_rotation_in_an_operators_steps_arrives_where_the_steps_lead() {
+    // Staged, switched to days later, and retired or gone back from; each step again; and a step too many.
+    for schedule in [
+        "seed=0 0:stage 1000:switch 1060:retire",
+        "seed=0 0:stage 1000:switch 1060:rollback 3000:stage 4000:switch",
+        "seed=0 takeover 0:stage 1000:switch 1060:rollback",
+        "seed=0 0:stage 1:stage 1000:switch 1001:switch 1060:retire 1061:retire",
+        "seed=0 0:stage 1000:rollback 2000:rollback",
+        "seed=0 fresh 0:stage 200:switch 300:rollback",
+        // Nobody comes for the window.
+        "seed=0 0:stage",
+        // What is staged is taken away, and what is in use.
+        "seed=0 0:stage 1000:deactivate=candidate 2000:switch",
+        "seed=0 0:stage 1000:revoke=current",
+        "seed=0 0:stage 1000:compromise",
+    ] {
+        let schedule: Schedule = schedule.parse().unwrap();
+        let outcome = explore::run(&schedule).unwrap();
+        assert_eq!((outcome.violation, outcome.ending), (None, Ending::Arrived), "{schedule}");
+    }
+}

@@ -69,7 +69,7 @@ fn sheet(of: &Material, kept: &Path) -> String {
          [ ] 6  Test: publish to {root}/{serial}/status and receive from {root}/{serial}/commands.\n\
          [ ] 7  See in the account that the connection of {serial} is on certificate id\n\
          \x20      {id}\n\
-         \x20      and only then deactivate the superseded one in the account.\n\n\
+         \x20      and only then take the superseded one out of use: `retire`, or deactivate it in the account.\n\n\
          Before 3.5.18.0 no key can be imported: let the PLC make it (PLC shell: cert-createcsr), have the request\n\
          signed, import the certificate into Own, and go on with step 3.\n",
         serial = of.serial,

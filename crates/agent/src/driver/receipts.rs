@@ -10,7 +10,7 @@ pub(super) enum Receipt {
     /// The PUBACK of a command, which the live session gives.
     Broker(Ack),
     /// At the status socket.
-    Socket(oneshot::Sender<()>),
+    Socket(oneshot::Sender<Result<(), String>>),
 }
 
 /// So many may wait. A disk that takes no writes for a long time must not fill the memory; what is dropped here comes

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fleetkey_lifecycle::Record;
+use fleetkey_lifecycle::event::Offline;
 use serde_json::{Value, json};
 
 use super::{Address, Answer, MAX_LINE, Report, Request};
@@ -101,6 +102,15 @@ pub fn status_of(state_dir: &Path) -> Result<DeviceState, AskError> {
 /// When no agent runs or it does not answer.
 pub fn rotate(state_dir: &Path, compromised: bool) -> Result<Report, AskError> {
     ask(state_dir, Request::Rotate { compromised })
+}
+
+/// Orders a step of a rotation; returns the status once a restart of the agent would not forget it. The step itself
+/// takes its time.
+///
+/// # Errors
+/// When no agent runs, the step makes no sense as things stand, or the agent does not answer.
+pub fn offline(state_dir: &Path, step: Offline) -> Result<Report, AskError> {
+    ask(state_dir, Request::Offline { step })
 }
 
 /// The events of a running agent from now on, one JSON line each, until it ends.

@@ -130,6 +130,7 @@ impl Service {
             Request::Status | Request::Events => return self.status(),
             Request::Rotate { compromised: false } => Order::Rotate,
             Request::Rotate { compromised: true } => Order::Compromised,
+            Request::Offline { step } => Order::Offline(step),
         };
         let (noted, note) = oneshot::channel();
         let ordered = Ordered { order, noted: Some(noted) };
@@ -141,7 +142,8 @@ impl Service {
             return Answer::Error("the agent is stopping".into());
         }
         match tokio::time::timeout(NOTED, note).await {
-            Ok(Ok(())) => self.status(),
+            Ok(Ok(Ok(()))) => self.status(),
+            Ok(Ok(Err(why))) => Answer::Error(why),
             _ => Answer::Error(self.not_noted()),
         }
     }

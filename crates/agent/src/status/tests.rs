@@ -69,7 +69,7 @@ async fn a_running_agent_tells_its_status_and_takes_orders_however_deep_its_dire
             for expected in [Order::Rotate, Order::Compromised] {
                 let Ordered { order, noted } = agent.orders.recv().await.unwrap();
                 assert_eq!(order, expected);
-                noted.unwrap().send(()).unwrap();
+                noted.unwrap().send(Ok(())).unwrap();
             }
         };
         let (answered, ()) = tokio::join!(orders, taken);

@@ -223,10 +223,11 @@ impl Check {
         if let Some(rotation) = &record.rotation {
             let holds = match rotation.phase {
                 Phase::MakingKey => true,
-                Phase::CertStored { .. } | Phase::Registering { .. } | Phase::Verifying { .. } => {
-                    is_complete(rotation.slot)
-                }
                 Phase::KeyReady | Phase::Requested => has_key(rotation.slot),
+                Phase::CertStored { .. }
+                | Phase::Registering { .. }
+                | Phase::Verifying { .. }
+                | Phase::Staged { .. } => is_complete(rotation.slot),
             };
             if !holds {
                 let what = "the candidate holds less than the record says";

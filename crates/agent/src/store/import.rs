@@ -190,6 +190,7 @@ mod tests {
             slot: SlotId(1),
             authority: fleetkey_lifecycle::record::Authority::Claim,
             started_at: BUILD_TIME,
+            hold: fleetkey_lifecycle::record::Hold::Never,
             phase: fleetkey_lifecycle::record::Phase::MakingKey,
         });
         store.write_record(&record).unwrap();

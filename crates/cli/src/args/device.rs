@@ -1,6 +1,7 @@
 //! Arguments of the device commands that have several.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -22,6 +23,16 @@ pub(crate) struct ImportArgs {
     /// Take a certificate whose common name is not the serial.
     #[arg(long)]
     pub(crate) any_common_name: bool,
+}
+
+/// A step of a rotation, and how long to wait for its end.
+#[derive(Debug, Args)]
+pub(crate) struct StepArgs {
+    /// How long to wait for the end of the step; the order stands whatever comes.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = super::duration)]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
 }
 
 /// For which program a device's identity is exported, and where to.

@@ -7,10 +7,12 @@ mod messages;
 mod provision;
 mod rotate;
 mod status;
+mod step;
 mod verify;
 
 use anyhow::Result;
 use fleetkey_agent::AgentConfig;
+use fleetkey_lifecycle::event::Offline;
 
 use crate::args::{DeviceArgs, DeviceCommand};
 use crate::datadir::DataDir;
@@ -33,6 +35,10 @@ pub(super) async fn run(command: DeviceCommand) -> Result<()> {
             messages::subscribe(&device, &filter, count).await
         }
         DeviceCommand::Rotate { timeout, device } => rotate::run(&device, timeout).await,
+        DeviceCommand::Stage(args) => step::run(Offline::Stage, &args).await,
+        DeviceCommand::Switch(args) => step::run(Offline::Switch, &args).await,
+        DeviceCommand::Retire(args) => step::run(Offline::Retire, &args).await,
+        DeviceCommand::Rollback(args) => step::run(Offline::Rollback, &args).await,
         DeviceCommand::Status { json, device } => status::run(&device, json),
         DeviceCommand::Verify { json, device } => verify::run(&device, json),
         DeviceCommand::Events { follow, device } => events::run(&device, follow),

@@ -23,7 +23,8 @@ impl Machine {
         }
         let aftermath = self.durable.aftermath.clone()?;
         match aftermath.stage {
-            Stage::Soak { until } if self.has_soaked(until) => {
+            // What an operator may be on the way back to is not asked to be retired.
+            Stage::Soak { until } if self.has_soaked(until) && self.durable.back_to.is_none() => {
                 self.set_stage(Stage::Retiring);
                 None
             }

@@ -17,7 +17,7 @@ use crate::slot::{SlotCertificate, SlotFacts, SlotId};
 use crate::status::Notice;
 
 /// So often the disk may fail to give or take a key before another slot is tried.
-const MOST_MISREAD: u32 = 8;
+pub(super) const MOST_MISREAD: u32 = 8;
 
 /// A certificate that came and is not durable yet. A full disk is waited for with it in hand: asking again would
 /// only leave one more certificate behind.
@@ -70,7 +70,15 @@ impl Machine {
                 None
             }
             Phase::Registering { token_until, .. } => self.advance_registration(slot, authority, token_until),
+            Phase::Verifying { certificate, .. } if self.is_held() && self.config.stage_unverified => {
+                self.wait_for_the_switch(certificate, None);
+                None
+            }
             Phase::Verifying { .. } => self.advance_verification(slot),
+            Phase::Staged { .. } => {
+                self.release_if_compromised();
+                None
+            }
             Phase::KeyReady | Phase::Requested => None,
         }
     }

@@ -277,6 +277,7 @@ impl Machine {
             let candidate = record.rotation.take().filter(|rotation| !rotation.phase.may_be_registered());
             record.doomed.extend(candidate.map(|rotation| rotation.slot));
             record.aftermath = None;
+            record.back_to = None;
             record.failures = failures;
             record.not_before = Some(not_before);
         });

@@ -7,7 +7,7 @@ use alloc::format;
 
 use fleetkey_model::time::Timestamp;
 
-use crate::record::{Authority, Phase, RECORD_VERSION, Reason, Record, Rotation};
+use crate::record::{Authority, Hold, Phase, RECORD_VERSION, Reason, Record, Rotation};
 use crate::slot::{SlotFacts, SlotId};
 
 /// The record to go on with, and whether it is to be made durable first: the disk's needed mending. It follows
@@ -62,6 +62,7 @@ fn taken_up(slot: &SlotFacts, current: Option<SlotId>) -> Option<Rotation> {
         slot: slot.id,
         authority: current.map_or(Authority::Claim, Authority::Current),
         started_at: certificate.not_before,
+        hold: Hold::Never,
         phase: Phase::Registering { certificate: certificate.id, token_until: Timestamp::default() },
     })
 }
@@ -81,7 +82,12 @@ fn mend_rotation(record: &mut Record, slots: &BTreeMap<SlotId, SlotFacts>, unrea
     rotation.phase = match &rotation.phase {
         Phase::MakingKey if has_key => Phase::KeyReady,
         Phase::KeyReady | Phase::Requested if !has_key => Phase::MakingKey,
-        Phase::CertStored { .. } | Phase::Registering { .. } | Phase::Verifying { .. } if !is_complete => {
+        Phase::CertStored { .. }
+        | Phase::Registering { .. }
+        | Phase::Verifying { .. }
+        | Phase::Staged { .. }
+            if !is_complete =>
+        {
             if has_key {
                 Phase::Requested
             } else {

@@ -53,11 +53,16 @@ impl Machine {
     pub(super) fn note_wishes(&mut self) {
         let (compromised, asked) = (self.compromised, self.asked.clone());
         let new = compromised > self.durable.compromised || asked != self.durable.asked;
-        if new && self.upkeep_is_due() {
+        if !self.upkeep_is_due() {
+            return;
+        }
+        if new {
             self.stage(Vec::new(), |record| {
                 record.compromised = record.compromised.max(compromised);
                 record.asked = asked;
             });
+        } else {
+            self.carry_out();
         }
     }
 
@@ -90,22 +95,23 @@ impl Machine {
 
     /// Why a rotation should start now. What stands in the way of one reason need not stop the next: a wish or
     /// an age that waits for the last retirement must not hide that the certificate ends.
-    fn reasons_now(&self) -> [Option<Reason>; 5] {
+    fn reasons_now(&self) -> [Option<Reason>; 6] {
         if self.doubt.is_some() {
             // Any other rotation would be asked for with an identity that is refused.
             let recovery = self.wanted == Some(Reason::Recovery) && self.may_recover();
-            return [recovery.then_some(Reason::Recovery), None, None, None, None];
+            return [recovery.then_some(Reason::Recovery), None, None, None, None, None];
         }
         if self.durable.current.is_none() {
-            return [self.first_reason(), None, None, None, None];
+            return [self.first_reason(), None, None, None, None, None];
         }
         let waited = self.reached(self.durable.not_before, self.config.backoff.rotation_cap);
         let again = (self.is_compromised() && waited).then_some(Reason::Compromise);
         let asked = (self.is_asked() && waited).then_some(Reason::Command);
+        let staged = (self.durable.to_stage && waited).then_some(Reason::Command);
         let reached = |due: Timestamp| due <= self.now && !self.held;
         let due = self.due().filter(|(due, _)| reached(*due)).map(|(_, reason)| reason);
         let expiry = self.expiry().filter(|due| reached(*due)).map(|_| Reason::Expiry);
-        [self.wanted.filter(|&reason| reason != Reason::Recovery), again, asked, due, expiry]
+        [self.wanted.filter(|&reason| reason != Reason::Recovery), again, asked, staged, due, expiry]
     }
 
     /// A claim that was refused for good most likely met a thing that exists: this device under an earlier disk.
@@ -155,8 +161,10 @@ impl Machine {
             || self.durable.current.is_none();
         let over = self.reached(self.durable.not_before, self.config.backoff.rotation_cap);
         if waits && !over {
-            let failures = self.durable.failures;
-            return Some(format!("waiting after {failures} failed rotations in a row"));
+            return Some(match self.durable.failures {
+                0 => "waiting since an operator went back".to_string(),
+                failures => format!("waiting after {failures} failed rotations in a row"),
+            });
         }
         None
     }
@@ -208,6 +216,7 @@ impl Machine {
             slot,
             authority,
             started_at: self.now,
+            hold: self.hold_for(reason),
             phase: Phase::MakingKey,
         };
         self.stage(alloc::vec![Notice::Started { id, reason }], |record| {

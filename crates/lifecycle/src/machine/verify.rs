@@ -12,8 +12,8 @@ use super::start::MOST_DOOMED;
 use super::{Awaiting, Machine, Step};
 use crate::action::Action;
 use crate::config::Verdict;
-use crate::event::{Event, FailureKind};
-use crate::record::{Aftermath, Phase, Reason, Record, Rotation, Stage};
+use crate::event::{Event, FailureKind, Offline};
+use crate::record::{Aftermath, Hold, Met, Phase, Reason, Record, Rotation, Stage};
 use crate::slot::SlotId;
 use crate::status::Notice;
 
@@ -38,6 +38,8 @@ pub(super) enum Purpose {
     Control,
     /// Is this identity accepted, now that the committed one is refused?
     Rung(SlotId),
+    /// Is the identity before still accepted, now that an operator wants it back?
+    Back(SlotId),
 }
 
 /// What speaks against the candidate.
@@ -85,13 +87,15 @@ impl Machine {
     }
 
     pub(super) fn on_verify(&mut self, purpose: Purpose, outcome: Event) {
-        if let Purpose::Rung(slot) = purpose {
-            return self.on_rung(slot, &outcome);
+        match purpose {
+            Purpose::Rung(slot) => return self.on_rung(slot, &outcome),
+            Purpose::Back(slot) => return self.on_way_back(slot, outcome),
+            _ => {}
         }
         match outcome {
             Event::Verified { .. } if purpose == Purpose::Control => self.on_refusal(),
             Event::Verified { .. } if purpose == Purpose::Displaced => self.on_displaced_accepted(),
-            Event::Verified { .. } => self.commit(),
+            Event::Verified { .. } => self.on_candidate_passed(),
             Event::VerifyFailed { tier, kind, why, .. } => {
                 let why = format!("{tier:?} {kind:?}: {why}");
                 match (purpose, kind) {
@@ -100,7 +104,9 @@ impl Machine {
                     (Purpose::Displaced, FailureKind::Refused) => self.on_displaced_refused(),
                     (Purpose::Control, kind) => self.on_control_failed(kind, &why),
                     (_, FailureKind::Unreadable) => self.on_candidate_unreadable(why),
-                    (_, FailureKind::Unreachable) | (Purpose::Rung(_), _) => self.wait_step(why),
+                    (_, FailureKind::Unreachable) | (Purpose::Rung(_) | Purpose::Back(_), _) => {
+                        self.wait_step(why);
+                    }
                 }
             }
             _ => {}
@@ -171,7 +177,9 @@ impl Machine {
         let Some(rotation) = self.durable.rotation.clone() else {
             return;
         };
-        let (Phase::Verifying { certificate, .. } | Phase::Registering { certificate, .. }) = rotation.phase
+        let (Phase::Verifying { certificate, .. }
+        | Phase::Registering { certificate, .. }
+        | Phase::Staged { certificate, .. }) = rotation.phase
         else {
             return;
         };
@@ -204,6 +212,10 @@ impl Machine {
 }
 
 fn commit_to(record: &mut Record, rotation: Rotation, now: Timestamp, soak_until: Timestamp) {
+    let switched = rotation.hold == Hold::Released;
+    record.met = switched.then_some(Met { order: Offline::Switch, slot: rotation.slot });
+    record.to_stage = false;
+    record.back_to = None;
     record.doomed.extend(record.previous);
     record.previous = record.current;
     record.current = Some(rotation.slot);

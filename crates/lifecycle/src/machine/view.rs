@@ -24,14 +24,14 @@ impl Machine {
         };
         let due = due.map(|due| due.max(record.not_before.unwrap_or_default()));
         let retries = record.rotation.is_none()
-            && (record.current.is_none() || self.is_compromised() || self.is_asked());
+            && (record.current.is_none() || self.is_compromised() || self.is_asked() || record.to_stage);
         let retry = record.not_before.filter(|_| retries);
-        let waits =
-            [self.step, self.golive, self.retire, self.upkeep, self.export, self.destroy, self.preflight];
+        let disk = [self.upkeep, self.export, self.destroy, self.preflight];
+        let waits = [self.step, self.golive, self.retire, self.back].into_iter().chain(disk);
         let recovery = record.recovery_at.filter(|_| record.current.is_none() && self.config.has_recovery);
         let recovery = recovery.map(|at| at + self.config.recovery_spacing);
         let ladder = self.doubt.as_ref().and_then(super::ladder::Doubt::deadline);
-        (waits.into_iter().map(|wait| wait.until))
+        (waits.map(|wait| wait.until))
             .chain([self.soak_deadline(), due, retry, recovery, ladder, self.double_until()])
             .flatten()
             .filter(|&at| at > self.now)
@@ -55,6 +55,10 @@ impl Machine {
             candidate: record.rotation.as_ref().map(|rotation| rotation.slot),
             rotation: rotation.or(retiring).cloned(),
             reason: record.rotation.as_ref().map(|rotation| rotation.reason),
+            held: self.is_held() || record.to_stage,
+            staged: self.staged_candidate(),
+            going_back: record.back_to.is_some(),
+            met: record.met,
             due: self.due().map(|(due, _)| due),
             connected: self.link.is_some(),
             exported: record.current.is_some() && self.exported == record.current,
@@ -82,7 +86,8 @@ impl Machine {
     /// Whether every command and compromise that was taken in would be known after a crash: what makes it right to
     /// acknowledge one.
     pub fn wishes_are_durable(&self) -> bool {
-        self.asked == self.durable.asked && self.compromised <= self.durable.compromised
+        let noted = self.asked == self.durable.asked && self.compromised <= self.durable.compromised;
+        noted && self.offline.is_none()
     }
 
     fn state(&self) -> StateName {
@@ -98,6 +103,7 @@ impl Machine {
                 Phase::CertStored { .. } => StateName::CertStored,
                 Phase::Registering { .. } => StateName::Registering,
                 Phase::Verifying { .. } => StateName::Verifying,
+                Phase::Staged { .. } => StateName::Staged,
             };
         }
         if self.starting.is_some() {

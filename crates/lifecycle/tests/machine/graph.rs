@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fleetkey_lifecycle::Event;
-use fleetkey_lifecycle::event::StorageFault;
+use fleetkey_lifecycle::event::{Offline, StorageFault};
 use fleetkey_lifecycle::graph::{EDGES, Edge, edges, mermaid};
 use fleetkey_lifecycle::status::StateName;
 use fleetkey_model::retirement::DeviceCommand;
@@ -79,7 +79,31 @@ fn journeys() -> Vec<World> {
     recovered.pass(HOUR);
     all.push(recovered);
     all.extend([doubled(), replaced(), given_back()]);
+    all.extend(in_steps());
     all
+}
+
+/// Staged, also where an answer is lost; switched and gone back from; and given up at every point on the way.
+fn in_steps() -> Vec<World> {
+    let mut whole = World::provisioned();
+    for order in [Offline::Stage, Offline::Switch, Offline::Rollback] {
+        whole.give(Event::Offline(order));
+        whole.settle();
+    }
+    let mut probed = World::provisioned();
+    probed.fault("RegisterThing", Fault::AnswerLost);
+    probed.give(Event::Offline(Offline::Stage));
+    probed.pass(HOUR);
+    let given_up = [StateName::MakingKey, StateName::KeyReady, StateName::CertStored, StateName::Staged];
+    let given_up = given_up.map(|at| {
+        let mut world = World::provisioned();
+        world.give(Event::Offline(Offline::Stage));
+        while world.machine.status().state != at && world.step() {}
+        world.give(Event::Offline(Offline::Rollback));
+        world.settle();
+        world
+    });
+    [whole, probed].into_iter().chain(given_up).collect()
 }
 
 /// Due while another device is on the identity, and no longer due when the wish was met otherwise.

@@ -13,6 +13,7 @@ mod graph;
 mod ladder;
 mod lasting;
 mod misfits;
+mod offline;
 mod recovery;
 mod refusals;
 mod rotation;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetkey_agent::store::{FaultKind, RecordError, Store, read_record};
-use fleetkey_lifecycle::event::{FailureKind, StorageFault};
+use fleetkey_lifecycle::event::{FailureKind, Offline, StorageFault};
 use fleetkey_lifecycle::record::{Phase, Reason};
 use fleetkey_lifecycle::status::{Alarm, StateName};
 use fleetkey_lifecycle::{Action, Config, Event, Found, Machine, Notice, Record, SlotId};
@@ -60,6 +60,8 @@ pub struct Facts {
     pub verified: BTreeSet<SlotId>,
     /// Why a rotation may be given up.
     pub grounds: Option<String>,
+    /// An operator has given up what is staged, or is to be.
+    pub given_back: bool,
     /// The committed identity was accepted while a recovery had no certificate yet: it need not go on.
     pub reconsidered: bool,
     /// A refusal of the candidate that no control has answered yet.
@@ -120,6 +122,7 @@ pub fn config(serial: SerialNumber, schedule: &Schedule) -> Config {
         soak: Duration::from_secs(60),
         has_recovery: !schedule.sealed,
         seed: schedule.seed,
+        stage_unverified: schedule.takeover,
         time_floor: ISSUED_AT - Duration::from_secs(24 * 3600),
         ..Config::new(serial)
     }
@@ -200,6 +203,10 @@ impl Device for Ship {
             && self.machine.record().doomed.is_empty()
     }
 
+    fn is_held(&self) -> bool {
+        self.machine.status().held
+    }
+
     fn doing(&self) -> String {
         let status = self.machine.status();
         format!("{:?}, {}", status.state, status.blocked.as_deref().unwrap_or("nothing in the way"))
@@ -275,6 +282,7 @@ impl Ship {
                 News::Late(answer) => self.on_late(env, answer),
                 News::Command(command) => self.handle(env, Event::Command(command)),
                 News::Compromised => self.handle(env, Event::Compromised),
+                News::Offline(step) => self.handle(env, Event::Offline(step)),
                 News::ClockSet => self.handle(env, Event::Tick),
             }
         }
@@ -351,6 +359,7 @@ impl Ship {
             self.facts.grounds = None;
             self.facts.reconsidered = false;
         }
+        self.facts.given_back &= record.is_in_steps();
         // A recovery that has to begin again is not wanted any more where the committed identity serves.
         let begins_again = record.rotation.as_ref().is_some_and(|rotation| {
             rotation.reason == Reason::Recovery && has_no_certificate(&rotation.phase)
@@ -417,6 +426,8 @@ impl Ship {
                 facts.grounds = None;
             }
             Event::Rejected(_) if !awaited => {}
+            // Whoever staged it may give it up, also while its first record is on the way to the disk.
+            Event::Offline(Offline::Rollback) => facts.given_back |= self.machine.record().is_in_steps(),
             // A token that is spent says nothing of the certificate: it may have been registered.
             Event::Rejected(no) if registering && no.error_code == "InvalidCertificateOwnershipToken" => {}
             // A recovery does not insist on the hook: its window is closed, and tomorrow is another day.

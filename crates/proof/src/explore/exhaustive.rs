@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use fleetkey_lifecycle::event::Offline;
 
 use super::{Found, run};
 use crate::cloud::ControllerFault;
@@ -22,6 +23,9 @@ use crate::world::{Tally, prepared};
 const WITHIN: u64 = 32;
 /// After one in so many pairs of fault and crash there is a second crash.
 const TRIPLES: u64 = 8;
+
+/// So many steps after a switch the device is in its soak: proof, commit and export are over.
+const COMMITTED: u64 = 60;
 
 /// How much of it is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +80,7 @@ struct Enumeration {
 /// When no run can even begin.
 pub fn exhaustive(share: Share) -> Result<Report> {
     let mut all = Enumeration { share, counter: 0, report: Report::default() };
-    for base in bases() {
+    for base in bases()? {
         let stops = stops(&base)?;
         all.faults(&base, &stops)?;
         let recoveries = all.crashes(&base, &stops)?;
@@ -87,13 +91,22 @@ pub fn exhaustive(share: Share) -> Result<Report> {
 }
 
 /// The settings under which everything is enumerated.
-fn bases() -> Vec<Schedule> {
+fn bases() -> Result<Vec<Schedule>> {
     let calm = Schedule::calm();
-    vec![
+    Ok(vec![
         calm.clone(),
         Schedule { takeover: true, forget: true, ..calm.clone() },
-        Schedule { fresh: true, ..calm },
-    ]
+        Schedule { fresh: true, ..calm.clone() },
+        in_steps(calm.clone(), Offline::Retire)?,
+        in_steps(Schedule { takeover: true, ..calm }, Offline::Rollback)?,
+    ])
+}
+
+/// A rotation in an operator's steps: staged, switched to once that has come to rest, and this in the soak.
+fn in_steps(schedule: Schedule, last: Offline) -> Result<Schedule> {
+    let staged = schedule.with(0, Fault::Step(Offline::Stage));
+    let rest = u64::try_from(stops(&staged)?.len())?;
+    Ok(staged.with(rest, Fault::Step(Offline::Switch)).with(rest + COMMITTED, Fault::Step(last)))
 }
 
 /// The places of a run, up to the end of the rotation.
@@ -160,6 +173,8 @@ fn faults_at(place: Place) -> Vec<Fault> {
                 Fault::Delay(600),
                 Fault::Rotate,
                 Fault::Compromise,
+                Fault::Step(Offline::Stage),
+                Fault::Step(Offline::Rollback),
                 Fault::Clone,
                 Fault::ClaimOff,
                 Fault::Wipe(Wiped::Record),

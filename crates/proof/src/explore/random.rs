@@ -1,6 +1,7 @@
 //! Schedules at random: each follows from its number alone.
 
 use anyhow::Result;
+use fleetkey_lifecycle::event::Offline;
 
 use super::exhaustive::is_hopeless;
 use super::{Found, run, shrink};
@@ -35,6 +36,7 @@ pub fn draw(number: u64) -> Schedule {
     match story {
         0 => schedule.with(rng.below(STEPS), Fault::Clone),
         1 => theft(schedule, &mut rng),
+        2..=4 => in_steps(schedule, &mut rng),
         _ => schedule,
     }
 }
@@ -47,6 +49,20 @@ fn theft(mut schedule: Schedule, rng: &mut Rng) -> Schedule {
             schedule = schedule.with(at, Fault::Thief(theft));
         }
         at += rng.below(30);
+    }
+    schedule
+}
+
+/// An operator takes the rotation step by step, now and then a step too many, too early, or back.
+fn in_steps(mut schedule: Schedule, rng: &mut Rng) -> Schedule {
+    let mut at = rng.below(STEPS / 8);
+    for step in
+        [Offline::Stage, Offline::Switch, Offline::Rollback, Offline::Stage, Offline::Switch, Offline::Retire]
+    {
+        if !rng.once_in(4) {
+            schedule = schedule.with(at, Fault::Step(step));
+        }
+        at += rng.below(STEPS / 2);
     }
     schedule
 }

@@ -3,6 +3,8 @@
 use core::fmt;
 use core::str::FromStr;
 
+use fleetkey_lifecycle::event::Offline;
+
 use crate::cloud::ControllerFault;
 use crate::director::Place;
 use crate::disk::{Crash, Errno, Op};
@@ -56,6 +58,8 @@ pub enum Fault {
     Wipe(Wiped),
     /// An operator orders a rotation.
     Rotate,
+    /// An operator takes a rotation one step further, or back.
+    Step(Offline),
     /// The device is told that its key may be known to others.
     Compromise,
     /// One thing that the controller was to hear, or said, is lost.
@@ -136,7 +140,7 @@ pub enum Theft {
 }
 
 /// Faults without a number, and their words.
-const WORDS: [(Fault, &str); 39] = [
+const WORDS: [(Fault, &str); 43] = [
     (Fault::Lost, "lost"),
     (Fault::Mute, "mute"),
     (Fault::Stale, "stale"),
@@ -162,6 +166,10 @@ const WORDS: [(Fault, &str); 39] = [
     (Fault::Revoke(Whose::Candidate), "revoke=candidate"),
     (Fault::Revoke(Whose::Previous), "revoke=previous"),
     (Fault::Rotate, "rotate"),
+    (Fault::Step(Offline::Stage), "stage"),
+    (Fault::Step(Offline::Switch), "switch"),
+    (Fault::Step(Offline::Retire), "retire"),
+    (Fault::Step(Offline::Rollback), "rollback"),
     (Fault::Compromise, "compromise"),
     (Fault::Hush, "hush"),
     (Fault::Echo, "echo"),
@@ -214,6 +222,7 @@ impl Fault {
             | Self::ClaimOff
             | Self::Wipe(_)
             | Self::Rotate
+            | Self::Step(_)
             | Self::Compromise
             | Self::Clone
             | Self::Thief(_) => place == Place::Between,

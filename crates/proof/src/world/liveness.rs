@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use fleetkey_lifecycle::event::Offline;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::retirement::DeviceCommand;
 
@@ -147,6 +148,11 @@ impl<D: Device> World<D> {
             let Some(node) = self.nodes.first() else { return };
             if ended && node.device.as_ref().is_some_and(D::is_settled) {
                 return self.check_settled(invariant);
+            }
+            if node.device.as_ref().is_some_and(D::is_held) {
+                // What is staged waits for the window, which comes some day; until then nothing older goes.
+                self.env.director.note(|| "=== an operator switches to what is staged".into());
+                self.env.tell(0, News::Offline(Offline::Switch));
             }
             // Whatever nobody took it must come to by itself.
             if !self.holds_an_accepted_identity() && self.is_taken_from_outside() {

@@ -10,6 +10,7 @@
 mod clocks;
 mod handover;
 mod isolation;
+mod offline;
 mod provisioning;
 mod recovery;
 mod retirement;

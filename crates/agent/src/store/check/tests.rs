@@ -141,6 +141,7 @@ fn a_candidate_must_hold_what_its_phase_says() {
     let mut record = record();
     let mut found = |phase| {
         record.rotation = Some(Rotation {
+            hold: fleetkey_lifecycle::record::Hold::Never,
             id: "r".into(),
             reason: Reason::Age,
             slot: SlotId(3),

@@ -57,6 +57,9 @@ fn running(args: &DeviceArgs, Report { status, ballast, sidecar, .. }: &Report) 
         let reason = status.reason.map_or(String::new(), |reason| format!(", because of {reason:?}"));
         words += &format!("\nrotation {id}{reason}");
     }
+    if let Some(staged) = &status.staged {
+        words += &format!("\nstaged: certificate {}, until `device switch`", staged.certificate);
+    }
     if let Some(why) = &status.blocked {
         words += &format!("\nwaiting: {why}");
     }

@@ -20,6 +20,11 @@ pub(super) fn incident(event: &AgentEvent) -> Option<(Tone, String, bool)> {
         AgentEvent::Verified { certificate, .. } => {
             (Tone::Busy, format!("certificate {} has proved itself", certificate.short()), false)
         }
+        AgentEvent::Staged { certificate, .. } => (
+            Tone::Good,
+            format!("certificate {} is staged and waits for a switch", certificate.short()),
+            true,
+        ),
         // No device of a trial has a sidecar, hooks or another program's log to watch.
         AgentEvent::Committed { reason: Reason::Provision, .. }
         | AgentEvent::Sidecar(_)
@@ -49,6 +54,8 @@ pub(super) fn incident(event: &AgentEvent) -> Option<(Tone, String, bool)> {
             (Tone::Bad, format!("the broker refuses the committed certificate: {why}"), true)
         }
         AgentEvent::FellBack { .. } => (Tone::Bad, "fell back to an earlier certificate".into(), true),
+        AgentEvent::WentBack { .. } => (Tone::Warn, "went back to the certificate before".into(), true),
+        AgentEvent::CannotGoBack { why, .. } => (Tone::Bad, format!("there is no way back: {why}"), true),
         AgentEvent::Alarm { alarm } => (Tone::Bad, self::alarm(*alarm).into(), true),
         AgentEvent::Waiting { why, .. } => (Tone::Warn, format!("waits: {why}"), false),
         AgentEvent::LinkUp { .. } => (Tone::Good, "connected".into(), false),
@@ -94,6 +101,7 @@ pub(super) const fn state(state: StateName) -> &'static str {
         StateName::CertStored => "certificate stored",
         StateName::Registering => "registering",
         StateName::Verifying => "verifying",
+        StateName::Staged => "staged, waiting for the switch",
         StateName::Soak => "soaking",
         StateName::Retiring => "retiring the old one",
         StateName::Retired => "destroying the old key",
@@ -107,7 +115,7 @@ pub(super) const fn phase(state: StateName) -> Option<Phase> {
         StateName::Preflight | StateName::MakingKey => Some(Phase::Due),
         StateName::KeyReady | StateName::Requested => Some(Phase::Key),
         StateName::CertStored | StateName::Registering => Some(Phase::Issued),
-        StateName::Verifying => Some(Phase::Registered),
+        StateName::Verifying | StateName::Staged => Some(Phase::Registered),
         StateName::Soak => Some(Phase::Committed),
         StateName::Retiring => Some(Phase::Soak),
         StateName::Retired => Some(Phase::Retired),
