@@ -54,7 +54,7 @@ impl Stage {
             with_template(&mut names, template.as_str())
                 .with_context(|| format!("{template} leaves no room for -rotate and -recover behind it"))?;
         }
-        let fleet = Fleet { scope, root: TopicRoot::default(), names };
+        let fleet = Fleet { scope, root: called.topic_root(), names };
         let settings = Settings {
             fleet: fleet.clone(),
             claim_hook: Some(Hook::Serials { allow: vec!["*".to_owned()] }),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use fleetkey_model::topic::TopicRoot;
 
 use super::DeviceArgs;
 
@@ -63,4 +64,9 @@ pub(crate) enum Program {
     Ignition,
     /// CODESYS: PKCS#12, roots, sums, and a sheet of steps.
     Codesys,
+}
+
+/// The first levels of the topics that a device has for its own business.
+pub(super) fn topic_root(text: &str) -> Result<TopicRoot, String> {
+    TopicRoot::new(text).map_err(|error| error.to_string())
 }

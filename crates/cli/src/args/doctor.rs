@@ -94,7 +94,7 @@ pub(crate) struct DoctorDevice {
     #[arg(long, value_name = "ID", value_parser = client)]
     pub(crate) client_id: Option<ClientId>,
     /// The first levels of the business topics; the echo is on ROOT/THING/verify.
-    #[arg(long, value_name = "TOPIC", value_parser = root)]
+    #[arg(long, value_name = "TOPIC", value_parser = super::device::topic_root)]
     pub(crate) topic_root: Option<TopicRoot>,
     /// The topic of the echo, instead.
     #[arg(long, value_name = "TOPIC")]
@@ -163,8 +163,4 @@ fn thing(text: &str) -> Result<ThingName, String> {
 
 fn client(text: &str) -> Result<ClientId, String> {
     ClientId::new(text).map_err(|error| error.to_string())
-}
-
-fn root(text: &str) -> Result<TopicRoot, String> {
-    TopicRoot::new(text).map_err(|error| error.to_string())
 }

@@ -49,7 +49,7 @@ pub(crate) struct SetupArgs {
     #[arg(long)]
     pub(crate) force: bool,
     /// The first level of the business topics.
-    #[arg(long, value_name = "TOPIC", value_parser = topic_root)]
+    #[arg(long, value_name = "TOPIC", value_parser = super::device::topic_root)]
     pub(crate) topic_root: Option<TopicRoot>,
     /// A serial that may be provisioned, or a pattern (`*` any run, `?` any one character); repeatable. By default all.
     #[arg(long = "allow-serial", value_name = "PATTERN")]
@@ -252,10 +252,6 @@ fn status(text: &str) -> Result<CertificateStatus, String> {
 fn share(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if share > 0.0 && share <= 1.0 { Ok(share) } else { Err("a share is more than 0 and at most 1".into()) }
-}
-
-fn topic_root(text: &str) -> Result<TopicRoot, String> {
-    TopicRoot::new(text).map_err(|error| error.to_string())
 }
 
 /// What PutRetentionPolicy takes (API Reference, CloudWatch Logs).

@@ -1,11 +1,12 @@
-//! What a local account and its templates are called. An empty variable counts as none.
+//! What a local account, its templates and its topics are called. An empty variable counts as none.
 
 use anyhow::{Context, Result};
 use clap::Args;
 use fleetkey_model::arn::Scope;
 use fleetkey_model::name::TemplateName;
+use fleetkey_model::topic::TopicRoot;
 
-/// Region and templates.
+/// Region, templates and topics.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct NameArgs {
     /// The region that the local IoT Core is; without it the data directory's last one, at first us-east-1.
@@ -14,6 +15,9 @@ pub(crate) struct NameArgs {
     /// The name of the claim template; the others are called after it.
     #[arg(long, value_name = "NAME", env = "IOT_TEMPLATE_NAME")]
     template_name: Option<String>,
+    /// The first levels of the devices' own topics, which lie under TOPIC/THING; by default device.
+    #[arg(long, value_name = "TOPIC", value_parser = super::device::topic_root)]
+    topic_root: Option<TopicRoot>,
 }
 
 impl NameArgs {
@@ -39,6 +43,11 @@ impl NameArgs {
         };
         given(self.template_name.as_ref()).map(name).transpose()
     }
+
+    /// Under which levels the devices' own topics lie.
+    pub(crate) fn topic_root(&self) -> TopicRoot {
+        self.topic_root.clone().unwrap_or_default()
+    }
 }
 
 fn given(text: Option<&String>) -> Option<&String> {
@@ -54,6 +63,7 @@ mod tests {
         let names = |region: &str, template: &str| NameArgs {
             region: Some(region.to_owned()),
             template_name: Some(template.to_owned()),
+            topic_root: None,
         };
         let empty = names("", "");
         assert!(empty.scope().unwrap().is_none() && empty.template().unwrap().is_none());
