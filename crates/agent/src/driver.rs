@@ -314,6 +314,7 @@ fn name(action: &Action) -> &'static str {
         Action::Export { .. } => "export",
         Action::GoLive { .. } => "go live",
         Action::RequestRetire { .. } => "request retire",
+        Action::TellStaged { .. } => "tell staged",
         Action::DestroySlot { .. } => "destroy slot",
     }
 }

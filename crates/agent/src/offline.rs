@@ -163,7 +163,8 @@ fn judge(step: Offline, status: &Status) -> Option<Result<Done, OfflineError>> {
     };
     match step {
         Offline::Stage => {
-            let staged = status.staged?;
+            // The controller has heard of it, or cannot.
+            let staged = status.staged.filter(|staged| staged.tried_to_tell)?;
             Some(Ok(Done::Staged { certificate: staged.certificate, verified: staged.verified }))
         }
         Offline::Switch if met => in_use.map(|certificate| Ok(Done::Switched(certificate))),

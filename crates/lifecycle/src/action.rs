@@ -68,6 +68,12 @@ pub enum Action {
         /// The id of the rotation that committed.
         id: String,
     },
+    /// Tell the controller, on the live session, that a certificate is held ready: what is newer than the one in use
+    /// and lies unused is no leftover. → `Told` | `NoAnswer`
+    TellStaged {
+        /// The id of the rotation that waits.
+        id: String,
+    },
     /// Empty a slot that nothing refers to. A slot that is not there is a success. → `Destroyed` | `StorageFailed`
     DestroySlot {
         /// Which slot.

@@ -110,6 +110,8 @@ pub enum Event {
     Command(DeviceCommand),
     /// The key of the current identity may be known to others.
     Compromised,
+    /// The broker has taken what was to be told.
+    Told,
     /// Whether rotations that only time asks for are held back, for a maintenance window or the end of a trial.
     /// Commands, a compromise, and a rotation under way go on.
     Hold(bool),

@@ -80,6 +80,11 @@ pub struct Machine {
     destroy: Wait,
     preflight: Wait,
     back: Wait,
+    tell: Wait,
+    /// The controller was told of what is staged, on this connection.
+    told: bool,
+    /// Telling the controller of what is staged was tried, in this run of the process.
+    tried_to_tell: bool,
     /// The committed identity is refused: what is known meanwhile.
     doubt: Option<ladder::Doubt>,
     /// How often in a row the live session was refused with the committed identity.
@@ -167,6 +172,9 @@ impl Machine {
             destroy: Wait::default(),
             preflight: Wait::default(),
             back: Wait::default(),
+            tell: Wait::default(),
+            told: false,
+            tried_to_tell: false,
             doubt: None,
             live_refusals: 0,
             displaced: displaced::Displaced::default(),
@@ -268,10 +276,11 @@ impl Machine {
     /// Picks what to do, or stages a record. The committed identity comes before the candidate: serving the
     /// device matters more than renewing it.
     fn decide(&mut self) -> Option<Step> {
-        const STEPS: [fn(&mut Machine) -> Option<Step>; 6] = [
+        const STEPS: [fn(&mut Machine) -> Option<Step>; 7] = [
             Machine::climb,
             Machine::go_back,
             Machine::advance_candidate,
+            Machine::tell_staged,
             Machine::settle_previous,
             Machine::destroy_doomed,
             Machine::start_if_due,
@@ -306,6 +315,7 @@ impl Machine {
             (Awaiting::Export(slot), outcome) => self.on_export(slot, outcome),
             (Awaiting::Destroy(slot), outcome) => self.on_destroy(slot, &outcome),
             (Awaiting::Retire, outcome) => self.on_retire_unanswered(outcome),
+            (Awaiting::Tell, outcome) => self.on_told(&outcome),
             (Awaiting::Register, outcome) => self.on_register(outcome),
             (Awaiting::Request, outcome) => self.on_request(outcome),
             (Awaiting::MakeKey, Event::StorageFailed(fault)) => self.on_no_key(fault),

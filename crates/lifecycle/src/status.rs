@@ -117,6 +117,9 @@ pub struct Staged {
     pub certificate: CertificateId,
     /// When it proved itself; `None` where that waits for the switch.
     pub verified: Option<Timestamp>,
+    /// Whether it was tried, since the process began, to tell the controller.
+    #[serde(default)]
+    pub tried_to_tell: bool,
 }
 
 /// Something worth a log line or an event; never needed to decide anything.

@@ -25,6 +25,8 @@ pub const ATTESTING_RULE_SQL: &str = "SELECT op, id, audit, principal() AS princ
 pub enum RequestOp {
     /// "My session runs on a new certificate and is committed: retire what is older."
     Retire,
+    /// "I hold a certificate ready that is not in use yet: it is no leftover." There is no answer.
+    Stage,
 }
 
 /// A request as the device publishes it on [`crate::topic::FleetTopic::Requests`].

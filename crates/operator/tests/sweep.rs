@@ -370,3 +370,52 @@ fn a_device_that_is_away_is_not_looked_at() {
     world.pass(1000);
     assert_eq!((world.listings, world.ledger.next_deadline()), (listings, None));
 }
+
+#[test]
+fn what_a_device_holds_ready_for_a_switch_is_no_leftover_for_as_long_as_it_tells() {
+    let mut world = abandoned();
+    world.pass(10);
+    world.tell_staged(2);
+    assert!(world.answers.iter().all(|answer| answer.id == "r2"), "there is no answer");
+    for _ in 0..5 {
+        world.pass(900);
+        world.restart();
+        world.connect(2, "pump-1");
+        world.tell_staged(2);
+    }
+    assert_eq!((world.status(3), world.changes_of(3).len()), (Some(Active), 0));
+    world.pass(1);
+    world.register(4);
+    world.pass(500);
+    assert_eq!((world.status(3), world.status(4)), (Some(Active), None), "what came after it is not held");
+    world.pass(600);
+    assert_eq!(world.changes_of(3), [Deactivate, Revoke, Delete], "nobody has told for too long");
+}
+
+#[test]
+fn what_is_held_ready_and_was_taken_for_a_leftover_is_left_alone_again() {
+    let mut world = abandoned();
+    world.pass(105);
+    assert_eq!(world.disk[&thing()].leftovers.len(), 1, "it soaks");
+    world.tell_staged(2);
+    world.pass(500);
+    assert_eq!(world.status(3), Some(Active));
+    world.commit(3);
+    world.pass(20);
+    assert_eq!((world.status(2), world.status(3), world.frozen()), (Some(Inactive), Some(Active), None));
+}
+
+#[test]
+fn only_the_witness_is_believed_about_what_is_held_ready() {
+    let mut world = abandoned();
+    for stranger in [3, 9] {
+        world.tell_staged(stranger);
+    }
+    world.connect(2, "pump-1");
+    world.pass(112);
+    assert_eq!(world.status(3), Some(Inactive));
+    let mut unknown = World::with(&[1, 2]);
+    unknown.tell_staged(2);
+    unknown.pass(500);
+    assert_eq!((unknown.disk.len(), unknown.status(1)), (0, Some(Active)), "it asks for nobody's retirement");
+}

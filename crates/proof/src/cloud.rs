@@ -12,7 +12,7 @@ use std::time::Duration;
 use fleetkey_iotcore::registry::{Plan, Registry};
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::{ClientId, ThingName};
-use fleetkey_model::retirement::{Attested, ControllerAnswer, DeviceRequest};
+use fleetkey_model::retirement::{Attested, ControllerAnswer, DeviceRequest, RequestOp};
 use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::{FleetTopic, PresenceKind};
 use fleetkey_operator::controller::{Event, PresenceEvent};
@@ -355,7 +355,9 @@ impl Cloud {
         if !self.allows(principal, client, Action::Publish, &topic) {
             return false;
         }
-        self.first_attested.get_or_insert(now);
+        if request.op == RequestOp::Retire {
+            self.first_attested.get_or_insert(now);
+        }
         let attested =
             Attested { request, principal, clientid: client.clone(), thing: thing.clone(), at: now };
         self.tidings.push_back(Event::Attested { topic: thing.clone(), attested });

@@ -110,6 +110,7 @@ fn a_rotation_in_an_operators_steps_arrives_where_the_steps_lead() {
         "seed=0 takeover 0:stage 1000:switch 1060:rollback",
         "seed=0 0:stage 1:stage 1000:switch 1001:switch 1060:retire 1061:retire",
         "seed=0 0:stage 1000:rollback 2000:rollback",
+        "seed=0 0:stage 46:rollback 137:switch 197:retire",
         "seed=0 fresh 0:stage 200:switch 300:rollback",
         // Nobody comes for the window.
         "seed=0 0:stage",

@@ -59,6 +59,7 @@ impl Executor {
             Action::Export { slot } => self.export(slot).await,
             Action::GoLive { slot } => self.go_live(slot).await,
             Action::RequestRetire { id } => self.request_retire(id, committed).await,
+            Action::TellStaged { id } => self.tell_staged(id, committed).await,
             Action::DestroySlot { slot } => {
                 let destroyed = self.on_disk(move |store| store.destroy(slot)).await;
                 storage(destroyed, |()| Event::Destroyed { slot })
@@ -277,25 +278,39 @@ impl Executor {
             return unusable(committed, &fault);
         }
         let limit = self.config.timeouts.answer;
+        match self.tell_controller(committed, RequestOp::Retire, id).await {
+            Ok(true) => tokio::time::sleep(limit).await,
+            Ok(false) => {}
+            Err(why) => return Event::NoAnswer { why },
+        }
+        Event::NoAnswer { why: format!("no answer from the controller within {limit:?}") }
+    }
+
+    /// The broker's acknowledgement is all that comes of it.
+    async fn tell_staged(&self, id: String, committed: Option<SlotId>) -> Event {
+        let Some(committed) = committed else {
+            return Event::NoAnswer { why: "no identity is committed".into() };
+        };
+        match self.tell_controller(committed, RequestOp::Stage, id).await {
+            Ok(true) => Event::Told,
+            Ok(false) => Event::NoAnswer { why: "the broker has not taken it".into() },
+            Err(why) => Event::NoAnswer { why },
+        }
+    }
+
+    /// Whether the broker has acknowledged in time.
+    async fn tell_controller(&self, on: SlotId, op: RequestOp, id: String) -> Result<bool, String> {
         let topic = FleetTopic::Requests(self.config.thing()).to_string();
         // Whoever changes the log on the device from now on contradicts what the controller has noted.
         let audit = self.disk.view().borrow().audit.as_ref().map(|head| head.hash.clone());
-        let request = DeviceRequest { op: RequestOp::Retire, id, audit };
-        let payload = match serde_json::to_vec(&request) {
-            Ok(payload) => Bytes::from(payload),
-            Err(error) => {
-                return Event::NoAnswer { why: error.to_string() };
-            }
-        };
-        let published = tokio::time::timeout(limit, self.publish_as_thing(committed, &topic, payload)).await;
-        match published {
-            Ok(Ok(())) => tokio::time::sleep(limit).await,
-            Ok(Err(error)) => {
-                return Event::NoAnswer { why: error.to_string() };
-            }
-            Err(_) => {}
+        let request = DeviceRequest { op, id, audit };
+        let payload = Bytes::from(serde_json::to_vec(&request).map_err(|error| error.to_string())?);
+        let published = self.publish_as_thing(on, &topic, payload);
+        match tokio::time::timeout(self.config.timeouts.answer, published).await {
+            Ok(Ok(())) => Ok(true),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Ok(false),
         }
-        Event::NoAnswer { why: format!("no answer from the controller within {limit:?}") }
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) enum Awaiting {
     Export(SlotId),
     GoLive(SlotId),
     Retire,
+    Tell,
     Destroy(SlotId),
 }
 
@@ -40,6 +41,7 @@ impl Awaiting {
                 _ => false,
             },
             Self::Retire => matches!(event, Event::NoAnswer { .. } | Event::SlotDamaged { .. }),
+            Self::Tell => matches!(event, Event::Told | Event::NoAnswer { .. }),
             Self::Destroy(_) => wrote || matches!(event, Event::Destroyed { .. }),
         }
     }

@@ -108,5 +108,7 @@ impl Machine {
             self.step.until = None;
         }
         self.retire.until = None;
+        self.tell.until = None;
+        self.told = false;
     }
 }

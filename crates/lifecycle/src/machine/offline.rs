@@ -188,7 +188,9 @@ impl Machine {
 
     pub(super) fn staged_candidate(&self) -> Option<Staged> {
         match self.durable.rotation.as_ref()?.phase {
-            Phase::Staged { certificate, verified } => Some(Staged { certificate, verified }),
+            Phase::Staged { certificate, verified } => {
+                Some(Staged { certificate, verified, tried_to_tell: self.tried_to_tell })
+            }
             _ => None,
         }
     }
@@ -211,6 +213,8 @@ impl Machine {
     pub(super) fn wait_for_the_switch(&mut self, certificate: CertificateId, verified: Option<Timestamp>) {
         let id = self.durable.rotation.as_ref().map(|rotation| rotation.id.clone()).unwrap_or_default();
         let notice = Notice::Staged { id, certificate, verified: verified.is_some() };
+        self.tell = Wait::default();
+        (self.told, self.tried_to_tell) = (false, false);
         self.stage(vec![notice], |record| {
             record.to_stage = false;
             if let Some(rotation) = &mut record.rotation {
@@ -218,6 +222,28 @@ impl Machine {
                 rotation.phase = Phase::Staged { certificate, verified };
             }
         });
+    }
+
+    /// The controller would take what is newer and unused for a leftover. It believes only the session on the committed
+    /// identity, and is told again on each new connection: it may have lost what it was told.
+    pub(super) fn tell_staged(&mut self) -> Option<Step> {
+        let rotation = self.durable.rotation.as_ref()?;
+        let waits = matches!(rotation.phase, Phase::Staged { .. }) && self.doubt.is_none();
+        let due = !self.told && self.reached(self.tell.until, self.config.backoff.step_cap);
+        if !waits || !self.is_on_current() || !due {
+            return None;
+        }
+        Some((Action::TellStaged { id: rotation.id.clone() }, Awaiting::Tell))
+    }
+
+    pub(super) fn on_told(&mut self, outcome: &Event) {
+        let policy = self.config.backoff;
+        self.tried_to_tell = true;
+        self.told = *outcome == Event::Told;
+        if !self.told {
+            let wait = self.jitter.wait(policy.base, policy.step_cap, self.tell.failures);
+            self.tell = Wait { until: Some(self.now + wait), failures: self.tell.failures.saturating_add(1) };
+        }
     }
 
     pub(super) fn release_if_compromised(&mut self) {

@@ -27,7 +27,7 @@ impl Machine {
             && (record.current.is_none() || self.is_compromised() || self.is_asked() || record.to_stage);
         let retry = record.not_before.filter(|_| retries);
         let disk = [self.upkeep, self.export, self.destroy, self.preflight];
-        let waits = [self.step, self.golive, self.retire, self.back].into_iter().chain(disk);
+        let waits = [self.step, self.golive, self.retire, self.back, self.tell].into_iter().chain(disk);
         let recovery = record.recovery_at.filter(|_| record.current.is_none() && self.config.has_recovery);
         let recovery = recovery.map(|at| at + self.config.recovery_spacing);
         let ladder = self.doubt.as_ref().and_then(super::ladder::Doubt::deadline);

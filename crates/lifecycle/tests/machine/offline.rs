@@ -317,3 +317,23 @@ fn a_disk_that_takes_no_writes_takes_no_order_and_the_order_stands() {
     world.pass(4 * HOUR);
     assert_eq!(current(&world), Some(TWO));
 }
+
+#[test]
+fn the_controller_is_told_of_what_is_staged_on_the_session_in_use_and_again() {
+    let mut world = World::provisioned();
+    world.fault("TellStaged", Fault::NoAnswer);
+    order(&mut world, Offline::Stage);
+    assert!(world.machine.status().staged.unwrap().tried_to_tell);
+    world.pass(HOUR);
+    assert_eq!(world.count("TellStaged"), 2, "until it was taken");
+    world.give(Event::LinkDown);
+    world.pass(DAY);
+    assert_eq!(world.count("TellStaged"), 2);
+    world.give(Event::LinkUp { slot: ONE });
+    world.settle();
+    assert_eq!(world.count("TellStaged"), 3, "a controller may have forgotten");
+    order(&mut world, Offline::Rollback);
+    world.give(Event::LinkUp { slot: ONE });
+    world.pass(DAY);
+    assert_eq!(world.count("TellStaged"), 3);
+}

@@ -333,6 +333,7 @@ impl World {
                 Event::LiveFailed { slot, kind: FailureKind::Refused, why: "not accepted".into() }
             }
             Action::RequestRetire { id } => self.retire(id),
+            Action::TellStaged { .. } => Event::Told,
             Action::DestroySlot { slot } => {
                 self.slots.remove(&slot);
                 Event::Destroyed { slot }
@@ -397,6 +398,7 @@ pub(crate) fn name_of(action: &Action) -> &'static str {
         Action::Export { .. } => "Export",
         Action::GoLive { .. } => "GoLive",
         Action::RequestRetire { .. } => "RequestRetire",
+        Action::TellStaged { .. } => "TellStaged",
         Action::DestroySlot { .. } => "DestroySlot",
     }
 }

@@ -97,6 +97,9 @@ impl Case {
         self.seen.attested(attested.principal, attested.at);
         self.pulse.attested(attested.principal, attested.at);
         self.heard(Role::Live);
+        if attested.request.op == RequestOp::Stage {
+            return self.staged(&attested);
+        }
         if let Some(record) = self.answerable(&attested) {
             let before = (record.request.clone(), record.audit.clone());
             record.request.clone_from(&attested.request.id);
@@ -107,6 +110,15 @@ impl Case {
             self.answer();
         } else if self.requests.len() < WAITING {
             self.requests.push(attested);
+        }
+    }
+
+    /// Only the witness is believed; where there is none, nothing is swept.
+    fn staged(&mut self, attested: &Attested) {
+        if let Some(record) = &mut self.record
+            && record.witness.certificate == attested.principal
+        {
+            self.unsaved |= record.hold_staged(attested.at);
         }
     }
 

@@ -22,6 +22,9 @@ pub struct Config {
     /// How old a certificate that is newer than the attested one and was never used must be to count as a leftover of
     /// a rotation that was given up. Longer than a device may take to repair a read-only disk.
     pub leftover_after: Duration,
+    /// How long what is registered and unused is no leftover after its device has told that it holds a certificate ready
+    /// for a switch. Longer than from one maintenance window to the next.
+    pub staged_for: Duration,
     /// The shortest time between two looks at one thing's certificates, which bounds what a noisy device can cost; and
     /// between any two looks that are only for leftovers, which bounds what the sweep of a large fleet costs.
     pub look_again: Duration,
@@ -42,6 +45,7 @@ impl Default for Config {
             outlast: Duration::from_secs(3600),
             ask_within: Duration::from_secs(48 * 3600),
             leftover_after: Duration::from_secs(24 * 3600),
+            staged_for: Duration::from_secs(90 * 24 * 3600),
             look_again: Duration::from_secs(1),
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(300),

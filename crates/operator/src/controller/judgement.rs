@@ -51,6 +51,7 @@ impl Record {
             audit,
             older: BTreeMap::new(),
             leftovers: BTreeMap::new(),
+            staged: None,
             newcomers: BTreeMap::new(),
             frozen: None,
             seen: Seen::default(),
@@ -100,6 +101,7 @@ impl Record {
             older.returned = None;
         }
         self.leftovers.remove(&principal.id);
+        self.staged = None;
         self.newcomers.retain(|_, newcomer| newcomer.created_at > principal.created_at);
         self.newcomers.values_mut().for_each(|newcomer| newcomer.contested = None);
     }

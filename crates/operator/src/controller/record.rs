@@ -40,6 +40,9 @@ pub struct Record {
     /// have left behind.
     #[serde(default)]
     pub leftovers: BTreeMap<CertificateId, Older>,
+    /// When the device last told, on the witness, that it holds a certificate ready, by the broker's clock.
+    #[serde(default)]
+    pub(super) staged: Option<Timestamp>,
     /// Certificates registered after the witness that were in use and have not asked for anything.
     #[serde(default)]
     pub(super) newcomers: BTreeMap<CertificateId, Newcomer>,

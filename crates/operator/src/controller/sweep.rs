@@ -9,6 +9,9 @@
 //! - the witness gave a sign of life after that, so the device has another identity and uses it; and another one
 //!   after the deactivation, before what cannot be undone.
 //!
+//! A device that holds a candidate ready for an operator's switch tells so, on the witness: then [`Config::staged_for`]
+//! counts from there. That gives whoever holds the key in use nothing that it has not got.
+//!
 //! A verification does not count as use: a candidate that was rolled back has been seen verifying.
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
@@ -38,7 +41,7 @@ impl Record {
         let unused: Vec<_> = listing.values().filter(|found| self.is_unused(found)).collect();
         let mut next = None;
         for found in unused {
-            let ripe = found.created_at + config.leftover_after;
+            let ripe = self.ripe_at(found.created_at, config);
             if now >= ripe && pulse.shows(&witness, ripe) {
                 self.leftovers.insert(found.id, Older::new(Stage::Soaking, now));
             } else {
@@ -46,6 +49,24 @@ impl Record {
             }
         }
         next
+    }
+
+    /// What was there when the device told that it holds one ready is given longer.
+    fn ripe_at(&self, created_at: Timestamp, config: &Config) -> Timestamp {
+        let ripe = created_at + config.leftover_after;
+        let held = self.staged.filter(|told| *told >= created_at).map(|told| told + config.staged_for);
+        held.map_or(ripe, |held| held.max(ripe))
+    }
+
+    /// The witness tells that it holds a certificate ready: what was taken for a leftover and is still ACTIVE is none.
+    /// Whether that was news.
+    pub(super) fn hold_staged(&mut self, at: Timestamp) -> bool {
+        if self.frozen.is_some() || self.staged >= Some(at) {
+            return false;
+        }
+        self.staged = Some(at);
+        self.leftovers.retain(|_, leftover| leftover.stage != Stage::Soaking);
+        true
     }
 
     /// ACTIVE, newer than the witness, and never seen. What somebody else deactivated is theirs to decide on.

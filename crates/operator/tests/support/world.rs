@@ -22,6 +22,7 @@ pub fn config() -> Config {
         outlast: Duration::from_secs(60),
         ask_within: Duration::from_secs(90),
         leftover_after: Duration::from_secs(100),
+        staged_for: Duration::from_secs(1000),
         ..Config::default()
     }
 }
@@ -104,6 +105,13 @@ impl World {
     /// A request that the broker attests now.
     pub fn request(&mut self, n: u8, client: &str) {
         let attested = self.attested(n, client);
+        self.event(Event::Attested { topic: thing(), attested });
+    }
+
+    /// Generation `n` tells that a certificate is held ready.
+    pub fn tell_staged(&mut self, n: u8) {
+        let mut attested = self.attested(n, "pump-1");
+        attested.request.op = RequestOp::Stage;
         self.event(Event::Attested { topic: thing(), attested });
     }
 

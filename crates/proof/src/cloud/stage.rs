@@ -65,6 +65,8 @@ fn patience() -> Patience {
         outlast: Duration::from_secs(300),
         ask_within: Duration::from_secs(600),
         leftover_after: Duration::from_secs(30 * 3600),
+        // Longer than an operator waits before looking at a device again.
+        staged_for: Duration::from_secs(72 * 3600),
         ..Patience::default()
     }
 }

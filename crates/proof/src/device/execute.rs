@@ -59,6 +59,7 @@ impl Ship {
             }
             Action::GoLive { slot } => self.go_live(env, home, slot),
             Action::RequestRetire { id } => self.request_retire(env, home, &id),
+            Action::TellStaged { id } => self.tell_staged(env, home, &id),
             Action::DestroySlot { slot } => {
                 let destroyed = self.store.destroy(slot);
                 stored(env, destroyed, |()| Event::Destroyed { slot })
@@ -287,6 +288,32 @@ impl Ship {
                 }
                 env.spend(PATIENCE);
                 no("no answer from the controller")
+            }
+        }
+    }
+
+    fn tell_staged(&mut self, env: &mut Env, home: &Home, id: &str) -> Result<Event, Dark> {
+        let fault = env.director.powered_step(Place::Ask)?;
+        let no = |why: &str| Ok(Event::NoAnswer { why: why.to_owned() });
+        let Some(number) = self.link.up else {
+            fault.iter().for_each(|_| env.director.was_idle());
+            return no("not connected");
+        };
+        let request = DeviceRequest { op: RequestOp::Stage, id: id.to_owned(), audit: None };
+        let times = match fault {
+            Some(Fault::Lost | Fault::Reject(_)) => 0,
+            Some(Fault::Twice(_)) => 2,
+            _ => 1,
+        };
+        for _ in 0..times {
+            env.cloud.publish_request(env.now, &home.live(), number, &home.thing, request.clone());
+        }
+        env.controller_round();
+        match fault {
+            None => Ok(Event::Told),
+            Some(_) => {
+                env.spend(PATIENCE);
+                no("not acknowledged")
             }
         }
     }

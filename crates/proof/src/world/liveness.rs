@@ -214,7 +214,8 @@ impl<D: Device> World<D> {
         }
         self.env.director.note(|| "=== long enough for the sweep".into());
         let patience = &self.env.cloud.stage().patience;
-        let span = patience.leftover_after * 2 + patience.soak + patience.grace + patience.look_again;
+        let told = patience.staged_for + patience.leftover_after;
+        let span = told + patience.leftover_after + patience.soak + patience.grace + patience.look_again;
         self.live_on(self.env.now + span);
         let current = self.current();
         let frozen = self.env.cloud.controller.is_frozen(&thing);
