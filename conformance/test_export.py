@@ -117,7 +117,11 @@ class Bridge(Process):
         ]))
         # Debian keeps it where only root's PATH looks.
         super().__init__([shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", settings])
-        self.line(lambda line: "running" in line, what="a broker that runs")
+        try:
+            self.line(lambda line: "running" in line, what="a broker that runs")
+        except AssertionError:
+            self.stop()
+            raise
 
     def bridged(self):
         """Waits until the bridge's subscription is granted."""
