@@ -26,6 +26,8 @@ use crate::status::Notice;
 pub(super) struct Doubt {
     /// The rungs of this round that are still to be tried, the next one last.
     rungs: Vec<SlotId>,
+    /// How often the committed identity was refused.
+    refused: u32,
     /// What speaks for a rung other than the committed one: rounds in which it was accepted and that one refused.
     accepted: BTreeMap<SlotId, Evidence>,
     /// Rounds in which everything was refused.
@@ -122,7 +124,7 @@ impl Machine {
             Event::Verified { .. } => self.on_rung_accepted(slot),
             Event::VerifyFailed { kind, .. } => {
                 let is_current = self.durable.current == Some(slot);
-                if is_current && *kind == FailureKind::Unreachable {
+                if is_current && !self.is_refused_in_earnest(*kind) {
                     self.spare_older_rungs();
                 }
                 if let Some(doubt) = &mut self.doubt {
@@ -140,12 +142,25 @@ impl Machine {
         }
     }
 
-    /// Whoever could not ask with the committed identity learns nothing from an older one, and is taken for a
-    /// thief if the older one is seen: only a candidate, which would be committed, is worth asking with.
+    /// Whether the committed identity has now been refused as often as makes another one worth trying. A hiccup of
+    /// the broker, or of the network, does not.
+    fn is_refused_in_earnest(&mut self, kind: FailureKind) -> bool {
+        let enough = self.config.fall_back().refusals;
+        self.doubt.as_mut().is_some_and(|doubt| {
+            doubt.refused = doubt.refused.saturating_add(u32::from(kind != FailureKind::Unreachable));
+            kind != FailureKind::Unreachable && doubt.refused >= enough
+        })
+    }
+
+    /// An older identity that is seen beside the committed one is taken for a thief's, so it is not asked with before
+    /// it must be. A candidate, which would be committed, is. What was not asked proves nothing of this round.
     fn spare_older_rungs(&mut self) {
         let candidate = self.durable.rotation.as_ref().map(|rotation| rotation.slot);
         let candidate = candidate.filter(|&slot| self.is_candidate(slot));
-        self.doubt.iter_mut().for_each(|doubt| doubt.rungs.retain(|&rung| Some(rung) == candidate));
+        let Some(doubt) = &mut self.doubt else { return };
+        let before = doubt.rungs.len();
+        doubt.rungs.retain(|&rung| Some(rung) == candidate);
+        doubt.unclear |= doubt.rungs.len() < before;
     }
 
     fn on_rung_accepted(&mut self, slot: SlotId) {

@@ -269,8 +269,8 @@ impl Machine {
     /// the operator has gone back for a reason.
     fn give_back(&mut self) {
         let until = self.now + self.config.backoff.rotation_cap;
-        // As when a rotation fails: one that may be registered may be all that is accepted.
-        let keep = self.doubt.is_some();
+        // One that may be registered may be all that is accepted, unless the committed one serves now.
+        let keep = self.doubt.is_some() || !self.is_on_current();
         self.wanted = self.wanted.filter(|&reason| reason != Reason::Command);
         let rotation = self.durable.rotation.clone();
         let notices = rotation.iter().map(|rotation| {

@@ -131,11 +131,14 @@ impl<D: Device> World<D> {
     fn is_freezing_earned(&self) -> bool {
         let watch = &self.env.watch;
         let took = |fault: Fault| matches!(fault, Fault::Taken | Fault::Disk(Errno::Io, _));
+        // In a takeover an older identity is tried in the thing's own name: after a broker that let nobody in the new one
+        // may be refused last, and the older one let in first.
+        let shut = |fault: Fault| self.env.schedule.takeover && matches!(fault, Fault::Closed(_));
         self.is_contested()
             || watch.theft_attested.is_some()
             || watch.damaged
             || !self.env.cloud.killed.is_empty()
-            || self.env.schedule.faults.iter().any(|planned| took(planned.fault))
+            || self.env.schedule.faults.iter().any(|planned| took(planned.fault) || shut(planned.fault))
     }
 
     /// Runs on until the device is settled.
