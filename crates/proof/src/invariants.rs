@@ -137,14 +137,20 @@ fn is_enough(refusals: &[Timestamp], verdict: Verdict) -> bool {
 
 /// I4: traffic runs only on an identity that no crash can take: the live session moves to one that is committed, a
 /// verification by takeover to a candidate that is at least durable.
-pub fn i4_traffic_only_with_a_durable_slot(slot: SlotId, committed: bool, home: &Home, watch: &mut Watch) {
+pub fn i4_traffic_only_with_a_durable_slot(
+    slot: SlotId,
+    committed: bool,
+    home: &Home,
+    facts: &Facts,
+    watch: &mut Watch,
+) {
     // A session that goes on from memory may come back with what the disk has lost; moving to it reads it first.
     if watch.damaged && !committed {
         return;
     }
     for (crash, image) in images(home) {
         let is_current = image.record.as_ref().is_none_or(|record| match crash {
-            Crash::LoseAll => record.current == Some(slot),
+            Crash::LoseAll if facts.on_disk.len() == 1 => record.current == Some(slot),
             // A commit whose write failed at its last step may be kept: what serves until then is its predecessor.
             _ => record.refers_to(slot),
         });

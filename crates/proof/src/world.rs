@@ -10,6 +10,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use fleetkey_lifecycle::event::Offline;
 use fleetkey_model::certificate::CertificateStatus;
 use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_model::time::Timestamp;
@@ -273,7 +274,12 @@ impl<D: Device> World<D> {
             Fault::ClaimOff => self.env.cloud.deactivate_claim(now),
             Fault::Wipe(what) => self.wipe(what),
             Fault::Rotate => self.env.tell(0, News::Command(DeviceCommand::Rotate { id: String::new() })),
-            Fault::Step(step) => self.env.tell(0, News::Offline(step)),
+            Fault::Step(step) => {
+                if step == Offline::Rollback {
+                    self.order_the_staged_away();
+                }
+                self.env.tell(0, News::Offline(step));
+            }
             Fault::Compromise => self.env.tell(0, News::Compromised),
             Fault::Clone => self.copy_the_disk(),
             Fault::Thief(theft) => {

@@ -179,7 +179,7 @@ impl Ship {
             Err((kind, why)) => return Ok(failed(slot, Tier::Tls, kind, why)),
         };
         let before = self.link.target;
-        invariants::i4_traffic_only_with_a_durable_slot(slot, false, home, &mut env.watch);
+        invariants::i4_traffic_only_with_a_durable_slot(slot, false, home, &self.facts, &mut env.watch);
         let number = match env.connect(home.number, &home.live(), identity.certificate.id)? {
             Ok(number) => number,
             // A refusal leaves the old session alone.
@@ -232,7 +232,7 @@ impl Ship {
         if self.link.up.is_some() && self.link.target == Some(target) {
             return Ok(Event::Live { slot });
         }
-        invariants::i4_traffic_only_with_a_durable_slot(slot, true, home, &mut env.watch);
+        invariants::i4_traffic_only_with_a_durable_slot(slot, true, home, &self.facts, &mut env.watch);
         match env.connect(home.number, &home.live(), identity.certificate.id)? {
             Ok(number) => {
                 if self.link.target.is_some_and(|before| before != target) {

@@ -322,7 +322,13 @@ impl Ship {
         }
         match env.connect(home.number, &home.live(), certificate)? {
             Ok(number) => {
-                invariants::i4_traffic_only_with_a_durable_slot(slot, false, home, &mut env.watch);
+                invariants::i4_traffic_only_with_a_durable_slot(
+                    slot,
+                    false,
+                    home,
+                    &self.facts,
+                    &mut env.watch,
+                );
                 self.link.up = Some(number);
                 self.link.failures = 0;
                 self.handle(env, Event::LinkUp { slot });

@@ -44,6 +44,8 @@ pub(super) struct Judge {
     out_of_reach: Vec<CertificateId>,
     /// When the disk lost something, nothing was left.
     disk_took: bool,
+    /// What was staged when an operator ordered it away: that need not carry the device any more.
+    ordered_away: Option<CertificateId>,
     /// The first identity was given up because of a lie that nobody could have told.
     deceived: bool,
     /// When an operator took the last identity in use, another one was on the disk that only had to be tried.
@@ -176,7 +178,9 @@ impl<D: Device> World<D> {
             let seen = D::identities(&node.home.disk.view(Side::Seen));
             found.extend(seen.into_iter().filter(|id| durable.contains(id)));
         }
-        found.retain(|id| rightful.contains(id) && !killed.contains(id) && Some(*id) != but);
+        let ordered_away = self.judge.ordered_away;
+        let is_left = |id: &CertificateId| Some(*id) != but && Some(*id) != ordered_away;
+        found.retain(|id| rightful.contains(id) && !killed.contains(id) && is_left(id));
         found
     }
 
@@ -228,6 +232,19 @@ impl<D: Device> World<D> {
         let seen = D::identities(&node.home.disk.view(Side::Seen));
         let both = |id: &CertificateId| durable.contains(id) && seen.contains(id) && *id != but;
         attached.iter().any(both) && !self.env.schedule.faults.iter().any(|planned| lies(planned.fault))
+    }
+
+    /// An operator orders that what is staged be given up. Where the disk has lost what serves, nobody can obey and
+    /// keep an identity on it.
+    pub(super) fn order_the_staged_away(&mut self) {
+        self.judge();
+        let device = self.nodes.first().and_then(|node| node.device.as_ref());
+        let staged = device.and_then(|device| device.certificate(Whose::Candidate));
+        self.judge.ordered_away = staged.or(self.judge.ordered_away);
+        if self.env.watch.damaged && self.survivors(None).is_empty() {
+            self.judge.in_memory = self.judge.serves;
+            (self.judge.lost, self.judge.disk_took) = (true, true);
+        }
     }
 
     /// The disk lost something by itself. If no identity is left, the device is not to blame; and the one that `serves`
