@@ -47,12 +47,12 @@ pub(super) enum Purpose {
 pub(super) struct Evidence {
     /// Refusals while the control passed.
     refusals: u32,
-    /// When the first was.
-    first: Option<Timestamp>,
     /// When the last was.
     last: Option<Timestamp>,
     /// How long it has been refused, by steps from one refusal to the next.
     lasted: Duration,
+    /// The same, of which no step counts for more than half of a verdict.
+    span: Duration,
     /// The candidate was refused just now; the control is still out.
     control_is_due: bool,
 }
@@ -64,14 +64,15 @@ impl Evidence {
 
     /// Counts one more refusal; whether they are now enough, over long enough, to believe.
     pub(super) fn is_final(&mut self, now: Timestamp, verdict: Verdict) -> bool {
-        // A first refusal that lies in the future was stamped by a wrong clock: the time counts from now.
-        let first = self.first.map_or(now, |first| first.min(now));
-        self.first = Some(first);
-        self.lasted += self.last.map_or(Duration::ZERO, |last| now.since(last)).min(LONGEST_STEP);
+        // A last refusal that lies in the future was stamped by a wrong clock: the time counts from now.
+        let step = self.last.map_or(Duration::ZERO, |last| now.since(last));
+        self.lasted += step.min(LONGEST_STEP);
+        // A clock that leaps once is not enough to condemn an identity.
+        self.span += step.min(verdict.over / 2);
         self.last = Some(now);
         self.refusals = self.refusals.saturating_add(1);
         self.control_is_due = false;
-        self.refusals >= verdict.refusals && now.since(first) >= verdict.over
+        self.refusals >= verdict.refusals && self.span >= verdict.over
     }
 }
 
