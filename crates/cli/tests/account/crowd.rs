@@ -44,11 +44,12 @@ impl Crowd {
         let config = serde_json::from_slice(&config).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let mut crowd = Self { runtime, core, directory, config, agents: Vec::new() };
-        for number in 0..devices {
-            let agent = crowd.join(&format!("press-{number}"));
-            crowd.agents.push(agent);
+        // As they are unpacked: who all come at once are refused by the account's rate, and wait long.
+        for some in (0..devices).collect::<Vec<_>>().chunks(20) {
+            let some: Vec<_> = some.iter().map(|number| crowd.join(&format!("press-{number}"))).collect();
+            some.iter().for_each(|agent| crowd.connects(agent));
+            crowd.agents.extend(some);
         }
-        crowd.agents.iter().for_each(|agent| crowd.connects(agent));
         crowd
     }
 

@@ -142,18 +142,26 @@ fn part(store: &Store, id: CertificateId, row: &Certificate) -> Option<&'static 
 
 /// `*` any run of characters, `?` any one.
 fn like(pattern: &str, text: &str) -> bool {
+    // What stands before the first of them decides for nearly every row, and costs a comparison.
+    let plain = pattern.find(['*', '?']).unwrap_or(pattern.len());
+    let (start, rest) = pattern.split_at(plain);
+    text.strip_prefix(start)
+        .is_some_and(|text| if rest.is_empty() { text.is_empty() } else { wild(rest, text) })
+}
+
+fn wild(pattern: &str, text: &str) -> bool {
     let mut pattern = pattern.chars();
     match pattern.next() {
         None => text.is_empty(),
         Some('*') => {
             let rest = pattern.as_str().trim_start_matches('*');
             rest.is_empty()
-                || text.char_indices().any(|(at, _)| text.get(at..).is_some_and(|text| like(rest, text)))
+                || text.char_indices().any(|(at, _)| text.get(at..).is_some_and(|text| wild(rest, text)))
         }
         Some(first) => {
             let mut text = text.chars();
             text.next().is_some_and(|char| first == '?' || first == char)
-                && like(pattern.as_str(), text.as_str())
+                && wild(pattern.as_str(), text.as_str())
         }
     }
 }

@@ -1,0 +1,106 @@
+//! How the inventory does with many devices: `cargo run --release -p fleetkey-operator --example scale [DEVICES…]`.
+//! One JSON object a size: questions in milliseconds (the worst of ten), events a second, resident memory.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "it measures by the real clock, prints what it has measured, and may fail"
+)]
+
+use std::time::{Duration, Instant};
+
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::name::{ClientId, ThingName};
+use fleetkey_model::time::Timestamp;
+use fleetkey_model::topic::PresenceKind;
+use fleetkey_operator::controller::{Event, Observer, PresenceEvent};
+use fleetkey_operator::inventory::{Crawl, ListedCertificate, ListedThing, Query, Store, Thresholds, Watch};
+use serde_json::json;
+
+const DAY: u64 = 86_400;
+const NOW: Timestamp = Timestamp::from_secs(400 * DAY);
+/// Events that are put in.
+const EVENTS: u64 = 60_000;
+
+fn main() {
+    let sizes: Vec<u64> = std::env::args().skip(1).map(|text| text.parse().unwrap()).collect();
+    let sizes = if sizes.is_empty() { vec![10_000, 100_000] } else { sizes };
+    sizes.into_iter().for_each(|devices| println!("{}", measured(devices)));
+}
+
+fn measured(devices: u64) -> serde_json::Value {
+    let watch = Watch::new(filled(devices), Crawl::default(), []);
+    let page = |query: &Query| watch.look(|store, _| query.page(store, NOW, None, None, 100).rows.len());
+    let named = Query { thing: Some(format!("press-{}", devices - 1)), ..Query::default() };
+    let aged = Query { older_than: Some(Duration::from_secs(300 * DAY)), ..Query::default() };
+    let thresholds = Thresholds::default();
+    let begun = Instant::now();
+    (0..EVENTS).for_each(|n| watch.heard(NOW, &event(n, n % devices)));
+    let events = begun.elapsed();
+    json!({
+        "devices": devices,
+        "list_ms": worst(|| page(&Query::default())),
+        "filter_by_name_ms": worst(|| page(&named)),
+        "filter_by_age_ms": worst(|| page(&aged)),
+        "findings_ms": worst(|| watch.findings(NOW, &thresholds).len()),
+        "survey_ms": worst(|| watch.survey(NOW, &thresholds).findings.len()),
+        "events_per_second": (60_000.0 / events.as_secs_f64()).round(),
+        "resident_mib": resident().map(|kib| kib >> 10),
+    })
+}
+
+/// Two certificates a device, the older one INACTIVE; one device in a hundred has not rotated for a year.
+fn filled(devices: u64) -> Store {
+    let mut store = Store::default();
+    for n in 0..devices {
+        let name = thing(n);
+        let listed = |generation: u64, status, day: u64| ListedCertificate {
+            id: id(n, generation),
+            status,
+            created_at: Timestamp::from_secs(day * DAY + n % DAY),
+        };
+        let day = if n % 100 == 0 { 30 } else { 370 };
+        store.listed_certificates(NOW, &[listed(0, CertificateStatus::Inactive, 20)]);
+        store.listed_certificates(NOW, &[listed(1, CertificateStatus::Active, day)]);
+        store.attachments(id(n, 0), std::slice::from_ref(&name));
+        store.listed_things(NOW, &[ListedThing { name, newest: Some(id(n, 1)) }]);
+    }
+    store
+}
+
+fn event(n: u64, device: u64) -> Event {
+    Event::Presence {
+        kind: if n % 3 == 2 { PresenceKind::Disconnected } else { PresenceKind::Connected },
+        client: ClientId::live(&thing(device)),
+        event: PresenceEvent {
+            timestamp: Timestamp::from_millis(NOW.as_millis() + n),
+            principal_identifier: id(device, 1),
+            session_identifier: Some(n.to_string()),
+        },
+    }
+}
+
+fn thing(n: u64) -> ThingName {
+    ThingName::new(format!("press-{n}")).unwrap()
+}
+
+fn id(device: u64, generation: u64) -> CertificateId {
+    CertificateId::of_der(&[device.to_be_bytes(), generation.to_be_bytes()].concat())
+}
+
+/// The longest of ten, in milliseconds.
+fn worst(question: impl Fn() -> usize) -> f64 {
+    let spans = (0..10).map(|_| {
+        let begun = Instant::now();
+        std::hint::black_box(question());
+        begun.elapsed()
+    });
+    spans.max().unwrap_or_default().as_secs_f64() * 1000.0
+}
+
+/// Of this process, in KiB, where the system tells.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().trim_end_matches("kB").trim().parse().ok()
+}
