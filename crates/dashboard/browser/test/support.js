@@ -16,13 +16,17 @@ const artefacts = process.env.FLEETKEY_ARTEFACTS ?? join(tmpdir(), "fleetkey-bro
 // However busy the machine is.
 export const PATIENCE = 60_000;
 
-/** Runs `fleetkey up`; `event(name)` waits for a line of its output. */
+/** Runs `fleetkey up`, with a further environment if the first argument has one; `event(name)` waits for a line of its output. */
 export async function fleet(...args) {
+  const { environment = {} } = typeof args[0] === "object" ? args.shift() : {};
   const binary = process.env.FLEETKEY_BIN;
   assert.ok(binary, "FLEETKEY_BIN names the binary");
   const data = mkdtempSync(join(tmpdir(), "fleetkey-"));
   const ports = ["--mqtt-port", "0", "--alpn-port", "0"];
-  const child = spawn(binary, ["up", "--json", "--data-dir", data, ...ports, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(binary, ["up", "--json", "--data-dir", data, ...ports, ...args], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, ...environment },
+  });
   const seen = [];
   const waiting = new Set();
   createInterface({ input: child.stdout }).on("line", (line) => {
