@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 import socket
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from conformance.process import Process
 
 # The binary under test; `./test` sets it.
 BINARY = Path(os.environ.get("FLEETKEY_BIN", "target/debug/fleetkey"))
+# The device's, built beside it.
+AGENT = BINARY.with_name("fleetkey-agent")
 
 # The templates that `--setup` makes.
 CLAIM_TEMPLATE = "CertRotationTemplate"
@@ -122,9 +125,17 @@ class Core:
             "device", "status", "--json", "--serial", identity.client_id, "--data-dir", self.data)))
         return told["status"]["sidecar"]
 
+    def agent(self, identity):
+        """Starts the device's own program, beside a client that has the thing's session."""
+        return Agent(self, identity)
+
     def rotate(self, identity):
         """Orders the running agent to rotate."""
         self.run("device", "rotate", "--serial", identity.client_id, "--data-dir", self.data)
+
+    def step(self, name, identity):
+        """Has the running agent take a step of a rotation in an operator's steps."""
+        self.run("device", name, "--serial", identity.client_id, "--data-dir", self.data)
 
     def environment(self):
         """What `fleetkey local env` prints, as a shell would have it."""
@@ -137,6 +148,40 @@ class Core:
         files = self.data / "operator" / "claim"
         return Identity(f"claim~{suffix}", files / "certificate.pem", files / "key.pem")
 
+class Agent:
+    """`fleetkey-agent` of a device whose session belongs to another program, until it is stopped."""
+
+    def __init__(self, core, identity):
+        state = core.data / "devices" / identity.client_id
+        fleet = json.loads((core.data / "operator" / "config.json").read_text())
+        self._config = core.directory / f"{identity.client_id}.toml"
+        self._config.write_text("\n".join([
+            f'serial = "{identity.client_id}"', f'state = "{state}"', f'topic_root = "{fleet["topic_root"]}"',
+            "[endpoint]", f'host = "{core.endpoint}"', f"port = {core.mqtt_port}", f'roots = ["{core.root_ca}"]',
+            "[templates]", f'rotation = "{ROTATION_TEMPLATE}"',
+            "[session]", "live = false",
+        ]))
+        self._agent = Process([AGENT, "run", "--config", self._config])
+        try:
+            self._agent.line(lambda line: "link_up" in line, what="a connection beside the session")
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self):
+        self._agent.stop()
+
+    def order(self, *arguments):
+        """A command to the running agent: its exit code, and what it printed."""
+        with Process([AGENT, *arguments, "--config", self._config]) as command:
+            return command.ends(), command.transcript()
+
+    def run(self, *arguments):
+        """The same, to its good end; the object that it printed."""
+        with Process([AGENT, *arguments, "--config", self._config], stderr=subprocess.DEVNULL) as command:
+            if command.ends() != 0:
+                raise AssertionError(f"{command.transcript()}\n--- agent\n{self._agent.transcript()}")
+            return json.loads("".join(command.lines()))
 
 
 def telemetry(thing):

@@ -21,8 +21,8 @@ class Process:
         self._changed = threading.Condition()
         self._arguments = [str(argument) for argument in arguments]
         self._child = subprocess.Popen(
-            self._arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace",
-            **{"stderr": subprocess.STDOUT, **popen},
+            self._arguments, stdout=subprocess.PIPE, text=True, errors="replace",
+            **{"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT, **popen},
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -59,6 +59,11 @@ class Process:
             raise AssertionError(f"waited for {what}, saw:\n{self.transcript()}")
         return line
 
+    def say(self, line):
+        """Writes a line to its standard input, which was asked for as a pipe."""
+        self._child.stdin.write(f"{line}\n")
+        self._child.stdin.flush()
+
     def ends(self):
         """Waits for the process to end by itself; its exit code."""
         try:
@@ -84,6 +89,8 @@ class Process:
             code = self._child.wait()
         self._reader.join(BOUND)
         self._child.stdout.close()
+        if self._child.stdin:
+            self._child.stdin.close()
         return code
 
     def transcript(self):

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::config::AgentConfig;
 use crate::keys::{KeyError, pkcs12};
-use crate::store::{BUNDLE_FILE, EXPORT_LINK, RealFs, StoreFault, write_private};
+use crate::store::{BUNDLE_FILE, EXPORT_LINK, RealFs, StoreFault, read_record, write_private};
 
 mod codesys;
 mod plain;
@@ -108,6 +108,8 @@ struct Material {
     certificate: CertificateFacts,
     /// The trusted roots, DER.
     roots: Vec<Vec<u8>>,
+    /// The rotation that led to the certificate, while what is older waits for its retirement.
+    retires: Option<String>,
     to: PathBuf,
 }
 
@@ -177,6 +179,12 @@ fn material(config: &AgentConfig, to: &Path) -> Result<Material, BundleError> {
         key: PrivateKeyPem::new(key.trim_end().to_owned() + "\n"),
         certificate,
         roots: roots(&config.roots)?,
+        // For people: where the record cannot be read, `status` says so.
+        retires: read_record(&RealFs, &config.state_dir)
+            .ok()
+            .flatten()
+            .and_then(|record| record.aftermath)
+            .map(|it| it.id),
         to: to.to_path_buf(),
     })
 }

@@ -2,13 +2,16 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::sync::Arc;
 
+use fleetkey_lifecycle::record::{Aftermath, Stage};
 use fleetkey_model::time::Timestamp;
 
 use super::*;
 use crate::import::{Pair, import};
 use crate::keys::testing::signed;
 use crate::keys::{Keys, P256Keys};
+use crate::store::Store;
 
 const NOW: Timestamp = Timestamp::from_secs(1_780_000_000);
 
@@ -113,8 +116,23 @@ fn the_bundle_for_codesys_opens_with_its_passphrase_and_its_sums_are_right() {
         bundle.sheet
     );
     assert_eq!(device.read("STEPS.txt"), bundle.sheet);
+    let request = device.read("STEPS-REQUEST.txt");
+    assert!(request.contains("cert-createcsr") && !request.contains(".p12"), "{request}");
     device.write(Client::Codesys);
     assert_eq!(std::fs::read_to_string(&secret).unwrap(), passphrase, "one passphrase for all that follow");
+}
+
+#[test]
+fn the_line_that_the_plc_itself_publishes_is_on_the_sheet_while_something_is_superseded() {
+    let device = Device::new("dev1");
+    assert!(device.write(Client::Codesys).sheet.contains("Nothing is superseded"));
+    let AgentConfig { state_dir, serial, .. } = &device.config;
+    let mut record = read_record(&RealFs, state_dir).unwrap().unwrap();
+    record.aftermath = Some(Aftermath { id: "r1".into(), stage: Stage::Retiring });
+    let store = Store::open(Arc::new(RealFs), Arc::new(P256Keys), state_dir, serial.clone()).unwrap();
+    store.write_record(&record).unwrap();
+    let sheet = device.write(Client::Codesys).sheet;
+    assert!(sheet.contains("fleetkey/things/dev1/requests\n{\"op\":\"retire\",\"id\":\"r1\"}\n"), "{sheet}");
 }
 
 #[test]
