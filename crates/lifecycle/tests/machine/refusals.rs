@@ -28,7 +28,7 @@ fn refuse_only_the_candidate(world: &mut World) {
         world.now = world.machine.next_deadline().unwrap();
         world.give(Event::Tick);
     }
-    let is_candidates = world.count("Verify") % 2 == 0;
+    let is_candidates = world.count("Verify").is_multiple_of(2);
     let queue = world.faults.get_mut("Verify").unwrap();
     if queue.is_empty() && is_candidates {
         queue.push(Fault::Refused);
