@@ -128,11 +128,12 @@ pub fn i3_given_up_for_a_reason(facts: &Facts, after: &Record, config: &Config, 
     }
 }
 
-/// Whether these refusals are as many, over as long, as a verdict takes.
+/// Whether these refusals are as many, over as long, as a verdict takes: by steps from one to the next, none of which
+/// counts for more than half of it, nor for less than nothing when a clock jumped back.
 fn is_enough(refusals: &[Timestamp], verdict: Verdict) -> bool {
-    // A clock that jumped back makes the time count from there.
-    let span = refusals.last().zip(refusals.iter().min()).map(|(last, first)| last.since(*first));
-    refusals.len() >= verdict.refusals as usize && span.is_some_and(|span| span >= verdict.over)
+    let steps = refusals.iter().zip(refusals.iter().skip(1));
+    let span: Duration = steps.map(|(one, next)| next.since(*one).min(verdict.over / 2)).sum();
+    refusals.len() >= verdict.refusals as usize && span >= verdict.over
 }
 
 /// I4: traffic runs only on an identity that no crash can take: the live session moves to one that is committed, a
