@@ -324,7 +324,11 @@ mod tests {
         order(operator, "autumn", &Order::Abort { why: "enough".into() }).unwrap();
         let mut taken = Vec::new();
         for _ in 0..3 {
-            take_order(operator, "autumn", |order| Ok(taken.push(order))).unwrap();
+            take_order(operator, "autumn", |order| {
+                taken.push(order);
+                Ok(())
+            })
+            .unwrap();
         }
         assert_eq!(taken, [Order::Resume, Order::Abort { why: "enough".into() }]);
     }

@@ -141,7 +141,7 @@ fn failures_below_the_threshold_are_told_again_and_then_passed_over() {
 fn who_is_away_holds_nobody_up_and_is_told_on_coming_back() {
     let mut world = World::of(plan(), 100);
     let (one, other) = (world.thing(0), world.thing(50));
-    world.away = BTreeSet::from([one.clone(), other]);
+    world.away = BTreeSet::from([one, other]);
     world.until(|campaign| campaign.counts().rotated == 98);
     world.pass(3600);
     assert_eq!((world.campaign.mode(), world.told.len()), (&Mode::Running, 98));
