@@ -1,9 +1,9 @@
 //! Measures the pages over a large fleet: time and size of each, as parts of what they may take; and how long an event needs
 //! to reach an open page.
 //!
-//! `cargo run -p fleetkey-dashboard --example measure [devices] [rounds]` serves a fleet that is made up, by default of 100 000
-//! devices; `… --example measure at LINK [rounds]` asks a dashboard that runs, by its one-time link. Times are a client's, over
-//! loopback, so they are more than the server's. Numbers, not a test. `… --example measure serve [devices]` prints the link to
+//! `cargo run -p fleetkey-dashboard --example pages [devices] [rounds]` serves a fleet that is made up, by default of 100 000
+//! devices; `… --example pages at LINK [rounds]` asks a dashboard that runs, by its one-time link. Times are a client's, over
+//! loopback, so they are more than the server's. Numbers, not a test. `… --example pages serve [devices]` prints the link to
 //! a made-up fleet and serves it until it is killed, to look at pages without a broker.
 
 #![allow(
