@@ -19,6 +19,8 @@ const SCREENS = {
   setup: "/setup",
   cleanup: "/cleanup",
   journal: "/journal",
+  bench: "/try",
+  wizard: "/try/bench-1",
   settings: "/settings",
 };
 

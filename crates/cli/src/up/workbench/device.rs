@@ -10,6 +10,7 @@ use fleetkey_dashboard::bench::{Automatic, LogLine};
 use fleetkey_dashboard::hub::Hub;
 use fleetkey_iotcore::account::Account;
 use fleetkey_lifecycle::Status;
+use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::SerialNumber;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -55,6 +56,11 @@ impl Device {
     /// How its agent stands; `None` while it does not run.
     pub(super) fn status(&self) -> Option<Status> {
         self.state().agent.as_ref().map(|agent| agent.status())
+    }
+
+    /// The certificate that other programs have of it; `None` while its agent does not run.
+    pub(super) fn exported(&self) -> Option<CertificateId> {
+        self.status().filter(|status| status.exported)?.certificate
     }
 
     pub(super) fn agent(&self) -> Option<Arc<AgentHandle>> {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use fleetkey_model::certificate::CertificateId;
 use fleetkey_mqtt::QoS;
+use fleetkey_mqtt::link::Messages;
 
 use super::Place;
 use super::device::Device;
@@ -14,6 +16,8 @@ use crate::messages;
 
 /// How long to wait before connecting again; AWS takes one CONNECT a second of one client id.
 const PAUSE: Duration = Duration::from_secs(2);
+/// How often to look whether the device has rotated.
+const LOOK: Duration = Duration::from_millis(500);
 /// So much of a payload is written down.
 const PAYLOAD: usize = 2000;
 
@@ -59,6 +63,7 @@ async fn hear(
     filters: &[String],
     told: &mut Told,
 ) -> Result<()> {
+    let with = device.exported();
     let (client, mut messages) = messages::connect(data, file, &device.serial).await?;
     let wanted: Vec<(&str, QoS)> = filters.iter().map(|filter| (filter.as_str(), QoS::AtLeastOnce)).collect();
     let granted = client.subscribe(&wanted).await?;
@@ -69,9 +74,29 @@ async fn hear(
         let _ = told.send(Ok(()));
     }
     device.note(format!("hears {}", filters.join(", ")));
+    tokio::select! {
+        () = write_down(device, &mut messages) => {}
+        () = outlive(device, with) => device.note("its certificate is another one now"),
+    }
+    Ok(())
+}
+
+async fn write_down(device: &Device, messages: &mut Messages) {
     while let Some(message) = messages.recv().await {
         let payload: String = String::from_utf8_lossy(&message.payload).chars().take(PAYLOAD).collect();
         device.note(format!("[RECV] {}: {payload}", &*message.topic));
     }
-    Ok(())
+}
+
+/// Until the device has exported another certificate than this connection's. The controller rightly keeps a certificate
+/// that somebody is still connected with.
+async fn outlive(device: &Device, mut with: Option<CertificateId>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        match (with, device.exported()) {
+            (Some(old), Some(new)) if old != new => return,
+            (None, known) => with = known,
+            _ => {}
+        }
+    }
 }
