@@ -4,7 +4,8 @@
 //! accepted while the committed identity is refused, again and again, becomes the committed one: the same one
 //! durable change of `current` as any commit. It destroys nothing, so a short verdict is enough. Only when every
 //! rung was refused, often enough and for long enough, is the claim tried, at most once a day. A network that is
-//! down is never a refusal, and no slot is given up here.
+//! down is never a refusal, and no slot is given up here. An older identity is not asked with before the committed one
+//! was refused three times: a controller that sees both take turns must think of a thief.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
