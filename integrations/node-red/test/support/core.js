@@ -67,7 +67,9 @@ class Core {
     async observer(clientId, filters) {
         const { cert, key } = await this.certificate();
         const client = await mqtt.connectAsync(`mqtts://${this.ready.endpoint}:${this.ready.mqtt_port}`,
-            { clientId, cert, key, ca: fs.readFileSync(this.rootCa), reconnectPeriod: 0 });
+            { clientId, cert, key, ca: fs.readFileSync(this.rootCa), reconnectPeriod: 1100 });
+        // Until here it tries again: AWS closes a CONNECT that comes within a second of the last one of its client id.
+        client.options.reconnectPeriod = 0;
         const heard = [];
         client.on('message', (topic, payload) => heard.push({ topic, payload: payload.toString(), at: performance.now() }));
         await client.subscribeAsync(filters, { qos: 1 });
