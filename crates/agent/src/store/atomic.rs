@@ -87,7 +87,8 @@ pub(crate) fn ensure_dir(fs: &dyn Filesystem, parent: &Path, name: &str) -> Resu
         // is put into one only after its name was synced.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs.remove_dir(&path) {
             Ok(()) => fs.create_dir(&path, PRIVATE_DIR),
-            Err(_) => return sync_dir(fs, parent),
+            Err(error) if is_settled(error.kind()) => return sync_dir(fs, parent),
+            Err(error) => return Err(StoreFault::io("remove", &path, &error)),
         },
         made => made,
     };
@@ -96,6 +97,21 @@ pub(crate) fn ensure_dir(fs: &dyn Filesystem, parent: &Path, name: &str) -> Resu
         // Best effort: the repeat is to make it anew.
         let _ = fs.remove_dir(&path);
     })
+}
+
+/// Whether a directory that could not be removed for this reason is none that an attempt of ours left unsynced: it
+/// holds something, or belongs to somebody else (a mount, a link, a parent that is not ours to write), or the disk
+/// takes no changes. Any other failure, such as a bad block, leaves an empty one in doubt.
+const fn is_settled(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        kind,
+        Kind::DirectoryNotEmpty
+            | Kind::ResourceBusy
+            | Kind::NotADirectory
+            | Kind::PermissionDenied
+            | Kind::ReadOnlyFilesystem
+    )
 }
 
 /// Syncs a directory that an earlier attempt may have changed without being able to sync it. On a disk that has

@@ -304,6 +304,30 @@ fn a_directory_whose_parent_could_not_be_synced_is_made_anew() {
 }
 
 #[test]
+fn an_empty_directory_that_can_neither_be_trusted_nor_made_anew_takes_no_key() {
+    let disk = Disk::new();
+    let store = store(&disk);
+    std::fs::create_dir(disk.root().join("slots/1")).unwrap();
+    disk.fail("rmdir slots/1", ErrorKind::Other);
+    assert_eq!(store.make_key(SLOT).unwrap_err().op, "remove");
+    assert!(!disk.root().join("slots/1/key.pem").exists());
+    disk.calls();
+    store.make_key(SLOT).unwrap();
+    assert_eq!(disk.calls()[..4], ["mkdir slots/1", "rmdir slots/1", "mkdir slots/1", "fsync slots"]);
+}
+
+#[test]
+fn a_directory_that_somebody_else_made_is_taken_as_it_is() {
+    for settled in [ErrorKind::ResourceBusy, ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem] {
+        let disk = Disk::new();
+        let store = store(&disk);
+        std::fs::create_dir(disk.root().join("slots/1")).unwrap();
+        disk.fail("rmdir slots/1", settled);
+        store.make_key(SLOT).unwrap();
+    }
+}
+
+#[test]
 fn a_record_whose_directory_could_not_be_synced_is_one_of_the_two_and_its_repeat_is_a_new_file() {
     let disk = Disk::new();
     let store = store(&disk);

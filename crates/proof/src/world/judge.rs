@@ -32,7 +32,7 @@ pub(super) struct Judge {
     active: Vec<CertificateId>,
     /// The thing has had an identity: from the first RegisterThing that was accepted on there must be one.
     begun: bool,
-    /// The disk itself, or a quarrel that people know of, took the only identity; until there is one again.
+    /// The disk itself, or a quarrel that people know of, took the only identity; until there is one that serves again.
     lost: bool,
     /// The identity in use that the disk lost: it serves from memory, until the account retires it.
     serves: Option<CertificateId>,
@@ -124,7 +124,9 @@ impl<D: Device> World<D> {
         }
         let holds = |ids: &[CertificateId]| ids.iter().any(|id| self.judge.account.contains(id));
         if self.judge.lost {
-            self.judge.lost = !(holds(&durable) && holds(&seen));
+            // What an operator took meanwhile, and a clone still has, is none.
+            let serves = |ids: &[CertificateId]| ids.iter().any(|id| self.judge.active.contains(id));
+            self.judge.lost = !(serves(&durable) && serves(&seen));
             return;
         }
         if self.is_deceived() && !(holds(&durable) && holds(&seen)) {
