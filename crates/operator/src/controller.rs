@@ -51,7 +51,7 @@ pub use metrics::{Metrics, Totals};
 pub use observer::Observer;
 pub use presence::PresenceEvent;
 pub use record::{Freeze, FreezeReason, Older, Record, Stage, Witness};
-pub use service::{Connection, Connector, Controller, Reception};
+pub use service::{Connection, Connector, Controller, OnItsWay, Reception};
 
 mod action;
 mod agenda;

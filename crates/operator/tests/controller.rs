@@ -20,7 +20,7 @@ use account::{Account, Failure};
 use broker::{Broker, Dial};
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::{ClientId, PolicyName, ThingName};
-use fleetkey_model::retirement::{ControllerAnswer, RetireStatus};
+use fleetkey_model::retirement::{ControllerAnswer, DeviceCommand, RetireStatus};
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::control_plane::ApiError;
 use fleetkey_operator::controller::{
@@ -177,6 +177,32 @@ async fn a_retirement_survives_a_restart() {
     broker.deliver(CONNECTED, &bench.connected(&new())).await;
     assert_eq!(answer(&mut broker).await.status, RetireStatus::Retired);
     assert_eq!(controller.records().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_is_acknowledged_when_the_broker_has_it_and_not_before() {
+    let mut bench = Bench::new();
+    let mut controller = bench.start();
+    let mut broker = Broker::accept(&mut bench.dialled, true).await;
+    assert!(controller.ready().await);
+    let reception = controller.reception();
+    let command = || reception.command(thing(), DeviceCommand::Rotate { id: "c".into() }, "why".into());
+    let mut acknowledged = tokio::spawn(command().await.unwrap().acknowledged());
+    let (_, topic, payload) = broker.unanswered().await;
+    assert_eq!(
+        (topic.as_str(), payload.as_str()),
+        ("fleetkey/things/pump-1/commands", r#"{"op":"rotate","id":"c"}"#)
+    );
+    let waited = tokio::time::timeout(Duration::from_secs(30), &mut acknowledged).await;
+    assert!(waited.is_err(), "it went out, and that is all");
+    drop(broker);
+    let mut broker = Broker::accept(&mut bench.dialled, true).await;
+    assert_eq!(broker.published().await, (topic, payload));
+    assert_eq!(acknowledged.await.unwrap(), Ok(()));
+
+    let never = command().await.unwrap();
+    let (_, ()) = tokio::join!(broker.farewell(), controller.stop());
+    assert!(never.acknowledged().await.is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -271,7 +271,7 @@ mod tests {
     }
 
     fn told(second: u64) -> Turn {
-        Turn::Told { at: Timestamp::from_secs(second), tries: 1 }
+        Turn::Told { at: Timestamp::from_secs(second), tries: 1, acknowledged: false }
     }
 
     #[test]

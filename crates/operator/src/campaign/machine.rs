@@ -1,6 +1,6 @@
 //! A campaign's state, and what follows from it and the time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fleetkey_model::certificate::CertificateId;
@@ -25,6 +25,9 @@ pub enum Turn {
         at: Timestamp,
         /// How often.
         tries: u8,
+        /// The broker has the last command. Until that is kept, whoever carries the campaign on gives it again.
+        #[serde(default)]
+        acknowledged: bool,
     },
     /// The broker has seen it use another certificate since the campaign was made.
     Rotated {
@@ -105,6 +108,9 @@ pub struct Campaign {
     mode: Mode,
     /// When the next device may be told.
     next: Timestamp,
+    /// Those whose command was given by this process: it is on its way, or has come to nothing. Whoever else was told
+    /// and not acknowledged may have been told by a process that was killed before it could.
+    given: BTreeSet<ThingName>,
 }
 
 impl Campaign {
@@ -114,7 +120,8 @@ impl Campaign {
         let mut order: Vec<_> = turns.keys().cloned().collect();
         order.sort_by_cached_key(|thing| plan.place(thing.as_str()));
         let waves = plan.waves(order.len());
-        Self { plan, order, waves, turns, mode: Mode::Running, next: Timestamp::default() }
+        let given = BTreeSet::new();
+        Self { plan, order, waves, turns, mode: Mode::Running, next: Timestamp::default(), given }
     }
 
     /// What it is to do.
@@ -157,6 +164,13 @@ impl Campaign {
         }
     }
 
+    /// The broker has the command for a device. What is to be kept of it, if that is news.
+    pub fn acknowledge(&mut self, thing: &ThingName) -> Option<Turn> {
+        let turn = self.turns.get_mut(thing)?;
+        let Turn::Told { acknowledged, .. } = turn else { return None };
+        (!std::mem::replace(acknowledged, true)).then_some(*turn)
+    }
+
     /// Sets how it stands: what was kept, or what somebody has ordered. What is over stays over.
     pub fn set_mode(&mut self, mode: Mode) -> bool {
         let over = matches!(self.mode, Mode::Aborted { .. } | Mode::Done);
@@ -183,14 +197,18 @@ impl Campaign {
 
     /// Those who were told, or given up, and have rotated; and those whose time is over.
     fn settle(&mut self, now: Timestamp, look: &impl Fn(&ThingName) -> Device, step: &mut Step) {
-        for (thing, turn) in &mut self.turns {
+        let Self { plan, turns, given, mode, .. } = self;
+        let goes_on = matches!(mode, Mode::Running | Mode::Paused { .. });
+        for (thing, turn) in turns {
             let new = match *turn {
                 Turn::Waiting | Turn::Rotated { .. } => continue,
-                Turn::Told { at, tries } => rotated(&self.plan, look(thing)).or_else(|| {
-                    let over = now.since(at) >= self.plan.patience && tries >= self.plan.tries;
-                    over.then_some(Turn::Failed { at: now })
+                Turn::Told { at, tries, acknowledged } => rotated(plan, look(thing)).or_else(|| {
+                    // One whose command was swallowed is told again before it can fail.
+                    let was_tried = acknowledged || given.contains(thing) || !goes_on;
+                    let over = now.since(at) >= plan.patience && tries >= plan.tries;
+                    (over && was_tried).then_some(Turn::Failed { at: now })
                 }),
-                Turn::Failed { .. } => rotated(&self.plan, look(thing)),
+                Turn::Failed { .. } => rotated(plan, look(thing)),
             };
             if let Some(new) = new {
                 *turn = new;
@@ -230,7 +248,7 @@ impl Campaign {
         let mut under_way = self.counts().told;
         let at_once = usize::try_from(self.plan.at_once).unwrap_or(usize::MAX);
         let end = self.waves.get(self.reached(look)).copied().unwrap_or(self.order.len());
-        let Self { plan, order, turns, next, .. } = self;
+        let Self { plan, order, turns, next, given, .. } = self;
         let pause = Duration::from_millis(60_000 / u64::from(plan.rate.max(1)));
         *next = (*next).max(now - SLACK);
         for thing in order.iter().take(end) {
@@ -239,8 +257,12 @@ impl Campaign {
             }
             let Some(turn) = turns.get_mut(thing) else { continue };
             let tries = match *turn {
-                Turn::Waiting if under_way < at_once => 0,
-                Turn::Told { at, tries } if now.since(at) >= plan.patience && tries < plan.tries => tries,
+                Turn::Waiting if under_way < at_once => 1,
+                // The same command under the same id: a device that has it already does nothing.
+                Turn::Told { tries, acknowledged: false, .. } if !given.contains(thing) => tries,
+                Turn::Told { at, tries, .. } if now.since(at) >= plan.patience && tries < plan.tries => {
+                    tries + 1
+                }
                 _ => continue,
             };
             let device = look(thing);
@@ -249,9 +271,10 @@ impl Campaign {
                 None if device.is_away => continue,
                 None => {
                     *next = *next + pause;
-                    under_way += usize::from(tries == 0);
+                    under_way += usize::from(matches!(turn, Turn::Waiting));
                     step.tell.push(thing.clone());
-                    Turn::Told { at: now, tries: tries + 1 }
+                    given.insert(thing.clone());
+                    Turn::Told { at: now, tries, acknowledged: false }
                 }
             };
             *turn = new;
@@ -263,8 +286,8 @@ impl Campaign {
     /// because they are away hold nobody up.
     fn reached(&self, look: &impl Fn(&ThingName) -> Device) -> usize {
         let is_open = |thing: &ThingName| match self.turns.get(thing) {
-            Some(Turn::Told { .. }) => true,
-            Some(Turn::Waiting) => !look(thing).is_away,
+            Some(Turn::Told { acknowledged, .. }) if *acknowledged || self.given.contains(thing) => true,
+            Some(Turn::Told { .. } | Turn::Waiting) => !look(thing).is_away,
             _ => false,
         };
         let open = self.order.iter().position(is_open).unwrap_or(self.order.len());

@@ -69,6 +69,21 @@ impl Connection {
     }
 }
 
+/// A command that is in the chain and on its way to the broker. Dropping it takes nothing back.
+#[derive(Debug)]
+#[must_use]
+pub struct OnItsWay(oneshot::Receiver<Result<(), String>>);
+
+impl OnItsWay {
+    /// Waits until the broker has acknowledged it (PUBACK), however long there is no connection.
+    ///
+    /// # Errors
+    /// When the broker refuses it, too much waits already, or the controller was stopped; in words.
+    pub async fn acknowledged(self) -> Result<(), String> {
+        self.0.await.unwrap_or_else(|_| Err("the controller was stopped".into()))
+    }
+}
+
 /// What a running controller can be asked, by anybody. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Reception {
@@ -101,7 +116,12 @@ impl Reception {
     ///
     /// # Errors
     /// When it cannot be entered, or the controller was stopped; nothing is sent then.
-    pub async fn command(&self, thing: ThingName, command: DeviceCommand, why: String) -> Result<(), String> {
+    pub async fn command(
+        &self,
+        thing: ThingName,
+        command: DeviceCommand,
+        why: String,
+    ) -> Result<OnItsWay, String> {
         let sent = self.ask(|answer| Input::Command { thing, command, why, answer }).await;
         sent.unwrap_or_else(|| Err("the controller was stopped".into()))
     }

@@ -90,16 +90,22 @@ impl Broker {
 
     /// The next message of the controller, acknowledged.
     pub async fn published(&mut self) -> (String, String) {
+        let (packet_id, topic, payload) = self.unanswered().await;
+        let ack = PubAck { packet_id, reason: ReasonCode::SUCCESS, properties: Properties::new() };
+        self.write(&Packet::PubAck(ack)).await;
+        (topic, payload)
+    }
+
+    /// The next message of the controller, which gets no answer.
+    pub async fn unanswered(&mut self) -> (PacketId, String, String) {
         loop {
             let packet = match self.backlog.pop_front() {
                 Some(packet) => packet,
                 None => self.read().await,
             };
             if let Packet::Publish(publish) = packet {
-                let packet_id = publish.packet_id.unwrap();
-                let ack = PubAck { packet_id, reason: ReasonCode::SUCCESS, properties: Properties::new() };
-                self.write(&Packet::PubAck(ack)).await;
-                return (publish.topic.to_string(), String::from_utf8(publish.payload.to_vec()).unwrap());
+                let payload = String::from_utf8(publish.payload.to_vec()).unwrap();
+                return (publish.packet_id.unwrap(), publish.topic.to_string(), payload);
             }
         }
     }

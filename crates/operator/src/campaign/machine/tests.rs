@@ -61,6 +61,10 @@ impl World {
             attested: self.attested.get(thing).copied(),
             is_away: self.away.contains(thing),
         };
+        // The broker has had a second for the commands of the last step.
+        for (_, thing) in self.told.iter().filter(|(at, _)| at + 1 == self.now) {
+            let _news = self.campaign.acknowledge(thing);
+        }
         let step = self.campaign.step(now, look);
         self.told.extend(step.tell.iter().map(|thing| (self.now, thing.clone())));
         let under_way = self.campaign.counts().told;
@@ -78,6 +82,21 @@ impl World {
             self.second();
         }
         panic!("never: {:?} {:?}", self.campaign.counts(), self.campaign.mode());
+    }
+
+    fn acknowledge_all(&mut self) {
+        for (_, thing) in &self.told {
+            let _news = self.campaign.acknowledge(thing);
+        }
+    }
+
+    /// Another process takes it from the disk.
+    fn restart(&mut self) {
+        let mut restored = Campaign::new(self.campaign.plan.clone(), self.campaign.order.clone());
+        for (thing, turn) in self.campaign.turns() {
+            restored.restore_turn(thing, *turn);
+        }
+        self.campaign = restored;
     }
 
     fn pass(&mut self, seconds: u64) {
@@ -188,11 +207,69 @@ fn nobody_is_told_outside_the_hours_or_while_it_is_paused() {
 fn one_that_is_restored_goes_on_where_it_was() {
     let mut world = World::of(plan(), 60);
     world.pass(2);
-    let mut restored = Campaign::new(plan(), world.campaign.order.clone());
-    for (thing, turn) in world.campaign.turns() {
-        restored.restore_turn(thing, *turn);
-    }
-    world.campaign = restored;
+    world.acknowledge_all();
+    world.restart();
     world.until(Campaign::is_over);
     assert_eq!((world.campaign.counts().rotated, world.told.len()), (60, 60));
+}
+
+#[test]
+fn a_command_that_a_kill_has_swallowed_is_given_again_at_once_and_once() {
+    let mut world = World::of(Plan { tries: 1, ..plan() }, 60);
+    world.second();
+    let swallowed = world.told.pop().unwrap().1;
+    assert!(matches!(world.campaign.turns[&swallowed], Turn::Told { acknowledged: false, .. }));
+    world.restart();
+    // However long nobody carried the campaign on: it was not told, so it has not failed.
+    world.now += 24 * 3600;
+    let step = world.second();
+    assert!(step.tell.contains(&swallowed) && step.turns.iter().all(|(_, turn)| !is_failed(turn)));
+    world.until(Campaign::is_over);
+    assert_eq!(world.campaign.counts(), Counts { rotated: 60, ..Counts::default() });
+    assert_eq!(world.told.iter().filter(|(_, thing)| *thing == swallowed).count(), 1);
+}
+
+#[test]
+fn a_command_that_is_on_its_way_is_given_again_only_when_its_time_is_over() {
+    let mut world = World::of(plan(), 60);
+    world.never = BTreeSet::from([world.thing(0)]);
+    world.second();
+    let first = world.thing(0);
+    let look = |_: &ThingName| Device::default();
+    for second in 2..600 {
+        let step = world.campaign.step(Timestamp::from_secs(START + second), look);
+        assert!(!step.tell.contains(&first), "{second}");
+    }
+    let step = world.campaign.step(Timestamp::from_secs(START + 601), look);
+    assert!(step.tell.contains(&first));
+}
+
+#[test]
+fn a_swallowed_command_holds_up_no_end_when_the_campaign_tells_nobody_any_more() {
+    let mut world = World::of(plan(), 60);
+    world.second();
+    world.told.clear();
+    world.restart();
+    assert!(world.campaign.set_mode(Mode::Aborted { why: "rain".into() }));
+    world.campaign.turns.values_mut().for_each(|turn| {
+        if let Turn::Told { tries, .. } = turn {
+            *tries = 2;
+        }
+    });
+    world.until(Campaign::is_over);
+    assert!(world.told.is_empty() && world.campaign.counts().failed > 0);
+}
+
+#[test]
+fn an_acknowledgement_is_news_once_and_only_of_who_was_told() {
+    let mut world = World::of(plan(), 60);
+    let (first, last) = (world.thing(0), world.thing(59));
+    world.second();
+    let turn = Turn::Told { at: Timestamp::from_secs(START + 1), tries: 1, acknowledged: true };
+    assert_eq!(world.campaign.acknowledge(&first), Some(turn));
+    assert_eq!((world.campaign.acknowledge(&first), world.campaign.acknowledge(&last)), (None, None));
+}
+
+const fn is_failed(turn: &Turn) -> bool {
+    matches!(turn, Turn::Failed { .. })
 }

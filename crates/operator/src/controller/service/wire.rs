@@ -1,18 +1,18 @@
 //! The task that speaks to the broker: subscribes, hands messages to the engine, publishes what comes back, and
 //! connects again for as long as it runs. Its MQTT session outlives connections, so no answer is lost with one.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use fleetkey_model::topic::{FleetTopic, ReservedTopic};
 use fleetkey_mqtt::link::{ConnectOptions, Link};
-use fleetkey_mqtt::session::{Event as SessionEvent, Outgoing, Session, SessionConfig};
+use fleetkey_mqtt::session::{Event as SessionEvent, Outgoing, Session, SessionConfig, Token};
 use fleetkey_mqtt::{QoS, ReasonCode, SubscribeFilter, Text};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::worker::{Input, Output};
+use super::worker::{Awaited, Input, Output};
 use super::{Connection, Connector};
 use crate::controller::Event;
 
@@ -25,6 +25,8 @@ pub(super) struct Wire<N> {
     connector: N,
     connection: Connection,
     session: Session,
+    /// Publications whose PUBACK somebody waits for.
+    awaited: BTreeMap<Token, Awaited>,
     /// The subscriptions were asked for, on this connection or an earlier one, and are not answered.
     subscribing: bool,
     waiting: VecDeque<Input>,
@@ -49,12 +51,12 @@ impl<N: Connector> Wire<N> {
         connected: watch::Sender<bool>,
     ) -> Self {
         let session = Session::new(config);
-        let subscribing = false;
         Self {
             connector,
             connection,
             session,
-            subscribing,
+            awaited: BTreeMap::new(),
+            subscribing: false,
             waiting: VecDeque::new(),
             engine,
             outputs,
@@ -151,7 +153,7 @@ impl<N: Connector> Wire<N> {
                     room.send(input);
                 }
             }
-            output = self.outputs.recv() => apply(&mut self.session, output.ok_or(End::Stopped)?),
+            output = self.outputs.recv() => apply(&mut self.session, &mut self.awaited, output.ok_or(End::Stopped)?),
         }
         Ok(())
     }
@@ -175,11 +177,15 @@ impl<N: Connector> Wire<N> {
                     info!("the controller hears requests and presence");
                     self.connected.send_replace(true);
                 }
-                SessionEvent::Refused(_, reason) => warn!(%reason, "the broker refused an answer"),
+                SessionEvent::Delivered(token) => self.tell(token, Ok(())),
+                SessionEvent::Refused(token, reason) => {
+                    warn!(%reason, "the broker refused a publication");
+                    self.tell(token, Err(format!("the broker refuses it ({reason})")));
+                }
                 // Never: its session takes a throttle for a refusal.
                 SessionEvent::Throttled => self.session.unthrottle(),
                 SessionEvent::Disconnected(reason) => debug!(%reason, "the broker says goodbye"),
-                SessionEvent::Delivered(_) | SessionEvent::Unsubscribed(_) => {}
+                SessionEvent::Unsubscribed(_) => {}
             }
         }
         Ok(())
@@ -193,19 +199,33 @@ impl<N: Connector> Wire<N> {
             tokio::select! {
                 () = stop.cancelled() => return Err(()),
                 () = &mut over => return Ok(()),
-                output = self.outputs.recv() => apply(&mut self.session, output.ok_or(())?),
+                output = self.outputs.recv() => apply(&mut self.session, &mut self.awaited, output.ok_or(())?),
             }
+        }
+    }
+
+    /// Tells whoever waits for a publication what has become of it.
+    fn tell(&mut self, token: Token, outcome: Result<(), String>) {
+        if let Some(awaited) = self.awaited.remove(&token) {
+            let _gone = awaited.send(outcome);
         }
     }
 }
 
-fn apply(session: &mut Session, output: Output) {
+fn apply(session: &mut Session, awaited: &mut BTreeMap<Token, Awaited>, output: Output) {
+    let mut sender = output.awaited;
     for publication in output.publications {
         let topic = Text::from(publication.topic.to_string());
         let message = Outgoing::new(topic, publication.payload, QoS::AtLeastOnce);
-        if let Err(reason) = session.publish(message) {
-            // The device repeats its request until it is answered.
-            warn!(%reason, topic = %publication.topic, "an answer was dropped");
+        match session.publish(message) {
+            Ok(token) => awaited.extend(sender.take().map(|sender| (token, sender))),
+            Err(reason) => {
+                // A device repeats its request until it is answered; a command's sender is told.
+                warn!(%reason, topic = %publication.topic, "a publication was dropped");
+                if let Some(sender) = sender.take() {
+                    let _gone = sender.send(Err(reason.to_string()));
+                }
+            }
         }
     }
     if let Some(ack) = output.ack {

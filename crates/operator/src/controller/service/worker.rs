@@ -11,6 +11,7 @@ use fleetkey_mqtt::session::Ack;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::OnItsWay;
 use crate::control_plane::ControlPlane;
 use crate::controller::metrics::Totals;
 use crate::controller::{Engine, Event, Publication, Record};
@@ -33,7 +34,7 @@ pub(super) enum Input {
         thing: ThingName,
         command: DeviceCommand,
         why: String,
-        answer: oneshot::Sender<Result<(), String>>,
+        answer: oneshot::Sender<Result<OnItsWay, String>>,
     },
     /// Somebody wants to know.
     Records(oneshot::Sender<Vec<Record>>),
@@ -42,11 +43,16 @@ pub(super) enum Input {
 }
 
 /// What follows from it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Output {
     pub(super) publications: Vec<Publication>,
     pub(super) ack: Option<Ack>,
+    /// Whoever waits for the broker to have the publication, of which there is one then.
+    pub(super) awaited: Option<Awaited>,
 }
+
+/// Where it is told what the broker says of a publication.
+pub(super) type Awaited = oneshot::Sender<Result<(), String>>;
 
 pub(super) async fn run<C: ControlPlane>(
     mut engine: Engine<C>,
@@ -61,7 +67,7 @@ pub(super) async fn run<C: ControlPlane>(
                 Some(input) => take(&mut engine, input).await,
                 None => return,
             },
-            () = due(&engine) => Output { publications: engine.settle().await, ack: None },
+            () = due(&engine) => published(engine.settle().await),
         };
         let empty = output.publications.is_empty() && output.ack.is_none();
         if empty {
@@ -77,35 +83,52 @@ pub(super) async fn run<C: ControlPlane>(
 async fn take<C: ControlPlane>(engine: &mut Engine<C>, input: Input) -> Output {
     match input {
         Input::Message { topic, payload, ack } => {
-            Output { publications: engine.message(&topic, &payload).await, ack }
+            Output { ack, ..published(engine.message(&topic, &payload).await) }
         }
-        Input::Event(event) => Output { publications: engine.handle(event).await, ack: None },
+        Input::Event(event) => published(engine.handle(event).await),
         Input::Release { thing, why, answer } => {
-            let released = engine.release(thing, &why).await;
-            told(released, answer)
+            let released = engine.release(thing, &why).await.map_err(|error| error.to_string());
+            let (publications, told) = match released {
+                Ok(publications) => (publications, Ok(())),
+                Err(error) => (Vec::new(), Err(error)),
+            };
+            let _gone = answer.send(told);
+            published(publications)
         }
         Input::Command { thing, command, why, answer } => {
-            let commanded = engine.command(thing, &command, &why).await;
-            told(commanded, answer)
+            commanded(engine.command(thing, &command, &why).await, answer)
         }
         Input::Records(answer) => {
             let _gone = answer.send(engine.ledger().records().cloned().collect());
-            Output { publications: Vec::new(), ack: None }
+            Output::default()
         }
         Input::Totals(answer) => {
             let _gone = answer.send(Totals::of(engine.ledger().records()));
-            Output { publications: Vec::new(), ack: None }
+            Output::default()
         }
     }
 }
 
-fn told(done: Result<Vec<Publication>, FileError>, answer: oneshot::Sender<Result<(), String>>) -> Output {
-    let (publications, told) = match done {
-        Ok(publications) => (publications, Ok(())),
-        Err(error) => (Vec::new(), Err(error.to_string())),
-    };
-    let _gone = answer.send(told);
-    Output { publications, ack: None }
+fn published(publications: Vec<Publication>) -> Output {
+    Output { publications, ..Output::default() }
+}
+
+/// Whoever has the command sent is told that it is on its way, and later what the broker says.
+fn commanded(
+    entered: Result<Vec<Publication>, FileError>,
+    answer: oneshot::Sender<Result<OnItsWay, String>>,
+) -> Output {
+    match entered {
+        Ok(publications) => {
+            let (awaited, on_its_way) = oneshot::channel();
+            let _gone = answer.send(Ok(OnItsWay(on_its_way)));
+            Output { awaited: Some(awaited), ..published(publications) }
+        }
+        Err(error) => {
+            let _gone = answer.send(Err(error.to_string()));
+            Output::default()
+        }
+    }
 }
 
 async fn due<C: ControlPlane>(engine: &Engine<C>) {

@@ -1,5 +1,5 @@
 //! Carries campaigns out: takes what `fleetkey campaign` has left in the fleet directory, keeps every step before a device
-//! hears of it, and sends the commands.
+//! hears of it, sends the commands, and keeps which of them the broker has: the others are sent again after a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use fleetkey_operator::campaign::{self, Campaign, Line, Log, LogError, Mode, Ord
 use fleetkey_operator::controller::Reception;
 use fleetkey_operator::files::FileError;
 use serde_json::json;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::super::now;
@@ -44,7 +44,14 @@ impl Campaigns {
     /// Begins; campaigns that an earlier process has not ended go on.
     pub(super) fn start(tools: Tools) -> Self {
         let stop = CancellationToken::new();
-        let running = Running { tools, known: BTreeMap::new(), closed: BTreeSet::new(), heard: None };
+        let running = Running {
+            tools,
+            known: BTreeMap::new(),
+            closed: BTreeSet::new(),
+            heard: None,
+            on_their_way: JoinSet::new(),
+            acknowledged: Vec::new(),
+        };
         let task = tokio::spawn(running.run(stop.clone()));
         Self { stop, task }
     }
@@ -63,6 +70,17 @@ struct Running {
     closed: BTreeSet<String>,
     /// Since when the broker is heard.
     heard: Option<Timestamp>,
+    /// Commands that the broker has not answered yet.
+    on_their_way: JoinSet<(Told, Result<(), String>)>,
+    /// Commands that the broker has, and of which that is not kept yet.
+    acknowledged: Vec<Told>,
+}
+
+/// Which device was told, in which campaign.
+#[derive(Debug)]
+struct Told {
+    campaign: String,
+    thing: ThingName,
 }
 
 impl Running {
@@ -76,6 +94,7 @@ impl Running {
             if let Err(error) = self.discover().await {
                 tracing::error!(%error, "campaigns cannot be looked for");
             }
+            self.collect();
             for name in self.known.keys().cloned().collect::<Vec<_>>() {
                 // Taken out while the disk is waited for; one that cannot be kept is opened anew.
                 if let Some((log, campaign)) = self.known.remove(&name)
@@ -110,17 +129,30 @@ impl Running {
         Ok(())
     }
 
+    /// What the broker has said of commands.
+    fn collect(&mut self) {
+        while let Some(Ok((told, answer))) = self.on_their_way.try_join_next() {
+            match answer {
+                // Of one that is over nothing more is kept.
+                Ok(()) if !self.known.contains_key(&told.campaign) => {}
+                Ok(()) => self.acknowledged.push(told),
+                Err(error) => tracing::error!(thing = %told.thing, error, "a device was not told to rotate"),
+            }
+        }
+    }
+
     /// One campaign: what is ordered of it, then its next step.
-    async fn look_after(&self, name: &str, log: Log, campaign: Campaign) -> Option<(Log, Campaign)> {
+    async fn look_after(&mut self, name: &str, log: Log, campaign: Campaign) -> Option<(Log, Campaign)> {
         let (directory, wanted) = (self.tools.directory.clone(), name.to_owned());
         let ordered = blocking(move || obey(&directory, &wanted, log, campaign)).await;
         let (mut log, mut campaign) = self.kept(name, ordered)?;
-        let heard_for = self.heard.map(|since| now().since(since));
-        if heard_for.is_none_or(|span| span < HEARD_FOR) {
-            return Some((log, campaign));
-        }
-        let step = campaign.step(now(), |thing| self.tools.board.standing(thing));
-        let lines = lines(&step);
+        let mut lines = self.acknowledged(&mut campaign);
+        let is_heard = self.heard.is_some_and(|since| now().since(since) >= HEARD_FOR);
+        let step = match is_heard {
+            true => campaign.step(now(), |thing| self.tools.board.standing(thing)),
+            false => Step::default(),
+        };
+        lines.extend(lines_of(&step));
         if !lines.is_empty() {
             let written = blocking(move || log.append(&lines).map(|()| log)).await;
             log = self.kept(name, written.map_err(LogError::from))?;
@@ -129,14 +161,30 @@ impl Running {
         Some((log, campaign))
     }
 
-    /// Whoever is not told although it is kept that they were is told again when their time is over.
-    async fn tell(&self, campaign: &Campaign, step: &Step) {
+    /// The devices of a campaign whose command the broker has.
+    fn acknowledged(&mut self, campaign: &mut Campaign) -> Vec<Line> {
+        let name = campaign.plan().name.clone();
+        let of_it = self.acknowledged.extract_if(.., |told| told.campaign == name);
+        let news = of_it.filter_map(|told| {
+            let turn = campaign.acknowledge(&told.thing)?;
+            Some(Line::Turn { thing: told.thing, turn })
+        });
+        news.collect()
+    }
+
+    /// Whoever is not told although it is kept that they were is told again: by the next process at once, by this one
+    /// when their time is over.
+    async fn tell(&mut self, campaign: &Campaign, step: &Step) {
         let plan = campaign.plan();
         for thing in &step.tell {
             let command = DeviceCommand::Rotate { id: plan.name.clone() };
             let why = format!("campaign {}: {}", plan.name, plan.why);
             match self.tools.reception.command(thing.clone(), command, why).await {
-                Ok(()) => self.tools.board.ordered(thing, &format!("campaign {}", plan.name)),
+                Ok(on_its_way) => {
+                    self.tools.board.ordered(thing, &format!("campaign {}", plan.name));
+                    let told = Told { campaign: plan.name.clone(), thing: thing.clone() };
+                    self.on_their_way.spawn(async move { (told, on_its_way.acknowledged().await) });
+                }
                 Err(error) => tracing::error!(%thing, error, "a device cannot be told to rotate"),
             }
         }
@@ -176,7 +224,7 @@ fn obey(
     Ok((log, campaign))
 }
 
-fn lines(step: &Step) -> Vec<Line> {
+fn lines_of(step: &Step) -> Vec<Line> {
     let turns = step
         .turns
         .iter()

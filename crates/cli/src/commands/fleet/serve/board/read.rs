@@ -149,7 +149,7 @@ impl Board {
         for thing in &things {
             let command = DeviceCommand::Rotate { id: String::new() };
             let said = format!("{by} of the dashboard");
-            reception.command(thing.clone(), command, said).await.map_err(Refused)?;
+            let _on_its_way = reception.command(thing.clone(), command, said).await.map_err(Refused)?;
             self.ordered(thing, by);
         }
         let words = format!(
