@@ -1,5 +1,6 @@
 //! A local IoT Core as a process of its own, and the commands that work on its account.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -88,6 +89,19 @@ impl Core {
         let path = self.data.path().join("iotcore/events/management.jsonl");
         let text = std::fs::read_to_string(path).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Who was refused what by Fleet Provisioning, and which hooks have failed, each with how often; of what was not
+    /// told yet.
+    pub(crate) fn refusals(&self) -> BTreeMap<String, usize> {
+        let mut refusals = BTreeMap::new();
+        for line in self.process.errors_so_far() {
+            let Some((_, told)) = line.split_once("fleetkey_iotcore::provisioning: ") else { continue };
+            let told = told.split_once("refusal=").map_or(told, |(_, why)| why);
+            let told = told.split_once(" template=").map_or(told, |(why, _)| why);
+            *refusals.entry(told.to_owned()).or_default() += 1;
+        }
+        refusals
     }
 
     /// A command on this account by way of `url`, with nothing else in its environment.

@@ -28,22 +28,27 @@ use crate::process::{PATIENCE, Process};
 use crate::serve::HASTE;
 
 /// A fleet whose devices are agents in this process.
-struct Crowd {
-    runtime: Runtime,
-    core: Core,
+pub(crate) struct Crowd {
+    pub(crate) runtime: Runtime,
+    pub(crate) core: Core,
     directory: TempDir,
-    config: Value,
-    agents: Vec<Arc<AgentHandle>>,
+    pub(crate) config: Value,
+    pub(crate) agents: Vec<Arc<AgentHandle>>,
 }
 
 impl Crowd {
-    fn of(devices: usize) -> Self {
+    /// An account that is set up, and no device yet.
+    pub(crate) fn none() -> Self {
         let (core, directory) = (Core::empty(), a_directory());
         core.set_up(&[], directory.path()).good();
         let config = std::fs::read(directory.path().join("operator/config.json")).unwrap();
         let config = serde_json::from_slice(&config).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let mut crowd = Self { runtime, core, directory, config, agents: Vec::new() };
+        Self { runtime, core, directory, config, agents: Vec::new() }
+    }
+
+    pub(crate) fn of(devices: usize) -> Self {
+        let mut crowd = Self::none();
         // As they are unpacked: who all come at once are refused by the account's rate, and wait long.
         for some in (0..devices).collect::<Vec<_>>().chunks(20) {
             let some: Vec<_> = some.iter().map(|number| crowd.join(&format!("press-{number}"))).collect();
@@ -53,7 +58,7 @@ impl Crowd {
         crowd
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
@@ -63,6 +68,11 @@ impl Crowd {
 
     /// A device that begins.
     fn join(&self, serial: &str) -> Arc<AgentHandle> {
+        self.join_with(serial, |_| {})
+    }
+
+    /// The same; `adjust` has the last word on its settings.
+    pub(crate) fn join_with(&self, serial: &str, adjust: impl FnOnce(&mut AgentConfig)) -> Arc<AgentHandle> {
         let template =
             |name: &str| TemplateName::new(self.config["templates"][name].as_str().unwrap()).unwrap();
         let mut config = AgentConfig::new(
@@ -83,6 +93,7 @@ impl Crowd {
         config.rotation.backoff.base = Duration::from_millis(200);
         config.rotation.backoff.step_cap = Duration::from_secs(5);
         config.session.reconnect_cap = Duration::from_secs(2);
+        adjust(&mut config);
         Arc::new(self.runtime.block_on(Agent::start(config, Arc::new(SystemClock))).unwrap())
     }
 
@@ -91,10 +102,10 @@ impl Crowd {
     }
 
     /// Waits until a device has an identity and is connected.
-    fn connects(&self, agent: &AgentHandle) {
+    pub(crate) fn connects(&self, agent: &AgentHandle) {
         let there = agent.until(|status| status.current.is_some() && status.connected);
         let there = self.runtime.block_on(async { tokio::time::timeout(PATIENCE * 3, there).await });
-        assert!(there.is_ok(), "{:?}", agent.status());
+        assert!(there.is_ok(), "{:?}, and of all: {:?}", agent.status(), self.core.refusals());
     }
 
     /// Waits until no rotation is under way.
@@ -106,13 +117,17 @@ impl Crowd {
         }
     }
 
-    fn certificates(&self) -> BTreeSet<String> {
+    pub(crate) fn certificates(&self) -> BTreeSet<String> {
         self.agents.iter().map(|agent| agent.status().certificate.unwrap().to_string()).collect()
     }
 
     fn serve(&self) -> Process {
+        self.serve_with(&HASTE)
+    }
+
+    pub(crate) fn serve_with(&self, words: &[&str]) -> Process {
         let mut process =
-            Process::of(self.core.command(self.core.url(), &HASTE, self.path()).spawn().unwrap());
+            Process::of(self.core.command(self.core.url(), words, self.path()).spawn().unwrap());
         process.event("ready");
         process
     }
@@ -124,19 +139,21 @@ impl Crowd {
     }
 
     /// Waits for a condition that only others bring about.
-    fn wait<T>(&self, what: &str, met: impl Fn() -> Option<T>) -> T {
+    pub(crate) fn wait<T>(&self, what: &str, met: impl Fn() -> Option<T>) -> T {
         let end = Instant::now() + PATIENCE * 3;
         loop {
             if let Some(met) = met() {
                 return met;
             }
-            assert!(Instant::now() < end, "never: {what}; {}", self.campaign(&["list"]));
+            if Instant::now() >= end {
+                panic!("never: {what}; {}; {:?}", self.campaign(&["list"]), self.core.refusals());
+            }
             std::thread::sleep(Duration::from_millis(200));
         }
     }
 
     /// The certificates that the account has made INACTIVE, by its own record.
-    fn deactivated(&self) -> BTreeSet<String> {
+    pub(crate) fn deactivated(&self) -> BTreeSet<String> {
         let events = self.core.management_events();
         let of = |event: &Value| {
             let asked = &event["requestParameters"];
@@ -246,13 +263,15 @@ fn size() -> (usize, usize) {
 #[test]
 fn a_campaign_takes_a_crowd_through_kills_and_stops_at_its_threshold() {
     let (devices, kills) = size();
+    let begun = Instant::now();
     let mut crowd = Crowd::of(devices);
+    println!("{devices} devices after {:?}; refused: {:?}", begun.elapsed(), crowd.core.refusals());
     let first = crowd.certificates();
     crowd.core.run(&["inventory"], crowd.path()).good();
     let load = Load::start(&crowd);
-    // A command that a kill has swallowed is given again soon; whoever was only slow rotates twice.
+    // Longer than anything is waited for: a command that a kill has swallowed is not given again for want of patience.
     let words = ["start", "--name", "all", "--why", "yearly", "--thing", "press-*", "--rate", "300"];
-    crowd.campaign(&[words.as_slice(), &["--patience", "30s", "--tries", "99"]].concat());
+    crowd.campaign(&[words.as_slice(), &["--patience", "1h"]].concat());
     let rotated = |crowd: &Crowd| {
         usize::try_from(crowd.campaign(&["show", "all"])["counts"]["rotated"].as_u64().unwrap()).unwrap()
     };
@@ -268,14 +287,16 @@ fn a_campaign_takes_a_crowd_through_kills_and_stops_at_its_threshold() {
     assert_eq!(crowd.campaign(&["show", "all"])["counts"]["rotated"], devices);
     crowd.wait("every retirement", || crowd.deactivated().is_superset(&first).then_some(()));
     load.end(&crowd);
+    println!("all rotated after {:?}, {kills} kills; refused: {:?}", begun.elapsed(), crowd.core.refusals());
     // What is in use is new, and was never touched.
     let deactivated = crowd.deactivated();
     let second = crowd.certificates();
     assert_eq!((second.len(), second.intersection(&first).count()), (devices, 0));
     assert_eq!(deactivated.intersection(&second).count(), 0);
     let journal = std::fs::read_to_string(crowd.path().join("operator/controller.jsonl")).unwrap();
-    let begun = journal.lines().filter(|line| line.contains("\"deactivate\"") && line.contains("\"begun\""));
-    assert!(begun.into_iter().all(|line| line.contains("which the broker attested")), "{journal}");
+    let changes =
+        journal.lines().filter(|line| line.contains("\"deactivate\"") && line.contains("\"begun\""));
+    assert!(changes.into_iter().all(|line| line.contains("which the broker attested")), "{journal}");
 
     crowd.rests();
     let unable = deny_one_in_twenty(&crowd);
@@ -288,6 +309,7 @@ fn a_campaign_takes_a_crowd_through_kills_and_stops_at_its_threshold() {
     let failed = shown.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).unwrap());
     let failed: BTreeSet<_> = failed.map(|line| line["thing"].as_str().unwrap().to_owned()).collect();
     assert!(!failed.is_empty() && failed.is_subset(&unable), "{failed:?} {unable:?}");
+    println!("aborted after {:?}; refused: {:?}", begun.elapsed(), crowd.core.refusals());
     assert_eq!(crowd.deactivated().intersection(&crowd.certificates()).count(), 0);
     drop(controller);
     crowd.agents.clear();

@@ -47,6 +47,12 @@ impl Process {
         }
     }
 
+    /// What has come on standard error since it was last asked for.
+    #[allow(dead_code, reason = "the module is shared; not every test looks")]
+    pub(crate) fn errors_so_far(&self) -> Vec<String> {
+        self.errors.try_iter().collect()
+    }
+
     /// The next line of JSON that fits.
     pub(crate) fn json(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
         let end = Instant::now() + PATIENCE;
