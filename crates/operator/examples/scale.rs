@@ -31,7 +31,10 @@ fn main() {
 fn measured(devices: u64) -> serde_json::Value {
     let watch = Watch::new(filled(devices), Crawl::default(), []);
     let page = |query: &Query| watch.look(|store, _| query.page(store, NOW, None, None, 100).rows.len());
-    let named = Query { thing: Some(format!("press-{}", devices - 1)), ..Query::default() };
+    let named = |thing: String| Query { thing: Some(thing), ..Query::default() };
+    let [exact, part] = [format!("press-{}", devices - 1), format!("*-{}", devices - 1)].map(named);
+    let ended = Query { status: Some(CertificateStatus::Revoked), ..Query::default() };
+    let away = Query { connected: Some(false), ..Query::default() };
     let aged = Query { older_than: Some(Duration::from_secs(300 * DAY)), ..Query::default() };
     let thresholds = Thresholds::default();
     let begun = Instant::now();
@@ -40,8 +43,12 @@ fn measured(devices: u64) -> serde_json::Value {
     json!({
         "devices": devices,
         "list_ms": worst(|| page(&Query::default())),
-        "filter_by_name_ms": worst(|| page(&named)),
+        "filter_by_name_ms": worst(|| page(&exact)),
+        "filter_by_part_of_name_ms": worst(|| page(&part)),
+        "filter_by_status_ms": worst(|| page(&ended)),
+        "filter_by_connection_ms": worst(|| page(&away)),
         "filter_by_age_ms": worst(|| page(&aged)),
+        "findings": watch.findings(NOW, &thresholds).len(),
         "findings_ms": worst(|| watch.findings(NOW, &thresholds).len()),
         "survey_ms": worst(|| watch.survey(NOW, &thresholds).findings.len()),
         "events_per_second": (60_000.0 / events.as_secs_f64()).round(),
@@ -49,7 +56,8 @@ fn measured(devices: u64) -> serde_json::Value {
     })
 }
 
-/// Two certificates a device, the older one INACTIVE; one device in a hundred has not rotated for a year.
+/// Two certificates a device, the older one INACTIVE, the newer one attested; one device in a hundred has not rotated
+/// for a year, and one in a thousand is frozen.
 fn filled(devices: u64) -> Store {
     let mut store = Store::default();
     for n in 0..devices {
@@ -63,7 +71,9 @@ fn filled(devices: u64) -> Store {
         store.listed_certificates(NOW, &[listed(0, CertificateStatus::Inactive, 20)]);
         store.listed_certificates(NOW, &[listed(1, CertificateStatus::Active, day)]);
         store.attachments(id(n, 0), std::slice::from_ref(&name));
-        store.listed_things(NOW, &[ListedThing { name, newest: Some(id(n, 1)) }]);
+        store.listed_things(NOW, &[ListedThing { name: name.clone(), newest: Some(id(n, 1)) }]);
+        store.witnessed(&name, id(n, 1), Timestamp::from_secs(day * DAY));
+        store.frozen(&name, (n % 1000 == 0).then(|| "two take turns".to_owned()));
     }
     store
 }

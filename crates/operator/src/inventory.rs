@@ -23,6 +23,7 @@ mod budget;
 mod census;
 mod crawl;
 mod findings;
+mod index;
 mod query;
 mod rules;
 mod snapshot;

@@ -9,7 +9,7 @@ use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use serde::Serialize;
 
-use super::rules;
+use super::rules::View;
 use super::store::Store;
 
 /// Which rule a finding is by.
@@ -80,7 +80,7 @@ pub struct Thresholds {
     pub idle_after: Duration,
     /// A certificate that has not been ACTIVE for longer than this, and is connected, counts: AWS takes minutes to cut.
     pub cut_within: Duration,
-    /// More connections of one thing than this in ten minutes are flapping.
+    /// More connections of one thing than this in ten minutes are flapping; at least 1.
     pub connects: u32,
     /// Whether devices are being provisioned these days.
     pub claims_expected: bool,
@@ -165,10 +165,10 @@ impl core::str::FromStr for Rule {
 
 /// Everything that deserves attention at `now`, the gravest first.
 pub fn findings(store: &Store, now: Timestamp, thresholds: &Thresholds) -> Vec<Finding> {
-    let view = rules::View { store, now, thresholds };
+    let (view, suspects) = (View { store, now, thresholds }, store.suspects(now, thresholds));
     let mut found = Vec::new();
-    store.things().for_each(|(name, row)| rules::things::look(&view, name, row, &mut found));
-    store.certificates().for_each(|(id, row)| rules::certificates::look(&view, id, row, &mut found));
+    view.look_at_things(&suspects.things, &mut found);
+    view.look_at_certificates(&suspects.certificates, &mut found);
     sort(&mut found);
     found
 }
@@ -180,13 +180,11 @@ pub fn findings_of(
     now: Timestamp,
     thresholds: &Thresholds,
 ) -> Vec<Finding> {
-    let view = rules::View { store, now, thresholds };
+    let view = View { store, now, thresholds };
     let mut found = Vec::new();
+    view.look_at_things([thing], &mut found);
     if let Some(row) = store.thing(thing) {
-        rules::things::look(&view, thing, row, &mut found);
-        let certificates =
-            row.certificates.iter().filter_map(|id| store.certificate(id).map(|row| (id, row)));
-        certificates.for_each(|(id, row)| rules::certificates::look(&view, id, row, &mut found));
+        view.look_at_certificates(&row.certificates, &mut found);
     }
     sort(&mut found);
     found

@@ -1,7 +1,8 @@
 //! Questions to the store: which certificates, a page at a time.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::time::Duration;
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
@@ -10,6 +11,9 @@ use fleetkey_model::time::Timestamp;
 use serde::Serialize;
 
 use super::store::{Certificate, Store};
+
+/// So many rows are looked up one by one; of more, a page is found by going through all.
+const FEW: usize = 4096;
 
 /// Which certificates; what is not said does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,9 +80,8 @@ impl Query {
         after: Option<CertificateId>,
         limit: usize,
     ) -> Listing {
-        let from = after.map_or(Unbounded, Excluded);
-        let mut fitting =
-            store.certificates.range((from, Unbounded)).filter(|(id, row)| self.fits(now, id, row));
+        let few = self.few(store);
+        let mut fitting = rows(store, few.as_deref(), after).filter(|(id, row)| self.fits(now, id, row));
         let rows: Vec<_> =
             fitting.by_ref().take(limit).map(|(id, row)| shown(store, *id, row, rotate_every)).collect();
         let more = fitting.next().is_some();
@@ -87,7 +90,18 @@ impl Query {
 
     /// How many fit.
     pub fn count(&self, store: &Store, now: Timestamp) -> usize {
-        store.certificates().filter(|(id, row)| self.fits(now, id, row)).count()
+        let few = self.few(store);
+        rows(store, few.as_deref(), None).filter(|(id, row)| self.fits(now, id, row)).count()
+    }
+
+    /// The only certificates that can fit, where a condition leaves so few. Where all of them leave many, a page of those
+    /// that fit is found before many rows were looked at.
+    fn few(&self, store: &Store) -> Option<Cow<'_, BTreeSet<CertificateId>>> {
+        let among = self.among.as_ref().map(Cow::Borrowed);
+        let status = || few(store.index().of(self.status?)?);
+        let connected = || few(store.index().open()).filter(|_| self.connected == Some(true));
+        let named = || few(named(store, self.thing.as_ref()?));
+        among.or_else(|| status().or_else(connected).or_else(named).map(Cow::Owned))
     }
 
     fn fits(&self, now: Timestamp, id: &CertificateId, row: &Certificate) -> bool {
@@ -103,6 +117,32 @@ impl Query {
                 .as_ref()
                 .is_none_or(|pattern| row.thing.as_ref().is_some_and(|thing| like(pattern, thing.as_str())))
     }
+}
+
+/// Rows by id, from the one after `after` on.
+fn rows<'a>(
+    store: &'a Store,
+    few: Option<&'a BTreeSet<CertificateId>>,
+    after: Option<CertificateId>,
+) -> Box<dyn Iterator<Item = (&'a CertificateId, &'a Certificate)> + 'a> {
+    let from = (after.map_or(Unbounded, Excluded), Unbounded);
+    match few {
+        Some(ids) => Box::new(ids.range(from).filter_map(|id| store.certificates.get_key_value(id))),
+        None => Box::new(store.certificates.range(from)),
+    }
+}
+
+fn few<'a>(ids: impl IntoIterator<Item = &'a CertificateId>) -> Option<BTreeSet<CertificateId>> {
+    let found: BTreeSet<_> = ids.into_iter().take(FEW + 1).copied().collect();
+    (found.len() <= FEW).then_some(found)
+}
+
+/// The certificates of things whose name matches.
+fn named<'a>(store: &'a Store, pattern: &'a str) -> impl Iterator<Item = &'a CertificateId> {
+    let (start, _) = plain(pattern);
+    let from = store.things.range::<str, _>((Included(start), Unbounded));
+    let begins = from.take_while(move |(name, _)| name.as_str().starts_with(start));
+    begins.filter(move |(name, _)| like(pattern, name.as_str())).flat_map(|(_, row)| &row.certificates)
 }
 
 fn shown(store: &Store, id: CertificateId, row: &Certificate, rotate_every: Option<Duration>) -> Row {
@@ -143,10 +183,14 @@ fn part(store: &Store, id: CertificateId, row: &Certificate) -> Option<&'static 
 /// `*` any run of characters, `?` any one.
 fn like(pattern: &str, text: &str) -> bool {
     // What stands before the first of them decides for nearly every row, and costs a comparison.
-    let plain = pattern.find(['*', '?']).unwrap_or(pattern.len());
-    let (start, rest) = pattern.split_at(plain);
+    let (start, rest) = plain(pattern);
     text.strip_prefix(start)
         .is_some_and(|text| if rest.is_empty() { text.is_empty() } else { wild(rest, text) })
+}
+
+/// What a pattern begins with, and the rest from its first `*` or `?` on.
+fn plain(pattern: &str) -> (&str, &str) {
+    pattern.split_at(pattern.find(['*', '?']).unwrap_or(pattern.len()))
 }
 
 fn wild(pattern: &str, text: &str) -> bool {

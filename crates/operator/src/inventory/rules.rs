@@ -1,7 +1,7 @@
 //! The rules, by what they look at.
 
-pub(super) mod certificates;
-pub(super) mod things;
+mod certificates;
+mod things;
 
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
@@ -15,6 +15,28 @@ pub(super) struct View<'a> {
     pub(super) store: &'a Store,
     pub(super) now: Timestamp,
     pub(super) thresholds: &'a Thresholds,
+}
+
+impl View<'_> {
+    /// What deserves attention of these things.
+    pub(super) fn look_at_things<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a ThingName>,
+        found: &mut Vec<Finding>,
+    ) {
+        let rows = names.into_iter().filter_map(|name| Some((name, self.store.thing(name)?)));
+        rows.for_each(|(name, row)| things::look(self, name, row, found));
+    }
+
+    /// What deserves attention of these certificates.
+    pub(super) fn look_at_certificates<'a>(
+        &self,
+        ids: impl IntoIterator<Item = &'a CertificateId>,
+        found: &mut Vec<Finding>,
+    ) {
+        let rows = ids.into_iter().filter_map(|id| Some((id, self.store.certificate(id)?)));
+        rows.for_each(|(id, row)| certificates::look(self, id, row, found));
+    }
 }
 
 fn finding(

@@ -108,7 +108,7 @@ impl Snapshot {
                     crawled = Some(crawl.into_owned());
                 }
                 Line::Inventory { format, .. } => return Err(damaged(format!("format {format}"))),
-                Line::Thing { name, row } => drop(store.things.insert(name, row.into_owned())),
+                Line::Thing { name, row } => store.restore_thing(&name, row.into_owned()),
                 Line::Certificate { id, row } => {
                     store.restore_certificate(id, Certificate { open: Vec::new(), ..row.into_owned() });
                 }

@@ -1,91 +1,26 @@
-//! The store: rows of certificates and things, and how events and lists change them.
+//! The store: rows of certificates and things ([`row`]), and how events and lists change them.
 //!
 //! Events may be lost, duplicated and out of order; timestamps by the broker's clock and session ids put them right, and
 //! the account's next list is right in any case.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
-use fleetkey_model::name::{ClientId, ROLE_SEPARATOR, ThingName};
+use fleetkey_model::name::{ClientId, ThingName};
 use fleetkey_model::time::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::census::{Described, ListedCertificate, ListedThing};
+use super::findings::Thresholds;
+use super::index::{Index, Marks, Suspects};
 use crate::control_plane::CertificateSummary;
 use crate::controller::PresenceEvent;
 
+pub use row::{Ages, Certificate, Open, Thing};
+
+mod row;
+
 /// How long connections of one thing are counted together.
 const WINDOW_MILLIS: u64 = 10 * 60 * 1000;
-/// How many things' names one certificate is remembered to have connected under.
-const MOST_HOLDERS: usize = 4;
-
-/// What is known of a certificate.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Certificate {
-    /// Its status, as the account last told; `None` while only events have told of it.
-    pub status: Option<CertificateStatus>,
-    /// Since when it is known to have that status, by our clock.
-    pub status_since: Timestamp,
-    /// When the account last told of it, by our clock.
-    pub told_at: Timestamp,
-    /// When it was registered.
-    pub created_at: Option<Timestamp>,
-    /// Its end, once it was described.
-    pub not_after: Option<Timestamp>,
-    /// The thing that it is attached to, as far as is known.
-    pub thing: Option<ThingName>,
-    /// When it last connected, by the broker's clock.
-    pub connected_at: Option<Timestamp>,
-    /// The last sign of it, by the broker's clock.
-    pub seen_at: Option<Timestamp>,
-    /// Its connections now.
-    pub open: Vec<Open>,
-    /// The names that it has connected under, roles left out: more than one is one too many.
-    pub holders: BTreeMap<String, Timestamp>,
-}
-
-/// A connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Open {
-    /// Under which client id.
-    pub client: ClientId,
-    /// Since when, by the broker's clock.
-    pub since: Timestamp,
-    /// Its session, where the broker names it.
-    pub session: Option<String>,
-}
-
-/// What is known of a thing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Thing {
-    /// When the account last listed it, by our clock.
-    pub told_at: Timestamp,
-    /// The certificate that its attribute names: the newest that was registered for it.
-    pub newest: Option<CertificateId>,
-    /// The certificate that the broker attested last, and when first.
-    pub attested: Option<(CertificateId, Timestamp)>,
-    /// Why nothing of it is retired, in words.
-    pub frozen: Option<String>,
-    /// When the present window of connections began, by the broker's clock, and how many it has.
-    pub connects: (Timestamp, u32),
-    /// Its certificates, as far as is known.
-    pub certificates: BTreeSet<CertificateId>,
-}
-
-/// How old the knowledge is: when each kind of it was last complete, by our clock.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ages {
-    /// Every certificate was listed.
-    pub certificates: Option<Timestamp>,
-    /// Every thing was listed.
-    pub things: Option<Timestamp>,
-    /// Every certificate's thing was asked for.
-    pub attachments: Option<Timestamp>,
-    /// The last event that was heard.
-    pub events: Option<Timestamp>,
-    /// Since when events are heard without a gap that is known of.
-    pub watching_since: Option<Timestamp>,
-}
 
 /// All rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,6 +32,7 @@ pub struct Store {
     pub(super) own: BTreeMap<CertificateId, String>,
     /// Whose connection each client id is now.
     clients: HashMap<ClientId, CertificateId>,
+    index: Index,
 }
 
 impl Store {
@@ -135,15 +71,39 @@ impl Store {
         self.things.iter()
     }
 
+    /// Which rows a question can be about.
+    pub(super) const fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Which rows rules have to look at.
+    pub(super) fn suspects(&self, now: Timestamp, thresholds: &Thresholds) -> Suspects {
+        let mut suspects = self.index.suspects(now, thresholds, &self.ages);
+        suspects.certificates.extend(self.own.keys().filter(|id| self.certificates.contains_key(*id)));
+        suspects.certificates.sort_unstable();
+        suspects.certificates.dedup();
+        suspects
+    }
+
     /// Takes rows in as they were kept.
     pub(super) fn restore_certificate(&mut self, id: CertificateId, row: Certificate) {
         for open in &row.open {
             self.clients.insert(open.client.clone(), id);
         }
-        if let Some(thing) = &row.thing {
+        let thing = row.thing.clone();
+        self.edit(id, |found| *found = row);
+        if let Some(thing) = thing {
             self.things.entry(thing.clone()).or_default().certificates.insert(id);
+            self.weigh(&thing);
         }
-        self.certificates.insert(id, row);
+    }
+
+    /// The same for a thing; before its certificates.
+    pub(super) fn restore_thing(&mut self, name: &ThingName, row: Thing) {
+        let before = self.things.get(name).map_or(0, |row| row.connects.1);
+        self.index.connects(name, before, row.connects.1);
+        self.things.insert(name.clone(), row);
+        self.weigh(name);
     }
 
     /// A client has connected.
@@ -158,18 +118,8 @@ impl Store {
             return;
         }
         self.close(client);
-        let row = self.certificates.entry(id).or_default();
-        row.connected_at = row.connected_at.max(Some(at));
-        row.seen_at = row.seen_at.max(Some(at));
-        row.open.push(Open { client: client.clone(), since: at, session: session.clone() });
-        let holder = holder(client);
-        row.holders.insert(holder.to_owned(), at);
-        if row.holders.len() > MOST_HOLDERS {
-            let oldest = row.holders.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone());
-            if let Some(name) = oldest {
-                row.holders.remove(&name);
-            }
-        }
+        let open = Open { client: client.clone(), since: at, session: session.clone() };
+        self.edit(id, |row| row.connect(open));
         self.clients.insert(client.clone(), id);
         if let Some(thing) = client.thing() {
             self.count_connect(&thing, at);
@@ -180,8 +130,8 @@ impl Store {
     pub fn disconnected(&mut self, now: Timestamp, client: &ClientId, event: &PresenceEvent) {
         self.note_event(now);
         let (id, session) = (event.principal_identifier, &event.session_identifier);
-        if let Some(row) = self.certificates.get_mut(&id) {
-            row.seen_at = row.seen_at.max(Some(event.timestamp));
+        if self.certificates.contains_key(&id) {
+            self.edit(id, |row| row.seen_at = row.seen_at.max(Some(event.timestamp)));
         }
         let same = self.open_of(client).is_some_and(|open| match (&open.session, session) {
             (Some(open), Some(gone)) => open == gone,
@@ -195,8 +145,7 @@ impl Store {
     /// The broker has attested a message of a thing's live session.
     pub fn attested(&mut self, now: Timestamp, thing: &ThingName, id: CertificateId, at: Timestamp) {
         self.note_event(now);
-        let row = self.certificates.entry(id).or_default();
-        row.seen_at = row.seen_at.max(Some(at));
+        self.edit(id, |row| row.seen_at = row.seen_at.max(Some(at)));
         self.attach(thing, id);
     }
 
@@ -204,18 +153,22 @@ impl Store {
     pub fn witnessed(&mut self, thing: &ThingName, id: CertificateId, at: Timestamp) {
         self.attach(thing, id);
         self.things.entry(thing.clone()).or_default().attested = Some((id, at));
+        self.weigh(thing);
     }
 
     /// A thing is frozen, or (`None`) is not any more.
     pub fn frozen(&mut self, thing: &ThingName, why: Option<String>) {
         self.things.entry(thing.clone()).or_default().frozen = why;
+        self.weigh(thing);
     }
 
     /// Presence may have been missed: nobody is known to be connected.
     pub fn presence_missed(&mut self, now: Timestamp) {
         self.ages.watching_since = Some(now);
         self.clients.clear();
-        self.certificates.values_mut().for_each(|row| row.open.clear());
+        for id in self.index.open().clone() {
+            self.edit(id, |row| row.open.clear());
+        }
     }
 
     /// The account has told a thing's certificates, all of them.
@@ -234,10 +187,7 @@ impl Store {
     /// A certificate has another status, or (`None`) is deleted.
     pub fn changed(&mut self, now: Timestamp, id: CertificateId, status: Option<CertificateStatus>) {
         match status {
-            Some(status) => {
-                let row = self.certificates.entry(id).or_default();
-                row.set_status(now, status);
-            }
+            Some(status) => self.edit(id, |row| row.set_status(now, status)),
             None => self.remove(&id),
         }
     }
@@ -270,8 +220,8 @@ impl Store {
 
     /// What a certificate says of itself.
     pub fn described(&mut self, id: CertificateId, found: &Described) {
-        if let Some(row) = self.certificates.get_mut(&id) {
-            row.not_after = Some(found.not_after);
+        if self.certificates.contains_key(&id) {
+            self.edit(id, |row| row.not_after = Some(found.not_after));
         }
     }
 
@@ -285,7 +235,15 @@ impl Store {
 
     /// Every thing has been listed since `begun`: what was not is gone, unless a certificate of it is still there.
     pub fn swept_things(&mut self, begun: Timestamp, now: Timestamp) {
-        self.things.retain(|_, row| row.told_at >= begun || !row.certificates.is_empty());
+        let Self { things, index, .. } = self;
+        things.retain(|name, row| {
+            let stays = row.told_at >= begun || !row.certificates.is_empty();
+            if !stays {
+                index.thing(name, false);
+                index.connects(name, row.connects.1, 0);
+            }
+            stays
+        });
         self.ages.things = Some(now);
     }
 
@@ -295,33 +253,62 @@ impl Store {
     }
 
     fn told(&mut self, now: Timestamp, id: CertificateId, status: CertificateStatus, created_at: Timestamp) {
+        self.edit(id, |row| {
+            row.set_status(now, status);
+            row.created_at = Some(created_at);
+            row.told_at = now;
+        });
+    }
+
+    /// Changes a certificate's row, made if need be, and keeps the index in line.
+    fn edit(&mut self, id: CertificateId, act: impl FnOnce(&mut Certificate)) {
         let row = self.certificates.entry(id).or_default();
-        row.set_status(now, status);
-        row.created_at = Some(created_at);
-        row.told_at = now;
+        let before = Marks::of(row);
+        act(row);
+        let after = Marks::of(row);
+        self.index.certificate(id, before, after);
+        if let Some(thing) = row.thing.clone().filter(|_| after.is_otherwise_in_use(&before)) {
+            self.weigh(&thing);
+        }
+    }
+
+    /// Whether a thing is one that rules have to look at.
+    fn weigh(&mut self, name: &ThingName) {
+        let is_uneasy = self.things.get(name).is_some_and(|row| {
+            let used = |id: &CertificateId, since| {
+                self.certificates.get(id).is_some_and(|row| row.is_used_since(since))
+            };
+            let others = |witness, at| row.certificates.iter().any(|id| *id != witness && used(id, at));
+            row.frozen.is_some() || row.attested.is_some_and(|(witness, at)| others(witness, at))
+        });
+        self.index.thing(name, is_uneasy);
     }
 
     fn attach(&mut self, thing: &ThingName, id: CertificateId) {
-        let row = self.certificates.entry(id).or_default();
-        if row.thing.as_ref() != Some(thing) {
-            let before = row.thing.replace(thing.clone());
-            if let Some(row) = before.and_then(|before| self.things.get_mut(&before)) {
-                row.certificates.remove(&id);
-            }
+        if self.certificates.get(&id).is_some_and(|row| row.thing.as_ref() == Some(thing)) {
+            return;
         }
+        self.detach(&id);
+        self.edit(id, |row| row.thing = Some(thing.clone()));
         self.things.entry(thing.clone()).or_default().certificates.insert(id);
+        self.weigh(thing);
     }
 
     fn detach(&mut self, id: &CertificateId) {
-        let thing = self.certificates.get_mut(id).and_then(|row| row.thing.take());
-        if let Some(row) = thing.and_then(|thing| self.things.get_mut(&thing)) {
+        let Some(thing) = self.certificates.get(id).and_then(|row| row.thing.clone()) else {
+            return;
+        };
+        self.edit(*id, |row| row.thing = None);
+        if let Some(row) = self.things.get_mut(&thing) {
             row.certificates.remove(id);
         }
+        self.weigh(&thing);
     }
 
     fn remove(&mut self, id: &CertificateId) {
         self.detach(id);
         if let Some(row) = self.certificates.remove(id) {
+            self.index.certificate(*id, Marks::of(&row), Marks::default());
             for open in &row.open {
                 self.clients.remove(&open.client);
             }
@@ -334,40 +321,26 @@ impl Store {
     }
 
     fn close(&mut self, client: &ClientId) {
-        if let Some(row) = self.clients.remove(client).and_then(|id| self.certificates.get_mut(&id)) {
-            row.open.retain(|open| open.client != *client);
+        let id = self.clients.remove(client).filter(|id| self.certificates.contains_key(id));
+        if let Some(id) = id {
+            self.edit(id, |row| row.open.retain(|open| open.client != *client));
         }
     }
 
     fn count_connect(&mut self, thing: &ThingName, at: Timestamp) {
         let (begun, count) = &mut self.things.entry(thing.clone()).or_default().connects;
+        let before = *count;
         if at.as_millis().saturating_sub(begun.as_millis()) > WINDOW_MILLIS {
             (*begun, *count) = (at, 0);
         }
         *count = count.saturating_add(1);
+        let after = *count;
+        self.index.connects(thing, before, after);
     }
 
     fn note_event(&mut self, now: Timestamp) {
         self.ages.events = Some(now);
         self.ages.watching_since.get_or_insert(now);
-    }
-}
-
-impl Certificate {
-    fn set_status(&mut self, now: Timestamp, status: CertificateStatus) {
-        if self.status != Some(status) {
-            (self.status, self.status_since) = (Some(status), now);
-        }
-    }
-}
-
-/// The name that a client id speaks for: what stands before a role.
-fn holder(client: &ClientId) -> &str {
-    let text = client.as_str();
-    match text.split_once(ROLE_SEPARATOR) {
-        // The operator's own begin with it.
-        Some((name, _)) if !name.is_empty() => name,
-        _ => text,
     }
 }
 
@@ -446,12 +419,5 @@ mod tests {
         assert!(store.thing(&a).unwrap().certificates.is_empty());
         store.listed(at(2), &b, &[]);
         assert_eq!(store.certificate(&id(1)).unwrap().thing, None);
-    }
-
-    #[test]
-    fn roles_of_a_thing_are_one_holder() {
-        assert_eq!(holder(&client("press-1~verify")), "press-1");
-        assert_eq!(holder(&client("press-1")), "press-1");
-        assert_eq!(holder(&client("~controller")), "~controller");
     }
 }

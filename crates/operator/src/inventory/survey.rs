@@ -10,7 +10,7 @@ use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 
 use super::findings::{Finding, Rule, Thresholds, sort};
-use super::rules::{self, View};
+use super::rules::View;
 use super::store::{Ages, Certificate, Store, Thing};
 use super::tally::Tally;
 use super::watch::Watch;
@@ -32,13 +32,19 @@ pub struct Survey {
 impl Watch {
     /// Everything that deserves attention at `now`, the gravest first.
     pub fn findings(&self, now: Timestamp, thresholds: &Thresholds) -> Vec<Finding> {
+        let suspects = self.look(|store, _| store.suspects(now, thresholds));
         let mut found = Vec::new();
-        self.each(&|store| &store.things, |store, name, row| {
-            rules::things::look(&View { store, now, thresholds }, name, row, &mut found);
-        });
-        self.each(&|store| &store.certificates, |store, id, row| {
-            rules::certificates::look(&View { store, now, thresholds }, id, row, &mut found);
-        });
+        let mut look = |act: &dyn Fn(&View<'_>, &mut Vec<Finding>)| {
+            self.look(|store, _| act(&View { store, now, thresholds }, &mut found));
+            // The lock is not fair: whoever waits for it has to be let in.
+            std::thread::yield_now();
+        };
+        for part in suspects.things.chunks(PART) {
+            look(&|view, found| view.look_at_things(part, found));
+        }
+        for part in suspects.certificates.chunks(PART) {
+            look(&|view, found| view.look_at_certificates(part, found));
+        }
         sort(&mut found);
         found
     }

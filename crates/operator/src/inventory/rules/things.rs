@@ -33,8 +33,7 @@ fn superseded_in_use(view: &View<'_>, name: &ThingName, thing: &Thing) -> Option
     let older = thing.certificates.iter().find_map(|id| {
         let row = view.store.certificate(id)?;
         let older = *id != witness && row.created_at? < successor;
-        let in_use = !row.open.is_empty() || row.connected_at > Some(at);
-        (older && in_use).then_some((id, row))
+        (older && row.is_used_since(at)).then_some((id, row))
     })?;
     let (id, row) = older;
     let now = if row.open.is_empty() { "has connected" } else { "is connected" };

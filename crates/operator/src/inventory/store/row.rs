@@ -1,0 +1,134 @@
+//! What is known of a certificate, of a thing, and how old that is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::name::{ClientId, ROLE_SEPARATOR, ThingName};
+use fleetkey_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How many things' names one certificate is remembered to have connected under.
+const MOST_HOLDERS: usize = 4;
+
+/// What is known of a certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Its status, as the account last told; `None` while only events have told of it.
+    pub status: Option<CertificateStatus>,
+    /// Since when it is known to have that status, by our clock.
+    pub status_since: Timestamp,
+    /// When the account last told of it, by our clock.
+    pub told_at: Timestamp,
+    /// When it was registered.
+    pub created_at: Option<Timestamp>,
+    /// Its end, once it was described.
+    pub not_after: Option<Timestamp>,
+    /// The thing that it is attached to, as far as is known.
+    pub thing: Option<ThingName>,
+    /// When it last connected, by the broker's clock.
+    pub connected_at: Option<Timestamp>,
+    /// The last sign of it, by the broker's clock.
+    pub seen_at: Option<Timestamp>,
+    /// Its connections now.
+    pub open: Vec<Open>,
+    /// The names that it has connected under, roles left out: more than one is one too many.
+    pub holders: BTreeMap<String, Timestamp>,
+}
+
+/// A connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// Under which client id.
+    pub client: ClientId,
+    /// Since when, by the broker's clock.
+    pub since: Timestamp,
+    /// Its session, where the broker names it.
+    pub session: Option<String>,
+}
+
+/// What is known of a thing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thing {
+    /// When the account last listed it, by our clock.
+    pub told_at: Timestamp,
+    /// The certificate that its attribute names: the newest that was registered for it.
+    pub newest: Option<CertificateId>,
+    /// The certificate that the broker attested last, and when first.
+    pub attested: Option<(CertificateId, Timestamp)>,
+    /// Why nothing of it is retired, in words.
+    pub frozen: Option<String>,
+    /// When the present window of connections began, by the broker's clock, and how many it has.
+    pub connects: (Timestamp, u32),
+    /// Its certificates, as far as is known.
+    pub certificates: BTreeSet<CertificateId>,
+}
+
+/// How old the knowledge is: when each kind of it was last complete, by our clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ages {
+    /// Every certificate was listed.
+    pub certificates: Option<Timestamp>,
+    /// Every thing was listed.
+    pub things: Option<Timestamp>,
+    /// Every certificate's thing was asked for.
+    pub attachments: Option<Timestamp>,
+    /// The last event that was heard.
+    pub events: Option<Timestamp>,
+    /// Since when events are heard without a gap that is known of.
+    pub watching_since: Option<Timestamp>,
+}
+
+impl Certificate {
+    /// Whether it is connected, or has been since.
+    pub(in crate::inventory) fn is_used_since(&self, moment: Timestamp) -> bool {
+        !self.open.is_empty() || self.connected_at > Some(moment)
+    }
+
+    /// It has connected.
+    pub(super) fn connect(&mut self, open: Open) {
+        let at = open.since;
+        self.connected_at = self.connected_at.max(Some(at));
+        self.seen_at = self.seen_at.max(Some(at));
+        self.holders.insert(holder(&open.client).to_owned(), at);
+        if self.holders.len() > MOST_HOLDERS {
+            let oldest = self.holders.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone());
+            if let Some(name) = oldest {
+                self.holders.remove(&name);
+            }
+        }
+        self.open.push(open);
+    }
+
+    /// The account tells its status.
+    pub(super) fn set_status(&mut self, now: Timestamp, status: CertificateStatus) {
+        if self.status != Some(status) {
+            (self.status, self.status_since) = (Some(status), now);
+        }
+    }
+}
+
+/// The name that a client id speaks for: what stands before a role.
+fn holder(client: &ClientId) -> &str {
+    let text = client.as_str();
+    match text.split_once(ROLE_SEPARATOR) {
+        // The operator's own begin with it.
+        Some((name, _)) if !name.is_empty() => name,
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(text: &str) -> ClientId {
+        ClientId::new(text).unwrap()
+    }
+
+    #[test]
+    fn roles_of_a_thing_are_one_holder() {
+        assert_eq!(holder(&client("press-1~verify")), "press-1");
+        assert_eq!(holder(&client("press-1")), "press-1");
+        assert_eq!(holder(&client("~controller")), "~controller");
+    }
+}
