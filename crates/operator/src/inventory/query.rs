@@ -185,7 +185,18 @@ fn like(pattern: &str, text: &str) -> bool {
     // What stands before the first of them decides for nearly every row, and costs a comparison.
     let (start, rest) = plain(pattern);
     text.strip_prefix(start)
-        .is_some_and(|text| if rest.is_empty() { text.is_empty() } else { wild(rest, text) })
+        .is_some_and(|text| if rest.contains('?') { wild(rest, text) } else { runs(rest, text) })
+}
+
+/// The same for a pattern without `?`, by searching: names are many.
+fn runs(pattern: &str, text: &str) -> bool {
+    let Some((others, last)) = pattern.rsplit_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut text) = text.strip_suffix(last) else {
+        return false;
+    };
+    others.split('*').all(|run| text.split_once(run).map(|(_, rest)| text = rest).is_some())
 }
 
 /// What a pattern begins with, and the rest from its first `*` or `?` on.
@@ -289,8 +300,14 @@ mod tests {
             ("?", "", false),
             ("**x", "yx", true),
             ("", "a", false),
+            ("a*b*a", "aba", true),
+            ("a*b*a", "ab", false),
+            ("a*a", "a", false),
+            ("*ab*b", "aab", false),
+            ("*ab*b", "aabb", true),
         ] {
             assert_eq!(like(pattern, text), fits, "{pattern} {text}");
+            assert_eq!(wild(pattern, text), fits, "{pattern} {text}");
         }
     }
 }
