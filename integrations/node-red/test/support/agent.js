@@ -22,8 +22,8 @@ class Agent {
      *
      * @param {Core} core one with `--setup`
      * @param {string} serial
-     * @param {{port?: number, sidecar?: string, more?: string}} [options] `port` is another way to the broker; `sidecar`
-     *     and `more` are TOML, for the table `[sidecar]` and for further tables
+     * @param {{port?: number, sidecar?: ?string, more?: string}} [options] `port` is another way to the broker; `sidecar`
+     *     and `more` are TOML, for the table `[sidecar]`, which there is none of if it is null, and for further tables
      */
     static async start(core, serial, { port = core.ready.mqtt_port, sidecar = '', more = '' } = {}) {
         const agent = new Agent();
@@ -45,7 +45,7 @@ class Agent {
         this.program = new Program(AGENT, ['run', '--config', this.file, '--log-format', 'json']);
         await this.event('a connection of its own', ({ event }) => event === 'link_up');
         const { sidecar } = await this.status();
-        this.port = Number(sidecar.listen[0].split(':').at(-1));
+        this.port = sidecar && Number(sidecar.listen[0].split(':').at(-1));
     }
 
     async status() {
@@ -94,8 +94,15 @@ class Agent {
         fs.rmSync(this.directory, { recursive: true, force: true });
     }
 
-    async ask(verb) {
-        const program = new Program(AGENT, [verb, '--config', this.file]);
+    /** The same for a command that may fail: its exit code, and what it printed. */
+    async order(...words) {
+        const program = new Program(AGENT, [...words, '--config', this.file]);
+        const code = await program.ended;
+        return { code, told: program.transcript() };
+    }
+
+    async ask(...words) {
+        const program = new Program(AGENT, [...words, '--config', this.file]);
         if (await program.ended !== 0) {
             throw new Error(`${program.transcript()}\n${this.program.transcript()}`);
         }
@@ -110,9 +117,12 @@ function told(line) {
 }
 
 function toml(core, { serial, port, listen, sidecar, more }) {
-    const claim = path.join(core.directory, 'data/operator/claim');
+    const operator = path.join(core.directory, 'data/operator');
+    const claim = path.join(operator, 'claim');
+    const { topic_root: root } = JSON.parse(fs.readFileSync(path.join(operator, 'config.json'), 'utf8'));
     return `serial = "${serial}"
 state = "state"
+topic_root = "${root}"
 [endpoint]
 host = "${core.ready.endpoint}"
 port = ${port}
@@ -125,10 +135,10 @@ certificate = "${claim}/certificate.pem"
 key = "${claim}/key.pem"
 [rotation]
 soak = "1s"
-[sidecar]
+${sidecar === null ? '' : `[sidecar]
 ${sidecar}
 [[sidecar.listen]]
-tcp = "127.0.0.1:${listen}"
+tcp = "127.0.0.1:${listen}"`}
 ${more}
 `;
 }
