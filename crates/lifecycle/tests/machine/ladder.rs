@@ -36,7 +36,37 @@ fn soaking() -> World {
     rotate(&mut world);
     assert_eq!(world.machine.status().state, StateName::Soak);
     world.trace.clear();
+    world.asked.clear();
     world
+}
+
+#[test]
+fn the_older_identity_is_asked_with_only_after_three_refusals_of_the_committed_one() {
+    let mut world = soaking();
+    world.revoke(SlotId(2));
+    world.pass(Duration::from_secs(150));
+    let asked: Vec<u64> = world.asked.iter().map(|slot| slot.0).take(4).collect();
+    assert_eq!(asked, [2, 2, 2, 1], "a controller that sees both take turns must think of a thief");
+}
+
+#[test]
+fn the_older_identity_is_not_asked_with_while_the_committed_one_cannot_be_asked() {
+    let mut world = soaking();
+    world.live_refused.insert(SlotId(2));
+    for _ in 0..3 {
+        world.fault("Verify", Fault::Refused);
+    }
+    for _ in 0..400 {
+        world.fault("Verify", Fault::Unreachable);
+        world.fault("GoLive", Fault::Unreachable);
+    }
+    world.give(Event::LinkDown);
+    world.give(Event::LinkRefused { slot: SlotId(2), why: "a hiccup".into() });
+    world.pass(2 * HOUR);
+    let older = world.asked.iter().filter(|&&slot| slot == SlotId(1)).count();
+    assert_eq!(older, 1, "by the third refusal, and not again: {:?}", world.asked);
+    assert!(world.asked.len() > 10, "{:?}", world.asked);
+    assert_eq!(current(&world), Some(SlotId(2)));
 }
 
 #[test]

@@ -194,6 +194,25 @@ fn what_is_staged_can_be_given_up_at_any_time_and_leaves_nothing_on_the_disk() {
 }
 
 #[test]
+fn what_is_staged_and_given_up_stays_on_the_disk_while_nobody_knows_that_the_other_serves() {
+    let (mut off_line, mut refused) = (staged(), staged());
+    off_line.fault("GoLive", Fault::Unreachable);
+    off_line.give(Event::LinkDown);
+    refused.revoke(ONE);
+    for (world, what) in [(&mut off_line, "off line"), (&mut refused, "in doubt")] {
+        world.give(Event::Offline(Offline::Rollback));
+        while world.record.as_ref().is_some_and(|record| record.rotation.is_some()) {
+            assert!(world.step(), "{what}: the order is carried out");
+        }
+        let record = world.record.as_ref().unwrap();
+        assert_eq!((&record.doomed[..], world.slots.contains_key(&TWO)), (&[][..], true), "{what}");
+    }
+    refused.pass(HOUR);
+    let back = Notice::FellBack { from: ONE, to: TWO };
+    assert!(refused.notices.contains(&back), "it brings the device back: {:?}", refused.notices);
+}
+
+#[test]
 fn a_key_that_others_know_waits_for_no_switch() {
     let mut world = staged();
     world.give(Event::Compromised);

@@ -73,6 +73,8 @@ pub(crate) struct World {
     pub(crate) damaged: BTreeSet<SlotId>,
     /// Slots whose files the disk does not give.
     pub(crate) unread: BTreeSet<SlotId>,
+    /// Whose identity the broker was asked with, in order.
+    pub(crate) asked: Vec<SlotId>,
     config: Config,
 }
 
@@ -105,6 +107,7 @@ impl World {
             live_refused: BTreeSet::new(),
             damaged: BTreeSet::new(),
             unread: BTreeSet::new(),
+            asked: Vec::new(),
             config,
         }
     }
@@ -116,6 +119,7 @@ impl World {
         assert!(world.machine.status().current.is_some(), "{:?}", world.trace);
         world.trace.clear();
         world.notices.clear();
+        world.asked.clear();
         world
     }
 
@@ -229,6 +233,9 @@ impl World {
     pub(crate) fn run(&mut self, action: Action) -> Event {
         let name = name_of(&action);
         self.trace.push(name.to_string());
+        if let Action::Verify { slot, .. } = action {
+            self.asked.push(slot);
+        }
         let fault = self.faults.get_mut(name).filter(|queue| !queue.is_empty()).map(|queue| queue.remove(0));
         match fault {
             Some(Fault::AnswerLost) => {
