@@ -68,6 +68,9 @@ pub enum KeyError {
     /// The signing request could not be encoded, signed or read.
     #[error("the signing request does not encode or read: {0}")]
     Request(String),
+    /// What holds the key does not answer now, as a token that is not plugged in yet: nothing is known of the key.
+    #[error("what holds the key does not answer: {0}")]
+    Absent(String),
 }
 
 /// A key source: what makes key pairs, tells public keys and signs requests.
@@ -81,7 +84,8 @@ pub trait Keys: fmt::Debug + Send + Sync {
     /// The SubjectPublicKeyInfo, DER, that belongs to `key`.
     ///
     /// # Errors
-    /// [`KeyError::Unreadable`].
+    /// [`KeyError::Unreadable`] of what is no key, which is put aside and never used again; [`KeyError::Absent`] where
+    /// trying again may help.
     fn public_key(&self, key: &PrivateKeyPem) -> Result<Vec<u8>, KeyError>;
 
     /// A PKCS#10 request in PEM for `key`, with the serial as its common name.

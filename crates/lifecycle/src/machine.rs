@@ -178,7 +178,7 @@ impl Machine {
             doubt: None,
             live_refusals: 0,
             displaced: displaced::Displaced::default(),
-            soaked: soak::Soaked::default(),
+            soaked: soak::Soaked::resumed(now),
             frozen: false,
             raised: Vec::new(),
             starting: None,

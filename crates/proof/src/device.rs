@@ -82,6 +82,11 @@ pub trait Device: Sized {
         false
     }
 
+    /// Whether it takes a rotation step by step, as an operator orders.
+    fn is_in_steps(&self) -> bool {
+        false
+    }
+
     /// In a few words, what it is doing.
     fn doing(&self) -> String;
 

@@ -69,8 +69,8 @@ fn nobody_helps_where_the_device_can_help_itself() {
         ("seed=0 43:revoke=current", Ending::Helped),
         // The one before is still there, and nobody has asked to retire it.
         ("seed=0 169:wipe=current", Ending::Arrived),
-        // It lay in a box for a day before it was refused.
-        ("seed=0 fresh 95:down=90000 96:deactivate=candidate", Ending::Arrived),
+        // It lay in a box for a day before it was refused, and is still there when a person gives it back.
+        ("seed=0 fresh 95:down=90000 96:deactivate=candidate", Ending::Helped),
         // A broker, or what stands before it, that closes every connection for hours has refused nobody for good.
         ("seed=0 fresh 100:refuse=9000", Ending::Arrived),
         ("seed=0 169:refuse=9000", Ending::Arrived),
@@ -95,6 +95,14 @@ fn what_the_model_found_once_stays_mended() {
         "seed=0 fresh norecovery 20:cut=keep 85:cut=without:7 155:revoke=current 162:wipe=record",
         // A slot that did not read at the start was served, and nobody knew which certificate that was.
         "seed=0 206:cut=torn 223:EIO*99",
+        // A directory that could not be removed was taken for one that holds something.
+        "seed=0 49:EIO*66 188:EIO",
+        // A first registration that was carried out and denied was given up in less than a day.
+        "seed=0 fresh 4:lost 65:delay=600 92:409! 162:deactivate=candidate",
+        // Two activations in a row, of a rotation and of the one that a compromise began in its soak.
+        "seed=0 202:clock=2099 223:compromise 234:delay=600",
+        // What was staged was given up while nobody knew whether the other one still served.
+        "seed=0 0:stage 1000:deactivate=current 1001:rollback",
     ] {
         let schedule: Schedule = schedule.parse().unwrap();
         assert_eq!(explore::run(&schedule).unwrap().violation, None, "{schedule}");

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::keys::KeyError;
+
 /// The class of a fault; what to do about it follows from this alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FaultKind {
@@ -10,7 +12,7 @@ pub enum FaultKind {
     Full,
     /// The file system is mounted read-only (EROFS).
     ReadOnly,
-    /// Anything else that the operating system reports: EIO, EACCES, …
+    /// Anything else that the operating system reports: EIO, EACCES, …; and a key that cannot be asked now.
     Io,
     /// The disk holds something that it should not: a key that is no key, a pair that does not match.
     Content,
@@ -47,6 +49,15 @@ impl StoreFault {
 
     pub(crate) fn content(op: &'static str, path: &Path, reason: impl Into<String>) -> Self {
         Self { kind: FaultKind::Content, op, path: path.to_path_buf(), reason: reason.into() }
+    }
+
+    /// A key that cannot be used: for good, or, like a block that does not read, for now.
+    pub(crate) fn key(path: &Path, error: &KeyError) -> Self {
+        let kind = match error {
+            KeyError::Absent(_) => FaultKind::Io,
+            KeyError::Generate | KeyError::Unreadable | KeyError::Request(_) => FaultKind::Content,
+        };
+        Self { kind, op: "use", path: path.to_path_buf(), reason: error.to_string() }
     }
 }
 

@@ -87,8 +87,7 @@ impl Store {
         let key = self.key(id)?;
         let file = self.certificate(&dir)?;
         let spki = key.as_ref().map(|key| self.keys.public_key(key)).transpose();
-        let spki =
-            spki.map_err(|error| StoreFault::content("use", &dir.join(slot::KEY), error.to_string()))?;
+        let spki = spki.map_err(|error| StoreFault::key(&dir.join(slot::KEY), &error))?;
         let certificate = match (&key, &file) {
             (Some(key), Some(file)) => Some(SlotCertificate::from(&self.check_pair(&dir, key, file)?)),
             _ => None,

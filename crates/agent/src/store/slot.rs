@@ -91,15 +91,15 @@ impl Store {
         let dir = self.ensure_slot(slot)?;
         let key = match self.key(slot)? {
             Some(key) => key,
-            None => self.keys.generate().map_err(|error| unusable(&dir, &error))?,
+            None => self.keys.generate().map_err(|error| StoreFault::key(&dir, &error))?,
         };
-        let spki = self.keys.public_key(&key).map_err(|error| unusable(&dir.join(KEY), &error))?;
+        let spki = self.keys.public_key(&key).map_err(|error| StoreFault::key(&dir.join(KEY), &error))?;
         atomic::replace(&*self.fs, &dir, KEY, SECRET, key.expose().as_bytes())?;
         let request = match atomic::read_optional(&*self.fs, &dir.join(CSR), MAX_FILE)? {
             Some(request) => request,
             None => {
                 let request = self.keys.request(&key, &self.serial);
-                request.map_err(|error| unusable(&dir, &error))?.into_bytes()
+                request.map_err(|error| StoreFault::key(&dir, &error))?.into_bytes()
             }
         };
         atomic::replace(&*self.fs, &dir, CSR, PUBLIC, &request)?;
@@ -114,7 +114,7 @@ impl Store {
         let dir = self.slot_dir(slot);
         let key = self.key(slot)?;
         let key = key.ok_or_else(|| StoreFault::content("use", &dir, "the slot has no key"))?;
-        self.keys.public_key(&key).map_err(|error| unusable(&dir.join(KEY), &error))
+        self.keys.public_key(&key).map_err(|error| StoreFault::key(&dir.join(KEY), &error))
     }
 
     /// Makes the directory of a slot whose key the service will make.
@@ -285,7 +285,7 @@ impl Store {
         let path = dir.join(CERTIFICATE);
         let facts = CertificateFacts::from_pem(&file.chain)
             .map_err(|error| StoreFault::content("use", &path, error.to_string()))?;
-        let public = self.keys.public_key(key).map_err(|error| unusable(&dir.join(KEY), &error))?;
+        let public = self.keys.public_key(key).map_err(|error| StoreFault::key(&dir.join(KEY), &error))?;
         if facts.public_key != public {
             return Err(StoreFault::content("use", dir, "the certificate is not for the slot's key"));
         }
@@ -308,7 +308,7 @@ impl Store {
             Some(key) => key.clone(),
             None => self.key(slot)?.ok_or_else(|| refuse("the slot has no key"))?,
         };
-        let public = self.keys.public_key(&key).map_err(|error| unusable(&dir, &error))?;
+        let public = self.keys.public_key(&key).map_err(|error| StoreFault::key(&dir, &error))?;
         if public != facts.public_key {
             return Err(refuse("the certificate is not for the slot's key"));
         }
@@ -349,8 +349,4 @@ impl Store {
 /// Whether this is a key that was being written, or that is being destroyed.
 pub(super) fn is_unnamed_key(name: &std::ffi::OsStr) -> bool {
     name.to_str().is_some_and(|name| name.starts_with(&format!("{}{KEY}-", atomic::TEMPORARY)))
-}
-
-fn unusable(path: &Path, error: &KeyError) -> StoreFault {
-    StoreFault::content("use", path, error.to_string())
 }

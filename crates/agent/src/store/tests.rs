@@ -4,11 +4,12 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 
 use fleetkey_lifecycle::{Record, SlotId};
+use fleetkey_model::secret::PrivateKeyPem;
 use fleetkey_model::time::Timestamp;
 
 use super::testing::{Disk, issued, issued_for, store};
 use super::*;
-use crate::keys::{Fingerprint, P256Keys};
+use crate::keys::{Fingerprint, KeyError, P256Keys};
 
 const SLOT: SlotId = SlotId(1);
 const NOW: Timestamp = Timestamp::from_secs(1000);
@@ -216,6 +217,36 @@ fn a_slot_that_cannot_be_read_is_told_apart_where_a_record_says_who_the_device_i
     assert_eq!(scan.unread[0].path, disk.root().join("slots/1"));
     assert_eq!(store.scan_for(Some(SLOT)).unwrap().unread[0].slot, SLOT, "another may bring the device back");
     assert!(store.scan().is_err(), "without a record it may be who the device is");
+}
+
+/// A token that is not there yet.
+#[derive(Debug)]
+struct Unplugged;
+
+impl Keys for Unplugged {
+    fn generate(&self) -> Result<PrivateKeyPem, KeyError> {
+        Err(KeyError::Absent("no token".into()))
+    }
+
+    fn public_key(&self, _: &PrivateKeyPem) -> Result<Vec<u8>, KeyError> {
+        Err(KeyError::Absent("no token".into()))
+    }
+
+    fn request(&self, _: &PrivateKeyPem, _: &SerialNumber) -> Result<String, KeyError> {
+        Err(KeyError::Absent("no token".into()))
+    }
+}
+
+#[test]
+fn a_slot_whose_key_cannot_be_asked_now_is_unread_and_never_put_aside() {
+    let disk = Disk::new();
+    complete(&store(&disk), SLOT);
+    let serial = SerialNumber::new("sensor-1").unwrap();
+    let unplugged = Store::open(Arc::new(disk.clone()), Arc::new(Unplugged), disk.root(), serial).unwrap();
+    let scan = unplugged.scan_for(Some(SLOT)).unwrap();
+    assert_eq!((scan.aside.len(), scan.unread[0].slot), (0, SLOT));
+    assert_eq!(unplugged.make_key(SlotId(2)).unwrap_err().kind, FaultKind::Io);
+    assert!(store(&disk).scan().unwrap().slots[0].is_complete(), "it is as it was");
 }
 
 #[test]

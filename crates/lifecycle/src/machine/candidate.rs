@@ -12,7 +12,7 @@ use super::verify::Purpose;
 use super::{Awaiting, Machine, Step};
 use crate::action::Action;
 use crate::event::{Event, StorageFault};
-use crate::record::{Authority, Phase, Reason};
+use crate::record::{Authority, Phase, Rotation};
 use crate::slot::{SlotCertificate, SlotFacts, SlotId};
 use crate::status::Notice;
 
@@ -39,6 +39,9 @@ impl Machine {
         }
         self.issued = self.issued.take().filter(|fresh| self.now < fresh.until);
         if let Some(Fresh { slot, issued, displaces_nothing, .. }) = self.issued.clone() {
+            if self.is_renewed(slot) && self.waits_for_the_ladder() {
+                return None;
+            }
             if !displaces_nothing && self.is_the_last(slot) {
                 let thing = self.config.thing();
                 return Some((Action::Verify { slot, thing }, Awaiting::Verify(Purpose::Displaced)));
@@ -46,8 +49,7 @@ impl Machine {
             return Some((Action::StoreCertificate { slot, issued }, Awaiting::Store));
         }
         let rotation = self.durable.rotation.clone()?;
-        if self.doubt.is_some() && rotation.reason != Reason::Recovery {
-            // The ladder tries the candidate in its turn; everything else hangs on the identity in doubt.
+        if self.waits_for_the_ladder() {
             return None;
         }
         let (slot, authority) = (rotation.slot, rotation.authority);
@@ -83,6 +85,19 @@ impl Machine {
         }
     }
 
+    /// The ladder tries the candidate in its turn; everything else hangs on the identity in doubt.
+    fn waits_for_the_ladder(&self) -> bool {
+        self.doubt.is_some() && !self.is_recovering()
+    }
+
+    /// Whether the slot of the rotation under way holds a certificate that was given up, without proof, for a new one
+    /// with the same key: it may be registered all the same.
+    pub(super) fn is_renewed(&self, slot: SlotId) -> bool {
+        let is_asked_for = |rotation: &Rotation| rotation.slot == slot && rotation.phase == Phase::Requested;
+        self.durable.rotation.as_ref().is_some_and(is_asked_for)
+            && self.slots.get(&slot).is_some_and(SlotFacts::is_complete)
+    }
+
     /// Whether the slot holds a certificate that was given up for a new one, and no other identity is committed. An
     /// operator may have given it back since.
     fn is_the_last(&self, slot: SlotId) -> bool {
@@ -91,7 +106,13 @@ impl Machine {
 
     /// What the new certificate was to replace is accepted after all: it is the candidate again.
     pub(super) fn on_displaced_accepted(&mut self) {
-        let Some(Fresh { slot, .. }) = self.issued.take() else { return };
+        if let Some(Fresh { slot, .. }) = self.issued.take() {
+            self.take_back(slot);
+        }
+    }
+
+    /// The certificate in this slot is the candidate again.
+    pub(super) fn take_back(&mut self, slot: SlotId) {
         let certificate = self.slots.get(&slot).and_then(|slot| slot.certificate.as_ref());
         if let Some(certificate) = certificate.map(|certificate| certificate.id) {
             self.set_phase(Phase::Verifying { certificate, since: self.now }, None);

@@ -5,7 +5,7 @@
 //! durable change of `current` as any commit. It destroys nothing, so a short verdict is enough. Only when every
 //! rung was refused, often enough and for long enough, is the claim tried, at most once a day. A network that is
 //! down is never a refusal, and no slot is given up here. An older identity is not asked with before the committed one
-//! was refused three times: a controller that sees both take turns must think of a thief.
+//! was refused three times: a controller that sees both take turns must think of a thief. Nor is a candidate that waits for its switch: for a hiccup it is not committed.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -154,10 +154,11 @@ impl Machine {
     }
 
     /// An older identity that is seen beside the committed one is taken for a thief's, so it is not asked with before
-    /// it must be. A candidate, which would be committed, is. What was not asked proves nothing of this round.
+    /// it must be. A candidate, which would be committed, is, unless it waits for its switch. What was not asked proves
+    /// nothing of this round.
     fn spare_older_rungs(&mut self) {
         let candidate = self.durable.rotation.as_ref().map(|rotation| rotation.slot);
-        let candidate = candidate.filter(|&slot| self.is_candidate(slot));
+        let candidate = candidate.filter(|&slot| self.is_candidate(slot) && !self.is_held());
         let Some(doubt) = &mut self.doubt else { return };
         let before = doubt.rungs.len();
         doubt.rungs.retain(|&rung| Some(rung) == candidate);
@@ -173,6 +174,11 @@ impl Machine {
             self.doubt.iter_mut().for_each(Doubt::hope);
             self.next_round();
             return self.commit();
+        }
+        if self.is_renewed(slot) {
+            self.doubt.iter_mut().for_each(Doubt::hope);
+            self.next_round();
+            return self.take_back(slot);
         }
         let (now, config) = (self.now, &self.config);
         let Some(doubt) = &mut self.doubt else { return };
@@ -234,7 +240,7 @@ impl Machine {
     fn rungs(&self) -> Vec<SlotId> {
         let record = &self.durable;
         let candidate =
-            record.rotation.as_ref().map(|rotation| rotation.slot).filter(|&slot| self.is_candidate(slot));
+            record.rotation.as_ref().map(|rotation| rotation.slot).filter(|&slot| self.may_be_accepted(slot));
         let known = [record.current, candidate, record.previous];
         let known: Vec<SlotId> = known.into_iter().flatten().collect();
         let others = self.slots.keys().chain(&self.unread).copied().filter(|slot| {
@@ -250,6 +256,10 @@ impl Machine {
             .rotation
             .as_ref()
             .is_some_and(|rotation| rotation.slot == slot && rotation.phase.may_be_registered())
+    }
+
+    fn may_be_accepted(&self, slot: SlotId) -> bool {
+        self.is_candidate(slot) || self.is_renewed(slot)
     }
 
     pub(super) fn is_recovering(&self) -> bool {

@@ -268,7 +268,7 @@ impl Machine {
     /// What is staged is given up, or the way back is begun. After either, what only time asks for waits for a day:
     /// the operator has gone back for a reason.
     fn give_back(&mut self) {
-        let until = self.now + self.config.backoff.rotation_cap;
+        let until = self.now + self.before_the_end(self.durable.current, self.config.backoff.rotation_cap);
         // One that may be registered may be all that is accepted, unless the committed one serves now.
         let keep = self.doubt.is_some() || !self.is_on_current();
         self.wanted = self.wanted.filter(|&reason| reason != Reason::Command);
@@ -358,7 +358,7 @@ impl Machine {
     /// The commit backwards: one durable change of `current`. What was left is kept as the previous slot.
     fn step_back(&mut self, to: SlotId) {
         let Some(from) = self.durable.current else { return };
-        let until = self.now + self.config.backoff.rotation_cap;
+        let until = self.now + self.before_the_end(Some(to), self.config.backoff.rotation_cap);
         let since = self.slots.get(&to).and_then(|slot| slot.certificate.as_ref());
         let since = since.map_or(self.now, |certificate| certificate.not_before);
         self.back = Wait::default();

@@ -25,7 +25,9 @@ pub(super) enum Approach {
     ProbeFirst,
     /// The token is of no use any more: connect with the candidate, else begin again with the same key.
     ProbeThenRenew,
-    /// The answer was no, for this reason, to a first identity: connect with the candidate before giving it up.
+    /// The answer was no, for this reason, to a first identity: connect with the candidate, and ask again, before
+    /// giving it up. Only where the claim is heard and the candidate refused, again and again, is it the candidate's
+    /// fault; and what was wrong with the request may be mended meanwhile.
     ProbeThenGiveUp(String),
 }
 
@@ -104,7 +106,10 @@ impl Machine {
         }
         // After an unanswered request a no may only mean that the request was carried out, as when a claim
         // template refuses an existing thing: giving up would destroy the key of what was registered.
-        if self.maybe_registered || rejection.error_code.contains("OwnershipToken") {
+        let spent = rejection.error_code.contains("OwnershipToken");
+        if self.maybe_registered || spent {
+            // Whatever was answered before, a token is spent by a registration too.
+            self.maybe_registered = true;
             self.register = Approach::ProbeThenRenew;
             return self.wait_step(describe(rejection));
         }
@@ -116,8 +121,10 @@ impl Machine {
     }
 
     fn doubt_the_refusal(&mut self, why: String) {
-        let id = self.durable.rotation.as_ref().map(|rotation| rotation.id.clone()).unwrap_or_default();
-        self.notices.push_back(Notice::RegistrationRefused { id, why: why.clone() });
+        if self.verdict.refusals() == 0 {
+            let id = self.durable.rotation.as_ref().map(|rotation| rotation.id.clone()).unwrap_or_default();
+            self.notices.push_back(Notice::RegistrationRefused { id, why: why.clone() });
+        }
         self.register = Approach::ProbeThenGiveUp(why);
     }
 
@@ -127,10 +134,13 @@ impl Machine {
     pub(super) fn on_probe_refused(&mut self) {
         match self.register.clone() {
             Approach::Ask | Approach::ProbeFirst => self.register = Approach::Ask,
-            Approach::ProbeThenGiveUp(why) => match self.is_refused_for_good() {
-                true => self.abandon(why),
-                false => self.wait_step(why),
-            },
+            Approach::ProbeThenGiveUp(why) => {
+                if self.is_refused_for_good() {
+                    return self.abandon(why);
+                }
+                self.register = Approach::Ask;
+                self.wait_step(why);
+            }
             Approach::ProbeThenRenew if self.is_refused_for_good() && self.may_renew() => {
                 self.set_phase(Phase::Requested, None);
             }

@@ -1,7 +1,8 @@
 //! How long the new identity has been in use: what a soak is for.
 //!
 //! The wall clock alone would let a device soak that is off line, and one step of its clock end the soak at once.
-//! So a part of the soak must be spent on the connection, counted in small steps, of which a leap is but one.
+//! So a part of the soak must be spent on the connection, counted in small steps, of which a leap is but one. A run of
+//! the process that begins when the time is over already, as on a device that wakes for minutes, asks for less.
 
 use core::time::Duration;
 
@@ -10,16 +11,27 @@ use fleetkey_model::time::Timestamp;
 use super::Machine;
 use crate::record::Stage;
 
-/// This part of the soak must be spent on the connection, in one run of the process.
+/// This part of the soak must be spent on the connection, in one run of the process: an hour of a day.
 const SHARE: u32 = 24;
+/// And this, in a run that began after its end: a minute of a day.
+const LATE_SHARE: u32 = 24 * 60;
 /// A step of the count is at most this part of what is asked for.
 const STEPS: u32 = 4;
 
 /// The time on the connection since the soak began, or since the process did.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Soaked {
+    /// When this run of the process began, if the soak had begun before.
+    resumed_at: Option<Timestamp>,
     spent: Duration,
     counted_at: Option<Timestamp>,
+}
+
+impl Soaked {
+    /// A soak that an earlier run of the process may have begun.
+    pub(super) fn resumed(at: Timestamp) -> Self {
+        Self { resumed_at: Some(at), ..Self::default() }
+    }
 }
 
 impl Machine {
@@ -58,7 +70,9 @@ impl Machine {
     fn asked_of_soak(&self) -> Duration {
         match self.durable.aftermath.as_ref().map(|aftermath| aftermath.stage) {
             Some(Stage::Soak { until }) => {
-                until.since(self.durable.current_since).min(self.config.soak) / SHARE
+                let is_late = self.soaked.resumed_at.is_some_and(|at| at >= until);
+                let share = if is_late { LATE_SHARE } else { SHARE };
+                until.since(self.durable.current_since).min(self.config.soak) / share
             }
             _ => Duration::ZERO,
         }

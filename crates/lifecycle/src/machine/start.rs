@@ -42,7 +42,7 @@ impl Machine {
         if reason == Reason::Compromise {
             // Whoever has seen the key in use may have seen the candidate's beside it.
             let candidate = self.durable.rotation.as_ref().map(|rotation| rotation.slot);
-            self.compromised = self.durable.current.max(candidate);
+            self.compromised = self.compromised.max(self.durable.current).max(candidate);
         }
         if self.durable.rotation.is_none() && self.wanted != Some(Reason::Compromise) {
             self.wanted = Some(reason);
@@ -242,6 +242,17 @@ impl Machine {
         self.give_up(|id, why| Notice::RolledBack { id, why }, why);
     }
 
+    /// A wait that leaves room for three more before the certificate of this slot ends, where it ends at all soon. Of
+    /// one that has ended nothing is left to be in time for.
+    pub(super) fn before_the_end(&self, slot: Option<SlotId>, wait: Duration) -> Duration {
+        let certificate = slot.and_then(|slot| self.slots.get(&slot)?.certificate.as_ref());
+        let left = certificate.map(|certificate| certificate.not_after.since(self.now));
+        match left {
+            Some(left) if !left.is_zero() => wait.min((left / 4).max(self.config.backoff.base * 60)),
+            _ => wait,
+        }
+    }
+
     /// How long to wait after so many rotations that failed in a row.
     pub(super) fn rotation_wait(&mut self, failures: u32) -> Duration {
         let policy = self.config.backoff;
@@ -253,10 +264,12 @@ impl Machine {
             return;
         };
         let failures = self.durable.failures.saturating_add(1);
-        let until = self.now + self.rotation_wait(failures);
+        let wait = self.rotation_wait(failures);
+        let until = self.now + self.before_the_end(self.durable.current, wait);
         let notice = notice(rotation.id.clone(), why.clone());
         // One that may be registered and was never judged stays on the ladder; the next commit takes it away.
-        let keep = self.doubt.is_some() && !self.is_recovering() && rotation.phase.may_be_registered();
+        let may_be = rotation.phase.may_be_registered() || self.is_renewed(rotation.slot);
+        let keep = self.doubt.is_some() && !self.is_recovering() && may_be;
         self.stage(alloc::vec![notice], |record: &mut Record| {
             record.rotation = None;
             record.failures = failures;

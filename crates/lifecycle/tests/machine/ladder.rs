@@ -70,6 +70,27 @@ fn the_older_identity_is_not_asked_with_while_the_committed_one_cannot_be_asked(
 }
 
 #[test]
+fn a_candidate_that_was_given_up_for_a_new_certificate_serves_when_the_identity_in_use_is_refused() {
+    let mut world = World::provisioned();
+    world.fault("RegisterThing", Fault::AnswerLost);
+    world.fault("RegisterThing", Fault::Rejected(400, "InvalidCertificateOwnershipToken"));
+    for _ in 0..100 {
+        world.fault("Verify", Fault::Refused);
+    }
+    rotate_up_to(&mut world, "RequestCertificate");
+    for _ in 0..100 {
+        world.fault("RequestCertificate", Fault::NoAnswer);
+    }
+    while world.count("RequestCertificate") < 2 {
+        world.pass(Duration::from_secs(60));
+    }
+    world.faults.remove("Verify");
+    world.revoke(SlotId(1));
+    world.pass(HOUR);
+    assert_eq!((current(&world), world.count("StoreCertificate")), (Some(SlotId(2)), 1), "{:?}", world.trace);
+}
+
+#[test]
 fn a_new_identity_that_is_refused_in_its_soak_gives_way_to_the_old_one() {
     let mut world = soaking();
     world.revoke(SlotId(2));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetkey_lifecycle::event::{Event, StorageFault};
+use fleetkey_lifecycle::event::{Event, Offline, StorageFault};
 use fleetkey_lifecycle::status::StateName;
 use fleetkey_lifecycle::{Action, SlotFacts, SlotId};
 use fleetkey_model::retirement::{DeviceCommand, RetireStatus};
@@ -101,6 +101,29 @@ fn a_certificate_that_ends_is_renewed_though_the_last_retirement_is_frozen() {
         world.give(Event::Tick);
         world.settle();
         assert_eq!(current(&world), Some(SlotId(3)), "wish: {wish}: {:?}", world.machine.status().blocked);
+    }
+}
+
+#[test]
+fn a_rotation_that_failed_or_was_taken_back_is_tried_again_before_the_certificate_ends() {
+    let end = |world: &World, slot| {
+        let facts = world.slots.get(&SlotId(slot)).and_then(|slot| slot.certificate.clone());
+        facts.unwrap().not_after
+    };
+    let mut given_back = World::provisioned();
+    given_back.now = end(&given_back, 1) - Duration::from_secs(16 * 3600);
+    given_back.give(Event::Offline(Offline::Stage));
+    given_back.settle();
+    given_back.give(Event::Offline(Offline::Rollback));
+    let mut failed = World::provisioned();
+    failed.now = end(&failed, 1) - Duration::from_secs(16 * 3600);
+    for _ in 0..8 {
+        failed.fault("RegisterThing", Fault::Rejected(409, "ResourceConflict"));
+    }
+    failed.give(Event::Tick);
+    for world in [&mut given_back, &mut failed] {
+        world.pass(Duration::from_secs(15 * 3600));
+        assert!(current(world) > Some(SlotId(1)), "{:?}", world.machine.status());
     }
 }
 

@@ -234,6 +234,17 @@ fn what_is_staged_serves_when_the_identity_in_use_is_refused() {
 }
 
 #[test]
+fn for_a_hiccup_of_the_broker_what_is_staged_is_not_committed() {
+    let mut world = staged();
+    world.trace.clear();
+    world.fault("Verify", Fault::Refused);
+    world.give(Event::LinkRefused { slot: ONE, why: "a hiccup".into() });
+    world.pass(HOUR);
+    assert_eq!(world.count("Verify"), 2, "refused, and then accepted after all");
+    assert_eq!((state(&world), current(&world)), (StateName::Staged, Some(ONE)));
+}
+
+#[test]
 fn where_a_proof_takes_the_session_over_it_waits_for_the_switch() {
     let mut settings = config();
     settings.stage_unverified = true;

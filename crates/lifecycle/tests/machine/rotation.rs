@@ -10,6 +10,7 @@ use fleetkey_model::time::Timestamp;
 
 use crate::world::{Fault, World, config};
 
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const MONTH: Duration = Duration::from_secs(31 * 24 * 3600);
 
 fn rotate(world: &mut World) {
@@ -82,6 +83,23 @@ fn the_old_identity_is_retired_after_the_soak_and_its_key_destroyed() {
     assert_eq!(world.count("RequestRetire"), 1);
     assert!(!world.slots.contains_key(&SlotId(1)), "the previous key is gone");
     assert_eq!(world.machine.status().state, StateName::Idle);
+}
+
+#[test]
+fn a_device_that_wakes_for_minutes_retires_the_old_identity_after_the_soak_all_the_same() {
+    let mut patient = config();
+    patient.soak = DAY;
+    let mut world = World::with(patient);
+    world.settle();
+    rotate(&mut world);
+    let committed = world.now;
+    while world.count("RequestRetire") == 0 {
+        world.crash();
+        world.pass(Duration::from_secs(600));
+        world.now = world.now + Duration::from_secs(3000);
+        assert!(world.now.since(committed) < 2 * DAY, "{:?}", world.machine.status());
+    }
+    assert!(world.now.since(committed) >= DAY, "not before its time");
 }
 
 #[test]

@@ -63,7 +63,8 @@ fn patience() -> Patience {
         grace: Duration::from_secs(200),
         delete_after: Duration::from_secs(1000),
         outlast: Duration::from_secs(300),
-        ask_within: Duration::from_secs(600),
+        // Longer than two activations: a compromise may end the soak of a rotation before it has asked.
+        ask_within: Duration::from_secs(1800),
         leftover_after: Duration::from_secs(30 * 3600),
         // Longer than an operator waits before looking at a device again.
         staged_for: Duration::from_secs(72 * 3600),

@@ -207,6 +207,10 @@ impl Device for Ship {
         self.machine.status().held
     }
 
+    fn is_in_steps(&self) -> bool {
+        self.machine.record().is_in_steps()
+    }
+
     fn doing(&self) -> String {
         let status = self.machine.status();
         format!("{:?}, {}", status.state, status.blocked.as_deref().unwrap_or("nothing in the way"))

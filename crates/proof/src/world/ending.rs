@@ -37,7 +37,7 @@ pub enum Ending {
     Void,
     /// The device came through, and everything is clean.
     Arrived,
-    /// It came through by recovery, for which a person opened a window.
+    /// It came through because a person gave back what was taken, or opened a window for recovery.
     Helped,
     /// An operator or the disk had taken every identity, and there is no recovery: a person must go there.
     BeyondHelp,
@@ -55,7 +55,7 @@ impl fmt::Display for Ending {
             Self::Broken => "broken",
             Self::Void => "void: no fault changed anything",
             Self::Arrived => "arrived by itself",
-            Self::Helped => "arrived by a recovery that a person allowed",
+            Self::Helped => "arrived with a person's help",
             Self::BeyondHelp => "every identity taken from outside, no recovery",
             Self::Shared => "two with one identity, both accepted",
             Self::Told => "two with one identity, people were told",

@@ -16,8 +16,6 @@ use crate::schedule::{Fault, Whose};
 /// A day of refusals may have begun so long before an operator took the identity, by a refusal for another reason; and
 /// a leap of the clock may count for as much.
 const SLACK: Duration = Duration::from_secs(3600 + 600);
-/// So long may AWS take to make an activation effective, in seconds.
-const ACTIVATION_SECONDS: u32 = 600;
 /// Between two recoveries.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -46,8 +44,6 @@ pub(super) struct Judge {
     disk_took: bool,
     /// What was staged when an operator ordered it away: that need not carry the device any more.
     ordered_away: Option<CertificateId>,
-    /// The first identity was given up because of a lie that nobody could have told.
-    deceived: bool,
     /// When an operator took the last identity in use, another one was on the disk that only had to be tried.
     spare: bool,
     /// The devices that have committed to an identity.
@@ -98,10 +94,10 @@ impl<D: Device> World<D> {
         self.judge.held.contains(&device)
     }
 
-    /// Whether an operator, the disk itself or a lie took all that the device had.
+    /// Whether an operator or the disk itself took all that the device had.
     pub(super) fn lost_everything(&self) -> bool {
         let waived = !self.env.cloud.waived.is_empty();
-        (waived && !self.judge.spare) || self.judge.disk_took || self.judge.deceived
+        (waived && !self.judge.spare) || self.judge.disk_took
     }
 
     /// I1, for a device that is alone. Of two with one identity, or beside a thief, one may lose it: then
@@ -118,19 +114,15 @@ impl<D: Device> World<D> {
         if [&durable, &seen].iter().all(|ids| ids.iter().any(|id| self.judge.active.contains(id))) {
             self.judge.taken_at = None;
         }
+        self.forget_what_was_taken(&durable, &seen);
         let in_memory = self.judge.in_memory.is_some_and(|id| self.judge.account.contains(&id));
         if in_memory || self.is_given_up_for_a_recovery() {
             return;
         }
-        let holds = |ids: &[CertificateId]| ids.iter().any(|id| self.judge.account.contains(id));
         if self.judge.lost {
             // What an operator took meanwhile, and a clone still has, is none.
             let serves = |ids: &[CertificateId]| ids.iter().any(|id| self.judge.active.contains(id));
             self.judge.lost = !(serves(&durable) && serves(&seen));
-            return;
-        }
-        if self.is_deceived() && !(holds(&durable) && holds(&seen)) {
-            (self.judge.lost, self.judge.deceived) = (true, true);
             return;
         }
         for (crash, ids) in [(Crash::LoseAll, durable), (Crash::KeepAll, seen)] {
@@ -153,13 +145,19 @@ impl<D: Device> World<D> {
         only_taken && a_day_ago && !(self.env.schedule.sealed && committed)
     }
 
-    /// A first registration was carried out and denied, and then nobody at all was let in for longer than an activation
-    /// takes. Whoever has no other identity to ask with cannot tell this from a certificate that was never registered.
-    fn is_deceived(&self) -> bool {
-        let any = |is: fn(Fault) -> bool| self.env.schedule.faults.iter().any(|planned| is(planned.fault));
-        let denied = any(|fault| matches!(fault, Fault::RejectDone(_) | Fault::Twice(_)));
-        let shut = any(|fault| matches!(fault, Fault::Closed(seconds) if seconds >= ACTIVATION_SECONDS));
-        denied && shut && !self.has_held(0)
+    /// Once there is an identity again that serves, what was taken before excuses nothing any more: neither does what
+    /// an operator took stand in for it, nor does a person have to help a device that loses it.
+    fn forget_what_was_taken(&mut self, durable: &[CertificateId], seen: &[CertificateId]) {
+        let Judge { account, active, .. } = &self.judge;
+        let cloud = &self.env.cloud;
+        let is_good = |id: &CertificateId| {
+            account.contains(id) && active.contains(id) && !cloud.waived.contains(id) && cloud.would_do(id)
+        };
+        let serves = |ids: &[CertificateId]| ids.iter().any(is_good);
+        if serves(durable) && serves(seen) {
+            self.judge.disk_took = false;
+            self.env.cloud.forget_all_waived();
+        }
     }
 
     /// People know that somebody else took what the device had: from here on it must come to an identity again.
@@ -180,7 +178,9 @@ impl<D: Device> World<D> {
             let seen = D::identities(&node.home.disk.view(Side::Seen));
             found.extend(seen.into_iter().filter(|id| durable.contains(id)));
         }
-        let ordered_away = self.judge.ordered_away;
+        let device = self.nodes.first().and_then(|node| node.device.as_ref());
+        let in_use = device.and_then(|device| device.certificate(Whose::Current));
+        let ordered_away = self.judge.ordered_away.filter(|id| Some(*id) != in_use);
         let is_left = |id: &CertificateId| Some(*id) != but && Some(*id) != ordered_away;
         found.retain(|id| rightful.contains(id) && !killed.contains(id) && is_left(id));
         found
@@ -241,6 +241,7 @@ impl<D: Device> World<D> {
     pub(super) fn order_the_staged_away(&mut self) {
         self.judge();
         let device = self.nodes.first().and_then(|node| node.device.as_ref());
+        let device = device.filter(|device| device.is_in_steps());
         let staged = device.and_then(|device| device.certificate(Whose::Candidate));
         self.judge.ordered_away = staged.or(self.judge.ordered_away);
         if self.env.watch.damaged && self.survivors(None).is_empty() {

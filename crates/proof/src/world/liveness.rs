@@ -104,10 +104,13 @@ impl<D: Device> World<D> {
     fn reactivate(&mut self) {
         let Some(node) = self.nodes.first() else { return };
         let own = D::identities(&node.home.disk.view(Side::Seen));
-        let killed: Vec<CertificateId> =
-            own.into_iter().filter(|id| self.env.cloud.killed.contains(id)).collect();
+        let (now, cloud) = (self.env.now, &mut self.env.cloud);
+        let killed: Vec<CertificateId> = own.into_iter().filter(|id| cloud.killed.contains(id)).collect();
         for id in killed {
-            let _ = self.env.cloud.set_status(self.env.now, &id, CertificateStatus::Active);
+            if cloud.set_status(now, &id, CertificateStatus::Active).is_ok() {
+                self.helped = true;
+                cloud.forget_waived(&id);
+            }
         }
     }
 
