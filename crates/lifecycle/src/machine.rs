@@ -114,6 +114,8 @@ pub struct Machine {
     register: register::Approach,
     /// RegisterThing may have been carried out although no answer said so.
     maybe_registered: bool,
+    /// Slots that no record tells of, to be tried before the candidate of a device without an identity is again.
+    others: Vec<SlotId>,
     verdict: verify::Evidence,
     /// Rounds in which the broker refused the candidate of a recovery and the committed identity alike.
     hopeless: verify::Evidence,
@@ -191,6 +193,7 @@ impl Machine {
             issued: None,
             register: register::Approach::Ask,
             maybe_registered: false,
+            others: Vec::new(),
             verdict: verify::Evidence::default(),
             hopeless: verify::Evidence::default(),
             misread: verify::Evidence::default(),
@@ -392,6 +395,7 @@ impl Machine {
         self.issued = None;
         self.register = register::Approach::Ask;
         self.maybe_registered = false;
+        self.others.clear();
         self.verdict = verify::Evidence::default();
         self.hopeless = verify::Evidence::default();
         self.misread = verify::Evidence::default();

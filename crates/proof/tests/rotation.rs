@@ -101,6 +101,8 @@ fn what_the_model_found_once_stays_mended() {
         "seed=0 fresh 4:lost 65:delay=600 92:409! 162:deactivate=candidate",
         // Two activations in a row, of a rotation and of the one that a compromise began in its soak.
         "seed=0 202:clock=2099 223:compromise 234:delay=600",
+        // Without a record only the newest of two slots was tried, where both had their tokens still.
+        "seed=0 fresh 74:cut=zeros 110:compromise 176:EROFS 239:wipe=record",
         // What was staged was given up while nobody knew whether the other one still served.
         "seed=0 0:stage 1000:deactivate=current 1001:rollback",
     ] {

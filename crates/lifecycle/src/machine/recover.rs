@@ -4,11 +4,17 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
+use alloc::vec;
 
 use fleetkey_model::time::Timestamp;
 
+use super::verify::Purpose;
+use super::{Awaiting, Machine, Step};
+use crate::action::Action;
+use crate::event::Event;
 use crate::record::{Authority, Hold, Phase, RECORD_VERSION, Reason, Record, Rotation};
 use crate::slot::{SlotFacts, SlotId};
+use crate::status::Notice;
 
 /// The record to go on with, and whether it is to be made durable first: the disk's needed mending. It follows
 /// from the disk alone, so that it holds even while it cannot be written; the next start finds the same.
@@ -33,7 +39,8 @@ pub(super) fn record(
 
 /// The state file is gone: the slots say who we are. A slot without a token was registered; the newest such slot is
 /// the best guess, and the broker has the last word on it (the ladder tries the others). A newer one with a token
-/// may have been registered: it is taken up where that is found out.
+/// may have been registered: it is taken up where that is found out. Where all have their tokens still, so may the
+/// others: they are tried beside it ([`Machine::try_another`]).
 fn without_record(slots: &BTreeMap<SlotId, SlotFacts>, time_floor: Timestamp) -> (Record, bool) {
     // NotBefore came over a validated link: time was at least that.
     let known = slots.values().filter_map(|slot| Some(slot.certificate.as_ref()?.not_before)).max();
@@ -65,6 +72,40 @@ fn taken_up(slot: &SlotFacts, current: Option<SlotId>) -> Option<Rotation> {
         hold: Hold::Never,
         phase: Phase::Registering { certificate: certificate.id, token_until: Timestamp::default() },
     })
+}
+
+impl Machine {
+    /// The candidate of a device without an identity was refused: what else is on the disk is tried before it is again.
+    pub(super) fn look_for_others(&mut self) {
+        let record = &self.durable;
+        if record.current.is_none() {
+            let known = |slot: &SlotId| record.refers_to(*slot) || record.doomed.contains(slot);
+            let complete = self.slots.values().filter(|slot| slot.is_complete()).map(|slot| slot.id);
+            self.others = complete.filter(|slot| !known(slot)).collect();
+        }
+    }
+
+    /// The newest of them.
+    pub(super) fn try_another(&mut self) -> Option<Step> {
+        let slot = self.others.pop()?;
+        let thing = self.config.thing();
+        Some((Action::Verify { slot, thing }, Awaiting::Verify(Purpose::Found(slot))))
+    }
+
+    /// It is accepted: the device is that one, and what it thought to be its first certificate is the next.
+    pub(super) fn on_another(&mut self, slot: SlotId, outcome: &Event) {
+        let is_accepted = matches!(outcome, Event::Verified { .. }) && self.durable.current.is_none();
+        let Some(rotation) = self.durable.rotation.clone().filter(|_| is_accepted) else { return };
+        self.others.clear();
+        let certificate = self.slots.get(&slot).and_then(|slot| slot.certificate.as_ref());
+        let since = certificate.map_or(self.now, |certificate| certificate.not_before);
+        self.stage(vec![Notice::FellBack { from: rotation.slot, to: slot }], |record| {
+            record.current = Some(slot);
+            record.current_since = since;
+            record.rotation =
+                Some(Rotation { reason: Reason::Age, authority: Authority::Current(slot), ..rotation });
+        });
+    }
 }
 
 /// A phase that claims more than its slot holds goes back to what the slot supports, with the same key. A certificate

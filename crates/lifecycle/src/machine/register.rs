@@ -38,6 +38,9 @@ impl Machine {
         authority: Authority,
         token_until: Timestamp,
     ) -> Option<Step> {
+        if let Some(step) = self.try_another() {
+            return Some(step);
+        }
         if self.register == Approach::Ask && self.token_is_stale(token_until) {
             self.register = Approach::ProbeThenRenew;
         }
@@ -132,6 +135,7 @@ impl Machine {
     /// token that still counts, asking again settles both; without one, only time tells them apart: a verdict's
     /// where an identity serves on, a day where this may be the only certificate that the claim ever gives.
     pub(super) fn on_probe_refused(&mut self) {
+        self.look_for_others();
         match self.register.clone() {
             Approach::Ask | Approach::ProbeFirst => self.register = Approach::Ask,
             Approach::ProbeThenGiveUp(why) => {

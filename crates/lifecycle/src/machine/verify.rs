@@ -36,6 +36,8 @@ pub(super) enum Purpose {
     Displaced,
     /// Does the identity in use still pass, now that the candidate did not?
     Control,
+    /// Is this identity, which no record tells of, accepted?
+    Found(SlotId),
     /// Is this identity accepted, now that the committed one is refused?
     Rung(SlotId),
     /// Is the identity before still accepted, now that an operator wants it back?
@@ -91,6 +93,7 @@ impl Machine {
         match purpose {
             Purpose::Rung(slot) => return self.on_rung(slot, &outcome),
             Purpose::Back(slot) => return self.on_way_back(slot, outcome),
+            Purpose::Found(slot) => return self.on_another(slot, &outcome),
             _ => {}
         }
         match outcome {
@@ -105,7 +108,8 @@ impl Machine {
                     (Purpose::Displaced, FailureKind::Refused) => self.on_displaced_refused(),
                     (Purpose::Control, kind) => self.on_control_failed(kind, &why),
                     (_, FailureKind::Unreadable) => self.on_candidate_unreadable(why),
-                    (_, FailureKind::Unreachable) | (Purpose::Rung(_) | Purpose::Back(_), _) => {
+                    (_, FailureKind::Unreachable)
+                    | (Purpose::Rung(_) | Purpose::Back(_) | Purpose::Found(_), _) => {
                         self.wait_step(why);
                     }
                 }

@@ -46,6 +46,22 @@ fn a_lost_record_that_cannot_be_written_back_is_no_new_device() {
 }
 
 #[test]
+fn without_a_record_an_identity_that_was_never_exported_is_found_beside_a_newer_candidate() {
+    let mut world = World::provisioned();
+    world.slots.get_mut(&SlotId(1)).unwrap().has_token = true;
+    command(&mut world);
+    while world.count("StoreCertificate") == 0 {
+        world.step();
+    }
+    world.record = None;
+    world.crash();
+    world.pass(HOUR / 60);
+    assert_eq!(current(&world), Some(SlotId(1)), "{:?}", world.trace);
+    world.pass(HOUR);
+    assert_eq!((current(&world), world.count("MakeKey")), (Some(SlotId(2)), 1), "{:?}", world.trace);
+}
+
+#[test]
 fn a_disk_that_fills_up_during_the_soak_is_asked_again_with_pauses() {
     let mut world = World::provisioned();
     command(&mut world);

@@ -120,9 +120,6 @@ impl<D: Device> World<D> {
             return;
         }
         if self.judge.lost {
-            // What an operator took meanwhile, and a clone still has, is none.
-            let serves = |ids: &[CertificateId]| ids.iter().any(|id| self.judge.active.contains(id));
-            self.judge.lost = !(serves(&durable) && serves(&seen));
             return;
         }
         for (crash, ids) in [(Crash::LoseAll, durable), (Crash::KeepAll, seen)] {
@@ -155,7 +152,7 @@ impl<D: Device> World<D> {
         };
         let serves = |ids: &[CertificateId]| ids.iter().any(is_good);
         if serves(durable) && serves(seen) {
-            self.judge.disk_took = false;
+            (self.judge.disk_took, self.judge.lost) = (false, false);
             self.env.cloud.forget_all_waived();
         }
     }
@@ -165,6 +162,12 @@ impl<D: Device> World<D> {
         self.judge();
         self.judge.spare = false;
         self.judge.lost = true;
+    }
+
+    /// A person has given back what was taken: the device has to find that it is accepted.
+    pub(super) fn has_given_back(&mut self) {
+        self.judge.lost = true;
+        self.judge();
     }
 
     /// The identities that would do and that no crash of this moment can take, whatever an operator does to `but`.

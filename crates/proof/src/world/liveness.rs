@@ -112,6 +112,9 @@ impl<D: Device> World<D> {
                 cloud.forget_waived(&id);
             }
         }
+        if self.helped {
+            self.has_given_back();
+        }
     }
 
     fn release(&mut self) {
