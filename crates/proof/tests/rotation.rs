@@ -103,6 +103,8 @@ fn what_the_model_found_once_stays_mended() {
         "seed=0 202:clock=2099 223:compromise 234:delay=600",
         // Without a record only the newest of two slots was tried, where both had their tokens still.
         "seed=0 fresh 74:cut=zeros 110:compromise 176:EROFS 239:wipe=record",
+        // An identity that passed gave way to the one before, for a session that was refused long ago.
+        "seed=548 48:compromise 112:429! 192:EROFS 206:refuse=700 226:taken",
         // What was staged was given up while nobody knew whether the other one still served.
         "seed=0 0:stage 1000:deactivate=current 1001:rollback",
     ] {

@@ -41,6 +41,8 @@ pub(super) struct Doubt {
     unread: bool,
     /// The committed identity passed beside the live session in this round.
     passes_beside: bool,
+    /// The live session was refused with it since the last round.
+    live_refused: bool,
     wait: Wait,
 }
 
@@ -77,6 +79,8 @@ impl Machine {
             self.live_refusals = self.live_refusals.saturating_add(1);
         }
         self.doubt(slot, why);
+        let is_current = self.durable.current == Some(slot);
+        self.doubt.iter_mut().for_each(|doubt| doubt.live_refused |= is_current);
     }
 
     /// The committed identity is accepted after all.
@@ -197,13 +201,17 @@ impl Machine {
     }
 
     /// An identity that passes beside the live session while that session is refused has not proved itself: in its
-    /// soak it may still give way to the one before, once. Later there is nothing that would serve better.
+    /// soak it may still give way to the one before, once. Later there is nothing that would serve better. A refusal of
+    /// the session speaks for one round: after it the session has to be refused again.
     fn on_current_accepted(&mut self, slot: SlotId) {
         let soaking = self.durable.aftermath.as_ref();
         let soaking = soaking.is_some_and(|aftermath| matches!(aftermath.stage, Stage::Soak { .. }));
         let refused = self.live_refusals >= self.config.fall_back().refusals;
         match &mut self.doubt {
-            Some(doubt) if refused && soaking => doubt.passes_beside = true,
+            Some(doubt) if refused && soaking && doubt.live_refused => {
+                (doubt.passes_beside, doubt.live_refused) = (true, false);
+            }
+            Some(_) if refused && soaking => self.next_round(),
             _ => self.trust(slot),
         }
     }

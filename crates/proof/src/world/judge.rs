@@ -146,9 +146,10 @@ impl<D: Device> World<D> {
     /// an operator took stand in for it, nor does a person have to help a device that loses it.
     fn forget_what_was_taken(&mut self, durable: &[CertificateId], seen: &[CertificateId]) {
         let Judge { account, active, .. } = &self.judge;
-        let cloud = &self.env.cloud;
+        let (cloud, ordered_away) = (&self.env.cloud, self.ordered_away());
         let is_good = |id: &CertificateId| {
-            account.contains(id) && active.contains(id) && !cloud.waived.contains(id) && cloud.would_do(id)
+            let is_taken = cloud.waived.contains(id) || Some(*id) == ordered_away;
+            account.contains(id) && active.contains(id) && cloud.would_do(id) && !is_taken
         };
         let serves = |ids: &[CertificateId]| ids.iter().any(is_good);
         if serves(durable) && serves(seen) {
@@ -181,12 +182,17 @@ impl<D: Device> World<D> {
             let seen = D::identities(&node.home.disk.view(Side::Seen));
             found.extend(seen.into_iter().filter(|id| durable.contains(id)));
         }
-        let device = self.nodes.first().and_then(|node| node.device.as_ref());
-        let in_use = device.and_then(|device| device.certificate(Whose::Current));
-        let ordered_away = self.judge.ordered_away.filter(|id| Some(*id) != in_use);
+        let ordered_away = self.ordered_away();
         let is_left = |id: &CertificateId| Some(*id) != but && Some(*id) != ordered_away;
         found.retain(|id| rightful.contains(id) && !killed.contains(id) && is_left(id));
         found
+    }
+
+    /// What an operator ordered away, unless it came into use all the same.
+    fn ordered_away(&self) -> Option<CertificateId> {
+        let device = self.nodes.first().and_then(|node| node.device.as_ref());
+        let in_use = device.and_then(|device| device.certificate(Whose::Current));
+        self.judge.ordered_away.filter(|id| Some(*id) != in_use)
     }
 
     /// An operator ends a certificate. If nothing else would do, what was killed counts as accepted from here on; as
