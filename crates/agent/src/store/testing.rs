@@ -10,12 +10,12 @@ use fleetkey_lifecycle::SlotId;
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::SerialNumber;
 use fleetkey_model::provisioning::CertificateIssued;
-use fleetkey_model::secret::OwnershipToken;
+use fleetkey_model::secret::{OwnershipToken, PrivateKeyPem};
 
 use super::Store;
 use super::fs::{Entry, Filesystem, NewFile, RealFs};
 use crate::keys::testing::certificate_for;
-use crate::keys::{Keys, P256Keys};
+use crate::keys::{KeyError, Keys, P256Keys};
 
 /// Records each call that changes the disk and can fail one of them.
 #[derive(Debug, Clone)]
@@ -215,5 +215,23 @@ pub(crate) fn issued_for(spki: &[u8]) -> CertificateIssued {
         certificate_pem: pem,
         private_key: None,
         certificate_ownership_token: OwnershipToken::new("t0k3n"),
+    }
+}
+
+/// A token that is not there yet.
+#[derive(Debug)]
+pub(crate) struct Unplugged;
+
+impl Keys for Unplugged {
+    fn generate(&self) -> Result<PrivateKeyPem, KeyError> {
+        Err(KeyError::Absent("no token".into()))
+    }
+
+    fn public_key(&self, _: &PrivateKeyPem) -> Result<Vec<u8>, KeyError> {
+        Err(KeyError::Absent("no token".into()))
+    }
+
+    fn request(&self, _: &PrivateKeyPem, _: &SerialNumber) -> Result<String, KeyError> {
+        Err(KeyError::Absent("no token".into()))
     }
 }

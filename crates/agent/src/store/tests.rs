@@ -4,12 +4,11 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 
 use fleetkey_lifecycle::{Record, SlotId};
-use fleetkey_model::secret::PrivateKeyPem;
 use fleetkey_model::time::Timestamp;
 
-use super::testing::{Disk, issued, issued_for, store};
+use super::testing::{Disk, Unplugged, issued, issued_for, store};
 use super::*;
-use crate::keys::{Fingerprint, KeyError, P256Keys};
+use crate::keys::{Fingerprint, P256Keys};
 
 const SLOT: SlotId = SlotId(1);
 const NOW: Timestamp = Timestamp::from_secs(1000);
@@ -217,24 +216,6 @@ fn a_slot_that_cannot_be_read_is_told_apart_where_a_record_says_who_the_device_i
     assert_eq!(scan.unread[0].path, disk.root().join("slots/1"));
     assert_eq!(store.scan_for(Some(SLOT)).unwrap().unread[0].slot, SLOT, "another may bring the device back");
     assert!(store.scan().is_err(), "without a record it may be who the device is");
-}
-
-/// A token that is not there yet.
-#[derive(Debug)]
-struct Unplugged;
-
-impl Keys for Unplugged {
-    fn generate(&self) -> Result<PrivateKeyPem, KeyError> {
-        Err(KeyError::Absent("no token".into()))
-    }
-
-    fn public_key(&self, _: &PrivateKeyPem) -> Result<Vec<u8>, KeyError> {
-        Err(KeyError::Absent("no token".into()))
-    }
-
-    fn request(&self, _: &PrivateKeyPem, _: &SerialNumber) -> Result<String, KeyError> {
-        Err(KeyError::Absent("no token".into()))
-    }
 }
 
 #[test]

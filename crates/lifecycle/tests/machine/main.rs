@@ -8,6 +8,7 @@
     reason = "a test fails by panicking; clippy's own exception covers only #[test] functions"
 )]
 
+mod beside;
 mod crashes;
 mod graph;
 mod ladder;

@@ -371,9 +371,10 @@ impl Ship {
         }
         self.facts.given_back &= record.is_in_steps();
         // A recovery that has to begin again is not wanted any more where the committed identity serves.
-        let begins_again = record.rotation.as_ref().is_some_and(|rotation| {
-            rotation.reason == Reason::Recovery && has_no_certificate(&rotation.phase)
-        });
+        let begins_again = record
+            .rotation
+            .as_ref()
+            .is_some_and(|rotation| rotation.reason == Reason::Recovery && !rotation.phase.has_certificate());
         let serves = self.link.up.and(self.link.target).map(|(slot, _)| slot);
         self.facts.reconsidered |= begins_again && serves.is_some() && serves == record.current;
         self.facts.unreadable &=
@@ -388,11 +389,10 @@ impl Ship {
         let current = self.machine.record().current;
         let rotation = self.machine.record().rotation.as_ref();
         let recovering = rotation.is_some_and(|rotation| rotation.reason == Reason::Recovery);
-        let asking_to_recover =
-            recovering && rotation.is_some_and(|rotation| has_no_certificate(&rotation.phase));
-        let registering =
-            rotation.is_some_and(|rotation| matches!(rotation.phase, Phase::Registering { .. }));
-        let making_key = rotation.is_some_and(|rotation| matches!(rotation.phase, Phase::MakingKey));
+        let phase = rotation.map(|rotation| &rotation.phase);
+        let asking_to_recover = recovering && phase.is_some_and(|phase| !phase.has_certificate());
+        let registering = matches!(phase, Some(Phase::Registering { .. }));
+        let making_key = matches!(phase, Some(Phase::MakingKey));
         let facts = &mut self.facts;
         // An answer that nobody waits for is no reason for anything.
         let awaited = facts.awaited.take_if(|awaited| awaited.takes(event)).is_some();
@@ -497,8 +497,4 @@ impl Ship {
 
 fn shorten(what: &impl core::fmt::Debug) -> String {
     format!("{what:?}").chars().take(160).collect()
-}
-
-const fn has_no_certificate(phase: &Phase) -> bool {
-    matches!(phase, Phase::MakingKey | Phase::KeyReady | Phase::Requested)
 }
