@@ -15,6 +15,7 @@
 //! - [`plan`]: builds a fleet's resources, takes them down again, and takes single devices out of service
 //! - [`campaign`]: many devices rotate on command, in waves
 //! - [`chain`]: journals, each line of which holds the one before
+//! - [`chronicle`]: journals read as one list, a page at a time
 //! - [`hook_code`], [`archive`]: the pre-provisioning hook as Lambda runs it
 //! - [`inventory`]: what there is, who was seen with it, and what about it deserves attention
 //! - [`roots`]: Amazon's root CAs
@@ -25,6 +26,7 @@
 pub mod archive;
 pub mod campaign;
 pub mod chain;
+pub mod chronicle;
 pub mod cloud;
 pub mod control_plane;
 pub mod controller;

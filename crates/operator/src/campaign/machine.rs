@@ -149,6 +149,12 @@ impl Campaign {
         count(self.turns.values())
     }
 
+    /// The same for each wave, in their order.
+    pub fn waves(&self) -> Vec<Counts> {
+        let of = |wave| count(self.members(wave).iter().filter_map(|thing| self.turns.get(thing)));
+        (0..self.waves.len()).map(of).collect()
+    }
+
     /// The last wave of which somebody was told, from 1 (0 when nobody was), and how many there are.
     pub fn wave(&self) -> (usize, usize) {
         let was_told = |thing: &ThingName| !matches!(self.turns.get(thing), Some(Turn::Waiting) | None);

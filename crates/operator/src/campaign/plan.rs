@@ -1,5 +1,6 @@
 //! What a campaign is to do, checked once.
 
+use core::fmt;
 use core::str::FromStr;
 use std::time::Duration;
 
@@ -125,6 +126,14 @@ impl Window {
 }
 
 /// `22:00-04:30`.
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, to } = self;
+        write!(f, "{:02}:{:02}-{:02}:{:02}", from / 60, from % 60, to / 60, to % 60)
+    }
+}
+
+/// `22:00-04:30`.
 impl FromStr for Window {
     type Err = String;
 
@@ -163,6 +172,7 @@ mod tests {
     fn a_window_may_go_over_midnight() {
         let at = |hour: u64, minute: u64| Timestamp::from_secs(86_400 * 3 + hour * 3600 + minute * 60);
         let night: Window = "22:00-04:30".parse().unwrap();
+        assert_eq!(night.to_string(), "22:00-04:30");
         assert!(night.is_open(at(22, 0)) && night.is_open(at(4, 29)));
         assert!(!night.is_open(at(4, 30)) && !night.is_open(at(21, 59)));
         let noon: Window = "11:00-13:00".parse().unwrap();

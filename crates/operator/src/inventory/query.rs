@@ -30,6 +30,10 @@ pub struct Query {
     pub connected: Option<bool>,
     /// Only these: what a rule has found.
     pub among: Option<BTreeSet<CertificateId>>,
+    /// Of things whose name contains this, any case.
+    pub named: Option<String>,
+    /// Known to end by then, or to have ended.
+    pub ends_by: Option<Timestamp>,
 }
 
 /// A page of rows.
@@ -104,7 +108,8 @@ impl Query {
         among.or_else(|| status().or_else(connected).or_else(named).map(Cow::Owned))
     }
 
-    fn fits(&self, now: Timestamp, id: &CertificateId, row: &Certificate) -> bool {
+    /// Whether a certificate is one of them.
+    pub fn fits(&self, now: Timestamp, id: &CertificateId, row: &Certificate) -> bool {
         let long_ago =
             |moment: Option<Timestamp>, span: Duration| now.since(moment.unwrap_or_default()) >= span;
         self.status.is_none_or(|status| row.status == Some(status))
@@ -116,6 +121,10 @@ impl Query {
                 .thing
                 .as_ref()
                 .is_none_or(|pattern| row.thing.as_ref().is_some_and(|thing| like(pattern, thing.as_str())))
+            && self.ends_by.is_none_or(|by| row.not_after.is_some_and(|end| end <= by))
+            && self.named.as_ref().is_none_or(|part| {
+                part.is_empty() || row.thing.as_ref().is_some_and(|thing| contains(thing.as_str(), part))
+            })
     }
 }
 
@@ -178,6 +187,11 @@ fn part(store: &Store, id: CertificateId, row: &Certificate) -> Option<&'static 
     }
     let created = store.certificate(&current)?.created_at?;
     (row.created_at? < created).then_some("older")
+}
+
+/// Whether `text` contains `part`, any case, without a copy: it is asked of every row.
+fn contains(text: &str, part: &str) -> bool {
+    text.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
 }
 
 /// `*` any run of characters, `?` any one.
@@ -261,6 +275,12 @@ mod tests {
         assert_eq!(found(&Query { older_than, status: inactive, ..Query::default() }), 1);
         assert_eq!(found(&Query { thing: Some("press-1*".into()), ..Query::default() }), 1);
         assert_eq!(found(&Query { connected: Some(true), ..Query::default() }), 0);
+        for (part, many) in [("PRESS-1", 1), ("s-", 10), ("", 10), ("pump", 0), ("a name longer than any", 0)]
+        {
+            assert_eq!(found(&Query { named: Some(part.into()), ..Query::default() }), many, "{part}");
+        }
+        let ends_by = Some(Timestamp::AWS_CERTIFICATE_END);
+        assert_eq!(found(&Query { ends_by, ..Query::default() }), 0, "no end is known");
         assert_eq!(
             found(&Query { unseen_for: older_than, ..Query::default() }),
             10,

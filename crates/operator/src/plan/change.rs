@@ -10,7 +10,8 @@ use crate::files::FileError;
 
 /// A change about to be made.
 pub(super) struct Change {
-    /// `create`, `change`, `adopt`, `activate`, `deprecate`, `delete`, `deactivate`, `revoke`, `disconnect`.
+    /// `create`, `change`, `adopt`, `activate`, `deprecate`, `delete`, `deactivate`, `reactivate`, `revoke`,
+    /// `disconnect`.
     pub(super) action: &'static str,
     /// The resource, for people.
     pub(super) what: String,

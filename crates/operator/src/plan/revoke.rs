@@ -1,4 +1,5 @@
-//! Ends certificates at once: the status, then the connections that are open with them, and how long each took.
+//! Ends certificates at once: the status, then the connections that are open with them, and how long each took. And the
+//! way back, for one that is INACTIVE.
 //!
 //! AWS cuts a client whose certificate is not ACTIVE any more "within a few minutes"; DeleteConnection does it now. Which
 //! certificate a connection is of no operation tells, so every client id of the certificate's things is cut: whoever
@@ -31,7 +32,7 @@ pub trait Cutter: ControlPlane {
 /// What is to become of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
-    /// INACTIVE, which can be undone, or REVOKED, which cannot.
+    /// INACTIVE, which can be undone, or REVOKED, which cannot; ACTIVE undoes.
     pub status: CertificateStatus,
     /// Why, for the journal.
     pub why: String,
@@ -103,7 +104,11 @@ impl<C: Cloud + Cutter> Operator<'_, C> {
         let differs = found.status != ending.status;
         if differs {
             let change = Change {
-                action: if ending.status == CertificateStatus::Revoked { "revoke" } else { "deactivate" },
+                action: match ending.status {
+                    CertificateStatus::Revoked => "revoke",
+                    CertificateStatus::Active => "reactivate",
+                    _ => "deactivate",
+                },
                 what,
                 why: Some(ending.why.clone()),
                 before: Some(json!({ "status": found.status })),

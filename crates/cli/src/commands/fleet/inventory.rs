@@ -110,6 +110,7 @@ fn show(store: &Store, args: &InventoryArgs, aws: &Aws) {
         unseen_for: args.unseen_for,
         connected: args.connected,
         among,
+        ..Query::default()
     };
     let mut after = None;
     loop {

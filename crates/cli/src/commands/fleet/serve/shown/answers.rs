@@ -38,7 +38,7 @@ pub(super) fn certificates(
         found.filter_map(|found| found.certificate).collect::<BTreeSet<_>>()
     });
     Ok(watch.look(|store, _| {
-        let query = Query { status, thing, older_than, unseen_for, connected, among };
+        let query = Query { status, thing, older_than, unseen_for, connected, among, ..Query::default() };
         let page = query.page(store, now(), Some(thresholds.aged_after), after, limit);
         json!({ "rows": page.rows, "next": page.next, "ages": store.ages() })
     }))
