@@ -36,7 +36,7 @@ const SIZE: usize = 200_000;
 /// How late an event may reach a page.
 const LATE: Duration = Duration::from_secs(1);
 
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 16] = [
     "/",
     "/devices",
     "/devices?q=99",
@@ -50,6 +50,8 @@ const PAGES: [&str; 14] = [
     "/policies",
     "/provisioning",
     "/journal",
+    "/campaigns",
+    "/campaigns/autumn",
     "/settings",
 ];
 

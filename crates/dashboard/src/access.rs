@@ -7,7 +7,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use fleetkey_model::time::Timestamp;
 use zeroize::Zeroizing;
 
-pub(crate) use desk::{Desk, LoginError};
+pub(crate) use desk::{Desk, LoginError, Pass};
 pub(crate) use ticket::Grant;
 
 mod desk;
@@ -163,7 +163,7 @@ pub(crate) enum Via {
 pub struct NoRandomness;
 
 #[derive(Clone, Copy)]
-struct Hash([u8; 32]);
+pub(crate) struct Hash([u8; 32]);
 
 impl Hash {
     fn of(text: &str) -> Self {

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 
+pub use campaign::{Campaign, CampaignCounts, CampaignDraft, CampaignMode, CampaignOrder, Forecast, Pace};
 pub use device::{
     Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Filter, Holder, Incident, Tone,
 };
@@ -19,6 +20,7 @@ pub use policy::{Action, Decided, Policy, PolicyVersion, Question, Statement, Ve
 pub use provisioning::{Act, Claim, Direction, Plan, PlanStep, Provisioning, Recovery, Template};
 pub use rotation::{Outcome, Phase, Rotation, Step};
 
+mod campaign;
 mod device;
 mod inventory;
 mod journal;
@@ -90,6 +92,24 @@ pub trait Fleet: Send + Sync + 'static {
         None
     }
 
+    /// Campaigns, the newest first; `None` where none can be carried out.
+    fn campaigns(&self) -> Option<Vec<Campaign>> {
+        None
+    }
+
+    /// By which rules' findings the devices of a campaign can be chosen.
+    fn rules(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What a campaign would be about; nothing is done.
+    ///
+    /// # Errors
+    /// When it cannot be carried out, in words for whoever filled the form in.
+    fn foresee(&self, _draft: &CampaignDraft) -> Result<Forecast, Refused> {
+        Err(Refused("no campaign is carried out from here".to_owned()))
+    }
+
     /// Whether [`Order::Certificate`] is carried out from here.
     fn decides(&self) -> bool {
         false
@@ -104,6 +124,8 @@ pub trait Fleet: Send + Sync + 'static {
 pub enum Order {
     /// These devices rotate now.
     Rotate(Vec<ThingName>),
+    /// Begins a campaign, or has one pause, go on or end. Ordered only by who has just shown that they are themselves.
+    Campaign(CampaignOrder),
     /// A certificate of this device may connect, may not for now, or never may again. Ordered only by an admin who has
     /// just shown that they are themselves.
     Certificate {
@@ -113,6 +135,8 @@ pub enum Order {
         certificate: CertificateId,
         /// What becomes of it.
         fate: Fate,
+        /// Why, for the journal.
+        why: String,
     },
 }
 

@@ -3,7 +3,7 @@
 pub(crate) use answer::{Answer, Body};
 pub(crate) use guard::Guard;
 pub(crate) use place::Place;
-pub(crate) use request::{Form, Method, Request};
+pub(crate) use request::{Form, Method, Request, WHY};
 
 mod answer;
 mod guard;

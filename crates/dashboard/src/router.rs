@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::Clock;
-use crate::access::{Actor, Desk, Scope, Via};
+use crate::access::{Actor, Desk, Pass, Scope, Via};
 use crate::bench::Bench;
 use crate::fleet::{Direction, Fleet, Order};
 use crate::http::stream::{BodyStream, Source};
@@ -23,10 +23,12 @@ use crate::server::{Front, Parts};
 
 mod actions;
 mod bench;
+mod campaigns;
 mod certificate;
 mod demo;
 mod door;
 mod file;
+mod proof;
 
 /// Everything that answering needs.
 pub(crate) struct App {
@@ -143,6 +145,8 @@ impl App {
             ["findings"] => pages::findings(&view, fleet),
             ["inventory"] => pages::inventory(&view, fleet, request),
             ["inventory.csv"] => self.inventory_file(request),
+            ["campaigns"] => self.read_campaigns(request, actor),
+            ["campaigns", name] => self.read_campaign(name, request, actor),
             ["policies"] => pages::policies(&view, fleet, request),
             ["policies", name] => match pages::policy(&view, fleet, name, request) {
                 Some(answer) => answer,
@@ -194,16 +198,19 @@ impl App {
         // Of the header the browser's word, of the query the page's: it was drawn then.
         let asked = request.header("last-event-id").unwrap_or_else(|| request.query("after"));
         let after = asked.parse().unwrap_or_else(|_| self.hub.last());
-        let (desk, clock, via) = (self.desk.clone(), self.clock.clone(), actor.via);
-        let cookie = request.cookie(&self.cookie()).map(str::to_owned);
-        let admitted = move || match (&cookie, via) {
-            (Some(cookie), Via::Cookie) => desk.by_cookie(cookie, clock()).is_ok(),
-            _ => true,
+        let (desk, clock) = (self.desk.clone(), self.clock.clone());
+        let pass = match actor.via {
+            Via::Cookie => Pass::cookie(request.cookie(&self.cookie()).unwrap_or_default()),
+            Via::Header => Pass::token(request.token().unwrap_or_default()),
+            Via::Open => Pass::Open,
         };
+        let ended = desk.endings();
+        let admitted = move || desk.holds(&pass, clock());
         let source = Source {
             hub: self.hub.clone(),
             after,
             admitted: Box::new(admitted),
+            ended,
             stop: self.stopped.clone(),
             place,
         };

@@ -160,7 +160,7 @@ impl Bench for Workbench {
             if let Some(action) = action {
                 let what = "a device on the bench".to_owned();
                 let failed = outcome.is_err();
-                self.board.enter(Change { who: by, action, what, thing: Some(&thing), failed });
+                self.board.enter(Change { who: by, action, what, why: "", thing: Some(&thing), failed });
             }
             let words = outcome.map_err(|error| {
                 let words = format!("{error:#}");

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::process::{PATIENCE, Process};
-use crate::serve::Fleet;
+use crate::serve::{Fleet, inventory_is_taken};
 
 /// A browser with one cookie.
 struct Browser {
@@ -25,13 +25,24 @@ impl Browser {
     }
 
     fn send(&self, method: &str, path: &str) -> String {
+        self.send_form(method, path, "")
+    }
+
+    /// Sends a form, and expects to be led on.
+    fn order(&self, path: &str, form: &str) {
+        let answer = self.send_form("POST", path, form);
+        assert!(answer.starts_with("HTTP/1.1 303"), "{path} {form}: {answer}");
+    }
+
+    fn send_form(&self, method: &str, path: &str, form: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let (address, cookie) = (&self.address, &self.cookie);
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nhost: {address}\r\ncookie: {cookie}\r\nsec-fetch-site: same-origin\r\n\
-             accept: text/html\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+             accept: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{form}",
+            form.len()
         )
         .unwrap();
         let mut answer = String::new();
@@ -85,4 +96,104 @@ fn an_operator_sees_the_fleet_and_has_a_device_rotate() {
     let directory = fleet.path().to_str().unwrap();
     let shown = crate::process::run(&["journal", "show", "--about", "press-1", "--fleet-dir", directory]);
     assert!(shown.1.contains("command rotate") && shown.1.contains("of the dashboard"), "{shown:?}");
+}
+
+/// A controller that serves, and a browser that its link has let in.
+fn shown(fleet: &Fleet) -> (Process, Browser) {
+    let mut process = Process::of(fleet.serve(fleet.core.url()));
+    let url = process.event("serving")["url"].as_str().unwrap().to_owned();
+    let link = process.event("ready")["dashboard_url"].as_str().unwrap().to_owned();
+    inventory_is_taken(&url);
+    (process, Browser::open(&link))
+}
+
+/// The whole stock and every change are on the pages; a certificate is decided of with a reason, in the account and in
+/// the journal at once.
+#[test]
+fn an_operator_reads_inventory_and_journal_and_decides_of_a_certificate() {
+    let fleet = Fleet::of_one();
+    let (process, browser) = shown(&fleet);
+    let id = fleet.certificates().remove(0).0;
+    let stock =
+        browser.watch("/inventory", &["5 certificates", "press-1", "the operator's, claim", "was listed"]);
+    assert!(stock.contains("in use"), "{stock}");
+    assert!(
+        browser.send("GET", "/inventory?q=PRESS").contains("1 certificate"),
+        "by a part of the name, any case"
+    );
+    assert!(browser.send("GET", "/inventory?status=REVOKED").contains("No certificate matches"));
+    assert!(browser.send("GET", "/inventory?ends=1").contains("No certificate matches"), "no end is known");
+    let file = browser.send("GET", "/inventory.csv?q=press-1");
+    assert!(file.contains(&format!("\"{id}\",\"press-1\",\"ACTIVE\",\"in use\"")), "{file}");
+    browser.watch("/journal", &["policy DevicePolicy", "create", "its chain holds", "user/fleetkey"]);
+
+    browser.watch("/devices/press-1", &["Deactivate …", "DevicePolicy"]);
+    let place = format!("/devices/press-1/certificates/{id}");
+    let asked = browser.send("POST", &format!("{place}/deactivate"));
+    assert!(asked.contains("This is the identity in use"), "{asked}");
+    browser.order(&format!("{place}/deactivate"), "confirm=yes&why=it+was+stolen");
+    assert_eq!(fleet.certificates(), [(id.clone(), "INACTIVE".to_owned())]);
+    browser.watch("/devices/press-1", &["INACTIVE", "Reactivate …", "was made INACTIVE by session"]);
+    let page = browser.watch("/journal", &["deactivate", "because it was stolen, says session", &id]);
+    assert!(page.contains("client press-1"), "its connection was cut: {page}");
+    browser.order(&format!("{place}/reactivate"), "confirm=yes&why=it+was+found");
+    assert_eq!(fleet.certificates(), [(id.clone(), "ACTIVE".to_owned())]);
+    browser.watch("/journal", &["reactivate", "it was found"]);
+
+    process.signal("TERM");
+    assert!(process.end().0.success());
+    let directory = fleet.path().to_str().unwrap();
+    assert_eq!(crate::process::run(&["journal", "verify", "--fleet-dir", directory]).0, 0);
+}
+
+/// A campaign is counted, begun, followed to its end, paused, resumed and aborted from the pages; the command line sees the
+/// same one.
+#[test]
+fn an_operator_begins_a_campaign_and_decides_of_it() {
+    let mut fleet = Fleet::of_one();
+    fleet.core.provision("press-2", fleet.path());
+    let (process, browser) = shown(&fleet);
+    assert!(browser.send("GET", "/campaigns").contains("There was none yet"));
+    let draft = "name=spring&why=yearly&things=press-1";
+    let asked = browser.send_form("POST", "/campaigns", draft);
+    assert!(asked.contains("1 device would be told to rotate, in 1 wave"), "{asked}");
+    for (wrong, words) in [
+        ("things=nobody", "no device was selected"),
+        ("things=*&window=noon", "22:00-04:30"),
+        ("things=*&rule=whatever", "whatever"),
+        ("things=*&rate=301", "half of what an account registers"),
+    ] {
+        let form = format!("name=spring&why=yearly&{wrong}&confirm=yes");
+        let refused = browser.send_form("POST", "/campaigns", &form);
+        assert!(refused.starts_with("HTTP/1.1 400") && refused.contains(words), "{wrong}: {refused}");
+    }
+    browser.order("/campaigns", &format!("{draft}&confirm=yes"));
+    let new = fleet.committed();
+    browser.watch("/campaigns/spring", &["done", "1 of 1 device", "says session"]);
+    fleet.only_is_left(&new);
+    let taken = browser.send_form("POST", "/campaigns", &format!("{draft}&confirm=yes"));
+    assert!(
+        taken.starts_with("HTTP/1.1 400") && taken.contains("there is a campaign spring already"),
+        "{taken}"
+    );
+
+    // Its agent does not run.
+    browser.order("/campaigns", "name=winter&why=yearly&things=press-2&confirm=yes");
+    browser.watch("/campaigns/winter", &["running", "Pause …"]);
+    browser.order("/campaigns/winter/pause", "confirm=yes&why=rain");
+    browser.watch("/campaigns/winter", &["paused", "rain, says session", "Resume …"]);
+    browser.order("/campaigns/winter/resume", "confirm=yes&why=sun");
+    browser.watch("/campaigns/winter", &["running"]);
+    browser.order("/campaigns/winter/abort", "confirm=yes&why=enough");
+    browser.watch("/campaigns", &["aborted", "done", "winter"]);
+    let (_, told, _) = crate::campaign::campaign(fleet.path(), &["show", "winter"]);
+    assert!(
+        told["mode"] == "aborted" && told["why"].as_str().unwrap().contains("enough, says session"),
+        "{told}"
+    );
+    process.signal("TERM");
+    assert!(process.end().0.success());
+    let directory = fleet.path().to_str().unwrap();
+    let journal = crate::process::run(&["journal", "show", "--about", "press-1", "--fleet-dir", directory]).1;
+    assert!(journal.contains("campaign spring: yearly, says session"), "{journal}");
 }

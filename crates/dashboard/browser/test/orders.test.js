@@ -46,12 +46,13 @@ test("a certificate is deactivated after a look, and the journal and the invento
   await page.getByText("This is the identity in use").waitFor();
   await sound(page);
   await picture(page, "deactivate");
+  await page.getByLabel("Why, for the journal").fill("it was stolen");
   await page.getByRole("button", { name: "Deactivate", exact: true }).click();
   await page.waitForURL(`${site.url}/devices/device-0001`);
   await page.locator("#certificates tr", { hasText: certificate.slice(0, 8) }).getByText("INACTIVE").waitFor();
   await page.goto(`${site.url}/journal`);
   const entry = page.locator("tr", { hasText: certificate }).filter({ hasText: "deactivate" });
-  assert.match(await entry.textContent(), /session [0-9a-f]{8}.*done/s);
+  assert.match(await entry.textContent(), /session [0-9a-f]{8}.*because it was stolen.*done/s);
   await page.goto(`${site.url}/inventory?status=INACTIVE`);
   await page.locator("th code").first().waitFor();
   const told = await page.locator("th code").evaluateAll((codes) => codes.map((code) => code.title));
@@ -62,6 +63,7 @@ test("a certificate is deactivated after a look, and the journal and the invento
   assert.ok(text.includes(`"${certificate}","device-0001","INACTIVE"`), text);
   await page.goto(`${site.url}/devices/device-0001`);
   await page.getByRole("button", { name: `Reactivate certificate ${certificate.slice(0, 8)}` }).click();
+  await page.getByLabel("Why, for the journal").fill("it was found");
   await page.getByRole("button", { name: "Reactivate", exact: true }).click();
   await page.locator("#state").getByText("connected", { exact: true }).waitFor();
   await page.close();
@@ -79,6 +81,7 @@ test("a browser that came by a link of another enters a token first", async () =
   await plain.waitForURL(`${site.url}/`);
   await plain.goto(`${site.url}/devices/device-0002`);
   await plain.getByRole("button", { name: /^Deactivate certificate/ }).click();
+  await plain.getByLabel("Why, for the journal").fill("it was stolen");
   await plain.getByLabel("Token of an admin").fill("a guess");
   await plain.getByRole("button", { name: "Deactivate", exact: true }).click();
   await plain.getByText("this token is not known").waitFor();

@@ -12,6 +12,7 @@ const SCREENS = {
   effective: "/devices/device-0001/policies",
   rotations: "/rotations",
   findings: "/findings",
+  campaigns: "/campaigns",
   inventory: "/inventory",
   policies: "/policies?thing=device-0001&action=iot:Publish&topic=elsewhere",
   policy: "/policies/DevicePolicy",

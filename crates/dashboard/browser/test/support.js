@@ -1,7 +1,7 @@
 // A fleet of the real binary, a real browser, and what every page is held to.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -19,18 +19,71 @@ export const PATIENCE = 60_000;
 /** Runs `fleetkey up`, with a further environment if the first argument has one; `event(name)` waits for a line of its output. */
 export async function fleet(...args) {
   const { environment = {} } = typeof args[0] === "object" ? args.shift() : {};
-  const binary = process.env.FLEETKEY_BIN;
-  assert.ok(binary, "FLEETKEY_BIN names the binary");
   const data = mkdtempSync(join(tmpdir(), "fleetkey-"));
-  const ports = ["--mqtt-port", "0", "--alpn-port", "0"];
-  const child = spawn(binary, ["up", "--json", "--data-dir", data, ...ports, ...args], {
+  const up = run(["up", "--json", "--data-dir", data, ...PORTS, ...args], environment);
+  const stop = async () => {
+    await up.stop();
+    rmSync(data, { recursive: true, force: true });
+  };
+  const ready = await up.event("ready");
+  return { url: new URL(ready.dashboard_url).origin, link: ready.dashboard_url, event: up.event, stop };
+}
+
+/**
+ * Runs `fleetkey serve` on an account of its own, with devices of these serials: those of `connected` run, those of `away` were
+ * provisioned and do not.
+ */
+export async function controlled({ connected, away = [], environment = {} }) {
+  const data = mkdtempSync(join(tmpdir(), "fleetkey-"));
+  const [account, place] = [join(data, "account"), join(data, "fleet")];
+  const running = [];
+  const stop = async () => {
+    for (const program of running.reverse()) await program.stop();
+    rmSync(data, { recursive: true, force: true });
+  };
+  try {
+    const core = run(["local", "--json", "--data-dir", account, "--rest", "127.0.0.1:0", ...PORTS]);
+    running.push(core);
+    const ready = await core.event("ready");
+    const exports = execFileSync(binary(), ["local", "env", "--data-dir", account], { encoding: "utf8" });
+    const pairs = [...exports.matchAll(/^export (\w+)='?(.*?)'?$/gm)].map(([, name, value]) => [name, value]);
+    const aws = { ...Object.fromEntries(pairs), AWS_ENDPOINT_URL: ready.api_url, ...environment };
+    const known = ["--mqtt-port", ready.mqtt_port, "--alpn-port", ready.alpn_port, "--root-ca", ready.root_ca].map(String);
+    call(["setup", "--json", "--fleet-dir", place, ...known], aws);
+    for (const serial of [...connected, ...away]) call(["device", "provision", "--serial", serial, "--data-dir", place], aws);
+    for (const serial of connected) running.push(run(["device", "connect", "--serial", serial, "--data-dir", place], aws));
+    const haste = ["--soak", "1s", "--grace", "1s", "--delete-after", "1h"];
+    const serve = run(["serve", "--json", "--fleet-dir", place, "--listen", "127.0.0.1:0", ...haste], aws);
+    running.push(serve);
+    const { dashboard_url: link } = await serve.event("ready");
+    return { url: new URL(link).origin, link, event: serve.event, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+const PORTS = ["--mqtt-port", "0", "--alpn-port", "0"];
+
+function binary() {
+  assert.ok(process.env.FLEETKEY_BIN, "FLEETKEY_BIN names the binary");
+  return process.env.FLEETKEY_BIN;
+}
+
+function call(args, environment) {
+  execFileSync(binary(), args, { env: { ...process.env, ...environment }, stdio: ["ignore", "ignore", "inherit"] });
+}
+
+/** A program that runs until it is stopped; `event` waits for a line of its output. */
+function run(args, environment = {}) {
+  const child = spawn(binary(), args, {
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, ...environment },
   });
   const seen = [];
   const waiting = new Set();
   createInterface({ input: child.stdout }).on("line", (line) => {
-    seen.push(JSON.parse(line));
+    seen.push(parsed(line));
     waiting.forEach((look) => look());
   });
   const event = (fits) =>
@@ -54,10 +107,17 @@ export async function fleet(...args) {
       await gone;
       clearTimeout(hurry);
     }
-    rmSync(data, { recursive: true, force: true });
   };
-  const ready = await event("ready");
-  return { url: new URL(ready.dashboard_url).origin, link: ready.dashboard_url, event, stop };
+  return { event, stop };
+}
+
+/** A line for a person is no event. */
+function parsed(line) {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return {};
+  }
 }
 
 /** Debian's Chromium. */

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use fleetkey_model::time::Timestamp;
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::limiter::Limiter;
@@ -18,6 +19,26 @@ pub(crate) struct Desk {
     sessions: Sessions,
     tickets: Tickets,
     limiter: Limiter,
+}
+
+/// What somebody was let in by, to be looked at again while they read on.
+pub(crate) enum Pass {
+    /// The session of a browser.
+    Cookie(Zeroizing<String>),
+    /// A token.
+    Token(Hash),
+    /// Nothing: everybody is let in.
+    Open,
+}
+
+impl Pass {
+    pub(crate) fn cookie(value: &str) -> Self {
+        Self::Cookie(Zeroizing::new(value.to_owned()))
+    }
+
+    pub(crate) fn token(text: &str) -> Self {
+        Self::Token(Hash::of(text))
+    }
 }
 
 /// Why a login failed.
@@ -92,11 +113,7 @@ impl Desk {
     /// Who presents this token.
     pub(crate) fn by_token(&self, text: &str, peer: IpAddr, now: Timestamp) -> Result<Actor, LoginError> {
         self.limiter.take(peer, now).map_err(LoginError::TooMany)?;
-        let presented = Hash::of(text);
-        let token = self.tokens.iter().find(|token| token.is(&presented)).ok_or(LoginError::Unknown)?;
-        if token.until().is_some_and(|until| now >= until) {
-            return Err(LoginError::Unknown);
-        }
+        let token = self.token(&Hash::of(text), now).ok_or(LoginError::Unknown)?;
         self.limiter.give_back(peer);
         let name = format!("token {}", token.name());
         Ok(Actor { name, scope: token.scope(), via: Via::Header, proven: true })
@@ -105,6 +122,20 @@ impl Desk {
     /// Who has this cookie.
     pub(crate) fn by_cookie(&self, cookie: &str, now: Timestamp) -> Result<Actor, SessionRefused> {
         self.sessions.admit(cookie, now)
+    }
+
+    /// Whether a pass still lets in. This is no use of it: a page that is only open is no sign of anybody.
+    pub(crate) fn holds(&self, pass: &Pass, now: Timestamp) -> bool {
+        match pass {
+            Pass::Cookie(cookie) => self.sessions.is_open(cookie, now),
+            Pass::Token(hash) => self.token(hash, now).is_some(),
+            Pass::Open => self.open,
+        }
+    }
+
+    /// Changes whenever a session was ended.
+    pub(crate) fn endings(&self) -> watch::Receiver<u64> {
+        self.sessions.endings()
     }
 
     /// Everybody, where everybody is let in.
@@ -116,5 +147,11 @@ impl Desk {
     /// Ends a session.
     pub(crate) fn logout(&self, cookie: &str) {
         self.sessions.end(cookie);
+    }
+
+    /// The token with this hash, unless it has ended.
+    fn token(&self, presented: &Hash, now: Timestamp) -> Option<&Token> {
+        let token = self.tokens.iter().find(|token| token.is(presented))?;
+        token.until().is_none_or(|until| now < until).then_some(token)
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use fleetkey_model::time::Timestamp;
+use tokio::sync::watch;
 
 use super::ticket::Grant;
 use super::{Actor, NoRandomness, Scope, SessionKey, Via, secret};
@@ -28,6 +29,8 @@ pub(super) struct Sessions {
     key: hmac::Key,
     /// When a session was last used; `None` for one that was ended.
     used: Mutex<BTreeMap<Id, Use>>,
+    /// How many were ended.
+    ended: watch::Sender<u64>,
 }
 
 struct Use {
@@ -52,7 +55,7 @@ impl Sessions {
             Some(key) => hmac::Key::new(hmac::HMAC_SHA256, &key.0),
             None => hmac::Key::new(hmac::HMAC_SHA256, secret()?.as_bytes()),
         };
-        Ok(Self { key, used: Mutex::default() })
+        Ok(Self { key, used: Mutex::default(), ended: watch::Sender::new(0) })
     }
 
     /// The cookie's value of a new session.
@@ -89,11 +92,27 @@ impl Sessions {
         Ok(Actor { name: format!("session {}", name(&id)), scope, via: Via::Cookie, proven })
     }
 
+    /// Whether this is the cookie of a session, which is not used by asking.
+    pub(super) fn is_open(&self, cookie: &str, now: Timestamp) -> bool {
+        let Some((id, issued, _)) = self.read(cookie).filter(|(_, issued, _)| now.since(*issued) < LIFETIME)
+        else {
+            return false;
+        };
+        let last = self.used().get(&id).map_or(Some(issued), |entry| entry.last);
+        last.is_some_and(|last| now.since(last) < IDLE)
+    }
+
     /// Ends a session, if it is one.
     pub(super) fn end(&self, cookie: &str) {
         if let Some((id, issued, _)) = self.read(cookie) {
             self.used().insert(id, Use { issued, last: None, login: false });
+            self.ended.send_modify(|ended| *ended += 1);
         }
+    }
+
+    /// Changes whenever one was ended.
+    pub(super) fn endings(&self) -> watch::Receiver<u64> {
+        self.ended.subscribe()
     }
 
     fn read(&self, cookie: &str) -> Option<(Id, Timestamp, Scope)> {

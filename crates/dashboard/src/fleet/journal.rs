@@ -18,6 +18,8 @@ pub struct JournalEntry {
     pub action: String,
     /// To what, for people.
     pub what: String,
+    /// Why, and on whose word; may be empty.
+    pub why: String,
     /// The device, if it is about one.
     pub thing: Option<ThingName>,
     /// What came of it, a word: `done`, `begun`, `failed`.

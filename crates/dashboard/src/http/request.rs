@@ -12,6 +12,8 @@ use super::text;
 
 /// The longest body: a form with the names of a page of devices, or a message of AWS's 128 KiB, percent-encoded.
 const BODY: usize = 512 * 1024;
+/// The longest reason for the journal, in characters.
+pub(crate) const WHY: usize = 200;
 /// How long it may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(20);
 
@@ -85,6 +87,11 @@ impl Request {
         self.query.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 
+    /// The query as a form: what a page's fields begin with.
+    pub(crate) fn asked(&self) -> Form {
+        Form(self.query.clone())
+    }
+
     /// The form in the body.
     pub(crate) fn form(&self) -> Form {
         Form(std::str::from_utf8(&self.body).map(text::form).unwrap_or_default())
@@ -124,6 +131,12 @@ impl Form {
     /// The first value of a name; empty when it is not there.
     pub(crate) fn first<'a>(&'a self, name: &'a str) -> &'a str {
         self.all(name).next().unwrap_or_default()
+    }
+
+    /// The field `why`: one line, as long as a journal is to have it; empty when nothing is said.
+    pub(crate) fn reason(&self) -> String {
+        let line = self.first("why").chars().filter(|char| !char.is_control());
+        line.take(WHY).collect::<String>().trim().to_owned()
     }
 
     /// All values of a name.

@@ -12,12 +12,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::hub::{Hub, Next, Notice};
 
-/// How often a silent stream shows that it lives; the session is looked at again then.
+/// How often a silent stream shows that it lives; whoever has it is looked at again then.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Lines that wait for the socket.
 const WAITING: usize = 4;
@@ -37,8 +37,10 @@ pub(crate) struct Source {
     pub(crate) hub: Arc<Hub>,
     /// After which notice it begins.
     pub(crate) after: u64,
-    /// Whether whoever opened it may still read it; asked at each heartbeat.
+    /// Whether whoever opened it may still read it; asked before each line.
     pub(crate) admitted: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Changes when somebody's right to read has ended.
+    pub(crate) ended: watch::Receiver<u64>,
     /// Ends it.
     pub(crate) stop: CancellationToken,
     /// One of the places for streams.
@@ -86,10 +88,10 @@ impl Body for BodyStream {
 }
 
 async fn send(source: Source, lines: mpsc::Sender<Bytes>) {
-    let Source { hub, mut after, admitted, stop, place } = source;
+    let Source { hub, mut after, admitted, mut ended, stop, place } = source;
     let mut news = hub.watch();
     let mut line = format!("retry: {RETRY}\nid: {after}\nevent: hello\ndata: {{}}\n\n");
-    loop {
+    while admitted() {
         tokio::select! {
             sent = lines.send(line.into()) => if sent.is_err() { break },
             () = stop.cancelled() => break,
@@ -107,14 +109,14 @@ async fn send(source: Source, lines: mpsc::Sender<Bytes>) {
                 let wake = async { news.wait_for(|last| *last > after).await.is_ok() };
                 let woken = tokio::select! {
                     woken = tokio::time::timeout(HEARTBEAT, wake) => woken,
+                    _ = ended.changed() => Ok(true),
                     () = lines.closed() => break,
                     () = stop.cancelled() => break,
                 };
                 match woken {
                     Ok(true) => String::new(),
                     Ok(false) => break,
-                    Err(_) if admitted() => ":\n\n".to_owned(),
-                    Err(_) => break,
+                    Err(_) => ":\n\n".to_owned(),
                 }
             }
         };

@@ -4,32 +4,26 @@ use maud::{Markup, html};
 
 use super::parts::{badge, status};
 use super::words::moment;
-use super::{View, device_path, frame};
+use super::{View, device_path, frame, proof};
+use crate::access::Scope;
 use crate::fleet::{Certificate, Device, Fate, Holder, Tone};
 use crate::http::Answer;
 
-/// Why nobody can show who they are.
-pub(crate) const NO_PROOF: &str = "Nobody is asked who they are here (SKIP_AUTH), and there is no token to show it by. Start \
-                                   the program again with API_TOKEN in its environment, then enter that token here.";
-
-/// Whether whoever orders has shown that they are themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Proof {
-    /// Just now.
-    Given,
-    /// Not yet: a token does it.
-    Token,
+/// What was entered with the last attempt, and what was wrong with it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Attempt<'a> {
+    pub(crate) why: &'a str,
+    pub(crate) trouble: Option<&'a str>,
 }
 
-/// The page before the order; `trouble` is what was wrong with the last attempt.
+/// The page before the order.
 pub(crate) fn confirm_fate(
     view: &View<'_>,
     code: u16,
     device: &Device,
     certificate: &Certificate,
     fate: Fate,
-    proof: Proof,
-    trouble: Option<&str>,
+    attempt: Attempt<'_>,
 ) -> Answer {
     let thing = &device.row.thing;
     let title = format!("{} a certificate of {thing}?", name(fate));
@@ -37,7 +31,7 @@ pub(crate) fn confirm_fate(
     let content = html! {
         nav class="crumbs" aria-label="Path" { a href="/devices" { "Devices" } " / " a href=(device_path(thing)) { (thing) } }
         h1 { (title) }
-        @if let Some(words) = trouble { p class="alarm" role="alert" { (words) } }
+        (proof::trouble(attempt.trouble))
         section aria-label="What would be done" {
             (consequence(certificate, fate))
             dl class="facts" {
@@ -50,11 +44,8 @@ pub(crate) fn confirm_fate(
         section aria-label="Order" {
             form method="post" action=(action) class="order" {
                 input type="hidden" name="confirm" value="yes";
-                @if proof == Proof::Token {
-                    label for="token" { "Token of an admin" }
-                    input id="token" name="token" type="password" required autocomplete="current-password";
-                    p class="faint" { "Your login is some time ago. Enter a token again, or log out and in again." }
-                }
+                (proof::why(attempt.why))
+                (proof::token(view, Scope::Admin))
                 button id="confirm" type="submit" { (name(fate)) }
                 " " a href=(device_path(thing)) { "Cancel" }
             }

@@ -9,10 +9,11 @@ use crate::assets;
 use crate::http::Answer;
 
 /// The areas: first part of the path, name.
-const AREAS: [(&str, &str); 10] = [
+const AREAS: [(&str, &str); 11] = [
     ("", "Overview"),
     ("devices", "Devices"),
     ("rotations", "Rotations"),
+    ("campaigns", "Campaigns"),
     ("findings", "Findings"),
     ("inventory", "Inventory"),
     ("policies", "Policies"),

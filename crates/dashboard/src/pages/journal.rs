@@ -61,7 +61,10 @@ fn row(entry: &JournalEntry) -> Markup {
             td class="nowrap" { time datetime=(entry.at) { (entry.at) } }
             td { (entry.who) }
             td { (entry.action) }
-            td class="text" { (entry.what) }
+            td class="text" {
+                (entry.what)
+                @if !entry.why.is_empty() { " " span class="faint" { "because " (entry.why) } }
+            }
             td { @if let Some(thing) = &entry.thing { a href=(device_path(thing)) { (thing) } } }
             td { (badge(entry.tone, &entry.outcome)) }
         }

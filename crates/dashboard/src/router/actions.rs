@@ -15,6 +15,8 @@ impl App {
             ["devices", thing, "certificates", id, verb] => {
                 self.decide_certificate([thing, id, verb], request, actor).await
             }
+            ["campaigns"] => self.begin_campaign(request, actor).await,
+            ["campaigns", name, verb] => self.decide_campaign([name, verb], request, actor).await,
             ["try", ..] => self.order_bench(request, actor).await,
             ["api", ..] => self.order_demo(request, actor).await,
             ["settings", "link"] => self.another_link(request, actor),

@@ -2,22 +2,11 @@
 
 use fleetkey_model::name::ThingName;
 
-use super::door::{limited, status};
 use super::{App, Order};
-use crate::access::{Actor, LoginError, Scope, Via};
+use crate::access::{Actor, Scope};
 use crate::fleet::{Certificate, Device, Fate};
-use crate::http::{Answer, Form, Request};
-use crate::pages::{self, Proof};
-
-/// Why somebody is not believed to be themselves.
-enum Doubt {
-    /// Nothing was shown yet.
-    Nothing,
-    /// Nobody is asked who they are here, so nobody can show it.
-    Open,
-    /// What was shown is not good enough.
-    Refused(LoginError),
-}
+use crate::http::{Answer, Request};
+use crate::pages::{self, Attempt};
 
 impl App {
     /// `POST /devices/THING/certificates/ID/VERB`.
@@ -45,51 +34,36 @@ impl App {
             return pages::message(&view, 409, "Not carried out", &words);
         }
         let form = request.form();
-        let asks = |status, proof, trouble: Option<&str>| {
-            pages::confirm_fate(&view, status, &device, &certificate, fate, proof, trouble)
+        let why = form.reason();
+        let asks = |status, trouble: Option<&str>| {
+            let attempt = Attempt { why: &why, trouble };
+            pages::confirm_fate(&view, status, &device, &certificate, fate, attempt)
         };
         if form.first("confirm") != "yes" {
-            let proof = if actor.proven { Proof::Given } else { Proof::Token };
-            return asks(200, proof, None);
+            return asks(200, None);
         }
-        match self.shown_to_be(request, &form, actor) {
-            Ok(by) => self.carry_out_fate(&device.row.thing, &certificate, fate, &by, &view).await,
-            Err(Doubt::Nothing) => asks(403, Proof::Token, Some("Enter a token of an admin.")),
-            Err(Doubt::Open) => asks(403, Proof::Token, Some(pages::NO_PROOF)),
-            Err(Doubt::Refused(error)) => {
-                tracing::warn!(%error, by = actor.name, "somebody could not show that they are an admin");
-                limited(
-                    asks(status(&error), Proof::Token, Some(&format!("Not carried out: {error}."))),
-                    &error,
-                )
-            }
+        if why.is_empty() {
+            return asks(400, Some("Say why: it goes into the journal."));
         }
-    }
-
-    /// The name for the journal of whoever has shown that they are themselves.
-    fn shown_to_be(&self, request: &Request, form: &Form, actor: &Actor) -> Result<String, Doubt> {
-        if actor.proven {
-            return Ok(actor.name.clone());
-        }
-        match form.first("token") {
-            "" if actor.via == Via::Open && self.desk.tokens().is_empty() => Err(Doubt::Open),
-            "" => Err(Doubt::Nothing),
-            token => {
-                let proved = self.desk.prove(token, Scope::Admin, request.peer, self.now());
-                proved.map(|token| format!("{}, {token}", actor.name)).map_err(Doubt::Refused)
-            }
+        let order = Order::Certificate {
+            thing: device.row.thing.clone(),
+            certificate: certificate.id,
+            fate,
+            why: why.clone(),
+        };
+        match self.shown_to_be(Scope::Admin, request, &form, actor) {
+            Ok(by) => self.carry_out_fate(&device.row.thing, order, &by, &view).await,
+            Err(doubt) => doubt.answer(actor, |status, words| asks(status, Some(words))),
         }
     }
 
     async fn carry_out_fate(
         &self,
         thing: &ThingName,
-        certificate: &Certificate,
-        fate: Fate,
+        order: Order,
         by: &str,
         view: &pages::View<'_>,
     ) -> Answer {
-        let order = Order::Certificate { thing: thing.clone(), certificate: certificate.id, fate };
         match self.fleet.perform(order, by).await {
             Ok(_) => Answer::see_other(&pages::device_path(thing)),
             Err(refused) => pages::message(view, 409, "Not carried out", &refused.to_string()),

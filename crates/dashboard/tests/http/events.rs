@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use fleetkey_model::name::ThingName;
 
-use crate::support::Bench;
+use fleetkey_dashboard::access::{Scope, Token};
+
+use crate::support::{Bench, NOW, Sample, access};
 
 fn thing(name: &str) -> Option<ThingName> {
     Some(ThingName::new(name).unwrap())
@@ -95,4 +97,44 @@ async fn stopping_ends_the_streams() {
     events.until("event: hello").await;
     let (ended, ()) = tokio::join!(events.end(), bench.dashboard.stop());
     assert!(ended.contains("event: hello"));
+}
+
+/// Logging out ends what is open at once, in every window of that browser, and nobody else's.
+#[tokio::test]
+async fn a_stream_ends_with_its_session() {
+    let bench = Bench::start().await;
+    let (session, link) = (bench.session().await, "/settings/link");
+    let page = bench.post(link, &session, "").await;
+    let link = page.body.split("/start/").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let other = bench.get(&format!("/start/{link}"), &[]).await.cookie();
+    let headers = [("cookie", session.as_str()), ("connection", "close")];
+    let mut mine = bench.events("/events?after=0", &headers).await;
+    let mut theirs = bench.events("/events?after=0", &[("cookie", &other)]).await;
+    mine.until("event: hello").await;
+    theirs.until("event: hello").await;
+    assert_eq!(bench.post("/logout", &session, "").await.status, 303);
+    mine.end().await;
+    bench.hub.tell("fleet", None);
+    theirs.until("event: change").await;
+}
+
+/// What happens after a session or a token is over is told to nobody who had it. A page that is only open keeps no session.
+#[tokio::test]
+async fn a_stream_tells_nothing_after_its_time() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let (mut access, token) = (access(), "a token for an hour");
+    access.tokens.push(Token::new("short", Scope::Auditor, token).ending(NOW + HOUR));
+    let bench = Bench::with(Sample::small(), access).await;
+    let session = bench.session().await;
+    for (header, span) in [(("x-api-token", token), HOUR), (("cookie", session.as_str()), 2 * HOUR)] {
+        let mut events = bench.events("/events", &[header, ("connection", "close")]).await;
+        events.until("event: hello").await;
+        // News is no use of a session.
+        bench.hub.tell("link", thing("pump-000001"));
+        events.until("pump-000001").await;
+        bench.pass(span);
+        bench.hub.tell("link", thing("pump-000002"));
+        let told = events.end().await;
+        assert!(!told.contains("pump-000002"), "{told}");
+    }
 }

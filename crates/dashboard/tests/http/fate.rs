@@ -16,7 +16,7 @@ fn path(der: &[u8], verb: &str) -> String {
 }
 
 fn form(token: &str) -> String {
-    format!("confirm=yes&token={}", token.replace(' ', "+"))
+    format!("confirm=yes&why=a+theft&token={}", token.replace(' ', "+"))
 }
 
 async fn revoke(bench: &Bench, session: &str, form: &str) -> Reply {
@@ -35,12 +35,17 @@ async fn what_would_be_done_is_told_before_it_is_done() {
         assert!(asked.body.contains(words), "{words}: {}", asked.body);
     }
     assert!(bench.fleet.ordered().is_empty());
-    let done = revoke(&bench, &session, "confirm=yes").await;
+    for silent in ["confirm=yes", "confirm=yes&why=+%0a+"] {
+        let refused = revoke(&bench, &session, silent).await;
+        assert!(refused.status == 400 && refused.body.contains("Say why"), "{}", refused.body);
+    }
+    assert!(bench.fleet.ordered().is_empty());
+    let done = revoke(&bench, &session, "confirm=yes&why=a+theft").await;
     assert_eq!((done.status, done.header("location")), (303, "/devices/pump-000001"));
     let (order, by) = bench.fleet.ordered().pop().unwrap();
     let certificate = CertificateId::of_der(b"new");
     assert!(
-        matches!(&order, Order::Certificate { certificate: of, fate: Fate::Revoke, .. } if *of == certificate),
+        matches!(&order, Order::Certificate { certificate: of, fate: Fate::Revoke, why, .. } if *of == certificate && why == "a theft"),
         "{order:?}"
     );
     assert!(by.starts_with("session "), "{by}");
@@ -54,7 +59,7 @@ async fn a_login_of_some_time_ago_is_no_proof_and_a_token_is() {
     let asked = revoke(&bench, &session, "").await;
     assert!(asked.body.contains("Token of an admin"), "{}", asked.body);
     for (form, status, words) in [
-        ("confirm=yes".to_owned(), 403, "Enter a token"),
+        ("confirm=yes&why=a+theft".to_owned(), 403, "Enter a token"),
         (form("a guess"), 401, "not known"),
         (form(OPERATOR), 403, "needs admin"),
         (form(AUDITOR), 403, "needs admin"),
@@ -72,7 +77,7 @@ async fn a_login_of_some_time_ago_is_no_proof_and_a_token_is() {
     let (_, by) = bench.fleet.ordered().pop().unwrap();
     assert!(by.starts_with("session ") && by.ends_with(", token head"), "{by}");
     assert_eq!(
-        revoke(&bench, &session, "confirm=yes").await.status,
+        revoke(&bench, &session, "confirm=yes&why=a+theft").await.status,
         403,
         "it proves this order, not the next"
     );
@@ -84,7 +89,7 @@ async fn logging_in_again_is_proof() {
     bench.pass(LATER);
     let login = format!("token={}", ADMIN.replace(' ', "+"));
     let fresh = bench.send("POST", "/login", &[("sec-fetch-site", "same-origin")], &login).await.cookie();
-    assert_eq!(revoke(&bench, &fresh, "confirm=yes").await.status, 303);
+    assert_eq!(revoke(&bench, &fresh, "confirm=yes&why=a+theft").await.status, 303);
 }
 
 #[tokio::test]
@@ -94,7 +99,7 @@ async fn a_link_that_a_page_made_is_no_proof() {
     let page = bench.post("/settings/link", &session, "").await;
     let link = page.body.split("/start/").nth(1).unwrap().split('<').next().unwrap().to_owned();
     let other = bench.get(&format!("/start/{link}"), &[]).await.cookie();
-    assert_eq!(revoke(&bench, &other, "confirm=yes").await.status, 403);
+    assert_eq!(revoke(&bench, &other, "confirm=yes&why=a+theft").await.status, 403);
     assert!(bench.fleet.ordered().is_empty());
 }
 
@@ -117,13 +122,15 @@ async fn less_than_an_admin_decides_nothing_and_sees_no_button() {
     let bench = Bench::start().await;
     for token in [OPERATOR, AUDITOR] {
         let headers = [("x-api-token", token)];
-        let reply = bench.send("POST", &path(b"new", "revoke"), &headers, "confirm=yes").await;
+        let reply = bench.send("POST", &path(b"new", "revoke"), &headers, "confirm=yes&why=a+theft").await;
         assert_eq!(reply.status, 403);
         let page = bench.get("/devices/pump-000001", &headers).await;
         assert!(!page.body.contains("/revoke\""), "{}", page.body);
     }
     assert!(bench.fleet.ordered().is_empty());
-    let script = bench.send("POST", &path(b"new", "revoke"), &[("x-api-token", ADMIN)], "confirm=yes").await;
+    let script = bench
+        .send("POST", &path(b"new", "revoke"), &[("x-api-token", ADMIN)], "confirm=yes&why=a+theft")
+        .await;
     assert_eq!((script.status, bench.fleet.ordered().len()), (303, 1), "who sends the token has shown it");
 }
 
@@ -132,7 +139,10 @@ async fn another_sites_page_decides_nothing() {
     let bench = Bench::start().await;
     let session = bench.session().await;
     let headers = [("cookie", session.as_str()), ("sec-fetch-site", "cross-site")];
-    assert_eq!(bench.send("POST", &path(b"new", "revoke"), &headers, "confirm=yes").await.status, 403);
+    assert_eq!(
+        bench.send("POST", &path(b"new", "revoke"), &headers, "confirm=yes&why=a+theft").await.status,
+        403
+    );
     assert!(bench.fleet.ordered().is_empty());
 }
 
@@ -148,7 +158,7 @@ async fn only_what_its_status_allows_can_be_decided_of_a_certificate() {
         (b"old", "reactivate", 303),
         (b"new", "deactivate", 303),
     ] {
-        let reply = bench.post(&path(der, verb), &session, "confirm=yes").await;
+        let reply = bench.post(&path(der, verb), &session, "confirm=yes&why=a+theft").await;
         assert_eq!(reply.status, status, "{verb}");
     }
     assert_eq!(bench.fleet.ordered().len(), 2);
@@ -158,9 +168,12 @@ async fn only_what_its_status_allows_can_be_decided_of_a_certificate() {
 async fn where_nobody_is_asked_who_they_are_nothing_is_decided_without_a_token() {
     let bench = Bench::with(Sample::small(), Access { open: true, ..Access::default() }).await;
     let ours = [("sec-fetch-site", "same-origin")];
-    let refused = bench.send("POST", &path(b"new", "revoke"), &ours, "confirm=yes").await;
+    let refused = bench.send("POST", &path(b"new", "revoke"), &ours, "confirm=yes&why=a+theft").await;
     assert!(refused.status == 403 && refused.body.contains("API_TOKEN"), "{}", refused.body);
     let bench = Bench::with(Sample::small(), Access { open: true, ..access() }).await;
-    assert_eq!(bench.send("POST", &path(b"new", "revoke"), &ours, "confirm=yes").await.status, 403);
+    assert_eq!(
+        bench.send("POST", &path(b"new", "revoke"), &ours, "confirm=yes&why=a+theft").await.status,
+        403
+    );
     assert_eq!(bench.send("POST", &path(b"new", "revoke"), &ours, &form(ADMIN)).await.status, 303);
 }

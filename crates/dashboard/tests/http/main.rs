@@ -9,6 +9,7 @@
 
 mod support;
 
+mod campaigns;
 mod demo;
 mod door;
 mod events;

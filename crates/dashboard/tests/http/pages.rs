@@ -21,6 +21,16 @@ async fn every_page_is_whole_without_a_script() {
         ("/inventory", &["3 certificates", "ACTIVE", "pump-000002", "All of them as CSV"]),
         ("/inventory?status=REVOKED&older=3", &["REVOKED", "3 d", "status=REVOKED&amp;older=3"]),
         ("/journal", &["all is well", "pump-000001", "its chain is broken"]),
+        ("/campaigns", &["Begin a campaign", "autumn", "running", "33 of 243", "paused", "aborted"]),
+        (
+            "/campaigns?new=1&rule=aged&things=press-*",
+            &["First wave", "value=\"press-*\"", "Look what it comes to"],
+        ),
+        (
+            "/campaigns/autumn",
+            &["(canary)", "under way", "to come", "33 of 243 devices", "pump-000002", "Pause …", "Abort …"],
+        ),
+        ("/campaigns/winter", &["aborted", "1 more device", "5 % of the devices"]),
         ("/provisioning", &["Recovery window", "open", "enabled", "Claims", "in 1 min", "What set-up makes"]),
         ("/setup", &["1 step create", "this does it"]),
         ("/cleanup", &["1 step delete", "this does it"]),
@@ -51,7 +61,7 @@ async fn every_page_is_whole_without_a_script() {
     {
         assert_eq!(bench.page(&format!("/policies?{query}"), &session).await.status, 400, "{query}");
     }
-    for missing in ["/devices/pump-999999", "/policies/nobody"] {
+    for missing in ["/devices/pump-999999", "/policies/nobody", "/campaigns/nobody"] {
         assert_eq!(bench.page(missing, &session).await.status, 404, "{missing}");
     }
 }

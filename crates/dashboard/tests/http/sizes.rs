@@ -17,6 +17,9 @@ async fn with_100_000_devices_every_page_is_less_than_200_kb() {
         "/inventory",
         "/inventory?q=9&status=ACTIVE",
         "/journal",
+        "/campaigns",
+        "/campaigns/autumn",
+        "/campaigns?new=1",
         "/provisioning",
         "/policies",
     ] {

@@ -13,7 +13,7 @@ use fleetkey_model::time::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-pub(crate) use fleet::Sample;
+pub(crate) use fleet::{NOW, Sample};
 pub(crate) use toy::Toy;
 
 mod fleet;
@@ -53,7 +53,7 @@ impl Bench {
         tls: Option<Tls>,
     ) -> Result<Self, StartError> {
         let (hub, fleet) = (Arc::new(Hub::new()), Arc::new(fleet));
-        let millis = Arc::new(AtomicU64::new(fleet::NOW.as_millis()));
+        let millis = Arc::new(AtomicU64::new(NOW.as_millis()));
         let read = millis.clone();
         let clock = Arc::new(move || Timestamp::from_millis(read.load(Ordering::SeqCst)));
         let bench = Some(Arc::new(Toy::default()) as Arc<dyn fleetkey_dashboard::bench::Bench>);

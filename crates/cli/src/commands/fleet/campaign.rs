@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
+use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use fleetkey_operator::campaign::{self, Campaign, Log, Mode, Order, Plan, Turn};
 use fleetkey_operator::controller::Journal;
-use fleetkey_operator::inventory::{Query, Snapshot, Store, Thresholds, findings};
+use fleetkey_operator::inventory::{Listing, Query, Snapshot, Store, Thresholds, findings};
 use serde_json::{Value, json};
 
 use super::now;
@@ -18,7 +19,7 @@ use crate::output;
 use crate::retirement::LEDGER;
 
 /// How many certificates are taken from the store at once.
-const PAGE: usize = 1000;
+pub(super) const PAGE: usize = 1000;
 
 /// Runs one of them.
 pub(crate) fn run(command: &CampaignCommand) -> Result<ExitCode> {
@@ -85,9 +86,14 @@ fn selected(args: &StartArgs, store: &Store) -> BTreeSet<ThingName> {
         found.filter(|found| found.rule == rule).filter_map(|found| found.certificate).collect()
     });
     let query = Query { thing: args.thing.clone(), older_than: args.older_than, among, ..Query::default() };
+    things_of(|after| query.page(store, now(), None, after, PAGE))
+}
+
+/// The things whose current certificate is on one of the pages, each of which begins after a certificate.
+pub(super) fn things_of(mut page: impl FnMut(Option<CertificateId>) -> Listing) -> BTreeSet<ThingName> {
     let (mut things, mut after) = (BTreeSet::new(), None);
     loop {
-        let page = query.page(store, now(), None, after, PAGE);
+        let page = page(after);
         let current = page.rows.into_iter().filter(|row| row.part == Some("current"));
         things.extend(current.filter_map(|row| row.thing));
         after = page.next;

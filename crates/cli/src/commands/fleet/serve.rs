@@ -40,7 +40,7 @@ use crate::output::{self, Audience};
 use crate::retirement::LEDGER;
 use crate::stage;
 
-use board::Board;
+use board::{Board, Office};
 use campaigns::Campaigns;
 use pages::Pages;
 use shown::Shown;
@@ -143,7 +143,8 @@ impl Post {
         let watch = inventory::opened(&self.data, &self.file, &Snapshot::at(&directory), &records);
         let chain = Chain::open(&directory.join(CONTROLLER_JOURNAL_FILE))
             .context("the controller's journal cannot be used")?;
-        let board = Board::new(watch.clone(), self.aws.clone(), self.site(), args.rotate_every, &records);
+        let account = (self.aws.clone(), self.office(args));
+        let board = Board::new(watch.clone(), account, self.site(), args.rotate_every, &records);
         let board = Arc::new(board);
         let engine =
             Engine::new(Ledger::new(config(args), records), journal, self.aws.clone(), Arc::new(now))
@@ -157,6 +158,12 @@ impl Post {
         let line = Line { dialer: stage::dialer(&self.file), identity };
         let client = self.settings.wanted(self.scope())?.fleet.names.controller_client;
         Ok((Controller::start(engine, line, Connection::new(client)), board, watch))
+    }
+
+    /// What orders of pages are carried out with.
+    fn office(&self, args: &ServeArgs) -> Office {
+        let options = Options { data_host: Some(self.file.endpoint.clone()), ..options(&args.account) };
+        Office { options, directory: self.data.operator(), settings: self.settings.clone() }
     }
 
     fn site(&self) -> Site {

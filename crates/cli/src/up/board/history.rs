@@ -18,8 +18,14 @@ impl Board {
         if let AgentEvent::Retired { certificates, .. } = event {
             for certificate in certificates {
                 let what = format!("certificate {certificate}");
-                let change =
-                    Change { who: "controller", action: "retire", what, thing: Some(thing), failed: false };
+                let change = Change {
+                    who: "controller",
+                    action: "retire",
+                    what,
+                    why: "",
+                    thing: Some(thing),
+                    failed: false,
+                };
                 state.enter(now, change);
             }
         }

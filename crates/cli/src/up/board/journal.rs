@@ -14,6 +14,8 @@ pub(crate) struct Change<'a> {
     pub(crate) who: &'a str,
     pub(crate) action: &'a str,
     pub(crate) what: String,
+    /// On whose word, where it is more than an order.
+    pub(crate) why: &'a str,
     pub(crate) thing: Option<&'a ThingName>,
     /// Why it failed, if it did.
     pub(crate) failed: bool,
@@ -50,6 +52,7 @@ impl State {
             who: change.who.to_owned(),
             action: change.action.to_owned(),
             what: change.what,
+            why: change.why.to_owned(),
             thing: change.thing.cloned(),
             outcome: outcome.to_owned(),
             tone,

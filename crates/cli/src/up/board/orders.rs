@@ -22,7 +22,14 @@ impl Board {
             self.state().note(thing, now, Tone::Busy, format!("rotation ordered by {by}"), true);
             self.hub.tell("rotation", Some(thing.clone()));
             let what = "its certificate in use".to_owned();
-            self.enter(Change { who: by, action: "rotate", what, thing: Some(thing), failed: false });
+            self.enter(Change {
+                who: by,
+                action: "rotate",
+                what,
+                why: "",
+                thing: Some(thing),
+                failed: false,
+            });
         }
         Ok(Done { words: format!("{} devices were told to rotate.", things.len()) })
     }
@@ -33,7 +40,7 @@ impl Board {
         thing: ThingName,
         certificate: CertificateId,
         fate: Fate,
-        by: &str,
+        (by, why): (&str, &str),
     ) -> Result<Done, Refused> {
         if !self.account.store().read().principals_of(&thing).contains(&certificate) {
             return Err(Refused(format!("{} is no certificate of {thing}", certificate.short())));
@@ -41,7 +48,7 @@ impl Board {
         let changed = self.account.update_certificate(&certificate, fate.status()).await;
         let what = format!("certificate {certificate}");
         let failed = changed.is_err();
-        self.enter(Change { who: by, action: fate.verb(), what, thing: Some(&thing), failed });
+        self.enter(Change { who: by, action: fate.verb(), what, why, thing: Some(&thing), failed });
         changed.map_err(|error| Refused(error.to_string()))?;
         tracing::info!(%thing, %certificate, by, verb = fate.verb(), "a certificate's fate was ordered");
         let words = format!("certificate {} was made {} by {by}", certificate.short(), fate.status());

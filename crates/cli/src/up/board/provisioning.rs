@@ -21,7 +21,14 @@ impl Board {
                 Outcome::Changed => "change",
                 Outcome::Kept => continue,
             };
-            self.enter(Change { who: "set-up", action, what: resource.clone(), thing: None, failed: false });
+            self.enter(Change {
+                who: "set-up",
+                action,
+                what: resource.clone(),
+                why: "",
+                thing: None,
+                failed: false,
+            });
         }
         // There is one set-up a process.
         let _ = self.set_up.set(SetUp { names: stage.names().clone(), steps });

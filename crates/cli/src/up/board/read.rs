@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fleetkey_dashboard::fleet::{
-    Answer, Bar, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Direction, Figures,
-    Filter, Finding, Fleet, Holder, Incident, InventoryPage, InventoryQuery, JournalPage, Order, Overview,
-    Plan, Policy, PolicyVersion, Provisioning, Question, Refused, Rotation, Site, Tone, Verdict,
+    Answer, Bar, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Direction, Done,
+    Figures, Filter, Finding, Fleet, Holder, Incident, InventoryPage, InventoryQuery, JournalPage, Order,
+    Overview, Plan, Policy, PolicyVersion, Provisioning, Question, Refused, Rotation, Site, Tone, Verdict,
 };
 use fleetkey_iotcore::registry::{CertificateRecord, Registry};
 use fleetkey_lifecycle::Status;
@@ -157,9 +157,14 @@ impl Fleet for Board {
     fn perform<'a>(&'a self, order: Order, by: &'a str) -> Answer<'a> {
         match order {
             Order::Rotate(things) => Box::pin(self.rotate(things, by)),
-            Order::Certificate { thing, certificate, fate } => {
-                Box::pin(self.decide_fate(thing, certificate, fate, by))
+            Order::Certificate { thing, certificate, fate, why } => {
+                Box::pin(async move { self.decide_fate(thing, certificate, fate, (by, &why)).await })
             }
+            Order::Campaign(_) => Box::pin(async {
+                Err::<Done, Refused>(Refused(
+                    "`fleetkey serve` carries campaigns out, not a trial".to_owned(),
+                ))
+            }),
         }
     }
 }

@@ -4,11 +4,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fleetkey_dashboard::fleet::{
-    Act, Action, Answer, Bar, Certificate, Claim, Connection, Decided, Device, DevicePage, DeviceQuery,
-    DeviceRow, Direction, Done, Figures, Filter, Finding, Fleet, Holder, Incident, InventoryPage,
-    InventoryQuery, InventoryRow, JournalEntry, JournalPage, Order, Outcome, Overview, Phase, Plan, PlanStep,
-    Policy, PolicyVersion, Provisioning, Question, Recovery, Refused, Rotation, Severity, Site, Statement,
-    Template, Tone, Verdict,
+    Act, Action, Answer, Bar, Campaign, CampaignCounts, CampaignDraft, CampaignMode, Certificate, Claim,
+    Connection, Decided, Device, DevicePage, DeviceQuery, DeviceRow, Direction, Done, Figures, Filter,
+    Finding, Fleet, Forecast, Holder, Incident, InventoryPage, InventoryQuery, InventoryRow, JournalEntry,
+    JournalPage, Order, Outcome, Overview, Pace, Phase, Plan, PlanStep, Policy, PolicyVersion, Provisioning,
+    Question, Recovery, Refused, Rotation, Severity, Site, Statement, Template, Tone, Verdict,
 };
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
@@ -231,6 +231,7 @@ impl Fleet for Sample {
             who: self.words.clone(),
             action: self.words.clone(),
             what: self.words.clone(),
+            why: self.words.clone(),
             thing: self.things.first().cloned(),
             outcome: self.words.clone(),
             tone: Tone::Good,
@@ -269,6 +270,40 @@ impl Fleet for Sample {
         Some(Plan { steps: vec![step], command: self.words.clone(), note: self.words.clone() })
     }
 
+    fn campaigns(&self) -> Option<Vec<Campaign>> {
+        let counts = |rotated, failed| CampaignCounts { waiting: 1, told: 2, rotated, failed };
+        let campaign = |name: &str, mode| Campaign {
+            name: name.to_owned(),
+            why: self.words.clone(),
+            created: NOW - Duration::from_secs(600),
+            mode,
+            pace: Pace { window: self.words.clone(), ..Pace::default() },
+            waves: vec![
+                counts(3, 0),
+                counts(30, 4),
+                CampaignCounts { waiting: 200, ..CampaignCounts::default() },
+            ],
+            wave: 2,
+            failed: self.things.iter().take(3).cloned().collect(),
+        };
+        Some(vec![
+            campaign("autumn", CampaignMode::Running),
+            campaign("spring", CampaignMode::Paused(self.words.clone())),
+            campaign("winter", CampaignMode::Aborted(self.words.clone())),
+        ])
+    }
+
+    fn rules(&self) -> Vec<String> {
+        vec!["aged".into(), self.words.clone()]
+    }
+
+    fn foresee(&self, draft: &CampaignDraft) -> Result<Forecast, Refused> {
+        if draft.things == "nobody" {
+            return Err(Refused(self.words.clone()));
+        }
+        Ok(Forecast { devices: self.things.len(), waves: vec![1, self.things.len() - 1] })
+    }
+
     fn decides(&self) -> bool {
         true
     }
@@ -278,6 +313,7 @@ impl Fleet for Sample {
             let things = match &order {
                 Order::Rotate(things) => things.clone(),
                 Order::Certificate { thing, .. } => vec![thing.clone()],
+                Order::Campaign(_) => Vec::new(),
             };
             if things.iter().any(|thing| !self.things.contains(thing)) {
                 return Err(Refused(self.words.clone()));

@@ -4,9 +4,13 @@
 //! It observes the controller in the inventory's place and passes everything on to it: a page that is told of a change
 //! must find it there.
 
+mod campaigns;
 mod closer;
+mod journals;
 mod notes;
+mod office;
 mod read;
+mod stock;
 mod sums;
 mod words;
 
@@ -25,7 +29,11 @@ use fleetkey_operator::controller::{Event, Observer, Reception, Record, Report};
 use fleetkey_operator::inventory::{Thresholds, Watch};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use office::Office;
+
+use campaigns::Standing;
 use closer::Closer;
+use journals::Journals;
 use notes::Notes;
 use sums::Summing;
 
@@ -39,6 +47,9 @@ pub(super) struct Board {
     notes: Mutex<Notes>,
     sums: Mutex<Summing>,
     closer: Closer,
+    standing: Standing,
+    journals: Arc<Journals>,
+    office: Office,
     /// There once the controller runs.
     reception: Mutex<Option<Reception>>,
     closed: CancellationToken,
@@ -52,12 +63,21 @@ impl fmt::Debug for Board {
 
 impl Board {
     /// Over an inventory, with the retirements that the ledger knows of.
-    pub(super) fn new(watch: Watch, aws: Arc<Aws>, site: Site, age: Duration, records: &[Record]) -> Self {
+    pub(super) fn new(
+        watch: Watch,
+        (aws, office): (Arc<Aws>, Office),
+        site: Site,
+        age: Duration,
+        records: &[Record],
+    ) -> Self {
         let (hub, closed) = (Arc::new(Hub::new()), CancellationToken::new());
         Self {
             closer: Closer::new(aws, watch.clone(), hub.clone(), closed.clone()),
             notes: Mutex::new(Notes::of(records)),
             sums: Mutex::default(),
+            standing: Standing::default(),
+            journals: Arc::new(Journals::of(&office.directory)),
+            office,
             reception: Mutex::default(),
             watch,
             hub,
@@ -69,6 +89,9 @@ impl Board {
 
     /// The controller takes orders from now on.
     pub(super) fn opened(&self, reception: Reception) {
+        let (journals, hub, closed) = (self.journals.clone(), self.hub.clone(), self.closed.clone());
+        let tending = journals::tend(journals, move || hub.tell("journal", None));
+        tokio::spawn(async move { closed.run_until_cancelled(tending).await });
         *self.reception.lock().unwrap_or_else(PoisonError::into_inner) = Some(reception);
     }
 

@@ -153,11 +153,13 @@ impl Running {
             false => Step::default(),
         };
         lines.extend(lines_of(&step));
-        if !lines.is_empty() {
+        let moved = !lines.is_empty();
+        if moved {
             let written = blocking(move || log.append(&lines).map(|()| log)).await;
             log = self.kept(name, written.map_err(LogError::from))?;
         }
         self.tell(&campaign, &step).await;
+        self.tools.board.campaign(&campaign, moved);
         Some((log, campaign))
     }
 

@@ -75,6 +75,11 @@ impl Notes {
         }
     }
 
+    /// A person has decided of a certificate.
+    pub(super) fn decided(&mut self, thing: &ThingName, at: Timestamp, words: String) {
+        self.note(thing, at, Tone::Warn, words, true);
+    }
+
     /// Takes in what the controller tells; with [`Report::Witnessed`], the certificate before and when the new one was
     /// registered.
     pub(super) fn told(

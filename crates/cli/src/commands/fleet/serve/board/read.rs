@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use fleetkey_dashboard::fleet::{
-    Answer, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Done, Filter, Finding,
-    Fleet, Holder, Incident, Order, Overview, Policy, Question, Refused, Rotation, Severity, Site, Tone,
-    Verdict,
+    Answer, Campaign, CampaignDraft, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow,
+    Done, Filter, Finding, Fleet, Forecast, Holder, Incident, InventoryPage, InventoryQuery, JournalPage,
+    Order, Overview, Policy, Question, Refused, Rotation, Severity, Site, Tone, Verdict,
 };
 use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
@@ -127,12 +127,37 @@ impl Fleet for Board {
         )))
     }
 
+    fn inventory(&self, query: &InventoryQuery) -> Option<InventoryPage> {
+        Some(self.stock(query))
+    }
+
+    fn journal(&self, before: Option<u64>, limit: usize) -> Option<JournalPage> {
+        Some(self.journals.page(before, limit))
+    }
+
+    fn campaigns(&self) -> Option<Vec<Campaign>> {
+        Some(self.all_campaigns())
+    }
+
+    fn rules(&self) -> Vec<String> {
+        inventory::Rule::ALL.map(|rule| rule.as_str().to_owned()).into()
+    }
+
+    fn foresee(&self, draft: &CampaignDraft) -> Result<Forecast, Refused> {
+        self.forecast(draft)
+    }
+
+    fn decides(&self) -> bool {
+        true
+    }
+
     fn perform<'a>(&'a self, order: Order, by: &'a str) -> Answer<'a> {
         match order {
             Order::Rotate(things) => Box::pin(self.rotate(things, by)),
-            Order::Certificate { .. } => Box::pin(async {
-                Err::<Done, Refused>(Refused("`fleetkey revoke` ends certificates, not this page".to_owned()))
-            }),
+            Order::Certificate { thing, certificate, fate, why } => {
+                Box::pin(self.decide_fate(thing, (certificate, fate), (by, why)))
+            }
+            Order::Campaign(order) => Box::pin(self.order_campaign(order, by)),
         }
     }
 }

@@ -1,0 +1,200 @@
+//! Campaigns as pages show them, and what is ordered of them there: by the files that `fleetkey campaign` leaves, too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fleetkey_dashboard::fleet::{
+    Campaign, CampaignCounts, CampaignDraft, CampaignMode, CampaignOrder, Done, Forecast, Pace, Refused,
+};
+use fleetkey_model::name::ThingName;
+use fleetkey_operator::campaign::{self, Counts, Log, LogError, Mode, Order, Plan, Turn};
+use fleetkey_operator::inventory::{Query, Rule};
+
+use super::super::super::campaign::{PAGE, things_of};
+use super::super::super::now;
+use super::Board;
+
+/// Failed devices that a page names.
+const FAILED: usize = 200;
+/// How long whoever has ordered something waits for it to be taken: it is looked at every second.
+const TAKEN_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The campaigns by their names, as they stood last.
+#[derive(Debug, Default)]
+pub(super) struct Standing(Mutex<BTreeMap<String, Campaign>>);
+
+impl Standing {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Campaign>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Board {
+    /// A campaign was looked after; `moved` when a device of it is at another place than before.
+    pub(in super::super) fn campaign(&self, campaign: &campaign::Campaign, moved: bool) {
+        let (name, mode) = (&campaign.plan().name, mode(campaign.mode()));
+        // Adding a large one up takes a moment, so only where there is something new.
+        if !moved && self.standing.lock().get(name).is_some_and(|known| known.mode == mode) {
+            return;
+        }
+        let (name, shown) = (name.clone(), shown(campaign));
+        self.standing.lock().insert(name, shown);
+        self.hub.tell("campaign", None);
+    }
+
+    /// All of them, the newest first.
+    pub(super) fn all_campaigns(&self) -> Vec<Campaign> {
+        let mut all: Vec<_> = self.standing.lock().values().cloned().collect();
+        all.sort_by(|one, other| other.created.cmp(&one.created).then_with(|| one.name.cmp(&other.name)));
+        all
+    }
+
+    /// What a draft comes to.
+    pub(super) fn forecast(&self, draft: &CampaignDraft) -> Result<Forecast, Refused> {
+        let (plan, things) = (plan(draft, draft.why.clone())?, self.selected(draft)?);
+        plan.check(things.len()).map_err(|error| Refused(error.to_string()))?;
+        if self.standing.lock().contains_key(&plan.name) {
+            return Err(Refused(LogError::Taken(plan.name).to_string()));
+        }
+        Ok(Forecast { devices: things.len(), waves: sizes(&plan.waves(things.len())) })
+    }
+
+    /// Carries an order out.
+    pub(super) async fn order_campaign(&self, order: CampaignOrder, by: &str) -> Result<Done, Refused> {
+        let said = |why: &str| format!("{why}, says {by} of the dashboard");
+        match order {
+            CampaignOrder::Start(draft) => {
+                let (plan, things) = (plan(&draft, said(&draft.why))?, self.selected(&draft)?);
+                self.start(plan, things).await
+            }
+            CampaignOrder::Pause { name, why } => {
+                self.leave(name, Order::Pause { why: said(&why) }, "paused").await
+            }
+            CampaignOrder::Resume { name, why } => {
+                tracing::info!(campaign = name, by, why, "a campaign is resumed");
+                self.leave(name, Order::Resume, "running").await
+            }
+            CampaignOrder::Abort { name, why } => {
+                self.leave(name, Order::Abort { why: said(&why) }, "aborted").await
+            }
+        }
+    }
+
+    async fn start(&self, plan: Plan, things: BTreeSet<ThingName>) -> Result<Done, Refused> {
+        let begun = campaign::Campaign::new(plan.clone(), things.clone());
+        let (directory, devices) = (self.office.directory.clone(), things.len());
+        blocking(move || Log::create(&directory, plan, things.into_iter().collect())).await?;
+        self.campaign(&begun, true);
+        Ok(Done { words: format!("{devices} devices are told to rotate, wave by wave.") })
+    }
+
+    /// Leaves an order, and waits until the campaign stands as it says.
+    async fn leave(&self, name: String, order: Order, word: &str) -> Result<Done, Refused> {
+        let (directory, wanted) = (self.office.directory.clone(), name.clone());
+        blocking(move || campaign::order(&directory, &wanted, &order)).await?;
+        let taken = async {
+            while self.standing.lock().get(&name).is_some_and(|known| known.mode.word() != word) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        Ok(match tokio::time::timeout(TAKEN_WITHIN, taken).await {
+            Ok(()) => Done { words: format!("The campaign {name} is {word}.") },
+            Err(_) => Done { words: format!("The campaign {name} is {word} as soon as its order is taken.") },
+        })
+    }
+
+    /// The things whose current certificate fits.
+    fn selected(&self, draft: &CampaignDraft) -> Result<BTreeSet<ThingName>, Refused> {
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let rule = some(&draft.rule).map(|rule| rule.parse::<Rule>()).transpose().map_err(Refused)?;
+        let among = rule.map(|rule| {
+            let found = self.watch.findings(now(), &self.thresholds()).into_iter();
+            found.filter(|found| found.rule == rule).filter_map(|found| found.certificate).collect()
+        });
+        let query =
+            Query { thing: some(&draft.things), older_than: draft.older_than, among, ..Query::default() };
+        // Part by part: whoever looks holds the controller up.
+        Ok(things_of(|after| self.watch.look(|store, _| query.page(store, now(), None, after, PAGE))))
+    }
+}
+
+fn plan(draft: &CampaignDraft, why: String) -> Result<Plan, Refused> {
+    let Pace { canary, growth, rate, at_once, patience, tries, threshold, .. } = draft.pace;
+    let window = Some(draft.pace.window.as_str()).filter(|window| !window.is_empty());
+    let window = window.map(str::parse).transpose().map_err(Refused)?;
+    let (name, created_at) = (draft.name.clone(), now());
+    Ok(Plan { name, why, created_at, canary, growth, rate, at_once, window, patience, tries, threshold })
+}
+
+/// The size of each wave, from where each ends.
+fn sizes(ends: &[usize]) -> Vec<usize> {
+    let begins = std::iter::once(0).chain(ends.iter().copied());
+    ends.iter().zip(begins).map(|(end, begin)| end - begin).collect()
+}
+
+fn shown(campaign: &campaign::Campaign) -> Campaign {
+    let plan = campaign.plan();
+    let failed = campaign.turns().iter().filter(|(_, turn)| matches!(turn, Turn::Failed { .. }));
+    Campaign {
+        name: plan.name.clone(),
+        why: plan.why.clone(),
+        created: plan.created_at,
+        mode: mode(campaign.mode()),
+        pace: Pace {
+            canary: plan.canary,
+            growth: plan.growth,
+            rate: plan.rate,
+            at_once: plan.at_once,
+            window: plan.window.map(|window| window.to_string()).unwrap_or_default(),
+            patience: plan.patience,
+            tries: plan.tries,
+            threshold: plan.threshold,
+        },
+        waves: campaign.waves().into_iter().map(counts).collect(),
+        wave: campaign.wave().0,
+        failed: failed.map(|(thing, _)| thing.clone()).take(FAILED).collect(),
+    }
+}
+
+fn mode(mode: &Mode) -> CampaignMode {
+    match mode {
+        Mode::Running => CampaignMode::Running,
+        Mode::Paused { why } => CampaignMode::Paused(why.clone()),
+        Mode::Aborted { why } => CampaignMode::Aborted(why.clone()),
+        Mode::Done => CampaignMode::Done,
+    }
+}
+
+const fn counts(Counts { waiting, told, rotated, failed }: Counts) -> CampaignCounts {
+    CampaignCounts { waiting, told, rotated, failed }
+}
+
+/// Off the runtime's threads: it waits for the disk.
+async fn blocking(work: impl FnOnce() -> Result<(), LogError> + Send + 'static) -> Result<(), Refused> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome.map_err(|error| Refused(error.to_string())),
+        Err(error) => Err(Refused(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wave_is_as_large_as_what_is_between_two_ends() {
+        assert_eq!(sizes(&[1, 5, 21]), [1, 4, 16]);
+        assert_eq!(sizes(&[]), [0; 0]);
+    }
+
+    #[test]
+    fn a_window_that_is_none_and_a_rule_that_is_none_are_refused_in_words() {
+        let pace = Pace { window: "noon".into(), ..Pace::default() };
+        let refused = plan(&CampaignDraft { pace, ..CampaignDraft::default() }, String::new()).unwrap_err();
+        assert!(refused.to_string().contains("22:00-04:30"), "{refused}");
+        let usual = plan(&CampaignDraft::default(), "rain".into()).unwrap();
+        assert_eq!((usual.why.as_str(), usual.window, usual.canary), ("rain", None, 5));
+    }
+}

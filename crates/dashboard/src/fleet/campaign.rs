@@ -1,0 +1,188 @@
+//! Campaigns: many devices rotate on command, in waves, at a rate, until too many of them fail.
+
+use std::time::Duration;
+
+use fleetkey_model::name::ThingName;
+use fleetkey_model::time::Timestamp;
+
+/// How a campaign stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CampaignMode {
+    /// Devices are told.
+    Running,
+    /// Nobody is told until somebody resumes it; why.
+    Paused(String),
+    /// Nobody is told any more; why.
+    Aborted(String),
+    /// Every device has rotated or failed.
+    Done,
+}
+
+impl CampaignMode {
+    /// The word for it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused(_) => "paused",
+            Self::Aborted(_) => "aborted",
+            Self::Done => "done",
+        }
+    }
+
+    /// Why, where somebody or something has decided so.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Paused(why) | Self::Aborted(why) => Some(why),
+            Self::Running | Self::Done => None,
+        }
+    }
+
+    /// Whether nobody is told any more.
+    pub const fn is_over(&self) -> bool {
+        matches!(self, Self::Aborted(_) | Self::Done)
+    }
+}
+
+/// How many devices are where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CampaignCounts {
+    /// Not told yet.
+    pub waiting: usize,
+    /// Told.
+    pub told: usize,
+    /// Seen by the broker with another certificate since.
+    pub rotated: usize,
+    /// Told as often as they may be, and nothing came of it.
+    pub failed: usize,
+}
+
+impl CampaignCounts {
+    /// All of them.
+    pub const fn total(&self) -> usize {
+        self.waiting + self.told + self.rotated + self.failed
+    }
+}
+
+/// How a campaign proceeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pace {
+    /// How much of the selection the first wave is, in percent.
+    pub canary: u8,
+    /// How many times larger each wave is than the one before.
+    pub growth: u32,
+    /// How many commands a minute.
+    pub rate: u32,
+    /// How many devices may be at it at once.
+    pub at_once: u32,
+    /// The hours of the day in which devices are told, UTC, `22:00-04:30`; empty for all.
+    pub window: String,
+    /// How long a device may take.
+    pub patience: Duration,
+    /// How often a device is told before it has failed.
+    pub tries: u8,
+    /// It ends when more than this share of a wave has failed, in percent.
+    pub threshold: u8,
+}
+
+impl Default for Pace {
+    /// What the command line takes where nothing is said.
+    fn default() -> Self {
+        Self {
+            canary: 5,
+            growth: 4,
+            rate: 60,
+            at_once: 50,
+            window: String::new(),
+            patience: Duration::from_secs(900),
+            tries: 2,
+            threshold: 5,
+        }
+    }
+}
+
+/// A campaign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Campaign {
+    /// Its name, which is its address: 1 to 64 of `[0-9A-Za-z_-]`.
+    pub name: String,
+    /// What it is for.
+    pub why: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// How it stands.
+    pub mode: CampaignMode,
+    /// How it proceeds.
+    pub pace: Pace,
+    /// The devices of each wave, in the order of the waves; the first is the canary.
+    pub waves: Vec<CampaignCounts>,
+    /// The last wave of which somebody was told, from 1; 0 when nobody was.
+    pub wave: usize,
+    /// Devices that have failed, the first of them.
+    pub failed: Vec<ThingName>,
+}
+
+impl Campaign {
+    /// How many devices are where, in all waves together.
+    pub fn counts(&self) -> CampaignCounts {
+        self.waves.iter().fold(CampaignCounts::default(), |sum, wave| CampaignCounts {
+            waiting: sum.waiting + wave.waiting,
+            told: sum.told + wave.told,
+            rotated: sum.rotated + wave.rotated,
+            failed: sum.failed + wave.failed,
+        })
+    }
+}
+
+/// A campaign that somebody has in mind.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CampaignDraft {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub why: String,
+    /// Devices whose name matches: `*` any run of characters, `?` any one; empty where names do not matter.
+    pub things: String,
+    /// Devices whose certificate in use was registered at least so long ago.
+    pub older_than: Option<Duration>,
+    /// Devices with a certificate that this rule has found; empty where findings do not matter.
+    pub rule: String,
+    /// How it is to proceed.
+    pub pace: Pace,
+}
+
+/// What a draft comes to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Forecast {
+    /// How many devices fit.
+    pub devices: usize,
+    /// The size of each wave.
+    pub waves: Vec<usize>,
+}
+
+/// What can be ordered of campaigns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CampaignOrder {
+    /// Begin this one.
+    Start(Box<CampaignDraft>),
+    /// Tell nobody until it is resumed.
+    Pause {
+        /// Which.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// Go on.
+    Resume {
+        /// Which.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// Tell nobody any more.
+    Abort {
+        /// Which.
+        name: String,
+        /// Why.
+        why: String,
+    },
+}
