@@ -29,6 +29,19 @@ mod policy;
 mod provisioning;
 mod rotation;
 
+/// What is known of something that only the account knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known<T> {
+    /// It is not asked for from here.
+    Elsewhere,
+    /// It is being asked for; the hub is told when the answer has come.
+    Asked,
+    /// The account did not tell; its words.
+    Refused(String),
+    /// It is known.
+    Told(T),
+}
+
 /// The answer to an order, some time.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Done, Refused>> + Send + 'a>>;
 
@@ -82,14 +95,14 @@ pub trait Fleet: Send + Sync + 'static {
         None
     }
 
-    /// How devices come in; `None` where nobody knows.
-    fn provisioning(&self) -> Option<Provisioning> {
-        None
+    /// How devices come in.
+    fn provisioning(&self) -> Known<Provisioning> {
+        Known::Elsewhere
     }
 
-    /// What set-up would make, or clean-up remove; nothing is done. `None` where nobody knows.
-    fn plan(&self, _direction: Direction) -> Option<Plan> {
-        None
+    /// What set-up would make, or clean-up remove; nothing is done.
+    fn plan(&self, _direction: Direction) -> Known<Plan> {
+        Known::Elsewhere
     }
 
     /// Campaigns, the newest first; `None` where none can be carried out.

@@ -137,13 +137,29 @@ fn an_operator_reads_inventory_and_journal_and_decides_of_a_certificate() {
     let page = browser.watch("/journal", &["deactivate", "because it was stolen, says session", &id]);
     assert!(page.contains("client press-1"), "its connection was cut: {page}");
     browser.order(&format!("{place}/reactivate"), "confirm=yes&why=it+was+found");
-    assert_eq!(fleet.certificates(), [(id.clone(), "ACTIVE".to_owned())]);
+    assert_eq!(fleet.certificates(), [(id, "ACTIVE".to_owned())]);
     browser.watch("/journal", &["reactivate", "it was found"]);
 
     process.signal("TERM");
     assert!(process.end().0.success());
     let directory = fleet.path().to_str().unwrap();
     assert_eq!(crate::process::run(&["journal", "verify", "--fleet-dir", directory]).0, 0);
+}
+
+/// What only the account knows is shown once it has answered.
+#[test]
+fn an_operator_reads_how_devices_come_in_and_what_set_up_would_do() {
+    let fleet = Fleet::of_one();
+    let (process, browser) = shown(&fleet);
+    let doors =
+        ["closed", "enabled", "disabled", "ACTIVE", "first provisioning", "serials that match *", "allows"];
+    browser.watch("/provisioning", &doors);
+    browser.watch("/setup", &["policy DevicePolicy", "claim certificate", "step", "keep", "fleetkey setup"]);
+    let plan = browser
+        .watch("/cleanup", &["thing press-1", "with its certificates", "policy DevicePolicy", "delete"]);
+    assert!(plan.contains("controller certificate"), "{plan}");
+    process.signal("TERM");
+    assert!(process.end().0.success());
 }
 
 /// A campaign is counted, begun, followed to its end, paused, resumed and aborted from the pages; the command line sees the

@@ -25,10 +25,10 @@ pub struct Template {
     pub enabled: bool,
     /// Who decides on each request, said in words; `None` when nobody does.
     pub hook: Option<String>,
-    /// The number of its version in effect.
-    pub version: u32,
-    /// When it was last changed.
-    pub modified: Timestamp,
+    /// The number of its version in effect, if that was asked for.
+    pub version: Option<u32>,
+    /// When it was last changed, likewise.
+    pub modified: Option<Timestamp>,
 }
 
 /// A claim certificate.

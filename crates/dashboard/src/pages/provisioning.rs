@@ -5,27 +5,27 @@ use maud::{Markup, html};
 use super::parts::{badge, certificate, status};
 use super::words::{counted, date, moment};
 use super::{View, frame};
-use crate::fleet::{Act, Claim, Direction, Fleet, Plan, PlanStep, Recovery, Template, Tone};
+use crate::fleet::{
+    Act, Claim, Direction, Fleet, Known, Plan, PlanStep, Provisioning, Recovery, Template, Tone,
+};
 use crate::http::Answer;
 
 pub(crate) fn provisioning(view: &View<'_>, fleet: &dyn Fleet) -> Answer {
-    let Some(all) = fleet.provisioning() else {
-        let content = html! { h1 { "Provisioning" } (frame::elsewhere("fleetkey status")) };
-        return frame::page(view, 200, "Provisioning", None, &content);
-    };
+    let all = fleet.provisioning();
+    let part = |draw: &dyn Fn(&Provisioning) -> Markup| known(&all, "fleetkey status", draw);
     let content = html! {
         h1 { "Provisioning" }
         section id="recovery" data-live aria-labelledby="recovery-head" {
             h2 id="recovery-head" { "Recovery window" }
-            (recovery(view, all.recovery.as_ref()))
+            (part(&|all| recovery(view, all.recovery.as_ref())))
         }
         section id="templates" data-live aria-labelledby="templates-head" {
             h2 id="templates-head" { "Templates" }
-            (templates(view, &all.templates))
+            (part(&|all| templates(view, &all.templates)))
         }
         section id="claims" data-live aria-labelledby="claims-head" {
             h2 id="claims-head" { "Claims" }
-            (claims(view, &all.claims))
+            (part(&|all| claims(view, &all.claims)))
         }
         p { a href="/setup" { "What set-up makes" } " · " a href="/cleanup" { "What clean-up removes" } }
     };
@@ -38,15 +38,27 @@ pub(crate) fn plan(view: &View<'_>, fleet: &dyn Fleet, direction: Direction) -> 
         Direction::SetUp => ("What set-up makes", "fleetkey setup --plan"),
         Direction::CleanUp => ("What clean-up removes", "fleetkey cleanup --plan"),
     };
-    let plan = fleet.plan(direction);
     let content = html! {
         nav class="crumbs" aria-label="Path" { a href="/provisioning" { "Provisioning" } }
         h1 { (title) }
-        section id="plan" aria-label="Plan" {
-            @match &plan { Some(plan) => { (steps(plan)) } None => { (frame::elsewhere(command)) } }
-        }
+        section id="plan" data-live aria-label="Plan" { (known(&fleet.plan(direction), command, &steps)) }
     };
     frame::page(view, 200, title, None, &content)
+}
+
+/// What is known, drawn; otherwise why it is not.
+fn known<T>(known: &Known<T>, command: &str, draw: &dyn Fn(&T) -> Markup) -> Markup {
+    match known {
+        Known::Told(told) => draw(told),
+        Known::Elsewhere => frame::elsewhere(command),
+        Known::Asked => html! {
+            p class="empty" { (badge(Tone::Busy, "the account is being asked")) " Without a script, load the page again in a moment." }
+        },
+        Known::Refused(why) => html! {
+            p class="notice" { (badge(Tone::Warn, "the account does not tell")) " " (why) }
+            p { "It takes what " code { "fleetkey status --print-iam" } " prints. On the command line: " code { (command) } }
+        },
+    }
 }
 
 fn recovery(view: &View<'_>, recovery: Option<&Recovery>) -> Markup {
@@ -87,8 +99,8 @@ fn templates(view: &View<'_>, templates: &[Template]) -> Markup {
                                 td { (template.purpose) }
                                 td { @if template.enabled { (badge(Tone::Good, "enabled")) } @else { (badge(Tone::Quiet, "disabled")) } }
                                 td class="text" { @match &template.hook { Some(hook) => { (hook) } None => { (badge(Tone::Warn, "nobody")) } } }
-                                td { (template.version) }
-                                td { (moment(template.modified, view.now)) }
+                                td { @match template.version { Some(version) => { (version) } None => { "–" } } }
+                                td { @match template.modified { Some(at) => { (moment(at, view.now)) } None => { "–" } } }
                             }
                         }
                     }

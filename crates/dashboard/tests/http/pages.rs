@@ -67,6 +67,21 @@ async fn every_page_is_whole_without_a_script() {
 }
 
 #[tokio::test]
+async fn what_is_not_known_yet_or_not_told_is_said_so() {
+    for (words, shown) in [
+        ("the account is asked", ["the account is being asked", "load the page again"]),
+        ("the account refuses", ["the account does not tell", "fleetkey status --print-iam"]),
+    ] {
+        let bench = Bench::with(Sample::of(3, words), access()).await;
+        let session = bench.session().await;
+        for path in ["/setup", "/cleanup"] {
+            let page = bench.page(path, &session).await;
+            assert!(page.status == 200 && shown.iter().all(|word| page.body.contains(word)), "{}", page.body);
+        }
+    }
+}
+
+#[tokio::test]
 async fn no_page_shows_a_secret() {
     let bench = Bench::start().await;
     let link = bench.dashboard.url().rsplit('/').next().unwrap().to_owned();

@@ -163,7 +163,12 @@ impl Post {
     /// What orders of pages are carried out with.
     fn office(&self, args: &ServeArgs) -> Office {
         let options = Options { data_host: Some(self.file.endpoint.clone()), ..options(&args.account) };
-        Office { options, directory: self.data.operator(), settings: self.settings.clone() }
+        Office {
+            options,
+            directory: self.data.operator(),
+            settings: self.settings.clone(),
+            turn: Arc::default(),
+        }
     }
 
     fn site(&self) -> Site {

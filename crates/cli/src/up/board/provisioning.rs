@@ -117,8 +117,8 @@ fn template(names: &Names, record: &TemplateRecord) -> Template {
         purpose: purpose.to_owned(),
         enabled: record.enabled,
         hook: record.hook.as_ref().map(hook),
-        version: record.versions.default,
-        modified: record.last_modified,
+        version: Some(record.versions.default),
+        modified: Some(record.last_modified),
     }
 }
 

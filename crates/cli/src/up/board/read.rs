@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use fleetkey_dashboard::fleet::{
     Answer, Bar, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Direction, Done,
-    Figures, Filter, Finding, Fleet, Holder, Incident, InventoryPage, InventoryQuery, JournalPage, Order,
-    Overview, Plan, Policy, PolicyVersion, Provisioning, Question, Refused, Rotation, Site, Tone, Verdict,
+    Figures, Filter, Finding, Fleet, Holder, Incident, InventoryPage, InventoryQuery, JournalPage, Known,
+    Order, Overview, Plan, Policy, PolicyVersion, Provisioning, Question, Refused, Rotation, Site, Tone,
+    Verdict,
 };
 use fleetkey_iotcore::registry::{CertificateRecord, Registry};
 use fleetkey_lifecycle::Status;
@@ -133,12 +134,12 @@ impl Fleet for Board {
         Some(self.entered(before, limit))
     }
 
-    fn provisioning(&self) -> Option<Provisioning> {
-        Some(self.doors())
+    fn provisioning(&self) -> Known<Provisioning> {
+        Known::Told(self.doors())
     }
 
-    fn plan(&self, direction: Direction) -> Option<Plan> {
-        Some(self.planned(direction))
+    fn plan(&self, direction: Direction) -> Known<Plan> {
+        Known::Told(self.planned(direction))
     }
 
     fn decides(&self) -> bool {

@@ -7,8 +7,8 @@ use fleetkey_dashboard::fleet::{
     Act, Action, Answer, Bar, Campaign, CampaignCounts, CampaignDraft, CampaignMode, Certificate, Claim,
     Connection, Decided, Device, DevicePage, DeviceQuery, DeviceRow, Direction, Done, Figures, Filter,
     Finding, Fleet, Forecast, Holder, Incident, InventoryPage, InventoryQuery, InventoryRow, JournalEntry,
-    JournalPage, Order, Outcome, Overview, Pace, Phase, Plan, PlanStep, Policy, PolicyVersion, Provisioning,
-    Question, Recovery, Refused, Rotation, Severity, Site, Statement, Template, Tone, Verdict,
+    JournalPage, Known, Order, Outcome, Overview, Pace, Phase, Plan, PlanStep, Policy, PolicyVersion,
+    Provisioning, Question, Recovery, Refused, Rotation, Severity, Site, Statement, Template, Tone, Verdict,
 };
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
@@ -243,14 +243,14 @@ impl Fleet for Sample {
         Some(JournalPage { entries, next, kept: self.words.clone(), chain })
     }
 
-    fn provisioning(&self) -> Option<Provisioning> {
+    fn provisioning(&self) -> Known<Provisioning> {
         let template = Template {
             name: self.words.clone(),
             purpose: self.words.clone(),
             enabled: true,
             hook: Some(self.words.clone()),
-            version: 3,
-            modified: NOW,
+            version: Some(3),
+            modified: Some(NOW),
         };
         let claim = Claim {
             certificate: CertificateId::of_der(b"claim"),
@@ -261,13 +261,19 @@ impl Fleet for Sample {
         };
         let recovery =
             Recovery::Open { whom: self.words.clone(), until: Some(NOW + Duration::from_secs(60)) };
-        Some(Provisioning { templates: vec![template], claims: vec![claim], recovery: Some(recovery) })
+        Known::Told(Provisioning { templates: vec![template], claims: vec![claim], recovery: Some(recovery) })
     }
 
-    fn plan(&self, direction: Direction) -> Option<Plan> {
+    fn plan(&self, direction: Direction) -> Known<Plan> {
         let act = if direction == Direction::SetUp { Act::Create } else { Act::Delete };
         let step = PlanStep { act, what: self.words.clone(), words: self.words.clone() };
-        Some(Plan { steps: vec![step], command: self.words.clone(), note: self.words.clone() })
+        if self.words == "the account is asked" {
+            return Known::Asked;
+        }
+        if self.words == "the account refuses" {
+            return Known::Refused(self.words.clone());
+        }
+        Known::Told(Plan { steps: vec![step], command: self.words.clone(), note: self.words.clone() })
     }
 
     fn campaigns(&self) -> Option<Vec<Campaign>> {

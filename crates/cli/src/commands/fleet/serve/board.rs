@@ -6,6 +6,7 @@
 
 mod campaigns;
 mod closer;
+mod doors;
 mod journals;
 mod notes;
 mod office;
@@ -33,6 +34,7 @@ pub(super) use office::Office;
 
 use campaigns::Standing;
 use closer::Closer;
+use doors::Doors;
 use journals::Journals;
 use notes::Notes;
 use sums::Summing;
@@ -49,6 +51,7 @@ pub(super) struct Board {
     closer: Closer,
     standing: Standing,
     journals: Arc<Journals>,
+    doors: Doors,
     office: Office,
     /// There once the controller runs.
     reception: Mutex<Option<Reception>>,
@@ -76,6 +79,7 @@ impl Board {
             notes: Mutex::new(Notes::of(records)),
             sums: Mutex::default(),
             standing: Standing::default(),
+            doors: Doors::default(),
             journals: Arc::new(Journals::of(&office.directory)),
             office,
             reception: Mutex::default(),

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetkey_aws::{Aws, Options};
@@ -14,6 +15,7 @@ use fleetkey_operator::plan::{
     CloudNames, Ended, Ending, Operator, Outcome, Patience, PlanError, Silent, Tools,
 };
 use tokio::runtime::Handle;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::super::super::keys::AgentKeys;
@@ -31,6 +33,8 @@ pub(in super::super) struct Office {
     /// The operator's directory.
     pub(in super::super) directory: PathBuf,
     pub(in super::super) settings: Settings,
+    /// One at a time: the directory is one operator's.
+    pub(in super::super) turn: Arc<Mutex<()>>,
 }
 
 impl Office {
@@ -38,30 +42,38 @@ impl Office {
     ///
     /// # Errors
     /// In words for whoever ordered it.
-    async fn work<T, F>(
+    pub(super) async fn work<T, F>(
         &self,
         closed: &CancellationToken,
         work: impl FnOnce(Self) -> F + Send + 'static,
     ) -> Result<T, Refused>
     where
         T: Send + 'static,
-        F: Future<Output = Result<T, PlanError>>,
+        F: Future<Output = anyhow::Result<T>>,
     {
+        let _turn = self.turn.lock().await;
         let (office, closed, runtime) = (self.clone(), closed.clone(), Handle::current());
         // On a thread of its own: it waits for the disk at every step.
         let working = move || runtime.block_on(closed.run_until_cancelled(work(office)));
         match tokio::task::spawn_blocking(working).await {
-            Ok(Some(outcome)) => outcome.map_err(|error| Refused(error.to_string())),
+            Ok(Some(outcome)) => outcome.map_err(|error| Refused(format!("{error:#}"))),
             _ => {
                 Err(Refused("the controller was stopped; look at the journal for how far it came".to_owned()))
             }
         }
     }
 
-    async fn end(self, id: CertificateId, ending: Ending) -> Result<Ended, PlanError> {
-        let aws = Aws::new(&self.options).await;
+    /// Takes the fleet directory, as the commands do.
+    ///
+    /// # Errors
+    /// When a command is at work there, or the account does not answer.
+    pub(super) async fn operator<'a>(
+        &self,
+        aws: &'a Aws,
+        force: bool,
+    ) -> Result<Operator<'a, Aws>, PlanError> {
         let tools = Tools {
-            cloud: &aws,
+            cloud: aws,
             keys: &AgentKeys,
             clock: &now,
             progress: &Silent,
@@ -69,8 +81,12 @@ impl Office {
             deleting: Patience::ASKING,
         };
         let fleet = CloudNames::new(&self.settings.name_prefix, "").fleet;
-        let mut operator = Operator::open(tools, &self.directory, &fleet, false).await?;
-        operator.revoke(&id, &ending).await
+        Operator::open(tools, &self.directory, &fleet, force).await
+    }
+
+    async fn end(self, id: CertificateId, ending: Ending) -> anyhow::Result<Ended> {
+        let aws = Aws::new(&self.options).await;
+        Ok(self.operator(&aws, false).await?.revoke(&id, &ending).await?)
     }
 }
 

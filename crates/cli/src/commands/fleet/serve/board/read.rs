@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use fleetkey_dashboard::fleet::{
     Answer, Campaign, CampaignDraft, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow,
-    Done, Filter, Finding, Fleet, Forecast, Holder, Incident, InventoryPage, InventoryQuery, JournalPage,
-    Order, Overview, Policy, Question, Refused, Rotation, Severity, Site, Tone, Verdict,
+    Direction, Done, Filter, Finding, Fleet, Forecast, Holder, Incident, InventoryPage, InventoryQuery,
+    JournalPage, Known, Order, Overview, Plan, Policy, Provisioning, Question, Refused, Rotation, Severity,
+    Site, Tone, Verdict,
 };
 use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
@@ -133,6 +134,14 @@ impl Fleet for Board {
 
     fn journal(&self, before: Option<u64>, limit: usize) -> Option<JournalPage> {
         Some(self.journals.page(before, limit))
+    }
+
+    fn provisioning(&self) -> Known<Provisioning> {
+        self.doors()
+    }
+
+    fn plan(&self, direction: Direction) -> Known<Plan> {
+        self.planned(direction)
     }
 
     fn campaigns(&self) -> Option<Vec<Campaign>> {

@@ -1,0 +1,199 @@
+//! How devices come in, and what set-up and clean-up would do: asked of the account when a page shows it, and kept for a
+//! while. The controller itself needs none of it.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use fleetkey_aws::Aws;
+use fleetkey_dashboard::fleet::{
+    Act, Claim, Direction, Known, Plan, PlanStep, Provisioning, Recovery, Refused, Template,
+};
+use fleetkey_dashboard::hub::Hub;
+use fleetkey_model::certificate::{CertificateFacts, CertificateId};
+use fleetkey_model::name::TemplateName;
+use fleetkey_model::time::Timestamp;
+use fleetkey_operator::cloud::{Cloud, Found, Key, Kind, Spec};
+use fleetkey_operator::control_plane::ControlPlane;
+use fleetkey_operator::plan::{self, Action, Doomed, Patience, State, scope_of};
+
+use super::super::super::now;
+use super::{Board, Office};
+
+/// How long an answer is shown before the account is asked again.
+const GOOD: Duration = Duration::from_secs(60);
+/// Things that a plan names one by one.
+const MOST: usize = 200;
+
+/// What was asked, and what the account said.
+#[derive(Debug, Default)]
+pub(super) struct Doors {
+    provisioning: Asked<Provisioning>,
+    making: Asked<Plan>,
+    removal: Asked<Plan>,
+}
+
+/// One question.
+#[derive(Debug)]
+struct Asked<T>(Arc<Mutex<Slot<T>>>);
+
+#[derive(Debug)]
+struct Slot<T> {
+    known: Known<T>,
+    asking: bool,
+    /// Until then what is known is good enough.
+    until: Timestamp,
+}
+
+impl<T> Default for Asked<T> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Slot { known: Known::Asked, asking: false, until: Timestamp::default() })))
+    }
+}
+
+impl<T: Clone + Send + 'static> Asked<T> {
+    /// What is known; if that is nothing, or old, it is asked for, and open pages are told of the answer.
+    fn look(
+        &self,
+        hub: &Arc<Hub>,
+        ask: impl Future<Output = Result<T, Refused>> + Send + 'static,
+    ) -> Known<T> {
+        let mut slot = lock(&self.0);
+        if !slot.asking && now() >= slot.until {
+            slot.asking = true;
+            let (cell, hub) = (self.0.clone(), hub.clone());
+            tokio::spawn(async move {
+                let known = ask.await.map_or_else(|refused| Known::Refused(refused.to_string()), Known::Told);
+                *lock(&cell) = Slot { known, asking: false, until: now() + GOOD };
+                hub.tell("account", None);
+            });
+        }
+        slot.known.clone()
+    }
+}
+
+impl Board {
+    /// Templates, claims and the recovery window.
+    pub(super) fn doors(&self) -> Known<Provisioning> {
+        let (office, closed) = (self.office.clone(), self.closed.clone());
+        let ask = async move { office.work(&closed, Office::provisioning).await };
+        self.doors.provisioning.look(&self.hub, ask)
+    }
+
+    /// What would be done.
+    pub(super) fn planned(&self, direction: Direction) -> Known<Plan> {
+        let (office, closed) = (self.office.clone(), self.closed.clone());
+        let ask = async move { office.work(&closed, move |office| office.plan(direction)).await };
+        match direction {
+            Direction::SetUp => self.doors.making.look(&self.hub, ask),
+            Direction::CleanUp => self.doors.removal.look(&self.hub, ask),
+        }
+    }
+}
+
+impl Office {
+    async fn plan(self, direction: Direction) -> Result<Plan> {
+        let aws = Aws::new(&self.options).await;
+        // What somebody else has made is to be shown, not refused: nothing is touched.
+        let operator = self.operator(&aws, true).await?;
+        let wanted = self.settings.wanted(operator.scope())?;
+        Ok(match direction {
+            Direction::SetUp => making(&operator.plan(&wanted).await?),
+            Direction::CleanUp => removal(operator.doomed(&wanted).await?),
+        })
+    }
+
+    async fn provisioning(self) -> Result<Provisioning> {
+        let aws = Aws::new(&self.options).await;
+        let who = Patience::ASKING.call(|_| {}, || aws.identity()).await?;
+        let wanted = self.settings.wanted(scope_of(&who))?;
+        let names = &wanted.fleet.names;
+        let first = format!("serials that match {}", wanted.serials.join(", "));
+        let mut templates = Vec::new();
+        for (name, purpose, whom) in [
+            (&names.claim_template, "first provisioning", first.as_str()),
+            (&names.rotation_template, "rotation", "whoever holds the thing already"),
+            (&names.recovery_template, "recovery", "serials that it is told of"),
+        ] {
+            templates.extend(template(&aws, name, purpose, whom).await?);
+        }
+        let opened = templates.iter().any(|template| template.enabled && template.purpose == "recovery");
+        let whom = "those whom its function lets in".to_owned();
+        let recovery = if opened { Recovery::Open { whom, until: None } } else { Recovery::Closed };
+        let claim = State::read(&self.directory)?.and_then(|state| state.certificates.get("claim")?.id);
+        let claims = match claim {
+            Some(id) => vec![self::claim(&aws, id, names.claim_policy.as_str()).await?],
+            None => Vec::new(),
+        };
+        Ok(Provisioning { templates, claims, recovery: Some(recovery) })
+    }
+}
+
+async fn template(aws: &Aws, name: &TemplateName, purpose: &str, whom: &str) -> Result<Option<Template>> {
+    let key = Key::new(Kind::Template, name.as_str());
+    let found = Patience::ASKING.call(|_| {}, || aws.look(&key)).await?;
+    let Some(Found { spec: Spec::Template { enabled, hook, .. }, .. }) = found else {
+        return Ok(None);
+    };
+    let hook = hook.map(|arn| {
+        let function = arn.rsplit(':').next().unwrap_or_default().to_owned();
+        format!("the function {function}: {whom}")
+    });
+    let (name, purpose) = (name.to_string(), purpose.to_owned());
+    Ok(Some(Template { name, purpose, enabled, hook, version: None, modified: None }))
+}
+
+async fn claim(aws: &Aws, id: CertificateId, policy: &str) -> Result<Claim> {
+    let found = Patience::ASKING.call(|_| {}, || aws.describe_certificate(&id)).await?;
+    let (pem, _) = Patience::ASKING.call(|_| {}, || aws.certificate_text(&id)).await?;
+    Ok(Claim {
+        certificate: id,
+        status: found.status,
+        created: found.created_at,
+        not_after: CertificateFacts::from_pem(&pem)?.not_after,
+        may: format!("what {policy} allows"),
+    })
+}
+
+fn making(plan: &plan::Plan) -> Plan {
+    let resources = plan.steps.iter().map(|step| (step.key.to_string(), &step.action));
+    let certificates = plan.certificates.iter().map(|(role, action)| (format!("{role} certificate"), action));
+    Plan {
+        steps: resources.chain(certificates).map(|(what, action)| step(what, action)).collect(),
+        command: "fleetkey setup".to_owned(),
+        note: String::new(),
+    }
+}
+
+fn step(what: String, action: &Action) -> PlanStep {
+    let fields = action.fields().join(", ");
+    let (act, words) = match action {
+        Action::Create => (Act::Create, "it is missing".to_owned()),
+        Action::Keep => (Act::Keep, String::new()),
+        Action::Change(_) => (Act::Change, format!("it differs in {fields}")),
+        Action::Adopt(_) => (Act::Keep, "somebody else has made it; --force takes it over".to_owned()),
+        Action::Delete => (Act::Delete, "an earlier set-up made it, and it is wanted no more".to_owned()),
+    };
+    PlanStep { act, what, words }
+}
+
+fn removal(doomed: Doomed) -> Plan {
+    let delete = |what: String, words: &str| PlanStep { act: Act::Delete, what, words: words.to_owned() };
+    let (things, more) = (doomed.things.iter().take(MOST), doomed.things.len().saturating_sub(MOST));
+    let mut steps: Vec<_> =
+        things.map(|thing| delete(format!("thing {thing}"), "with its certificates")).collect();
+    if more > 0 {
+        steps.push(delete(format!("{more} more things"), "with their certificates"));
+    }
+    steps.extend(doomed.resources.iter().map(|key| delete(key.to_string(), "")));
+    steps.extend(doomed.certificates.into_iter().map(|certificate| delete(certificate, "")));
+    let words = "somebody else has made it; --force removes it, too".to_owned();
+    let kept = |key: &Key| PlanStep { act: Act::Keep, what: key.to_string(), words: words.clone() };
+    steps.extend(doomed.foreign.iter().map(kept));
+    Plan { steps, command: "fleetkey cleanup".to_owned(), note: String::new() }
+}
+
+fn lock<T>(slot: &Mutex<Slot<T>>) -> MutexGuard<'_, Slot<T>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
