@@ -137,6 +137,17 @@ class Core:
         """Has the running agent take a step of a rotation in an operator's steps."""
         self.run("device", name, "--serial", identity.client_id, "--data-dir", self.data)
 
+    def sign_request(self, request, serial, to, environment, authority=None):
+        """Has a PLC's request signed by the account, or by a CA's certificate and key: exit code, and the object printed."""
+        by = ["--ca", authority[0], "--ca-key", authority[1]] if authority else []
+        with Process([BINARY, "sign-request", request, "--serial", serial, "--to", to, *by,
+                      "--fleet-dir", self.data, "--json"], env=environment) as command:
+            code = command.ends()
+            told = [line for line in command.lines() if line.startswith("{")]
+            if not told:
+                raise AssertionError(command.transcript())
+            return code, json.loads(told[-1])
+
     def environment(self):
         """What `fleetkey local env` prints, as a shell would have it."""
         lines = self.run("local", "env", "--data-dir", self.data)

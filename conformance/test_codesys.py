@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from conformance.aws import Account, stored
+from conformance.codesys.authority import Authority
 from conformance.codesys.plc import Plc
 from conformance.codesys.store import Refused
 from conformance.fleet import Identity, requests
@@ -50,7 +51,27 @@ class Window(unittest.TestCase):
         return self.iot.describe_certificate(certificateId=certificate)["certificateDescription"]["status"]
 
 
-class Codesys(Window):
+class WithPlc(Window):
+    """And a PLC that owns the session of its thing."""
+
+    def power_up(self, thing, **store):
+        self.plc = Plc(self.core, thing, self.directory / "plc", **store)
+        self.addCleanup(self.plc.stop)
+        self.topics = {name: f"{ROOT}/{thing}/{name}" for name in ["status", "commands"]}
+
+    def assertWorks(self, word):
+        """Telemetry comes from the PLC, and a command goes there."""
+        with Subscriber(self.core, self.operator.named(f"hears {word}"), self.topics["status"]) as heard:
+            heard.ready()
+            self.assertEqual(self.plc.subscribe(self.topics["commands"]), "subscribed")
+            self.assertEqual(self.plc.publish(self.topics["status"], word), "published")
+            self.assertEqual(heard.message(), (self.topics["status"], 1, word))
+        before = self.plc.messages()
+        publish(self.core, self.operator, self.topics["commands"], word)
+        self.assertEqual(self.plc.message(before), (self.topics["commands"], word))
+
+
+class Codesys(WithPlc):
     def setUp(self):
         super().setUp()
         thing = f"PLC{next(NUMBERS)}"
@@ -58,9 +79,7 @@ class Codesys(Window):
         # The PLC owns the thing's session; the agent lives beside it.
         self.agent = self.core.agent(self.device)
         self.addCleanup(self.agent.stop)
-        self.plc = Plc(self.core, thing, self.directory / "plc")
-        self.addCleanup(self.plc.stop)
-        self.topics = {name: f"{ROOT}/{thing}/{name}" for name in ["status", "commands"]}
+        self.power_up(thing)
 
     def bundle(self, name):
         """What `export` writes, checked as the sheet says: the directory, its passphrase, its sheet."""
@@ -78,17 +97,6 @@ class Codesys(Window):
         certificate = self.plc.store.import_pkcs12(directory / f"{self.plc.thing}.p12", passphrase)
         self.assertIn(certificate.fingerprint(hashes.SHA1()).hex(":").upper(), sheet)
         return certificate, sheet
-
-    def assertWorks(self, word):
-        """Telemetry comes from the PLC, and a command goes there."""
-        with Subscriber(self.core, self.operator.named(f"hears {word}"), self.topics["status"]) as heard:
-            heard.ready()
-            self.assertEqual(self.plc.subscribe(self.topics["commands"]), "subscribed")
-            self.assertEqual(self.plc.publish(self.topics["status"], word), "published")
-            self.assertEqual(heard.message(), (self.topics["status"], 1, word))
-        before = self.plc.messages()
-        publish(self.core, self.operator, self.topics["commands"], word)
-        self.assertEqual(self.plc.message(before), (self.topics["commands"], word))
 
     def assertWaitsForThePlc(self):
         """`retire` says that it takes the word of whoever has the session; the first answer may come before it asks."""
@@ -148,6 +156,73 @@ class Codesys(Window):
         self.assertEqual(self.plc.enable(), old)
         self.assertWorks("again")
         self.assertEqual(self.status(id_of(old)), "ACTIVE")
+
+
+class ByRequest(WithPlc):
+    """A version that takes no key from elsewhere: the PLC makes its own, and a CA of the plant signs for it."""
+
+    def setUp(self):
+        super().setUp()
+        # The claim makes the thing; its own first certificate goes with the first of the PLC's.
+        thing = f"PLC{next(NUMBERS)}"
+        self.first = id_of(x509.load_pem_x509_certificate(self.core.provision(thing).certificate.read_bytes()))
+        self.power_up(thing, version=(3, 5, 17, 30))
+        self.authority = Authority().files(self.directory)
+
+    def sign(self, request, name, authority=None):
+        return self.core.sign_request(
+            request, self.plc.thing, self.directory / name, self.account.environment(), authority)
+
+    def signed(self, name):
+        """A request of the PLC signed by the plant's CA, and the certificate in Own; it, and what the PLC is to say."""
+        code, told = self.sign(self.plc.store.request(self.plc.thing), name, self.authority)
+        self.assertEqual(code, 0, told)
+        directory = self.directory / name
+        subprocess.run(["sha256sum", "--check", "--quiet", "--strict", "SHA256SUMS"], cwd=directory, check=True)
+        self.assertFalse(any(b"PRIVATE KEY" in file.read_bytes() for file in directory.iterdir()))
+        for trusted in [*directory.glob("root-*.der"), directory / "ca.der"]:
+            self.plc.store.trust(self.plc.store.import_certificate(trusted))
+        certificate = self.plc.store.import_certificate(directory / f"{self.plc.thing}.der")
+        self.plc.store.own(certificate)
+        self.assertEqual(id_of(certificate), told["certificate"])
+        thumbprint = (directory / "thumbprint.txt").read_text().strip()
+        self.assertEqual(certificate.fingerprint(hashes.SHA1()).hex(":").upper(), thumbprint)
+        self.plc.store.pin(Plc.USE_CASE, thumbprint)
+        sheet = (directory / "STEPS.txt").read_text()
+        return certificate, next(line for line in sheet.splitlines() if '"op":"retire"' in line).strip()
+
+    def waits_a_second_after(self, certificate):
+        """Of two certificates of one second neither is the older."""
+        described = self.iot.describe_certificate(certificateId=certificate)["certificateDescription"]
+        waits(lambda: datetime.now(UTC) >= described["creationDate"] + timedelta(seconds=1), "the next second")
+
+    def retires(self, said, certificate):
+        self.assertEqual(self.plc.publish(requests(self.plc.thing), said), "published")
+        waits(lambda: self.status(certificate) in ["INACTIVE", "REVOKED"], f"the end of {certificate}")
+
+    def test_a_plc_whose_key_never_leaves_it_gets_one_certificate_after_another_with_its_extensions(self):
+        request = self.plc.store.request(self.plc.thing)
+        known = len(self.iot.list_certificates(pageSize=250)["certificates"])
+        code, told = self.sign(request, "by-account")
+        self.assertEqual(code, 32, "AWS's shape of a certificate has none of them")
+        self.assertIn("extended key usage is missing", told["reasons"])
+        self.assertEqual(len(self.iot.list_certificates(pageSize=250)["certificates"]), known, "nothing is left of it")
+
+        self.waits_a_second_after(self.first)
+        one, said = self.signed("one")
+        self.assertEqual(self.plc.enable(), one)
+        self.assertWorks("one")
+        self.retires(said, self.first)
+        self.assertWorks("retired")
+
+        self.waits_a_second_after(id_of(one))
+        two, said = self.signed("two")
+        self.assertWorks("still-one")
+        self.assertEqual(self.plc.enable(), two)
+        self.assertWorks("two")
+        self.retires(said, id_of(one))
+        self.plc.store.pin(Plc.USE_CASE, one.fingerprint(hashes.SHA1()).hex(":"))
+        self.assertRegex(self.plc.enable(), "refused")
 
 
 class BesideIt(Window):

@@ -32,6 +32,19 @@ class Authority:
             builder = builder.add_extension(extension.value, extension.critical)
         return builder.sign(self.key, hashes.SHA256()), key
 
+    def files(self, directory):
+        """The CA as others sign with it: the files of its own certificate and of its key, PEM."""
+        constraints = x509.BasicConstraints(ca=True, path_length=0)
+        yesterday = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
+        certificate, _ = self.issue("CA", yesterday, public_key=self.key.public_key(), extensions=[
+            x509.Extension(constraints.oid, True, constraints)])
+        files = [directory / "ca.pem", directory / "ca.key"]
+        files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        files[1].touch(mode=0o600)
+        files[1].write_bytes(self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        return files
+
     def pkcs12(self, file, passphrase, certificate, key):
         """The pair as a file that Own takes."""
         encryption = serialization.BestAvailableEncryption(passphrase.encode())

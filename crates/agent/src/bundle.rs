@@ -55,6 +55,24 @@ pub struct Bundle {
     pub sheet: String,
 }
 
+/// A certificate for a key that a PLC keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// The certificate.
+    pub certificate: CertificateFacts,
+    /// The certificate of the CA that has signed it, where that is known.
+    pub issuer: Option<CertificateFacts>,
+    /// Whether the account knows it: registered, ACTIVE, attached to its thing.
+    pub registered: bool,
+}
+
+impl Signed {
+    /// The certificate in PEM, alone.
+    pub fn pem(&self) -> String {
+        pem(&self.certificate.der)
+    }
+}
+
 /// Why there is no bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
@@ -98,13 +116,12 @@ pub enum BundleError {
     },
 }
 
-/// What a bundle is made of.
+/// What a bundle is made of, besides the key.
 struct Material {
     serial: SerialNumber,
     host: String,
     port: u16,
     topic_root: String,
-    key: PrivateKeyPem,
     certificate: CertificateFacts,
     /// The trusted roots, DER.
     roots: Vec<Vec<u8>>,
@@ -142,28 +159,49 @@ pub fn write(
     passphrase: Option<&Path>,
 ) -> Result<Bundle, BundleError> {
     let to = std::path::absolute(to).map_err(|error| directory(to, &error))?;
-    let material = material(config, &to)?;
+    let (key, material) = in_use(config, &to)?;
     make_private(&to)?;
-    let (files, sheet) = match client {
+    let made = match client {
         Client::Codesys => {
             let beside = passphrase.map_or_else(|| to.with_extension("passphrase"), Path::to_path_buf);
-            codesys::bundle(&material, &secret_in(&beside)?, &beside)?
+            codesys::bundle(&material, &key, &secret_in(&beside)?, &beside)?
         }
-        Client::Mosquitto => plain::mosquitto(&material),
-        Client::Paho => plain::paho(&material),
-        Client::PahoPython => plain::paho_python(&material),
-        Client::Ignition => plain::ignition(&material),
+        Client::Mosquitto => plain::mosquitto(&material, &key),
+        Client::Paho => plain::paho(&material, &key),
+        Client::PahoPython => plain::paho_python(&material, &key),
+        Client::Ignition => plain::ignition(&material, &key),
     };
+    put(&to, made)
+}
+
+/// Writes a certificate that was signed for a key of the PLC's own into the directory `to`, made with mode 0700 if need
+/// be: no key, for none ever leaves the PLC.
+///
+/// # Errors
+/// See [`BundleError`]. What was written before stays.
+pub fn write_signed(config: &AgentConfig, signed: &Signed, to: &Path) -> Result<Bundle, BundleError> {
+    let to = std::path::absolute(to).map_err(|error| directory(to, &error))?;
+    let material = material(config, signed.certificate.clone(), None, &to)?;
+    make_private(&to)?;
+    put(&to, codesys::signed(&material, signed))
+}
+
+/// Where [`write_signed`] puts a certificate.
+pub fn signed_file(to: &Path, serial: &SerialNumber) -> PathBuf {
+    to.join(format!("{serial}.der"))
+}
+
+fn put(to: &Path, (files, sheet): (Vec<File>, String)) -> Result<Bundle, BundleError> {
     let mut written = Vec::new();
     for file in files {
-        write_private(&RealFs, &to, &file.name, file.mode, &file.content)?;
+        write_private(&RealFs, to, &file.name, file.mode, &file.content)?;
         written.push(to.join(file.name));
     }
     Ok(Bundle { files: written, sheet })
 }
 
 /// Key and certificate from one file, so that a rotation meanwhile cannot tear them.
-fn material(config: &AgentConfig, to: &Path) -> Result<Material, BundleError> {
+fn in_use(config: &AgentConfig, to: &Path) -> Result<(PrivateKeyPem, Material), BundleError> {
     let none = |reason: String| BundleError::NoIdentity { dir: config.state_dir.clone(), reason };
     let path = config.state_dir.join(EXPORT_LINK).join(BUNDLE_FILE);
     let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| none(error.to_string()))?;
@@ -171,20 +209,27 @@ fn material(config: &AgentConfig, to: &Path) -> Result<Material, BundleError> {
     let split = split.and_then(|at| text.split_at_checked(at));
     let (key, chain) = split.ok_or_else(|| none("its bundle holds no certificate".to_owned()))?;
     let certificate = CertificateFacts::from_pem(chain).map_err(|error| none(error.to_string()))?;
+    let key = PrivateKeyPem::new(key.trim_end().to_owned() + "\n");
+    // For people: where the record cannot be read, `status` says so.
+    let record = read_record(&RealFs, &config.state_dir).ok().flatten();
+    let retires = record.and_then(|record| record.aftermath).map(|it| it.id);
+    Ok((key, material(config, certificate, retires, to)?))
+}
+
+fn material(
+    config: &AgentConfig,
+    certificate: CertificateFacts,
+    retires: Option<String>,
+    to: &Path,
+) -> Result<Material, BundleError> {
     Ok(Material {
         serial: config.serial.clone(),
         host: config.endpoint.host.clone(),
         port: config.endpoint.port,
         topic_root: config.topic_root.as_str().to_owned(),
-        key: PrivateKeyPem::new(key.trim_end().to_owned() + "\n"),
         certificate,
         roots: roots(&config.roots)?,
-        // For people: where the record cannot be read, `status` says so.
-        retires: read_record(&RealFs, &config.state_dir)
-            .ok()
-            .flatten()
-            .and_then(|record| record.aftermath)
-            .map(|it| it.id),
+        retires,
         to: to.to_path_buf(),
     })
 }

@@ -17,6 +17,7 @@
 //! - [`tls`]: connections with a client certificate on a set of roots
 //! - [`bundle`]: the identity in use as other programs want it
 //! - [`import`]: taking over what another program has provisioned
+//! - [`intake`]: certificates for keys that a PLC keeps
 //! - [`offline`]: a rotation in steps that an operator orders, through the agent that runs or by running one
 //! - [`status`]: the local status socket, both sides
 //! - [`sidecar`]: local MQTT clients that never see a certificate rotate
@@ -36,6 +37,7 @@ pub mod config;
 pub mod doctor;
 pub mod event;
 pub mod import;
+pub mod intake;
 pub mod keys;
 pub mod offline;
 pub mod sidecar;

@@ -12,32 +12,59 @@ use fleetkey_operator::control_plane::{ApiError, CertificateSummary, CreatedCert
 use crate::Aws;
 use crate::error::{incomplete, refused};
 use crate::permit::Command::{
-    Cleanup, Decommission, Doctor, Inventory, Revoke, RotateClaim, Serve, Setup, Status,
+    Cleanup, Decommission, Doctor, Inventory, Revoke, RotateClaim, Serve, Setup, SignRequest, Status,
 };
 use crate::permit::{On, Permit};
 
 pub(crate) const PERMITS: &[Permit] = &[
-    Permit { call: "iot:CreateCertificateFromCsr", also: &[], on: On::Anything, by: &[Setup, RotateClaim] },
-    Permit { call: "iot:ListCertificates", also: &[], on: On::Anything, by: &[Setup, Cleanup, RotateClaim] },
+    Permit {
+        call: "iot:CreateCertificateFromCsr",
+        also: &[],
+        on: On::Anything,
+        by: &[Setup, RotateClaim, SignRequest],
+    },
+    Permit { call: "iot:RegisterCertificateWithoutCA", also: &[], on: On::Anything, by: &[SignRequest] },
+    Permit {
+        call: "iot:ListCertificates",
+        also: &[],
+        on: On::Anything,
+        by: &[Setup, Cleanup, RotateClaim, SignRequest],
+    },
     Permit {
         call: "iot:DescribeCertificate",
         also: &[],
         on: On::Certificates,
-        by: &[Setup, Cleanup, Status, Decommission, RotateClaim, Doctor, Serve, Inventory, Revoke],
+        by: &[
+            Setup,
+            Cleanup,
+            Status,
+            Decommission,
+            RotateClaim,
+            Doctor,
+            Serve,
+            Inventory,
+            Revoke,
+            SignRequest,
+        ],
     },
     Permit {
         call: "iot:UpdateCertificate",
         also: &[],
         on: On::Certificates,
-        by: &[Setup, Cleanup, Decommission, RotateClaim, Serve, Revoke],
+        by: &[Setup, Cleanup, Decommission, RotateClaim, Serve, Revoke, SignRequest],
     },
     Permit {
         call: "iot:DeleteCertificate",
         also: &[],
         on: On::Certificates,
-        by: &[Setup, Cleanup, Decommission, RotateClaim, Serve],
+        by: &[Setup, Cleanup, Decommission, RotateClaim, Serve, SignRequest],
     },
-    Permit { call: "iot:AttachPolicy", also: &[], on: On::Certificates, by: &[Setup, RotateClaim] },
+    Permit {
+        call: "iot:AttachPolicy",
+        also: &[],
+        on: On::Certificates,
+        by: &[Setup, RotateClaim, SignRequest],
+    },
     Permit {
         call: "iot:DetachPolicy",
         also: &[],
@@ -76,6 +103,12 @@ impl Aws {
             pem: answer.certificate_pem().ok_or_else(|| incomplete("certificatePem"))?.to_owned(),
             status: CertificateStatus::Inactive,
         })
+    }
+
+    /// RegisterCertificateWithoutCA, INACTIVE.
+    pub(crate) async fn register_foreign(&self, pem: &str) -> Done {
+        let call = self.iot.register_certificate_without_ca().certificate_pem(pem).status(Wire::Inactive);
+        call.send().await.map(drop).map_err(refused)
     }
 
     /// Newest first, until one is older than `since`: at most what was made meanwhile is described.

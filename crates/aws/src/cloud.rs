@@ -7,11 +7,12 @@ use fleetkey_operator::cloud::{
     Cloud, Found, Identity, Issued, Key, Kind, Resource, Spec, Tags, TemporaryClaim,
 };
 use fleetkey_operator::control_plane::{ApiError, Done};
+use fleetkey_operator::plan::Registrar;
 
 use crate::Aws;
 use crate::error::{incomplete, refused};
 use crate::permit::Command::{
-    Cleanup, Decommission, Doctor, Inventory, Revoke, RotateClaim, Serve, Setup, Status,
+    Cleanup, Decommission, Doctor, Inventory, Revoke, RotateClaim, Serve, Setup, SignRequest, Status,
     TemporaryClaim as Claiming,
 };
 use crate::permit::{On, Permit};
@@ -22,7 +23,19 @@ pub(crate) const PERMITS: &[Permit] = &[
         call: "sts:GetCallerIdentity",
         also: &[],
         on: On::Anything,
-        by: &[Setup, Cleanup, Status, Decommission, RotateClaim, Claiming, Doctor, Serve, Inventory, Revoke],
+        by: &[
+            Setup,
+            Cleanup,
+            Status,
+            Decommission,
+            RotateClaim,
+            Claiming,
+            Doctor,
+            Serve,
+            Inventory,
+            Revoke,
+            SignRequest,
+        ],
     },
     Permit { call: "iot:DescribeEndpoint", also: &[], on: On::Anything, by: &[Setup] },
 ];
@@ -148,6 +161,16 @@ impl Cloud for Aws {
 
     async fn provisioning_claim(&self, template: &TemplateName) -> Result<TemporaryClaim, ApiError> {
         self.claim_for(template).await
+    }
+}
+
+impl Registrar for Aws {
+    async fn register(&self, pem: &str) -> Done {
+        self.register_foreign(pem).await
+    }
+
+    async fn attach_thing(&self, thing: &ThingName, certificate: &CertificateId) -> Done {
+        self.attach_to(thing, certificate).await
     }
 }
 

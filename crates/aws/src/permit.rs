@@ -29,6 +29,8 @@ pub enum Command {
     Inventory,
     /// `fleetkey revoke`.
     Revoke,
+    /// `fleetkey sign-request`.
+    SignRequest,
 }
 
 /// What a call acts on.
@@ -195,7 +197,11 @@ mod tests {
     }
 
     fn camel(operation: &str) -> String {
-        let word = |word: &str| word[..1].to_uppercase() + &word[1..];
+        let word = |word: &str| match word {
+            // An acronym in AWS's names.
+            "ca" => "CA".to_owned(),
+            word => word[..1].to_uppercase() + &word[1..],
+        };
         operation.split('_').map(word).collect()
     }
 
@@ -241,6 +247,7 @@ mod tests {
             Command::Serve,
             Command::Inventory,
             Command::Revoke,
+            Command::SignRequest,
         ] {
             let policy = policy(command, std::slice::from_ref(&wanted));
             let statements = policy["Statement"].as_array().unwrap();

@@ -1,5 +1,6 @@
 //! Things of devices: their attributes, their certificates, their end.
 
+use aws_sdk_iot::types::ThingPrincipalType;
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use fleetkey_operator::cloud::Tags;
@@ -7,11 +8,17 @@ use fleetkey_operator::control_plane::{ApiError, CertificateSummary, Done};
 
 use crate::Aws;
 use crate::error::{gone, optional, refused};
-use crate::permit::Command::{Cleanup, Decommission, Doctor, Revoke, Serve};
+use crate::permit::Command::{Cleanup, Decommission, Doctor, Revoke, Serve, SignRequest};
 use crate::permit::{On, Permit};
 
 pub(crate) const PERMITS: &[Permit] = &[
-    Permit { call: "iot:DescribeThing", also: &[], on: On::Things, by: &[Cleanup, Decommission, Doctor] },
+    Permit {
+        call: "iot:DescribeThing",
+        also: &[],
+        on: On::Things,
+        by: &[Cleanup, Decommission, Doctor, SignRequest],
+    },
+    Permit { call: "iot:AttachThingPrincipal", also: &[], on: On::Anything, by: &[SignRequest] },
     Permit {
         call: "iot:ListThingPrincipals",
         also: &[],
@@ -56,6 +63,13 @@ impl Aws {
     pub(crate) async fn detach_from(&self, thing: &ThingName, id: &CertificateId) -> Done {
         let call = self.iot.detach_thing_principal().thing_name(thing.as_str());
         call.principal(self.arn_of(id).await?).send().await.map(drop).map_err(refused)
+    }
+
+    pub(crate) async fn attach_to(&self, thing: &ThingName, id: &CertificateId) -> Done {
+        let call = self.iot.attach_thing_principal().thing_name(thing.as_str());
+        let call =
+            call.principal(self.arn_of(id).await?).thing_principal_type(ThingPrincipalType::ExclusiveThing);
+        call.send().await.map(drop).map_err(refused)
     }
 
     pub(crate) async fn drop_thing(&self, thing: &ThingName) -> Done {

@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use fleetkey_api::token::Role;
 use fleetkey_model::name::SerialNumber;
 
 #[cfg(feature = "aws")]
 pub(crate) use fleet::{
     AccountArgs, CleanupArgs, DecommissionArgs, InventoryArgs, InventoryFormat, RevokeArgs, RotateClaimArgs,
-    ServeArgs, SetupArgs, StatusArgs, TemporaryClaimArgs,
+    ServeArgs, SetupArgs, SignRequestArgs, StatusArgs, TemporaryClaimArgs,
 };
 
 #[cfg(feature = "aws")]
@@ -19,6 +18,7 @@ pub(crate) use campaign::{CampaignCommand, OrderArgs, PlaceArgs, StartArgs};
 pub(crate) use dashboard::DashboardArgs;
 pub(crate) use device::{ExportArgs, ImportArgs, Program, StepArgs};
 pub(crate) use names::NameArgs;
+pub(crate) use token::TokenCommand;
 
 #[cfg(feature = "aws")]
 mod campaign;
@@ -30,6 +30,7 @@ mod doctor;
 #[cfg(feature = "aws")]
 mod fleet;
 mod names;
+mod token;
 
 /// Certificates for MQTT fleets on AWS IoT Core that rotate themselves.
 #[derive(Debug, Parser)]
@@ -82,6 +83,9 @@ pub(crate) enum Command {
     TemporaryClaim(TemporaryClaimArgs),
     /// Write a device's certificate and key for another program: its file names, permissions, and what to configure.
     Export(ExportArgs),
+    /// Have the request of a PLC signed that keeps its key: the certificate, checked, registered, with a sheet of steps.
+    #[cfg(feature = "aws")]
+    SignRequest(SignRequestArgs),
     /// Run the controller: retire old certificates on the broker's word, until Ctrl-C.
     #[cfg(feature = "aws")]
     Serve(ServeArgs),
@@ -273,76 +277,6 @@ pub(crate) struct JournalArgs {
     /// Directory of the fleet.
     #[arg(long, value_name = "DIR", default_value = "fleetkey-data", env = "FLEETKEY_DATA_DIR")]
     pub(crate) fleet_dir: PathBuf,
-}
-
-/// Whose tokens.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct TokenArgs {
-    /// Directory of the fleet.
-    #[arg(long, value_name = "DIR", default_value = "fleetkey-data", env = "FLEETKEY_DATA_DIR")]
-    pub(crate) fleet_dir: PathBuf,
-    /// As one JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// What a token lets its holder do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TokenRole {
-    /// Read.
-    Auditor,
-    /// Release what is frozen, too.
-    Operator,
-    /// Everything.
-    Admin,
-}
-
-impl TokenRole {
-    /// Its name.
-    pub(crate) fn as_str(self) -> &'static str {
-        Role::from(self).as_str()
-    }
-}
-
-impl From<TokenRole> for Role {
-    fn from(role: TokenRole) -> Self {
-        match role {
-            TokenRole::Auditor => Self::Auditor,
-            TokenRole::Operator => Self::Operator,
-            TokenRole::Admin => Self::Admin,
-        }
-    }
-}
-
-/// `fleetkey token …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum TokenCommand {
-    /// Make a token and print it, once.
-    Create {
-        /// What it is called, in lists and in the journal.
-        #[arg(long, value_name = "NAME")]
-        name: String,
-        /// What it lets its holder do.
-        #[arg(long, value_enum)]
-        role: TokenRole,
-        /// How long it is good.
-        #[arg(long, value_name = "DURATION", default_value = "90days", value_parser = duration)]
-        expires: Duration,
-        #[command(flatten)]
-        tokens: TokenArgs,
-    },
-    /// Print what tokens there are; not the tokens.
-    List {
-        #[command(flatten)]
-        tokens: TokenArgs,
-    },
-    /// Take a token out of service; a running controller knows at once.
-    Revoke {
-        /// What it is called.
-        name: String,
-        #[command(flatten)]
-        tokens: TokenArgs,
-    },
 }
 
 /// `fleetkey journal …`.

@@ -36,6 +36,8 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::Export(args) => export::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => doctor::run(&args).await,
         #[cfg(feature = "aws")]
+        Command::SignRequest(args) => fleet::sign_request::run(args).await,
+        #[cfg(feature = "aws")]
         Command::Serve(args) => fleet::serve::run(args).await,
         #[cfg(feature = "aws")]
         Command::Inventory(args) => fleet::inventory::run(args).await,

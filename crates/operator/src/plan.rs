@@ -19,6 +19,7 @@ use crate::control_plane::ApiError;
 use crate::documents::DocumentError;
 use crate::files::{self, FileError, Lock};
 
+pub use admit::{Admission, Registrar};
 pub use apply::Applied;
 pub use claim::Rotated;
 pub use credential::CredentialFault;
@@ -33,6 +34,7 @@ pub use undo::{Doomed, Remains, Removed};
 use change::Change;
 use devices::Trace;
 
+mod admit;
 mod apply;
 mod change;
 mod claim;
@@ -142,6 +144,11 @@ pub enum PlanError {
         "the thing {0} was not provisioned by fleetkey (it has no certificateId attribute); --force removes it nevertheless"
     )]
     ForeignThing(String),
+    /// There is no such thing for a certificate to be attached to.
+    #[error(
+        "there is no thing {0}: its device is provisioned first, which makes it (`fleetkey device provision --serial {0}`)"
+    )]
+    NoThing(String),
     /// The state file.
     #[error(transparent)]
     State(#[from] StateError),

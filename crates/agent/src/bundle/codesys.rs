@@ -11,31 +11,59 @@ use std::path::Path;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use fleetkey_model::retirement::{DeviceRequest, RequestOp};
+use fleetkey_model::secret::PrivateKeyPem;
 use fleetkey_model::topic::FleetTopic;
 
-use super::{BundleError, File, Material, pkcs12, thumbprint};
+use super::{BundleError, File, Material, Signed, pem, pkcs12, thumbprint};
 
 pub(super) fn bundle(
     of: &Material,
+    key: &PrivateKeyPem,
     passphrase: &str,
     kept: &Path,
 ) -> Result<(Vec<File>, String), BundleError> {
     let serial = of.serial.as_str();
-    let own = pkcs12(&of.key, &of.certificate.der, serial, passphrase)?;
+    let own = pkcs12(key, &of.certificate.der, serial, passphrase)?;
     let mut files = vec![
         File::secret(format!("{serial}.p12"), own),
         File::public(format!("{serial}.der"), of.certificate.der.clone()),
     ];
-    let roots = of.roots.iter().enumerate();
-    files.extend(roots.map(|(at, root)| File::public(format!("root-{}.der", at + 1), root.clone())));
+    files.extend(roots(of));
     files.push(File::public("chain.pem", of.certificate_pem() + &of.roots_pem()));
-    let sums = files.iter().map(|file| format!("{}  {}\n", sum(&file.content), file.name));
-    let sums: String = sums.collect();
-    files.push(File::public("SHA256SUMS", sums));
+    files.push(sums(&files));
     let sheet = by_pkcs12(of, kept);
     files.push(File::public("STEPS.txt", sheet.clone()));
     files.push(File::public("STEPS-REQUEST.txt", by_request(of)));
     Ok((files, sheet))
+}
+
+/// For a key that the PLC keeps: no file here is secret.
+pub(super) fn signed(of: &Material, signed: &Signed) -> (Vec<File>, String) {
+    let der = &of.certificate.der;
+    let issuer = signed.issuer.as_ref();
+    let mut files = vec![
+        File::public(format!("{}.der", of.serial), der.clone()),
+        File::public("thumbprint.txt", thumbprint(&SHA1_FOR_LEGACY_USE_ONLY, der) + "\n"),
+    ];
+    files.extend(roots(of));
+    files.extend(issuer.map(|issuer| File::public("ca.der", issuer.der.clone())));
+    let issuer_pem = issuer.map(|issuer| pem(&issuer.der)).unwrap_or_default();
+    files.push(File::public("chain.pem", of.certificate_pem() + &issuer_pem + &of.roots_pem()));
+    files.push(sums(&files));
+    let sheet = by_signed_request(of, signed);
+    files.push(File::public("STEPS.txt", sheet.clone()));
+    (files, sheet)
+}
+
+/// What the PLC is to trust.
+fn roots(of: &Material) -> impl Iterator<Item = File> {
+    let roots = of.roots.iter().enumerate();
+    roots.map(|(at, root)| File::public(format!("root-{}.der", at + 1), root.clone()))
+}
+
+fn sums(files: &[File]) -> File {
+    let sums = files.iter().map(|file| format!("{}  {}\n", sum(&file.content), file.name));
+    File::public("SHA256SUMS", sums.collect::<String>())
 }
 
 /// As sha256sum(1) checks it.
@@ -58,7 +86,7 @@ fn by_pkcs12(of: &Material, kept: &Path) -> String {
         facts = facts(of),
         kept = kept.display(),
         notes = notes(of),
-        rest = from_own_on(of),
+        rest = from_own_on(of, &retirement(of)),
     )
 }
 
@@ -73,12 +101,37 @@ fn by_request(of: &Material) -> String {
          [ ] 2  PLC shell: cert-getapplist, and cert-createcsr with the number of the use case. The request is DER.\n\
          \x20      It demands key usage, extended key usage and subject alternative name, each critical: what is signed\n\
          \x20      without one of them cannot be used by the PLC. Its common name must be {serial}, or PREFIX@{serial}.\n\
-         [ ] 2a Have it signed with those extensions, register what comes of it and attach it to {serial} with the\n\
-         \x20      fleet's device policy. Import it (DER): it is Untrusted first; move it to Own.\n\
-         \x20      In the steps below its thumbprint and id take the place of what is said there.\n\
+         [ ] 2a Have it signed: fleetkey sign-request FILE --serial {serial} --to DIR, with --ca and --ca-key for a CA of\n\
+         \x20      your own. It keeps those extensions or says which is lost, registers the certificate, and writes a sheet\n\
+         \x20      for it, which takes the place of the steps below. Import it (DER): it is Untrusted first; move it to Own.\n\
          {rest}",
         notes = notes(of),
-        rest = from_own_on(of),
+        rest = from_own_on(of, &retirement(of)),
+    )
+}
+
+/// The same once the request was signed.
+fn by_signed_request(of: &Material, signed: &Signed) -> String {
+    let serial = of.serial.as_str();
+    let ca = if signed.issuer.is_some() { ", and ca.der" } else { "" };
+    let registration = if signed.registered {
+        ""
+    } else {
+        "[ ] 0  Register the certificate (aws iot register-certificate-without-ca, or by the CA that is registered), attach\n\
+         \x20      it to the thing with the fleet's device policy, and make it ACTIVE: nobody has done so yet.\n"
+    };
+    format!(
+        "CODESYS: the certificate that was signed for the request of {serial}; its key is the PLC's\n\n\
+         {facts}\n\
+         {notes}\
+         Before: sha256sum -c SHA256SUMS in this directory.\n\n\
+         {registration}\
+         [ ] 1  Security Screen, Devices, Trusted: import each root-*.der{ca}.\n\
+         [ ] 2  Import {serial}.der: it is Untrusted first; move it to Own. Compare the thumbprint.\n\
+         {rest}",
+        facts = facts(of),
+        notes = notes(of),
+        rest = from_own_on(of, &own_retirement(of)),
     )
 }
 
@@ -105,37 +158,64 @@ fn notes(of: &Material) -> String {
         notes +=
             "NOTE  MQTT Client SL documents client ids of letters and digits only; this one has others.\n";
     }
-    if of.certificate.common_name().as_deref() != Some(of.serial.as_str()) {
+    let name = of.certificate.common_name().unwrap_or_default();
+    if name != of.serial.as_str() && prefix(of, &name).is_none() {
         notes += "NOTE  The certificate is searched by its common name, which is not the client id: pin its thumbprint.\n";
     }
     notes
 }
 
-/// The steps once the certificate is in Own.
-fn from_own_on(of: &Material) -> String {
-    let requests = FleetTopic::Requests(of.serial.thing());
+/// What stands before the client id in `PREFIX@<client id>`.
+fn prefix<'a>(of: &Material, name: &'a str) -> Option<&'a str> {
+    name.strip_suffix(of.serial.as_str())?.strip_suffix('@')
+}
+
+/// What an agent that waits for its retirement wants the PLC to say.
+fn retirement(of: &Material) -> String {
     let told = of.retires.as_ref().map(|id| {
-        let request = DeviceRequest { op: RequestOp::Retire, id: id.clone(), audit: None };
-        format!(
-            "[ ] 8  `retire`, and while it waits publish from the PLC to {requests}\n\
-             {request}\n\
-             \x20      The broker's word on that connection is what the superseded certificate goes by.\n",
-            request = serde_json::to_string(&request).unwrap_or_default(),
-        )
+        format!("[ ] 8  `retire`, and while it waits publish from the PLC to {}", retire_request(of, id))
     });
-    let told = told.unwrap_or_else(|| "[ ] 8  Nothing is superseded that could be retired.\n".to_owned());
+    told.unwrap_or_else(|| "[ ] 8  Nothing is superseded that could be retired.\n".to_owned())
+}
+
+/// What a PLC says whose certificate no agent has asked for.
+fn own_retirement(of: &Material) -> String {
+    let request = retire_request(of, &of.certificate.id.short());
+    format!(
+        "[ ] 8  Once it works, for the certificates before it to be retired, publish from the PLC to {request}"
+    )
+}
+
+fn retire_request(of: &Material, id: &str) -> String {
+    let requests = FleetTopic::Requests(of.serial.thing());
+    let request = DeviceRequest { op: RequestOp::Retire, id: id.to_owned(), audit: None };
+    format!(
+        "{requests}\n\
+         {request}\n\
+         \x20      The broker's word on that connection is what the superseded certificate goes by.\n",
+        request = serde_json::to_string(&request).unwrap_or_default(),
+    )
+}
+
+/// The steps once the certificate is in Own.
+fn from_own_on(of: &Material, retirement: &str) -> String {
+    let serial = of.serial.as_str();
+    let name = of.certificate.common_name().unwrap_or_default();
+    let prefixed = match prefix(of, &name) {
+        Some(prefix) => format!("sCertCNPrefix := '{prefix}': it looks for {name}."),
+        None => format!("sCertCNPrefix empty; with one it looks for PREFIX@{serial}."),
+    };
     format!(
         "[ ] 3  Pin this thumbprint for the client's use case; or remove the old certificate from Own (keep a copy).\n\
          \x20      With both in Own and none pinned the PLC goes on using the old one.\n\
          [ ] 4  TLSContext: ciCertInfo.sSubject = common name, udiVerificationMode := 2 (its default, 1, checks nobody).\n\
-         \x20      AWS IoT Core Client SL: sCertCNPrefix empty; with one it looks for PREFIX@{serial}.\n\
+         \x20      AWS IoT Core Client SL: {prefixed}\n\
          [ ] 5  xEnable FALSE, then TRUE. An open connection does not notice the store.\n\
          [ ] 6  Test: publish to {root}/{serial}/status and receive from {root}/{serial}/commands.\n\
          [ ] 7  See in the account that the connection of {serial} is on certificate id\n\
          \x20      {id}\n\
-         {told}\
+         {retirement}\
          [ ] 9  Where no controller runs: deactivate the superseded certificate in the account.\n",
-        serial = of.serial,
         root = of.topic_root,
         id = of.certificate.id,
     )

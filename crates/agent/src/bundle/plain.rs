@@ -3,22 +3,24 @@
 //! What each does when the files change was measured (mosquitto 2.0.11, Paho C 1.3.12, Paho for Python 2.2.0): all but
 //! Python read them at each connection, none looks by itself.
 
+use fleetkey_model::secret::PrivateKeyPem;
+
 use super::{File, Material};
 
 type Made = (Vec<File>, String);
 
-fn files(of: &Material, names: [&str; 3]) -> Vec<File> {
-    let [root, certificate, key] = names;
+fn files(of: &Material, key: &PrivateKeyPem, names: [&str; 3]) -> Vec<File> {
+    let [root, certificate, key_file] = names;
     vec![
         File::public(root, of.roots_pem()),
         // The key first: a reader that comes between fails and comes again, whichever it meets.
-        File::secret(key, of.key.expose()),
+        File::secret(key_file, key.expose()),
         File::public(certificate, of.certificate_pem()),
     ]
 }
 
 /// A bridge reads its files when it connects, and nothing makes it connect: not SIGHUP. So it is made to give up soon.
-pub(super) fn mosquitto(of: &Material) -> Made {
+pub(super) fn mosquitto(of: &Material, key: &PrivateKeyPem) -> Made {
     let (serial, root) = (&of.serial, &of.topic_root);
     let conf = format!(
         "# A bridge to AWS IoT Core as {serial}. Include it in mosquitto.conf; mosquitto's user must be able to read the\n\
@@ -43,12 +45,12 @@ pub(super) fn mosquitto(of: &Material) -> Made {
         of.path("cert.pem"),
         of.path("key.pem"),
     );
-    let mut files = files(of, ["ca.pem", "cert.pem", "key.pem"]);
+    let mut files = files(of, key, ["ca.pem", "cert.pem", "key.pem"]);
     files.push(File::public("bridge.conf", conf.clone()));
     (files, conf)
 }
 
-pub(super) fn paho(of: &Material) -> Made {
+pub(super) fn paho(of: &Material, key: &PrivateKeyPem) -> Made {
     let sheet = format!(
         "server      ssl://{}:{}\nclient id   {}\nclean       false\ntrustStore  {}\nkeyStore    {}\nprivateKey  {}\n\
          Paho C and libmosquitto read the files at each connection: after an export, drop the connection and connect.\n",
@@ -59,11 +61,11 @@ pub(super) fn paho(of: &Material) -> Made {
         of.path("cert.pem"),
         of.path("key.pem"),
     );
-    (files(of, ["ca.pem", "cert.pem", "key.pem"]), sheet)
+    (files(of, key, ["ca.pem", "cert.pem", "key.pem"]), sheet)
 }
 
 /// The context that a client holds reads nothing again by itself, but takes a new pair while it lives.
-pub(super) fn paho_python(of: &Material) -> Made {
+pub(super) fn paho_python(of: &Material, key: &PrivateKeyPem) -> Made {
     let sheet = format!(
         "import ssl\n\
          import paho.mqtt.client as mqtt\n\n\
@@ -83,15 +85,15 @@ pub(super) fn paho_python(of: &Material) -> Made {
         host = of.host,
         port = of.port,
     );
-    (files(of, ["ca.pem", "cert.pem", "key.pem"]), sheet)
+    (files(of, key, ["ca.pem", "cert.pem", "key.pem"]), sheet)
 }
 
 /// It tells files apart by how their names end, and documents that it reads RSA in PKCS#1 alone (docs.chariot.io, Servers,
 /// Certificates).
-pub(super) fn ignition(of: &Material) -> Made {
+pub(super) fn ignition(of: &Material, key: &PrivateKeyPem) -> Made {
     let names = ["ca.pem", "cert.pem", "private.key"].map(|end| format!("{}-{end}", of.serial));
-    let [root, certificate, key] = names.each_ref().map(String::as_str);
-    let fits = of.key.expose().trim_start().starts_with("-----BEGIN RSA PRIVATE KEY-----");
+    let [root, certificate, key_file] = names.each_ref().map(String::as_str);
+    let fits = key.expose().trim_start().starts_with("-----BEGIN RSA PRIVATE KEY-----");
     let note = if fits {
         ""
     } else {
@@ -99,9 +101,9 @@ pub(super) fn ignition(of: &Material) -> Made {
          let the service make the key (key_source = \"service\").\n"
     };
     let sheet = format!(
-        "{note}URL         ssl://{}:{}\nclient id   {}\nUpload {root}, {certificate} and {key} in the server's settings; the \
+        "{note}URL         ssl://{}:{}\nclient id   {}\nUpload {root}, {certificate} and {key_file} in the server's settings; the \
          names must end as they do. After an export, upload them again.\n",
         of.host, of.port, of.serial,
     );
-    (files(of, [root, certificate, key]), sheet)
+    (files(of, key, [root, certificate, key_file]), sheet)
 }

@@ -135,6 +135,54 @@ fn the_line_that_the_plc_itself_publishes_is_on_the_sheet_while_something_is_sup
     assert!(sheet.contains("fleetkey/things/dev1/requests\n{\"op\":\"retire\",\"id\":\"r1\"}\n"), "{sheet}");
 }
 
+/// A certificate for a key that nobody here has.
+fn signed_for(name: &str, registered: bool) -> Signed {
+    let (plc, ca) = (P256Keys.generate().unwrap(), P256Keys.generate().unwrap());
+    let (der, _) = signed(name, &P256Keys.public_key(&plc).unwrap(), &ca);
+    let (issuer, _) = signed("Plant CA", &P256Keys.public_key(&ca).unwrap(), &ca);
+    let read = |der: Vec<u8>| CertificateFacts::from_der(&der).unwrap();
+    Signed { certificate: read(der), issuer: Some(read(issuer)), registered }
+}
+
+#[test]
+fn what_was_signed_for_a_plc_is_written_without_any_key_and_its_sums_are_right() {
+    let device = Device::new("dev1");
+    let signed = signed_for("dev1", true);
+    let out = device.dir.path().join("out");
+    let bundle = write_signed(&device.config, &signed, &out).unwrap();
+    let names: Vec<_> = bundle.files.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    let expected =
+        ["dev1.der", "thumbprint.txt", "root-1.der", "ca.der", "chain.pem", "SHA256SUMS", "STEPS.txt"];
+    assert_eq!(names, expected);
+    assert_eq!(signed_file(&out, &device.config.serial), bundle.files[0]);
+    for path in &bundle.files {
+        let content = std::fs::read(path).unwrap();
+        assert!(!content.windows(11).any(|window| window == b"PRIVATE KEY"), "{}", path.display());
+    }
+    let checked =
+        Command::new("sha256sum").args(["--check", "--strict", "SHA256SUMS"]).current_dir(&out).output();
+    assert!(checked.unwrap().status.success());
+    assert_eq!(std::fs::read(&bundle.files[0]).unwrap(), signed.certificate.der);
+    let thumbprint = device.read("thumbprint.txt");
+    let sheet = &bundle.sheet;
+    assert!(
+        sheet.contains(thumbprint.trim()) && sheet.contains(&signed.certificate.id.to_string()),
+        "{sheet}"
+    );
+    let line = format!("{{\"op\":\"retire\",\"id\":\"{}\"}}\n", signed.certificate.id.short());
+    assert!(sheet.contains(&line) && !sheet.contains("NOTE") && !sheet.contains("Register"), "{sheet}");
+}
+
+#[test]
+fn a_prefix_is_configured_and_what_nobody_has_registered_is_a_step() {
+    let device = Device::new("dev1");
+    let signed = signed_for("AWSClient@dev1", false);
+    let bundle = write_signed(&device.config, &signed, &device.dir.path().join("out")).unwrap();
+    let sheet = &bundle.sheet;
+    assert!(sheet.contains("sCertCNPrefix := 'AWSClient'") && !sheet.contains("NOTE"), "{sheet}");
+    assert!(sheet.contains("[ ] 0  Register the certificate"), "{sheet}");
+}
+
 #[test]
 fn what_codesys_may_not_like_is_said() {
     let bundle = Device::new("PM500-0001").write(Client::Codesys);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
-use fleetkey_model::name::{TemplateName, ThingName};
+use fleetkey_model::name::{SerialNumber, TemplateName, ThingName};
 use fleetkey_model::topic::TopicRoot;
 use fleetkey_operator::inventory::Rule;
 
@@ -176,6 +176,37 @@ pub(crate) struct RevokeArgs {
     /// How long a connection may take to end.
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = super::duration)]
     pub(crate) within: Duration,
+    #[command(flatten)]
+    pub(crate) account: AccountArgs,
+}
+
+/// `fleetkey sign-request`.
+#[derive(Debug, Args)]
+pub(crate) struct SignRequestArgs {
+    /// The request (PKCS#10), in DER as a PLC writes it, or in PEM.
+    #[arg(value_name = "FILE", required_unless_present = "print_iam")]
+    pub(crate) request: Option<PathBuf>,
+    /// The device's serial number, which names its thing and is the client id.
+    #[arg(long, value_name = "SERIAL", required_unless_present = "print_iam")]
+    pub(crate) serial: Option<SerialNumber>,
+    /// The directory for the certificate and its sheet; made with mode 0700.
+    #[arg(long, value_name = "DIR", required_unless_present = "print_iam")]
+    pub(crate) to: Option<PathBuf>,
+    /// What stands before the client id in the common name, as in `AWSClient@SERIAL` (sCertCNPrefix).
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) common_name_prefix: Option<String>,
+    /// The certificate of a CA of one's own, PEM or DER, that signs instead of AWS IoT.
+    #[arg(long, value_name = "FILE", requires = "ca_key")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, value_name = "FILE", requires = "ca")]
+    pub(crate) ca_key: Option<PathBuf>,
+    /// How long a certificate of one's own CA is valid.
+    #[arg(long, value_name = "DURATION", default_value = "1825days", value_parser = super::duration)]
+    pub(crate) valid_for: Duration,
+    /// With --ca: only sign, and leave the account alone; registering is a step of the sheet then.
+    #[arg(long, requires = "ca")]
+    pub(crate) no_account: bool,
     #[command(flatten)]
     pub(crate) account: AccountArgs,
 }

@@ -8,6 +8,7 @@ pub(super) mod inventory;
 pub(super) mod revoke;
 pub(super) mod serve;
 pub(super) mod setup;
+pub(super) mod sign_request;
 pub(super) mod status;
 
 mod keys;

@@ -30,6 +30,7 @@ mod pages;
 mod proxy;
 mod revoke;
 mod serve;
+mod sign_request;
 mod thief;
 mod unreliable;
 mod whole;

@@ -165,7 +165,7 @@ impl<C: Cloud> Operator<'_, C> {
         Ok(removed)
     }
 
-    async fn attributes(&self, thing: &ThingName) -> Result<Option<Tags>, PlanError> {
+    pub(super) async fn attributes(&self, thing: &ThingName) -> Result<Option<Tags>, PlanError> {
         let cloud = self.tools.cloud;
         let call = self.tools.making.call(|_| {}, || cloud.thing(thing)).await;
         call.map_err(failed(thing.as_str()))

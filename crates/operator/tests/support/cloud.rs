@@ -18,7 +18,7 @@ use fleetkey_operator::cloud::{
 use fleetkey_operator::control_plane::{
     ApiError, CertificateSummary, ControlPlane, CreatedCertificate, Done, TemplateSpec,
 };
-use fleetkey_operator::plan::KeyMaker;
+use fleetkey_operator::plan::{KeyMaker, Registrar};
 
 /// What the caller dies of; not a test's failure.
 pub struct Killed;
@@ -346,6 +346,34 @@ impl Cloud for FakeCloud {
             let found = state.certificates.remove(&id).unwrap();
             let private_key = PrivateKeyPem::new("temporary");
             Ok(TemporaryClaim { id, pem: found.pem, private_key, expires: Timestamp::from_secs(300) })
+        })
+    }
+}
+
+impl Registrar for FakeCloud {
+    async fn register(&self, pem: &str) -> Done {
+        self.call("register".into(), |state| {
+            let facts =
+                CertificateFacts::from_pem(pem).map_err(|error| ApiError::Other(error.to_string()))?;
+            if state.certificates.contains_key(&facts.id) {
+                return Err(ApiError::AlreadyExists(facts.id.short()));
+            }
+            let certificate = Certificate {
+                pem: pem.to_owned(),
+                key: facts.public_key,
+                status: CertificateStatus::Inactive,
+                policies: BTreeSet::new(),
+                things: BTreeSet::new(),
+            };
+            state.certificates.insert(facts.id, certificate);
+            Ok(())
+        })
+    }
+
+    async fn attach_thing(&self, thing: &ThingName, certificate: &CertificateId) -> Done {
+        self.certificate("attach_thing", certificate, |found| {
+            found.things.insert(thing.clone());
+            Ok(())
         })
     }
 }
