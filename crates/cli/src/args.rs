@@ -24,7 +24,7 @@ pub(crate) use token::TokenCommand;
 mod campaign;
 mod dashboard;
 mod device;
-pub(crate) use doctor::{DoctorArgs, DoctorCommand, NodeRedArgs};
+pub(crate) use doctor::{CodesysArgs, DoctorArgs, DoctorCommand, NodeRedArgs};
 
 mod doctor;
 #[cfg(feature = "aws")]

@@ -44,6 +44,28 @@ pub(crate) struct DoctorArgs {
 pub(crate) enum DoctorCommand {
     /// Look at a Node-RED: what in its settings loses its certificate, its key or its messages.
     NodeRed(NodeRedArgs),
+    /// Look at a PLC under CODESYS, by a description and its exported certificates: what would keep it from connecting.
+    Codesys(CodesysArgs),
+}
+
+/// `fleetkey doctor codesys`.
+#[derive(Debug, Args)]
+pub(crate) struct CodesysArgs {
+    /// The description of the PLC (TOML; docs/doctor.md has one). Files that it names are beside it.
+    #[arg(value_name = "FILE")]
+    pub(crate) plc: PathBuf,
+    /// The thing's name, which the client id should be; by default what the description says.
+    #[arg(long, value_name = "NAME", value_parser = thing, env = "FLEETKEY_THING")]
+    pub(crate) thing: Option<ThingName>,
+    /// The certificate that the broker last saw the client connect with: principalIdentifier of the presence event.
+    #[arg(long, value_name = "ID")]
+    pub(crate) principal: Option<CertificateId>,
+    /// What the PLC's clock shows; by default this computer's. For example 2026-11-22T10:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) device_time: Option<Timestamp>,
+    /// One JSON object instead of lines.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `fleetkey doctor node-red`.

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "aws")]
 mod account;
+mod codesys;
+mod finding;
 mod node_red;
 mod rotation;
 mod target;
@@ -19,8 +21,10 @@ use target::Patient;
 
 /// Examines, once or before and after a rotation; the exit code is the first failing tier's.
 pub(crate) async fn run(args: &DoctorArgs) -> Result<ExitCode> {
-    if let Some(DoctorCommand::NodeRed(args)) = &args.command {
-        return node_red::run(args).await;
+    match &args.command {
+        Some(DoctorCommand::NodeRed(args)) => return node_red::run(args).await,
+        Some(DoctorCommand::Codesys(args)) => return codesys::run(args),
+        None => {}
     }
     let patient = Patient::of(args)?;
     let report = examine(args, &patient).await?;

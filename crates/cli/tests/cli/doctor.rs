@@ -85,3 +85,37 @@ fn what_is_not_said_is_asked_for_and_a_file_that_is_not_there_is_a_finding() {
     assert_eq!(code, 10, "{out}{errors}");
     assert!(out.contains("failed at files"), "{out}");
 }
+
+#[test]
+fn a_plc_is_judged_by_its_description_and_one_that_does_not_read_is_said_to_be_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("plc.toml");
+    let path = file.to_str().unwrap();
+    let judged = |text: &str, more: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        run(&[&["doctor", "codesys", path], more].concat())
+    };
+    let behind_a_sidecar =
+        "library = 'mqtt-client'\nclient_id = 'PLC1'\nkeepalive = 60\nhostname = '127.0.0.1'\n";
+    let (code, out, errors) = judged(behind_a_sidecar, &["--thing", "PLC1"]);
+    assert_eq!((code, out.as_str()), (0, "0 faults, 0 notes in 0 certificates\n"), "{errors}");
+
+    let (code, out, errors) = judged(behind_a_sidecar, &["--json", "--thing", "PLC2"]);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &report["faults"]), (30, &1.into()), "{out}{errors}");
+    let finding = &report["findings"][0];
+    assert_eq!((&finding["kind"], &finding["severity"]), (&"client_id".into(), &"fault".into()));
+
+    let careless = "library = 'mqtt-client'\nclient_id = 'PLC-1'\n[tls]\n[store]\ntrusted = ['nowhere']\n";
+    let (code, _, errors) = judged(careless, &[]);
+    assert!(code == 1 && errors.contains("nowhere"), "{errors}");
+    let (code, out, _) = judged(&careless.replace("['nowhere']", "[]"), &[]);
+    assert_eq!(code, 30);
+    for words in
+        ["FAULT  TLSContext", "udiVerificationMode is 1", "do:  set", "2 faults, 1 notes in 0 certificates"]
+    {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    let (code, _, errors) = judged("library = 'mqtt-client'\n", &[]);
+    assert!(code == 1 && errors.contains("client_id") && errors.contains("plc.toml"), "{errors}");
+}

@@ -2,22 +2,18 @@
 
 mod admin;
 mod connections;
-mod finding;
 mod flows;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::finding::{self, Finding};
 use crate::args::NodeRedArgs;
-use crate::output;
 
 use admin::{Admin, Answer};
-use finding::{Finding, Severity};
 
-/// The exit code when something is to be mended.
-const FAULTS: u8 = 30;
 /// As for the tool that deploys: a token on the command line would be seen by everybody on the machine.
 const TOKEN_FILE: &str = "FLEETKEY_NODE_RED_TOKEN_FILE";
 
@@ -30,14 +26,7 @@ pub(super) async fn run(args: &NodeRedArgs) -> Result<ExitCode> {
     };
     findings.extend(flows::judge(&nodes, args.thing.as_ref()));
     findings.extend(connections::judge(&nodes, report.as_ref(), args.principal));
-    let faults = findings.iter().filter(|finding| finding.severity == Severity::Fault).count();
-    if args.json {
-        output::json(&json!({ "faults": faults, "nodes": nodes.len(), "findings": findings }));
-    } else {
-        findings.iter().for_each(|finding| output::line(&finding.to_string()));
-        output::line(&format!("{faults} faults, {} notes in {} nodes", findings.len() - faults, nodes.len()));
-    }
-    Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAULTS) })
+    Ok(finding::conclude(&findings, "nodes", nodes.len(), args.json))
 }
 
 /// The flows, and the plugin's report if there is one.

@@ -8,8 +8,8 @@ use fleetkey_model::certificate::{CertificateFacts, CertificateId};
 use fleetkey_model::secret::PrivateKeyPem;
 use serde_json::Value;
 
-use super::finding::Finding;
 use super::flows::{label, text};
+use crate::commands::doctor::finding::Finding;
 
 /// What a pair of files holds.
 enum Pair {

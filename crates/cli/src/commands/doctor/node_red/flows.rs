@@ -6,7 +6,7 @@
 use fleetkey_model::name::ThingName;
 use serde_json::Value;
 
-use super::finding::Finding;
+use crate::commands::doctor::finding::Finding;
 
 /// Judges every `tls-config`, `mqtt-broker` and `mqtt in` node.
 pub(super) fn judge(nodes: &[Value], thing: Option<&ThingName>) -> Vec<Finding> {

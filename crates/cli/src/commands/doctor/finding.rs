@@ -1,8 +1,15 @@
-//! One finding: what, where, why it matters, what to do.
+//! One finding: what, where, why it matters, what to do; and how all of them are told.
 
 use core::fmt;
+use std::process::ExitCode;
 
 use serde::Serialize;
+use serde_json::json;
+
+use crate::output;
+
+/// The exit code when something is to be mended.
+const FAULTS: u8 = 30;
 
 /// How much it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -44,6 +51,18 @@ impl Finding {
     pub(super) fn todo(self, todo: impl Into<String>) -> Self {
         Self { todo: todo.into(), ..self }
     }
+}
+
+/// Prints every finding, in so many of `things`; the exit code tells whether one is a fault.
+pub(super) fn conclude(findings: &[Finding], things: &str, count: usize, as_json: bool) -> ExitCode {
+    let faults = findings.iter().filter(|finding| finding.severity == Severity::Fault).count();
+    if as_json {
+        output::json(&json!({ "faults": faults, things: count, "findings": findings }));
+    } else {
+        findings.iter().for_each(|finding| output::line(&finding.to_string()));
+        output::line(&format!("{faults} faults, {} notes in {count} {things}", findings.len() - faults));
+    }
+    if faults == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAULTS) }
 }
 
 impl fmt::Display for Finding {
