@@ -2,7 +2,7 @@
 //!
 //! One task a connection ([`connection`]); a message is routed by whoever published it straight into the queues
 //! of its receivers ([`route`]), whose own tasks send it. Locks are taken in this order and never held across an
-//! await: clients, one session, subscription tree, the sessions file's batch.
+//! await: clients, one session, shares, subscription tree, the sessions file's batch.
 //!
 //! # Modules
 //! - [`admission`]: CONNECT: who may come in, as what
@@ -52,7 +52,7 @@ use authority::Authority;
 use clients::Clients;
 use message::Message;
 use presence::Presences;
-use route::Subscriber;
+use route::{Subscriber, Subscription};
 use rules::Engine;
 use table::Table;
 
@@ -70,6 +70,7 @@ mod retained;
 mod route;
 mod rules;
 mod session;
+mod share;
 mod table;
 mod trie;
 mod watch;
@@ -99,7 +100,8 @@ pub(crate) struct Broker {
     sessions: Sessions,
     limits: Limits,
     cut_delay: Duration,
-    tree: RwLock<Trie<u64, Subscriber>>,
+    tree: RwLock<Trie<Subscription, Subscriber>>,
+    shares: Mutex<share::Shares>,
     clients: Mutex<Clients>,
     table: Mutex<Table>,
     presences: Mutex<Presences>,
@@ -122,6 +124,7 @@ impl Broker {
             limits: parts.limits,
             cut_delay: parts.cut_delay,
             tree: RwLock::new(Trie::new(Matching::Aws)),
+            shares: Mutex::default(),
             clients: Mutex::default(),
             table: Mutex::default(),
             presences: Mutex::default(),

@@ -69,7 +69,8 @@ pub trait PreProvisioningHook: Send + Sync {
 
 /// The functions that templates name as their hook.
 pub trait FunctionHooks: Send + Sync {
-    /// Asks the function with this ARN; fails when there is none, or when `event`'s template may not invoke it.
-    /// Dropped after [`TIMEOUT`]; that, too, denies access.
+    /// Asks the function with this ARN; fails when there is none, when `event`'s template may not invoke it, or when it
+    /// takes longer than [`TIMEOUT`] from when it begins to run. Dropped some time after that; that, too, denies
+    /// access.
     fn call(&self, arn: &str, event: HookEvent) -> HookFuture;
 }

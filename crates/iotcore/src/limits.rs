@@ -22,6 +22,10 @@ pub struct Limits {
     pub filters_per_subscribe: usize,
     /// Subscriptions of one session. AWS: 50.
     pub subscriptions: usize,
+    /// Names of shared subscriptions. AWS: 100.
+    pub share_groups: usize,
+    /// Shared subscriptions of one name. AWS: 100.
+    pub share_members: usize,
     /// Bytes of payload in one PUBLISH or will. AWS: 128 KiB.
     pub payload_bytes: usize,
     /// Bytes of all user properties of one PUBLISH or will, names and values together. AWS: 8 KiB.
@@ -75,6 +79,8 @@ impl Default for Limits {
             connects_per_second: Some(1),
             filters_per_subscribe: 8,
             subscriptions: 50,
+            share_groups: 100,
+            share_members: 100,
             payload_bytes: 128 * 1024,
             user_property_bytes: 8 * 1024,
             content_type_bytes: 256,

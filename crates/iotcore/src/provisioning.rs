@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fleetkey_model::arn::Scope;
@@ -32,6 +33,10 @@ pub mod core;
 mod payload;
 mod refusal;
 mod throttle;
+
+/// How long a function may wait for one of this computer's processes before its five seconds begin. At AWS there is no
+/// such queue: devices that come all at once would be denied for it. Agents wait ten seconds for an answer.
+const QUEUE: Duration = Duration::from_secs(4);
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,7 +209,7 @@ impl ProvisioningApi {
     async fn ask_hooks(&self, caller: &Caller, request: &mut Register) -> Result<(), Refusal> {
         if let Some(hook) = &self.hook {
             let event = self.hook_event(caller, request)?;
-            ask(hook.call(event), request).await?;
+            ask(hook.call(event), TIMEOUT, request).await?;
         }
         if let Some(arn) = self.function_of(&request.template)? {
             let Some(functions) = &self.functions else {
@@ -212,7 +217,7 @@ impl ProvisioningApi {
                 return Err(Refusal::AccessDenied);
             };
             let event = self.hook_event(caller, request)?;
-            ask(functions.call(&arn, event), request).await?;
+            ask(functions.call(&arn, event), QUEUE + TIMEOUT, request).await?;
             request.allowed_by = Some(arn);
         }
         Ok(())
@@ -245,17 +250,17 @@ impl ProvisioningApi {
     }
 }
 
-/// Waits for a hook's decision, no longer than AWS does, and takes its parameters over.
-async fn ask(decision: HookFuture, request: &mut Register) -> Result<(), Refusal> {
+/// Waits for a hook's decision, and takes its parameters over.
+async fn ask(decision: HookFuture, longest: Duration, request: &mut Register) -> Result<(), Refusal> {
     let template = &request.template;
-    match tokio::time::timeout(TIMEOUT, decision).await {
+    match tokio::time::timeout(longest, decision).await {
         Ok(Ok(decision)) if decision.allow_provisioning => {
             request.parameters.extend(decision.parameter_overrides);
             return Ok(());
         }
         Ok(Ok(_)) => tracing::info!(%template, "the hook does not allow it: denying access"),
         Ok(Err(failure)) => tracing::warn!(%failure, %template, "denying access"),
-        Err(_) => tracing::warn!(%template, "the hook took more than {TIMEOUT:?}: denying access"),
+        Err(_) => tracing::warn!(%template, "the hook took more than {longest:?}: denying access"),
     }
     Err(Refusal::AccessDenied)
 }

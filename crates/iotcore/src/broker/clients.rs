@@ -10,7 +10,7 @@ use std::time::Duration;
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ClientId;
 use fleetkey_model::time::Timestamp;
-use fleetkey_model::topic::TopicFilter;
+use fleetkey_model::topic::Matching;
 use fleetkey_mqtt::{QoS, Version};
 use tokio::time::Instant;
 
@@ -18,9 +18,10 @@ use super::link::Link;
 use super::message::Message;
 use super::retained::Kept;
 use super::session::{Options, Session, State};
+use super::share::{Share, Wanted};
 use super::{Broker, lock, write};
 use crate::limits::{Rate, Switches};
-use crate::sessions::{Loaded, Stored};
+use crate::sessions::{Loaded, SessionRecord, Stored, SubscriptionRecord};
 
 /// How long an id's version number outlives its last connection (Developer Guide, life-cycle-events).
 const VERSION_LIFE: Duration = Duration::from_secs(3600);
@@ -223,26 +224,44 @@ impl Broker {
         if state.is_expired(now) {
             return None;
         }
+        let subscriptions = wanted(&record)?;
         for (number, message) in stored.messages {
             match Message::from_stored(&message) {
-                Some(message) => state.restore(number, message),
+                Some(message) => {
+                    let share = share_of(&subscriptions, &message.topic);
+                    state.restore(number, message, share);
+                }
                 None => tracing::warn!(%client, number, "unreadable message dropped"),
             }
         }
         let session = Session::new(self.next_id(), client, state);
         let mut state = session.lock();
-        for subscription in record.subscriptions {
-            let options = Options {
-                qos: QoS::from_bits(subscription.qos)?,
-                retain_as_published: subscription.retain_as_published,
-            };
-            let filter = TopicFilter::new(subscription.filter).ok()?;
-            state.subscribe(filter.as_str(), options, usize::MAX);
-            self.plant(&session, filter.as_str(), options);
+        for (filter, wanted, options) in subscriptions {
+            state.subscribe(&filter, options, usize::MAX);
+            wanted.share.iter().for_each(|share| lock(&self.shares).rejoin(share));
+            self.plant(&session, wanted, options);
         }
         drop(state);
         Some(session)
     }
+}
+
+/// A session's subscriptions as they are kept, read; `None` when one is none.
+fn wanted(record: &SessionRecord) -> Option<Vec<(String, Wanted, Options)>> {
+    let read = |kept: &SubscriptionRecord| {
+        let qos = QoS::from_bits(kept.qos)?;
+        let options = Options { qos, retain_as_published: kept.retain_as_published };
+        Some((kept.filter.clone(), Wanted::parse(&kept.filter)?, options))
+    };
+    record.subscriptions.iter().map(read).collect()
+}
+
+/// By which share a message came that was kept: none if it may have come without.
+fn share_of(subscriptions: &[(String, Wanted, Options)], topic: &str) -> Option<Share> {
+    let mut reached =
+        subscriptions.iter().filter(|(_, wanted, _)| wanted.filter.matches(topic, Matching::Aws));
+    let shares: Option<Vec<_>> = reached.by_ref().map(|(_, wanted, _)| wanted.share.clone()).collect();
+    shares?.pop()
 }
 
 impl Claim {

@@ -11,8 +11,9 @@ use fleetkey_mqtt::QoS;
 
 use super::link::Link;
 use super::message::Message;
-use super::session::{Offered, Options, Outgoing, Session};
-use super::{Broker, Close, ConnectionInfo, read, write};
+use super::session::{Offered, Options, Outgoing, Session, State};
+use super::share::{Share, Wanted};
+use super::{Broker, Close, ConnectionInfo, lock, read, write};
 use crate::attest::attest;
 use crate::rules::Sender;
 
@@ -21,7 +22,12 @@ use crate::rules::Sender;
 pub(super) struct Subscriber {
     pub(super) session: Arc<Session>,
     pub(super) options: Options,
+    /// With whom it has it together.
+    pub(super) share: Option<Share>,
 }
+
+/// Names a subscription among those to one filter: the session, and the share's name.
+pub(super) type Subscription = (u64, Option<Arc<str>>);
 
 impl Broker {
     /// Takes in a client's message: retains it, routes it, lets the rules have it, attests it unless a rule does.
@@ -45,34 +51,52 @@ impl Broker {
         let mut batch = None;
         for receiver in receivers {
             let retain = message.retain && receiver.options.retain_as_published;
-            batch =
-                batch.max(self.offer(&receiver.session, &message, &mut kept, receiver.options.qos, retain));
+            batch = batch.max(self.offer(&receiver, &message, &mut kept, retain));
         }
         batch
     }
 
-    /// Everyone who subscribed to `topic`, each once, at the best quality of its matching subscriptions.
+    /// Everyone who subscribed to `topic`, each once, at the best quality of its matching subscriptions, and of each
+    /// shared subscription one member.
     fn receivers(&self, topic: &str) -> Vec<Subscriber> {
-        let mut found = Vec::new();
-        read(&self.tree).for_each(topic, |_, subscriber| found.push(subscriber.clone()));
+        let (mut found, mut shared) = (Vec::new(), Vec::new());
+        read(&self.tree).for_each(topic, |_, subscriber| match subscriber.share {
+            Some(_) => shared.push(subscriber.clone()),
+            None => found.push(subscriber.clone()),
+        });
         if found.len() > 1 {
             found.sort_unstable_by_key(|found| (found.session.id, Reverse(found.options.qos)));
             found.dedup_by_key(|found| found.session.id);
         }
+        shared.sort_unstable_by(|one, other| one.share.cmp(&other.share));
         found
+            .extend(shared.chunk_by(|one, other| one.share == other.share).filter_map(|all| self.drawn(all)));
+        found
+    }
+
+    /// One of those who share a subscription: any who is there, or else any for whom messages are kept.
+    fn drawn(&self, members: &[Subscriber]) -> Option<Subscriber> {
+        let is = |fit: fn(&State) -> bool| {
+            members.iter().filter(|member| fit(&member.session.lock())).collect::<Vec<_>>()
+        };
+        let mut fitting = is(|state| state.link().is_some());
+        if fitting.is_empty() {
+            fitting = is(|state| state.is_persistent() && !state.has_ended());
+        }
+        let number = usize::try_from(mixed(self.next_id())).unwrap_or_default();
+        fitting.get(number.checked_rem(fitting.len())?).map(|member| (*member).clone())
     }
 
     /// Offers a message to one session. `kept` is a copy of the message that holds no network buffer, made at
     /// most once, for sessions that will not send it soon.
     fn offer(
         &self,
-        session: &Session,
+        to: &Subscriber,
         message: &Arc<Message>,
         kept: &mut Option<Arc<Message>>,
-        granted: QoS,
         retain: bool,
     ) -> Option<u64> {
-        let qos = message.qos.min(granted);
+        let (session, qos) = (&to.session, message.qos.min(to.options.qos));
         let mut state = session.lock();
         let limits = &self.limits;
         match state.room_for(qos, message.weight(), limits.outbound_bytes, limits.session_bytes) {
@@ -101,18 +125,20 @@ impl Broker {
                 message.to_stored(retain).map(|bytes| self.sessions.put_message(&session.key, number, bytes));
             (Some(number), batch)
         };
-        state.push(Outgoing { message, qos, retain, stored, direct: false });
+        state.push(Outgoing { message, qos, retain, stored, direct: false, share: to.share.clone() });
         batch
     }
 
     /// Gives one session a retained message, on subscribing.
     pub(super) fn offer_retained(
         &self,
-        session: &Session,
+        session: &Arc<Session>,
         message: &Arc<Message>,
         granted: QoS,
     ) -> Option<u64> {
-        self.offer(session, message, &mut None, granted, true)
+        let options = Options { qos: granted, retain_as_published: true };
+        let to = Subscriber { session: session.clone(), options, share: None };
+        self.offer(&to, message, &mut None, true)
     }
 
     /// Sends a message to one connection and nobody else, whether it has subscribed or not; nothing when the
@@ -142,18 +168,32 @@ impl Broker {
             retain: false,
             stored: None,
             direct: true,
+            share: None,
         });
     }
 
     /// Adds a session's subscription to the tree. The caller holds the session's lock, so that a session that
     /// ends at the same time leaves nothing behind.
-    pub(super) fn plant(&self, session: &Arc<Session>, filter: &str, options: Options) {
-        let subscriber = Subscriber { session: session.clone(), options };
-        write(&self.tree).insert(filter, session.id, subscriber);
+    pub(super) fn plant(&self, session: &Arc<Session>, Wanted { share, filter }: Wanted, options: Options) {
+        let key = (session.id, share.as_ref().map(|share| share.name.clone()));
+        let subscriber = Subscriber { session: session.clone(), options, share };
+        write(&self.tree).insert(filter.as_str(), key, subscriber);
     }
 
     /// Removes a session's subscription from the tree.
     pub(super) fn uproot(&self, session: &Session, filter: &str) {
-        write(&self.tree).remove(filter, &session.id);
+        let Some(Wanted { share, filter }) = Wanted::parse(filter) else {
+            return;
+        };
+        share.iter().for_each(|share| lock(&self.shares).leave(share));
+        write(&self.tree).remove(filter.as_str(), &(session.id, share.map(|share| share.name)));
     }
+}
+
+/// A number that the next number's tells nothing of (splitmix64).
+const fn mixed(number: u64) -> u64 {
+    let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }

@@ -14,6 +14,7 @@ use fleetkey_mqtt::{PacketId, QoS, Version};
 
 use super::link::Link;
 use super::message::Message;
+use super::share::Share;
 use crate::sessions::{SessionRecord, SubscriptionRecord};
 
 /// Messages waiting for a connection from which on it counts as behind.
@@ -38,6 +39,8 @@ pub(crate) struct Outgoing {
     pub(crate) stored: Option<u64>,
     /// Meant for this connection alone: never kept for the next one.
     pub(crate) direct: bool,
+    /// The shared subscription that it came by.
+    pub(crate) share: Option<Share>,
 }
 
 /// What became of a message that was offered to a session.
@@ -254,7 +257,7 @@ impl State {
     }
 
     /// Puts back a message that was read from the sessions file.
-    pub(crate) fn restore(&mut self, number: u64, message: Message) {
+    pub(crate) fn restore(&mut self, number: u64, message: Message, share: Option<Share>) {
         let message = Arc::new(message);
         self.next_stored = self.next_stored.max(number + 1);
         self.queued_bytes += message.weight();
@@ -264,6 +267,7 @@ impl State {
             message,
             stored: Some(number),
             direct: false,
+            share,
         });
     }
 
@@ -346,6 +350,7 @@ mod tests {
             retain: false,
             stored: None,
             direct: false,
+            share: None,
         }
     }
 

@@ -32,6 +32,7 @@ mod registry_events;
 mod reset;
 mod rule_function;
 mod rules;
+mod share;
 mod start;
 mod takeover;
 mod tls;

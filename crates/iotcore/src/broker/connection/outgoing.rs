@@ -57,7 +57,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if waiting.direct && !self.broker.switches().receive_for_direct_answers {
             return true;
         }
-        self.rights.allow(Action::Receive, &waiting.message.topic)
+        match &waiting.share {
+            Some(share) => self.rights.allow(Action::Receive, &share.topic(&waiting.message.topic)),
+            None => self.rights.allow(Action::Receive, &waiting.message.topic),
+        }
     }
 
     /// Removes a message that the client has had from the sessions file.

@@ -1,7 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE: each filter is decided by itself; the SUBACK of a persistent session waits until
 //! the session's new shape is durable.
 
-use fleetkey_model::topic::TopicFilter;
 use fleetkey_mqtt::{
     Packet, QoS, ReasonCode, SubAck, Subscribe, SubscribeFilter, UnsubAck, Unsubscribe, Version,
 };
@@ -9,8 +8,9 @@ use fleetkey_policy::Action;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Connection;
-use crate::broker::Close;
 use crate::broker::session::Options;
+use crate::broker::share::Wanted;
+use crate::broker::{Close, lock};
 use crate::events::Event;
 
 /// A filter that was granted.
@@ -74,24 +74,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn grant(&mut self, wish: &SubscribeFilter) -> Result<Granted, ReasonCode> {
-        if wish.filter.starts_with("$share/") {
-            return Err(ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
-        }
-        let filter = TopicFilter::new(wish.filter.as_str()).map_err(|_| ReasonCode::TOPIC_FILTER_INVALID)?;
-        if !self.rights.allow(Action::Subscribe, filter.as_str()) {
+        let filter = wish.filter.as_str();
+        let wanted = Wanted::parse(filter).ok_or(ReasonCode::TOPIC_FILTER_INVALID)?;
+        if !self.rights.allow(Action::Subscribe, filter) {
             return Err(ReasonCode::NOT_AUTHORIZED);
         }
         let options =
             Options { qos: wish.qos.min(QoS::AtLeastOnce), retain_as_published: wish.retain_as_published };
-        let max = self.broker.limits.subscriptions;
+        let limits = &self.broker.limits;
         let mut state = self.session.lock();
         if !state.belongs_to(&self.link) {
             return Err(ReasonCode::UNSPECIFIED_ERROR);
         }
-        let new = state.subscribe(filter.as_str(), options, max).ok_or(ReasonCode::QUOTA_EXCEEDED)?;
-        self.broker.plant(&self.session, filter.as_str(), options);
-        let retained = wish.retain_handling == 0 || (wish.retain_handling == 1 && new);
-        Ok(Granted { filter: filter.as_str().to_owned(), qos: options.qos, retained })
+        let new = state.subscribe(filter, options, limits.subscriptions).ok_or(ReasonCode::QUOTA_EXCEEDED)?;
+        if let Some(share) = wanted.share.as_ref().filter(|_| new)
+            && !lock(&self.broker.shares).join(share, limits)
+        {
+            state.unsubscribe(filter);
+            return Err(ReasonCode::QUOTA_EXCEEDED);
+        }
+        let alone = wanted.share.is_none();
+        self.broker.plant(&self.session, wanted, options);
+        // Retained messages are for those who subscribe alone (Developer Guide, mqtt).
+        let retained = alone && (wish.retain_handling == 0 || (wish.retain_handling == 1 && new));
+        Ok(Granted { filter: filter.to_owned(), qos: options.qos, retained })
     }
 
     /// Writes the session's new shape; the batch to wait for, if the session is persistent.

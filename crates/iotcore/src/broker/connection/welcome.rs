@@ -187,7 +187,7 @@ fn connack(broker: &Broker, admitted: &Admitted, session_present: bool) -> Packe
         properties.push(Property::TopicAliasMaximum(limits.topic_aliases));
         properties.push(Property::WildcardSubscriptionAvailable(1));
         properties.push(Property::SubscriptionIdentifierAvailable(0));
-        properties.push(Property::SharedSubscriptionAvailable(0));
+        properties.push(Property::SharedSubscriptionAvailable(1));
         let keep_alive = u16::try_from(admitted.keep_alive.as_secs()).unwrap_or(u16::MAX);
         properties.push(Property::ServerKeepAlive(keep_alive));
     }

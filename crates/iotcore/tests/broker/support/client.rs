@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use fleetkey_mqtt::{
-    ConnAck, Connect, Packet, PacketId, Publish, QoS, ReasonCode, Subscribe, SubscribeFilter, Version,
-    decode, encode,
+    ConnAck, Connect, Packet, PacketId, Publish, QoS, ReasonCode, Subscribe, SubscribeFilter, Unsubscribe,
+    Version, decode, encode,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -130,6 +130,14 @@ impl Client {
             Some(Packet::SubAck(ack)) => ack.reasons[0],
             other => panic!("{other:?} instead of SUBACK"),
         }
+    }
+
+    /// Ends the subscription to one filter.
+    pub(crate) async fn unsubscribe(&mut self, filter: &str) {
+        let (packet_id, filters) = (self.id(), vec![filter.into()]);
+        let packet = Unsubscribe { packet_id, filters, properties: Default::default() };
+        self.send(&Packet::Unsubscribe(packet)).await;
+        assert!(matches!(self.answer().await, Some(Packet::UnsubAck(_))));
     }
 
     /// A QoS 1 PUBLISH without waiting for its answer.
