@@ -98,7 +98,7 @@ fn a_plc_is_judged_by_its_description_and_one_that_does_not_read_is_said_to_be_n
     let behind_a_sidecar =
         "library = 'mqtt-client'\nclient_id = 'PLC1'\nkeepalive = 60\nhostname = '127.0.0.1'\n";
     let (code, out, errors) = judged(behind_a_sidecar, &["--thing", "PLC1"]);
-    assert_eq!((code, out.as_str()), (0, "0 faults, 0 notes in 0 certificates\n"), "{errors}");
+    assert_eq!((code, out.as_str()), (0, "0 faults, 0 notes in 0 certificates"), "{errors}");
 
     let (code, out, errors) = judged(behind_a_sidecar, &["--json", "--thing", "PLC2"]);
     let report: Value = serde_json::from_str(&out).unwrap();
