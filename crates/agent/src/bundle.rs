@@ -4,6 +4,7 @@
 //! written anew, by a hook or by a person, and `docs/offline.md` says what each program then needs to take it up. Not
 //! here: the sidecar, which spares a program all of this.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
@@ -163,7 +164,7 @@ pub fn write(
     make_private(&to)?;
     let made = match client {
         Client::Codesys => {
-            let beside = passphrase.map_or_else(|| to.with_extension("passphrase"), Path::to_path_buf);
+            let beside = passphrase.map_or_else(|| beside(&to), Path::to_path_buf);
             codesys::bundle(&material, &key, &secret_in(&beside)?, &beside)?
         }
         Client::Mosquitto => plain::mosquitto(&material, &key),
@@ -247,9 +248,21 @@ fn roots(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, BundleError> {
     Ok(all)
 }
 
+/// `DIR.passphrase`, whatever dots there are in the directory's own name.
+fn beside(to: &Path) -> PathBuf {
+    let mut name = to.components().collect::<PathBuf>().into_os_string();
+    name.push(".passphrase");
+    name.into()
+}
+
 /// The passphrase in this file, which is made with a random one if it is not there.
 fn secret_in(path: &Path) -> Result<Zeroizing<String>, BundleError> {
     let bad = |reason: String| BundleError::Passphrase { path: path.to_path_buf(), reason };
+    if let Some(mode) = std::fs::metadata(path).map(|file| file.mode() & 0o777).ok()
+        && mode & 0o077 != 0
+    {
+        return Err(bad(format!("can be read by other users (mode {mode:o}): chmod 600 it")));
+    }
     match std::fs::read_to_string(path).map(Zeroizing::new) {
         Ok(text) => {
             let line = text.lines().next().unwrap_or_default();

@@ -196,11 +196,25 @@ fn a_key_that_ignition_does_not_read_is_said_to_be_one() {
 }
 
 #[test]
-fn without_an_identity_or_with_a_short_passphrase_nothing_is_written() {
+fn each_directory_has_a_passphrase_of_its_own_whatever_dots_its_name_has() {
+    let device = Device::new("dev1");
+    let made = ["plc.1", "plc.2"].map(|name| {
+        write(&device.config, Client::Codesys, &device.dir.path().join(name), None).unwrap();
+        std::fs::read_to_string(device.dir.path().join(format!("{name}.passphrase"))).unwrap()
+    });
+    assert_ne!(made[0], made[1]);
+}
+
+#[test]
+fn without_an_identity_or_with_a_passphrase_that_does_not_do_nothing_is_written() {
     let device = Device::new("dev1");
     let secret = device.dir.path().join("secret");
-    std::fs::write(&secret, "short\n").unwrap();
+    std::fs::write(&secret, "long enough\n").unwrap();
     let to = device.dir.path().join("other");
+    let error = write(&device.config, Client::Codesys, &to, Some(&secret)).unwrap_err();
+    assert!(error.to_string().contains("chmod 600"), "{error}");
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(&secret, "short\n").unwrap();
     let error = write(&device.config, Client::Codesys, &to, Some(&secret)).unwrap_err();
     assert!(error.to_string().contains("less than 8"), "{error}");
     let mut empty = device.config.clone();
