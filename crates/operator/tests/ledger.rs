@@ -234,6 +234,32 @@ fn an_older_certificate_that_asks_after_its_successor_freezes() {
     assert_eq!((world.frozen(), world.last_answer()), (Some(FreezeReason::OlderAsked), Some(Frozen)));
 }
 
+/// A compromise told twice over makes a device rotate twice in a second, and the account tells no less than seconds.
+#[test]
+fn of_two_registered_in_one_second_the_one_that_asks_later_is_the_newer() {
+    let mut world = World::with(&[1]);
+    world.issue_at(2, 50);
+    world.issue_at(3, 50);
+    world.commit(2);
+    world.commit(3);
+    world.pass(20);
+    assert_eq!((world.frozen(), world.last_answer()), (None, Some(Retired)));
+    assert_eq!([1, 2, 3].map(|n| world.status(n)), [Some(Inactive), Some(Inactive), Some(Active)]);
+}
+
+#[test]
+fn of_two_registered_in_one_second_the_one_that_was_followed_freezes_when_it_asks_again() {
+    let mut world = World::with(&[]);
+    world.issue_at(2, 50);
+    world.issue_at(3, 50);
+    world.commit(2);
+    world.commit(3);
+    world.pass(2);
+    world.request(2, "pump-1");
+    world.pass(2);
+    assert_eq!((world.frozen(), world.last_answer()), (Some(FreezeReason::OlderAsked), Some(Frozen)));
+}
+
 #[test]
 fn a_request_that_was_delayed_past_its_successor_is_ignored() {
     let mut world = World::with(&[1, 2]);

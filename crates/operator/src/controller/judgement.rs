@@ -73,7 +73,7 @@ impl Record {
         principal: &CertificateSummary,
     ) -> Result<(), Ignored> {
         let same = principal.id == self.witness.certificate;
-        let newer = principal.created_at > self.witness.created_at;
+        let newer = !same && self.succeeds(principal);
         if !same && !newer && attested.at <= self.witness.at {
             return Err(Ignored::Superseded);
         }
@@ -87,16 +87,27 @@ impl Record {
         if same {
             self.witness_lives(now, config, attested.at);
         } else if newer {
-            self.advance(attested, principal);
+            self.advance(now, attested, principal);
         } else {
             self.freeze(FreezeReason::OlderAsked, now);
         }
         Ok(())
     }
 
+    /// Whether a certificate is newer than the witness. Of two that were registered in one second the account does not
+    /// tell which came first: the one that asks later does, unless it was the witness before.
+    fn succeeds(&self, principal: &CertificateSummary) -> bool {
+        let (created_at, last) = (principal.created_at, self.witness.created_at);
+        created_at > last || (created_at == last && !self.older.contains_key(&principal.id))
+    }
+
     /// A newer certificate is the witness from now on; what came back under the last one starts afresh.
-    fn advance(&mut self, attested: &Attested, principal: &CertificateSummary) {
-        self.witness = Witness::of(attested, principal);
+    fn advance(&mut self, now: Timestamp, attested: &Attested, principal: &CertificateSummary) {
+        let last = core::mem::replace(&mut self.witness, Witness::of(attested, principal));
+        if last.created_at == principal.created_at {
+            // Time does not tell that it is older.
+            self.older.insert(last.certificate, Older::new(Stage::Soaking, now));
+        }
         for older in self.older.values_mut() {
             older.returned = None;
         }

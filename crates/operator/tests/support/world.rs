@@ -88,7 +88,8 @@ impl World {
         self.issue_at(n, self.now);
     }
 
-    fn issue_at(&mut self, n: u8, at: u64) {
+    /// Registers generation `n` at a second.
+    pub fn issue_at(&mut self, n: u8, at: u64) {
         let (id, created_at) = (generation(n), Timestamp::from_secs(at));
         let summary = CertificateSummary { id, status: CertificateStatus::Active, created_at };
         self.certificates.insert(id, summary);

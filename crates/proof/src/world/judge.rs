@@ -260,11 +260,19 @@ impl<D: Device> World<D> {
     }
 
     /// The disk lost something by itself. If no identity is left, the device is not to blame; and the one that `serves`
-    /// goes on from memory then. As long as another one is left, that must carry the device.
+    /// goes on from memory then. As long as another one is left, that must carry the device; a twin's copy only if the
+    /// twin has committed to it, for until then it may not know that it was registered.
     pub(super) fn forgive_the_disk(&mut self, serves: Option<CertificateId>) {
         self.judge();
         self.judge.serves = serves.or(self.judge.serves);
-        if self.survivors(None).is_empty() {
+        let own = self
+            .nodes
+            .first()
+            .map(|node| D::identities(&node.home.disk.view(Side::Seen)))
+            .unwrap_or_default();
+        let is_known =
+            |id: &CertificateId| own.contains(id) || self.judge.held.iter().any(|device| *device != 0);
+        if !self.survivors(None).iter().any(is_known) {
             self.judge.in_memory = self.judge.serves;
             (self.judge.lost, self.judge.disk_took) = (true, true);
         }
