@@ -174,19 +174,26 @@ class Retirement(Exported):
         export(self.core, "libmosquitto", self.device, before)
         self.switch()
         directory, sheet = self.export("libmosquitto", self.device)
-        command = shlex.split(line_of(sheet, "mosquitto_pub "))
+        command, program = (shlex.split(line_of(sheet, f"mosquitto_{word} ")) for word in ["pub", "sub"])
         payload = json.loads(command[-1])
         self.assertEqual((payload["op"], command[-3]), ("retire", requests("retires-1")))
 
-        # With the files of the certificate before, which the program would still be on.
-        self.run_command([word.replace(str(directory), str(before)) for word in command])
-        answer = json.loads(answered.message()[2])
-        self.assertEqual((answer["id"], answer["retired"]), (payload["id"], []))
-        self.assertEqual(self.status(), "ACTIVE")
+        # In the place of the program, which is still on the files of the certificate before, and goes on with them.
+        def on_those_before(words):
+            return [word.replace(str(directory), str(before)) for word in words]
+
+        self.run_command(on_those_before(command))
+        with Printed(on_those_before(program)) as running:
+            running.ready()
+            answer = json.loads(answered.message()[2])
+            self.assertEqual((answer["id"], answer["retired"]), (payload["id"], []))
+            self.assertEqual(self.status(), "ACTIVE")
 
         self.agent.retires_on_anothers_word()
         self.run_command(command)
-        self.assertRetired()
+        with Printed(program) as running:
+            running.ready()
+            self.assertRetired()
 
     def test_the_line_goes_up_through_a_bridge(self):
         self.begin("retires-2")
