@@ -82,7 +82,7 @@ pub(super) fn acceptor(
     let provider = Arc::new(aws_lc_rs::default_provider());
     let (key, chain) = self_signed("server");
     let doorman = Doorman { provider: provider.clone(), registry, change };
-    let config = ServerConfig::builder_with_provider(provider.clone())
+    let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
         .unwrap()
         .with_client_cert_verifier(Arc::new(doorman))
