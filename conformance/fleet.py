@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from conformance.process import Process
+from conformance.process import BOUND, Process
 
 # The binary under test; `./test` sets it.
 BINARY = Path(os.environ.get("FLEETKEY_BIN", "target/debug/fleetkey"))
@@ -187,6 +187,16 @@ class Agent:
         with Process([AGENT, *arguments, "--config", self._config]) as command:
             return command.ends(), command.transcript()
 
+    def retires_on_anothers_word(self):
+        """Orders the retirement, and waits until it says that whoever has the session must ask; that may take its time."""
+        for _ in range(BOUND):
+            code, told = self.order("retire", "--timeout", "1s")
+            if code != 1:
+                raise AssertionError(told)
+            if "live = false" in told:
+                return
+        raise AssertionError(told)
+
     def run(self, *arguments):
         """The same, to its good end; the object that it printed."""
         with Process([AGENT, *arguments, "--config", self._config], stderr=subprocess.DEVNULL) as command:
@@ -219,6 +229,11 @@ def commands(thing):
 def requests(thing):
     """A topic that `thing` may publish and never subscribe to."""
     return f"fleetkey/things/{thing}/requests"
+
+
+def answers(thing):
+    """Where the controller answers `thing`."""
+    return f"fleetkey/things/{thing}/answers"
 
 
 def agent(identity):

@@ -45,6 +45,13 @@ class Subscriber(Process):
         return sum(line.startswith("MESSAGE ") for line in self.lines())
 
 
+class Printed(Subscriber):
+    """`mosquitto_sub` by a command that somebody else has written down."""
+
+    def __init__(self, command):
+        Process.__init__(self, ["stdbuf", "-oL", *command, "-d", "-F", "MESSAGE %t %q %p"])
+
+
 class Publisher(Process):
     """`mosquitto_pub` of one message; a payload that is a path is that file's content."""
 

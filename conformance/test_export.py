@@ -1,15 +1,22 @@
-"""What `fleetkey export` prints, used as it stands: by mosquitto, by paho, by libmosquitto; and again after a rotation."""
+"""What `fleetkey export` prints, used as it stands: by mosquitto, libmosquitto, paho and the AWS IoT Device SDK; again after
+a rotation; and the line by which a program that has the thing's session has the certificate before retired.
+"""
 
+import json
 import os
+import shlex
 import shutil
 import socket
 import threading
 import unittest
+from datetime import UTC, datetime, timedelta
+
+import awscrt.mqtt5
 
 from conformance.aws import Account
-from conformance.fleet import Identity, export, orders, telemetry
-from conformance.mosquitto import Publisher, Subscriber, publish
-from conformance.process import Process
+from conformance.fleet import Identity, answers, export, orders, requests, telemetry
+from conformance.mosquitto import Printed, Subscriber, publish
+from conformance.process import BOUND, Process, waits
 
 
 class Exported(unittest.TestCase):
@@ -20,6 +27,7 @@ class Exported(unittest.TestCase):
         cls.account = Account("--grace", "1s", setup=True)
         cls.addClassCleanup(cls.account.stop)
         cls.core = cls.account.core
+        cls.iot = cls.account.client("iot")
         cls.operator = cls.account.operator()
 
     def rotate(self, device):
@@ -60,9 +68,23 @@ class Mosquitto(Exported):
             if number == 0:
                 self.rotate(device)
 
-    def test_its_clients_connect_with_the_files_that_are_named_for_libmosquitto(self):
+    def test_its_clients_connect_by_the_printed_command(self):
         device = self.core.provision("library-1")
-        topic = telemetry("library-1")
+        for number in range(2):
+            _, sheet = self.export("libmosquitto", device)
+            with Printed(shlex.split(line_of(sheet, "mosquitto_sub "))) as subscriber:
+                subscriber.ready()
+                topic = f"{orders('library-1')}/a"
+                publish(self.core, self.operator, topic, f"down {number}")
+                self.assertEqual(subscriber.message(), (topic, 1, f"down {number}"))
+            if number == 0:
+                self.rotate(device)
+
+
+class Paho(Exported):
+    def test_what_is_named_for_paho_connects(self):
+        device = self.core.provision("named-1")
+        topic = telemetry("named-1")
         heard = self.heard(topic)
         for number in range(2):
             _, sheet = self.export("paho", device)
@@ -74,8 +96,6 @@ class Mosquitto(Exported):
             if number == 0:
                 self.rotate(device)
 
-
-class Paho(Exported):
     def test_the_snippet_connects_and_its_last_lines_take_up_the_new_certificate(self):
         device = self.core.provision("python-1")
         topic = telemetry("python-1")
@@ -101,6 +121,121 @@ class Paho(Exported):
         client.publish(topic, "up 1", qos=1).wait_for_publish(60)
         self.assertEqual([heard.message(number)[2] for number in range(2)], ["up 0", "up 1"])
         client.disconnect()
+
+
+class Sdk(Exported):
+    def test_the_printed_client_connects_and_after_a_rotation_another_does(self):
+        device = self.core.provision("sdk-1")
+        topic = telemetry("sdk-1")
+        heard = self.heard(topic)
+        for number in range(2):
+            _, sheet = self.export("aws-sdk", device)
+            names = {}
+            exec(compile(sheet, "sheet", "exec"), names)
+            says(names["client"], topic, f"up {number}")
+            self.assertEqual(heard.message(number), (topic, 1, f"up {number}"))
+            names["client"].stop()
+            if number == 0:
+                self.rotate(device)
+
+
+class Retirement(Exported):
+    """Programs that have the thing's session, beside an agent that has not: `[session] live = false`."""
+
+    def begin(self, name):
+        """A device with its agent; the id of its first certificate."""
+        self.device = self.core.provision(name)
+        self.agent = self.core.agent(self.device)
+        self.addCleanup(self.agent.stop)
+        self.first = self.attached(name)[0]
+
+    def attached(self, name):
+        found = self.iot.list_thing_principals(thingName=name)["principals"]
+        return [arn.rpartition("/")[2] for arn in found]
+
+    def switch(self):
+        """Another certificate is in use: the agent's, until the program takes up what is exported now."""
+        issued = self.iot.describe_certificate(certificateId=self.first)["certificateDescription"]["creationDate"]
+        waits(lambda: datetime.now(UTC) >= issued + timedelta(seconds=1), "a second after the first certificate")
+        self.agent.run("stage")
+        self.agent.run("switch")
+
+    def status(self):
+        return self.iot.describe_certificate(certificateId=self.first)["certificateDescription"]["status"]
+
+    def assertRetired(self):
+        self.assertEqual(self.agent.run("retire"), {"done": "retired"})
+        self.assertIn(self.status(), ["INACTIVE", "REVOKED"])
+
+    def test_the_printed_line_retires_the_certificate_before_and_said_on_that_one_it_retires_nothing(self):
+        self.begin("retires-1")
+        answered = self.heard(answers("retires-1"))
+        before = self.core.directory / "before"
+        export(self.core, "libmosquitto", self.device, before)
+        self.switch()
+        directory, sheet = self.export("libmosquitto", self.device)
+        command, program = (shlex.split(line_of(sheet, f"mosquitto_{word} ")) for word in ["pub", "sub"])
+        payload = json.loads(command[-1])
+        self.assertEqual((payload["op"], command[-3]), ("retire", requests("retires-1")))
+
+        # In the place of the program, which is still on the files of the certificate before, and goes on with them.
+        def on_those_before(words):
+            return [word.replace(str(directory), str(before)) for word in words]
+
+        self.run_command(on_those_before(command))
+        with Printed(on_those_before(program)) as running:
+            running.ready()
+            answer = json.loads(answered.message()[2])
+            self.assertEqual((answer["id"], answer["retired"]), (payload["id"], []))
+            self.assertEqual(self.status(), "ACTIVE")
+
+        self.agent.retires_on_anothers_word()
+        self.run_command(command)
+        with Printed(program) as running:
+            running.ready()
+            self.assertRetired()
+
+    def test_the_line_goes_up_through_a_bridge(self):
+        self.begin("retires-2")
+        directory, _ = self.export("mosquitto", self.device)
+        with Bridge(directory) as local:
+            local.bridged()
+        self.switch()
+        directory, sheet = self.export("mosquitto", self.device)
+        payload = line_of(sheet, "payload ").removeprefix("payload ").strip()
+        self.agent.retires_on_anothers_word()
+        with Bridge(directory) as local:
+            local.bridged()
+            publish(local, Identity("tool", None, None), requests("retires-2"), payload)
+            self.assertRetired()
+
+    def test_the_line_is_said_by_the_sdk(self):
+        self.begin("retires-3")
+        self.switch()
+        _, sheet = self.export("aws-sdk", self.device)
+        names = {}
+        exec(compile(sheet, "sheet", "exec"), names)
+        self.addCleanup(names["client"].stop)
+        self.agent.retires_on_anothers_word()
+        topic, payload = (line_of(sheet, f"{word} ").removeprefix(word).strip() for word in ["topic", "payload"])
+        says(names["client"], topic, payload)
+        self.assertRetired()
+
+    def run_command(self, command):
+        with Process(command) as process:
+            self.assertEqual(process.ends(), 0, process.transcript())
+
+
+def line_of(sheet, beginning):
+    """The line of a sheet that begins so, whatever comment it stands in."""
+    lines = [line.removeprefix("#").strip() for line in sheet.splitlines()]
+    return next(line for line in lines if line.startswith(beginning))
+
+
+def says(client, topic, payload):
+    """Publishes at QoS 1 by the SDK, to the PUBACK."""
+    packet = awscrt.mqtt5.PublishPacket(topic=topic, payload=payload, qos=awscrt.mqtt5.QoS.AT_LEAST_ONCE)
+    client.publish(packet).result(BOUND)
 
 
 class Bridge(Process):

@@ -21,7 +21,7 @@ use crate::connect::Connector;
 use crate::disk::{Disk, Files};
 use crate::driver::{ClaimDesk, Driver, Executor, NOT_OUR_SESSION, Order, Ordered, Receipts};
 use crate::event::AgentEvent;
-use crate::hooks::Runner;
+use crate::hooks::{self, Runner};
 use crate::keys::{Keys, P256Keys};
 use crate::live::{Live, LiveHandle, LiveSettings, PublishError};
 use crate::pace::Pacer;
@@ -193,6 +193,7 @@ impl Agent {
         let hooks = Runner {
             hooks: driver.executor.config.hooks.clone(),
             export: driver.executor.config.state_dir.join(EXPORT_LINK),
+            path: hooks::PATH.into(),
             status: status.clone(),
             disk: driver.executor.disk.clone(),
             events: events.clone(),

@@ -4,11 +4,11 @@
 //! written anew, by a hook or by a person, and `docs/offline.md` says what each program then needs to take it up. Not
 //! here: the sidecar, which spares a program all of this.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
 use der::pem::{LineEnding, encode_string};
+use fleetkey_lifecycle::record::Stage;
 use fleetkey_model::certificate::CertificateFacts;
 use fleetkey_model::name::SerialNumber;
 use fleetkey_model::secret::PrivateKeyPem;
@@ -18,10 +18,13 @@ use zeroize::Zeroizing;
 
 use crate::config::AgentConfig;
 use crate::keys::{KeyError, pkcs12};
+use crate::private::open_to_others;
 use crate::store::{BUNDLE_FILE, EXPORT_LINK, RealFs, StoreFault, read_record, write_private};
 
 mod codesys;
+mod gateways;
 mod plain;
+mod retirement;
 #[cfg(test)]
 mod tests;
 
@@ -32,18 +35,28 @@ const PUBLIC: u32 = 0o644;
 const PASSPHRASE: usize = 24;
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
-/// For which program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// For which program. Both binaries take these names on their command line, and their help is what stands here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Client {
     /// A bridge of mosquitto.
     Mosquitto,
-    /// Paho C, and what is made with it or with libmosquitto.
+    /// libmosquitto, and mosquitto_pub and mosquitto_sub, which are made with it.
+    Libmosquitto,
+    /// Paho C.
     Paho,
     /// Paho for Python.
     PahoPython,
+    /// AWS IoT Device SDK v2 for Python, C++ and Java.
+    AwsSdk,
+    /// An output of Telegraf.
+    Telegraf,
+    /// A bridge of NanoMQ.
+    Nanomq,
+    /// EMQX Neuron: files, and the parameters of its REST API.
+    Neuron,
     /// Ignition with Cirrus Link's modules, and Chariot, which go by file names.
     Ignition,
-    /// CODESYS Control 3.5.18 and later: PKCS#12 into the store's Own.
+    /// CODESYS: PKCS#12, roots, sums, and a sheet of steps.
     Codesys,
 }
 
@@ -167,10 +180,15 @@ pub fn write(
             let beside = passphrase.map_or_else(|| beside(&to), Path::to_path_buf);
             codesys::bundle(&material, &key, &secret_in(&beside)?, &beside)?
         }
-        Client::Mosquitto => plain::mosquitto(&material, &key),
+        Client::Mosquitto => gateways::mosquitto(&material, &key),
+        Client::Libmosquitto => plain::libmosquitto(&material, &key),
         Client::Paho => plain::paho(&material, &key),
         Client::PahoPython => plain::paho_python(&material, &key),
-        Client::Ignition => plain::ignition(&material, &key),
+        Client::AwsSdk => plain::aws_sdk(&material, &key),
+        Client::Telegraf => gateways::telegraf(&material, &key),
+        Client::Nanomq => gateways::nanomq(&material, &key),
+        Client::Neuron => gateways::neuron(&material, &key),
+        Client::Ignition => gateways::ignition(&material, &key),
     };
     put(&to, made)
 }
@@ -213,7 +231,8 @@ fn in_use(config: &AgentConfig, to: &Path) -> Result<(PrivateKeyPem, Material), 
     let key = PrivateKeyPem::new(key.trim_end().to_owned() + "\n");
     // For people: where the record cannot be read, `status` says so.
     let record = read_record(&RealFs, &config.state_dir).ok().flatten();
-    let retires = record.and_then(|record| record.aftermath).map(|it| it.id);
+    let aftermath = record.and_then(|record| record.aftermath).filter(|it| it.stage != Stage::Retired);
+    let retires = aftermath.map(|it| it.id);
     Ok((key, material(config, certificate, retires, to)?))
 }
 
@@ -258,9 +277,7 @@ fn beside(to: &Path) -> PathBuf {
 /// The passphrase in this file, which is made with a random one if it is not there.
 fn secret_in(path: &Path) -> Result<Zeroizing<String>, BundleError> {
     let bad = |reason: String| BundleError::Passphrase { path: path.to_path_buf(), reason };
-    if let Some(mode) = std::fs::metadata(path).map(|file| file.mode() & 0o777).ok()
-        && mode & 0o077 != 0
-    {
+    if let Ok(Some(mode)) = open_to_others(path) {
         return Err(bad(format!("can be read by other users (mode {mode:o}): chmod 600 it")));
     }
     match std::fs::read_to_string(path).map(Zeroizing::new) {

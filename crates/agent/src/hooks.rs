@@ -5,6 +5,7 @@
 //! bear that. One that fails is tried again, with growing waits, until it succeeds or another identity is in use. Not
 //! here: how one is run ([`run`]), and what the configuration says ([`crate::config::hooks`]).
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+/// What an agent says for [`Runner::path`]: the directories of the system, whatever its own environment.
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The wait after a first failure; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -43,6 +46,8 @@ pub(crate) struct Occurrence {
 pub(crate) struct Runner {
     pub(crate) hooks: Hooks,
     pub(crate) export: PathBuf,
+    /// Where programs are looked for that are named without a directory, and what hooks get as their `PATH`.
+    pub(crate) path: OsString,
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) disk: Disk,
     pub(crate) events: broadcast::Sender<AgentEvent>,
@@ -70,7 +75,7 @@ impl Runner {
                 continue;
             };
             let (name, on, slot) = (hook.to_string(), occurrence.on, occurrence.slot);
-            match run::run(&hook, &occurrence).await {
+            match run::run(&hook, &occurrence, &self.path).await {
                 Ok(()) => {
                     failures = 0;
                     note.ran(&occurrence, hook.mark(), &self.hooks);

@@ -4,7 +4,6 @@
 //! its term; the key is of a supported kind, not encrypted, and its owner's alone. The files stay as they are. Not here:
 //! how they become a slot (`store::import`), and whether the broker takes them, which the first connection tells.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +19,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::keys::{Keys, P256Keys};
+use crate::private::open_to_others;
 use crate::store::{
     AuditEntry, AuditLog, CERTIFICATE_FILE, Foreign, KEY_FILE, Lock, LockError, RealFs, RecordError, Store,
     StoreFault, Unfit,
@@ -242,8 +242,7 @@ fn read(pair: &Pair) -> Result<Foreign, ImportError> {
 
 /// The key alone, whatever else the file holds, in the encoding that it has.
 fn read_key(path: &Path) -> Result<PrivateKeyPem, ImportError> {
-    let mode = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if let Some(mode) = open_to_others(path).map_err(|error| unreadable(path, &error))? {
         return Err(ImportError::KeyOpen { path: path.to_path_buf(), mode });
     }
     let bytes = Zeroizing::new(read_file(path)?);

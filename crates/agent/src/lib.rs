@@ -26,6 +26,7 @@
 //! - [`doctor`]: why a device cannot connect, tier by tier
 //! - `disk`: the one thread that calls the store
 //! - `hooks`: programs that are run after a commit and a retirement
+//! - `private`: files that must be their owner's alone; `x509`: the frame of certificates that are made here
 //! - `driver`: the loop; `provision`, `verify`, `live`: what it does over MQTT
 
 #![forbid(unsafe_code)]
@@ -53,11 +54,13 @@ mod driver;
 mod hooks;
 mod live;
 mod pace;
+mod private;
 mod prompt;
 mod provision;
 #[cfg(test)]
 mod testing;
 mod verify;
+mod x509;
 
 pub use agent::{Agent, AgentHandle, Ground, StartError};
 pub use clock::{Clock, SystemClock};

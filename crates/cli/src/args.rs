@@ -16,7 +16,7 @@ pub(crate) use fleet::{
 #[cfg(feature = "aws")]
 pub(crate) use campaign::{CampaignCommand, OrderArgs, PlaceArgs, StartArgs};
 pub(crate) use dashboard::DashboardArgs;
-pub(crate) use device::{ExportArgs, ImportArgs, Program, StepArgs};
+pub(crate) use device::{ExportArgs, ImportArgs, StepArgs};
 pub(crate) use names::NameArgs;
 pub(crate) use token::TokenCommand;
 

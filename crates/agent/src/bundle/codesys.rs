@@ -10,11 +10,12 @@
 use std::path::Path;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256};
-use fleetkey_model::retirement::{DeviceRequest, RequestOp};
 use fleetkey_model::secret::PrivateKeyPem;
-use fleetkey_model::topic::FleetTopic;
 
+use super::retirement::Request;
 use super::{BundleError, File, Material, Signed, pem, pkcs12, thumbprint};
+
+mod client;
 
 pub(super) fn bundle(
     of: &Material,
@@ -34,6 +35,7 @@ pub(super) fn bundle(
     let sheet = by_pkcs12(of, kept);
     files.push(File::public("STEPS.txt", sheet.clone()));
     files.push(File::public("STEPS-REQUEST.txt", by_request(of)));
+    files.push(File::public("CLIENT.st", client::program(of)));
     Ok((files, sheet))
 }
 
@@ -52,6 +54,7 @@ pub(super) fn signed(of: &Material, signed: &Signed) -> (Vec<File>, String) {
     files.push(sums(&files));
     let sheet = by_signed_request(of, signed);
     files.push(File::public("STEPS.txt", sheet.clone()));
+    files.push(File::public("CLIENT.st", client::program(of)));
     (files, sheet)
 }
 
@@ -98,7 +101,9 @@ fn by_request(of: &Material) -> String {
          {notes}\
          [ ] 0  Start the application with xEnable TRUE once: it fails, and the use case is registered.\n\
          [ ] 1  Security Screen, Devices, Trusted: import each root-*.der.\n\
-         [ ] 2  PLC shell: cert-getapplist, and cert-createcsr with the number of the use case. The request is DER.\n\
+         [ ] 2  PLC shell: cert-getapplist, and cert-createcsr with the number of the use case. The request is DER, or\n\
+         \x20      PEM with encoding=Base64; keylen= sets the key's length from the patches of 3.5.21 on. Many PLCs: the\n\
+         \x20      CODESYS Automation Server makes requests and distributes certificates.\n\
          \x20      It demands key usage, extended key usage and subject alternative name, each critical: what is signed\n\
          \x20      without one of them cannot be used by the PLC. Its common name must be {serial}, or PREFIX@{serial}.\n\
          [ ] 2a Have it signed: fleetkey sign-request FILE --serial {serial} --to DIR, with --ca and --ca-key for a CA of\n\
@@ -187,13 +192,11 @@ fn own_retirement(of: &Material) -> String {
 }
 
 fn retire_request(of: &Material, id: &str) -> String {
-    let requests = FleetTopic::Requests(of.serial.thing());
-    let request = DeviceRequest { op: RequestOp::Retire, id: id.to_owned(), audit: None };
+    let Request { topic, payload } = Request::new(of, id);
     format!(
-        "{requests}\n\
-         {request}\n\
+        "{topic}\n\
+         {payload}\n\
          \x20      The broker's word on that connection is what the superseded certificate goes by.\n",
-        request = serde_json::to_string(&request).unwrap_or_default(),
     )
 }
 
@@ -208,8 +211,8 @@ fn from_own_on(of: &Material, retirement: &str) -> String {
     format!(
         "[ ] 3  Pin this thumbprint for the client's use case; or remove the old certificate from Own (keep a copy).\n\
          \x20      With both in Own and none pinned the PLC goes on using the old one.\n\
-         [ ] 4  TLSContext: ciCertInfo.sSubject = common name, udiVerificationMode := 2 (its default, 1, checks nobody).\n\
-         \x20      AWS IoT Core Client SL: {prefixed}\n\
+         [ ] 4  TLSContext and client as in CLIENT.st: ciCertInfo with the common name, udiVerificationMode := 2 (its\n\
+         \x20      default, 1, checks nobody), itfAsyncProperty. AWS IoT Core Client SL: {prefixed}\n\
          [ ] 5  xEnable FALSE, then TRUE. An open connection does not notice the store.\n\
          [ ] 6  Test: publish to {root}/{serial}/status and receive from {root}/{serial}/commands.\n\
          [ ] 7  See in the account that the connection of {serial} is on certificate id\n\

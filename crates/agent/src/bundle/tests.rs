@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Arc;
 
-use fleetkey_lifecycle::record::{Aftermath, Stage};
+use fleetkey_lifecycle::record::Aftermath;
 use fleetkey_model::time::Timestamp;
 
 use super::*;
@@ -44,6 +44,15 @@ impl Device {
         write(&self.config, client, &self.dir.path().join("out"), None).unwrap()
     }
 
+    /// A rotation has committed, and what follows it has come so far.
+    fn supersedes(&self, stage: Stage) {
+        let AgentConfig { state_dir, serial, .. } = &self.config;
+        let mut record = read_record(&RealFs, state_dir).unwrap().unwrap();
+        record.aftermath = Some(Aftermath { id: "r1".into(), stage });
+        let store = Store::open(Arc::new(RealFs), Arc::new(P256Keys), state_dir, serial.clone()).unwrap();
+        store.write_record(&record).unwrap();
+    }
+
     fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.dir.path().join("out").join(name)).unwrap()
     }
@@ -53,15 +62,22 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+/// Each program but CODESYS, and its files.
+const PLAIN: [(Client, &[&str]); 9] = [
+    (Client::Mosquitto, &["ca.pem", "key.pem", "cert.pem", "bridge.conf"]),
+    (Client::Libmosquitto, &["ca.pem", "key.pem", "cert.pem"]),
+    (Client::Paho, &["ca.pem", "key.pem", "cert.pem"]),
+    (Client::PahoPython, &["ca.pem", "key.pem", "cert.pem"]),
+    (Client::AwsSdk, &["ca.pem", "key.pem", "cert.pem"]),
+    (Client::Telegraf, &["ca.pem", "key.pem", "cert.pem", "telegraf.conf"]),
+    (Client::Nanomq, &["ca.pem", "key.pem", "cert.pem", "nanomq_bridge.conf"]),
+    (Client::Neuron, &["ca.pem", "key.pem", "cert.pem", "parameters.json"]),
+    (Client::Ignition, &["dev-1-ca.pem", "dev-1-private.key", "dev-1-cert.pem"]),
+];
+
 #[test]
 fn each_program_finds_its_names_and_only_the_owner_reads_the_key() {
-    let table: [(Client, &[&str]); 4] = [
-        (Client::Mosquitto, &["ca.pem", "key.pem", "cert.pem", "bridge.conf"]),
-        (Client::Paho, &["ca.pem", "key.pem", "cert.pem"]),
-        (Client::PahoPython, &["ca.pem", "key.pem", "cert.pem"]),
-        (Client::Ignition, &["dev-1-ca.pem", "dev-1-private.key", "dev-1-cert.pem"]),
-    ];
-    for (client, names) in table {
+    for (client, names) in PLAIN {
         let device = Device::new("dev-1");
         let bundle = device.write(client);
         let written: Vec<_> =
@@ -70,9 +86,10 @@ fn each_program_finds_its_names_and_only_the_owner_reads_the_key() {
         assert_eq!(device.write(client), bundle, "again, after a commit");
         assert_eq!(mode(&device.dir.path().join("out")), 0o700);
         for path in &bundle.files {
-            let is_secret = std::fs::read_to_string(path).unwrap().contains("PRIVATE KEY");
+            let is_secret = path == &bundle.files[1] || path.ends_with("parameters.json");
             assert_eq!(mode(path), if is_secret { 0o600 } else { 0o644 }, "{}", path.display());
-            assert_eq!(is_secret, path == &bundle.files[1]);
+            let holds_key = std::fs::read_to_string(path).unwrap().contains("PRIVATE KEY");
+            assert_eq!(holds_key, path == &bundle.files[1]);
         }
         assert!(
             bundle.sheet.contains("broker.example") && bundle.sheet.contains("dev-1"),
@@ -118,6 +135,11 @@ fn the_bundle_for_codesys_opens_with_its_passphrase_and_its_sums_are_right() {
     assert_eq!(device.read("STEPS.txt"), bundle.sheet);
     let request = device.read("STEPS-REQUEST.txt");
     assert!(request.contains("cert-createcsr") && !request.contains(".p12"), "{request}");
+    let program = device.read("CLIENT.st");
+    for wanted in ["sCommonName : STRING(255) := 'dev1';", "sClientId := 'dev1'", "sCertCNPrefix := '');"] {
+        assert!(program.contains(wanted), "{wanted}\n{program}");
+    }
+    assert_eq!(program.matches("udiVerificationMode := 2").count(), 1);
     device.write(Client::Codesys);
     assert_eq!(std::fs::read_to_string(&secret).unwrap(), passphrase, "one passphrase for all that follow");
 }
@@ -126,13 +148,74 @@ fn the_bundle_for_codesys_opens_with_its_passphrase_and_its_sums_are_right() {
 fn the_line_that_the_plc_itself_publishes_is_on_the_sheet_while_something_is_superseded() {
     let device = Device::new("dev1");
     assert!(device.write(Client::Codesys).sheet.contains("Nothing is superseded"));
-    let AgentConfig { state_dir, serial, .. } = &device.config;
-    let mut record = read_record(&RealFs, state_dir).unwrap().unwrap();
-    record.aftermath = Some(Aftermath { id: "r1".into(), stage: Stage::Retiring });
-    let store = Store::open(Arc::new(RealFs), Arc::new(P256Keys), state_dir, serial.clone()).unwrap();
-    store.write_record(&record).unwrap();
+    device.supersedes(Stage::Retiring);
     let sheet = device.write(Client::Codesys).sheet;
     assert!(sheet.contains("fleetkey/things/dev1/requests\n{\"op\":\"retire\",\"id\":\"r1\"}\n"), "{sheet}");
+}
+
+#[test]
+fn every_program_is_told_the_line_by_which_the_certificate_before_is_retired() {
+    let soak = Stage::Soak { until: NOW };
+    for (client, _) in PLAIN {
+        let device = Device::new("dev-1");
+        let told = |device: &Device| {
+            let sheet = device.write(client).sheet;
+            let line = |word: &str| sheet.lines().any(|line| line.trim_start_matches("# ").trim() == word);
+            let payload = r#"{"op":"retire","id":"r1"}"#;
+            // Once to be copied, once in the command of whoever stands in for the program.
+            let in_its_place = format!("-t fleetkey/things/dev-1/requests -m '{payload}'");
+            line("topic    fleetkey/things/dev-1/requests")
+                && line(&format!("payload  {payload}"))
+                && sheet.contains(&in_its_place)
+        };
+        assert!(!told(&device));
+        assert!(device.write(client).sheet.ends_with("Nothing is superseded that could be retired.\n"));
+        for (stage, wanted) in [(soak, true), (Stage::Retiring, true), (Stage::Retired, false)] {
+            device.supersedes(stage);
+            assert_eq!(told(&device), wanted, "{client:?} {stage:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_read_by_a_program_holds_no_line_that_it_would_take_for_a_setting() {
+    for (client, names) in PLAIN {
+        let Some(name) = names.get(3).filter(|name| name.ends_with(".conf")) else { continue };
+        let device = Device::new("dev-1");
+        let before = settings(&device.write(client).sheet);
+        device.supersedes(Stage::Retiring);
+        let after = device.write(client);
+        assert_eq!(settings(&after.sheet), before, "the line is a comment");
+        assert_eq!(device.read(name), after.sheet);
+    }
+}
+
+fn settings(sheet: &str) -> Vec<String> {
+    sheet.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+}
+
+#[test]
+fn neuron_gets_its_files_as_its_api_takes_them() {
+    use base64ct::{Base64, Encoding};
+    let device = Device::new("dev-1");
+    device.write(Client::Neuron);
+    let parameters: serde_json::Value = serde_json::from_str(&device.read("parameters.json")).unwrap();
+    assert_eq!(parameters["client-id"], "dev-1");
+    assert_eq!((&parameters["ssl"], &parameters["port"]), (&true.into(), &8883.into()));
+    for (name, file) in [("ca", "ca.pem"), ("cert", "cert.pem"), ("key", "key.pem")] {
+        let content = Base64::decode_vec(parameters[name].as_str().unwrap()).unwrap();
+        assert_eq!(String::from_utf8(content).unwrap(), device.read(file));
+    }
+}
+
+#[test]
+fn a_path_with_a_blank_is_one_word_of_the_command() {
+    let device = Device::new("dev-1");
+    let out = device.dir.path().join("its files");
+    let sheet = write(&device.config, Client::Libmosquitto, &out, None).unwrap().sheet;
+    let quoted = format!("--cafile '{}' --cert", out.join("ca.pem").display());
+    assert!(sheet.contains(&quoted), "{sheet}");
+    assert_eq!(plain::word("it's"), r"'it'\''s'");
 }
 
 /// A certificate for a key that nobody here has.
@@ -151,8 +234,16 @@ fn what_was_signed_for_a_plc_is_written_without_any_key_and_its_sums_are_right()
     let out = device.dir.path().join("out");
     let bundle = write_signed(&device.config, &signed, &out).unwrap();
     let names: Vec<_> = bundle.files.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
-    let expected =
-        ["dev1.der", "thumbprint.txt", "root-1.der", "ca.der", "chain.pem", "SHA256SUMS", "STEPS.txt"];
+    let expected = [
+        "dev1.der",
+        "thumbprint.txt",
+        "root-1.der",
+        "ca.der",
+        "chain.pem",
+        "SHA256SUMS",
+        "STEPS.txt",
+        "CLIENT.st",
+    ];
     assert_eq!(names, expected);
     assert_eq!(signed_file(&out, &device.config.serial), bundle.files[0]);
     for path in &bundle.files {
@@ -181,6 +272,11 @@ fn a_prefix_is_configured_and_what_nobody_has_registered_is_a_step() {
     let sheet = &bundle.sheet;
     assert!(sheet.contains("sCertCNPrefix := 'AWSClient'") && !sheet.contains("NOTE"), "{sheet}");
     assert!(sheet.contains("[ ] 0  Register the certificate"), "{sheet}");
+    let program = device.read("CLIENT.st");
+    assert!(
+        program.contains("'AWSClient@dev1'") && program.contains("sCertCNPrefix := 'AWSClient'"),
+        "{program}"
+    );
 }
 
 #[test]

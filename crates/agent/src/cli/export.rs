@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use fleetkey_agent::AgentConfig;
 use fleetkey_agent::bundle::{self, Client};
 use serde_json::json;
@@ -11,7 +11,7 @@ use serde_json::json;
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     /// The program.
-    client: Program,
+    client: Client,
     #[command(flatten)]
     pub(super) config: super::ConfigArgs,
     /// The directory; made with mode 0700.
@@ -22,29 +22,8 @@ pub(super) struct ExportArgs {
     passphrase_file: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Program {
-    /// A bridge of mosquitto.
-    Mosquitto,
-    /// Paho C and libmosquitto.
-    Paho,
-    /// Paho for Python.
-    PahoPython,
-    /// Ignition and Chariot.
-    Ignition,
-    /// CODESYS: PKCS#12, roots, sums, and a sheet of steps.
-    Codesys,
-}
-
 pub(super) fn run(config: &AgentConfig, args: &ExportArgs) -> anyhow::Result<()> {
-    let client = match args.client {
-        Program::Mosquitto => Client::Mosquitto,
-        Program::Paho => Client::Paho,
-        Program::PahoPython => Client::PahoPython,
-        Program::Ignition => Client::Ignition,
-        Program::Codesys => Client::Codesys,
-    };
-    let made = bundle::write(config, client, &args.to, args.passphrase_file.as_deref())?;
+    let made = bundle::write(config, args.client, &args.to, args.passphrase_file.as_deref())?;
     super::ask::print(json!({"files": made.files, "sheet": made.sheet}));
     Ok(())
 }

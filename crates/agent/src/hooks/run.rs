@@ -5,6 +5,7 @@
 //! group; so is what it leaves behind at its end, and what runs when the agent stops. What makes a session of its own
 //! escapes that.
 
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
@@ -17,8 +18,6 @@ use tokio::process::Command;
 use super::Occurrence;
 use crate::config::hooks::{Hook, Target};
 
-/// Where programs are looked for.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How long a program has between the request to end and its death.
 const GRACE: Duration = Duration::from_secs(2);
 /// The kernel keeps so many bytes of a process's name (proc(5), comm).
@@ -42,13 +41,14 @@ impl Drop for Group {
     }
 }
 
-/// Runs a hook to its end; else why it has failed, for people.
-pub(super) async fn run(hook: &Hook, occurrence: &Occurrence) -> Result<(), String> {
+/// Runs a hook to its end, with `path` for its `PATH`; else why it has failed, for people.
+pub(super) async fn run(hook: &Hook, occurrence: &Occurrence, path: &OsStr) -> Result<(), String> {
+    let environment = environment(occurrence, path);
     match &hook.target {
-        Target::Exec { program, arguments } => execute(program, arguments, hook.timeout, occurrence).await,
+        Target::Exec { program, arguments } => execute(program, arguments, hook.timeout, environment).await,
         Target::Reload { unit } => {
             let arguments = ["--no-ask-password", "reload", "--", unit].map(str::to_owned);
-            execute(Path::new("systemctl"), &arguments, hook.timeout, occurrence).await
+            execute(Path::new("systemctl"), &arguments, hook.timeout, environment).await
         }
         Target::Signal { signal, pid_file, process } => send(*signal, pid_file, process),
     }
@@ -58,10 +58,10 @@ async fn execute(
     program: &Path,
     arguments: &[String],
     limit: Duration,
-    occurrence: &Occurrence,
+    environment: Vec<(&'static str, OsString)>,
 ) -> Result<(), String> {
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(environment(occurrence)).current_dir("/");
+    command.args(arguments).env_clear().envs(environment).current_dir("/");
     command.stdin(Stdio::null()).stdout(std::io::stderr()).stderr(Stdio::inherit());
     command.process_group(0).kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| format!("it cannot be started: {error}"))?;
@@ -76,10 +76,10 @@ async fn execute(
     if status.success() { Ok(()) } else { Err(format!("it ended with {status}")) }
 }
 
-fn environment(occurrence: &Occurrence) -> Vec<(&'static str, std::ffi::OsString)> {
+fn environment(occurrence: &Occurrence, path: &OsStr) -> Vec<(&'static str, OsString)> {
     let certificate = occurrence.certificate.map_or_else(String::new, |id| id.to_string());
     vec![
-        ("PATH", PATH.into()),
+        ("PATH", path.to_owned()),
         ("FLEETKEY_EVENT", occurrence.on.as_str().into()),
         ("FLEETKEY_THING", occurrence.thing.as_str().into()),
         ("FLEETKEY_CERTIFICATE", certificate.into()),

@@ -54,6 +54,24 @@ impl Bench {
         (bench, log)
     }
 
+    /// Reloads a unit by a `systemctl` of the test's own, which stands before the computer's on the `PATH`, and writes
+    /// what it was told to `log`. Written by a process of its own: a file that this one still had open for writing, in
+    /// a child that another test has just forked, could not be run.
+    fn reloading(script: &str, timeout: Duration) -> (Self, PathBuf) {
+        let mut bench = Self::new(Vec::new(), Vec::new());
+        let (log, bin) = (bench.on.root().join("log"), bench.on.root().join("bin"));
+        std::fs::create_dir(&bin).unwrap();
+        let script = format!("#!/bin/sh\necho \"$@\" >> {}\n{script}\n", log.display());
+        let written = std::process::Command::new("/bin/sh")
+            .args(["-c", r#"printf %s "$1" > "$2" && chmod 700 "$2""#, "sh", &script])
+            .arg(bin.join("systemctl"))
+            .status();
+        assert!(written.unwrap().success());
+        let unit = "my-bridge.service".to_owned();
+        bench.hooks.after_commit = vec![Hook { target: Target::Reload { unit }, timeout }];
+        (bench, log)
+    }
+
     async fn start(&self, first: Status) -> Running {
         let disk = crate::disk::testing::start(&self.on).await;
         let ended = disk.ended();
@@ -61,7 +79,8 @@ impl Bench {
         let (told, events) = broadcast::channel(64);
         let (hooks, export) = (self.hooks.clone(), self.on.root().join("export"));
         let clock = FlooredClock::new(Arc::new(SystemClock));
-        let task = tokio::spawn(Runner { hooks, export, status, disk, events: told, clock }.run());
+        let path = format!("{}:{PATH}", self.on.root().join("bin").display()).into();
+        let task = tokio::spawn(Runner { hooks, export, path, status, disk, events: told, clock }.run());
         Running { status: sender, events, task, ended }
     }
 }
@@ -83,6 +102,18 @@ impl Running {
         let _ = self.task.await;
         self.ended.wait().await;
     }
+}
+
+/// What the `systemctl` of [`Bench::reloading`] was told, each time.
+const RELOAD: &str = "--no-ask-password reload -- my-bridge.service";
+
+async fn has_lines(log: &Path, count: usize) {
+    let there = async {
+        while lines(log).len() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), there).await.expect("what was run writes its lines");
 }
 
 fn lines(log: &Path) -> Vec<String> {
@@ -123,12 +154,7 @@ async fn what_was_running_at_a_crash_runs_again_and_what_had_run_does_not() {
     let bench = Bench { hooks, ..bench };
     let mut running = bench.start(status(1, None)).await;
     running.ran(Occasion::Commit).await;
-    let bound = tokio::time::timeout(Duration::from_secs(60), async {
-        while lines(&log).len() < 2 {
-            tokio::task::yield_now().await;
-        }
-    });
-    bound.await.unwrap();
+    has_lines(&log, 2).await;
     running.kill().await;
     std::fs::write(&go, "").unwrap();
     let mut running = bench.start(status(1, None)).await;
@@ -149,16 +175,68 @@ async fn one_that_takes_too_long_is_ended_with_all_that_it_has_started() {
     let event = running.event().await;
     assert!(matches!(&event, AgentEvent::HookFailed { why, .. } if why.contains("300ms")), "{event:?}");
     if let Ok(pid) = std::fs::read_to_string(&pid) {
-        let gone = async {
-            let stat = format!("/proc/{}/stat", pid.trim());
-            // Nobody may reap it in a container.
-            while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), gone).await.expect("it still runs");
+        is_gone(pid.trim()).await;
     }
     running.kill().await;
+}
+
+async fn is_gone(pid: &str) {
+    let gone = async {
+        let stat = format!("/proc/{pid}/stat");
+        // Nobody may reap it in a container.
+        while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("it still runs");
+}
+
+#[tokio::test]
+async fn a_unit_is_reloaded_once_for_each_identity_without_anybody_being_asked() {
+    let (bench, log) = Bench::reloading("test -z \"$HOME\"", Duration::from_secs(60));
+    let mut running = bench.start(status(1, None)).await;
+    running.ran(Occasion::Commit).await;
+    running.status.send_replace(status(2, Some(1)));
+    running.ran(Occasion::Commit).await;
+    running.kill().await;
+    assert_eq!(lines(&log), [RELOAD, RELOAD]);
+}
+
+#[tokio::test]
+async fn a_reload_that_takes_too_long_is_ended_and_one_that_fails_says_so() {
+    let (bench, log) = Bench::reloading("echo $$ > ${0%/*}/pid; exec sleep 1000", Duration::from_millis(300));
+    let mut running = bench.start(status(1, None)).await;
+    let event = running.event().await;
+    let AgentEvent::HookFailed { hook, why, .. } = &event else { panic!("{event:?}") };
+    assert_eq!((hook.as_str(), why.contains("300ms")), ("reload of my-bridge.service", true), "{event:?}");
+    assert!(lines(&log).len() <= 1, "it is not begun again at once");
+    if let Ok(pid) = std::fs::read_to_string(bench.on.root().join("bin/pid")) {
+        is_gone(pid.trim()).await;
+    }
+    running.kill().await;
+    let (bench, _) = Bench::reloading("exit 5", Duration::from_secs(60));
+    let mut running = bench.start(status(1, None)).await;
+    let event = running.event().await;
+    assert!(matches!(&event, AgentEvent::HookFailed { why, .. } if why.contains('5')), "{event:?}");
+    running.kill().await;
+}
+
+#[tokio::test]
+async fn a_reload_that_a_crash_has_met_is_made_again() {
+    let script = "until test -e ${0%/*}/go; do sleep 0.01; done";
+    let (bench, log) = Bench::reloading(script, Duration::from_secs(60));
+    let running = bench.start(status(1, None)).await;
+    has_lines(&log, 1).await;
+    running.kill().await;
+    std::fs::write(bench.on.root().join("bin/go"), "").unwrap();
+    let mut running = bench.start(status(1, None)).await;
+    running.ran(Occasion::Commit).await;
+    running.kill().await;
+    let mut running = bench.start(status(1, None)).await;
+    running.status.send_replace(status(2, None));
+    running.ran(Occasion::Commit).await;
+    running.kill().await;
+    assert_eq!(lines(&log), [RELOAD, RELOAD, RELOAD], "the crash cost one more, the second start none");
 }
 
 #[tokio::test]
@@ -223,10 +301,12 @@ async fn a_signal_goes_only_to_the_process_that_bears_the_name() {
         certificate: None,
         export: "/".into(),
     };
-    let refused = run::run(&send("mosquitto"), &occurrence).await.unwrap_err();
+    let refused = run::run(&send("mosquitto"), &occurrence, PATH.as_ref()).await.unwrap_err();
     assert!(refused.contains("not mosquitto"), "{refused}");
-    run::run(&send("sleep"), &occurrence).await.unwrap();
+    run::run(&send("sleep"), &occurrence, PATH.as_ref()).await.unwrap();
     assert!(!process.wait().await.unwrap().success());
     std::fs::write(&pid_file, "1\n").unwrap();
-    assert!(run::run(&send("sleep"), &occurrence).await.unwrap_err().contains("no process number"));
+    assert!(
+        run::run(&send("sleep"), &occurrence, PATH.as_ref()).await.unwrap_err().contains("no process number")
+    );
 }

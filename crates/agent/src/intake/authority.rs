@@ -4,33 +4,31 @@
 //! registered. Signed is what [`SigningRequest::faults`] has nothing against; key usage, extended key usage and subject
 //! alternative name are taken over as they came, and made critical; what else is asked for is not.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::{digest, rand};
-use der::asn1::{Any, BitString, GeneralizedTime, ObjectIdentifier, OctetString, UtcTime};
-use der::oid::AssociatedOid;
-use der::{Decode, Encode, Sequence};
+use aws_lc_rs::digest;
+use der::Decode;
+use der::asn1::{Any, ObjectIdentifier, OctetString};
 use fleetkey_model::certificate::CertificateFacts;
 use fleetkey_model::time::Timestamp;
 use rustls::SignatureScheme;
 use rustls::sign::SigningKey;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
+use x509_cert::Certificate;
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, BasicConstraints, KeyUsage, SubjectKeyIdentifier};
 use x509_cert::ext::{Extension, Extensions};
 use x509_cert::name::Name;
-use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
-use x509_cert::time::{Time, Validity};
-use x509_cert::{Certificate, Version};
 use zeroize::Zeroizing;
 
 use super::{Demand, SigningRequest};
 use crate::clock::BUILD_TIME;
+use crate::private::open_to_others;
 use crate::tls::provider;
+use crate::x509::{Draft, extension};
 
 /// How far NotBefore lies in the past, as that of AWS's certificates does: for a PLC whose clock is a little behind.
 const BACKDATE: Duration = Duration::from_secs(120);
@@ -173,26 +171,17 @@ impl Authority {
         if now < not_before || now >= not_after {
             return Err(AuthorityError::NotInTerm { not_before, not_after, now });
         }
-        let validity = Validity::new(
-            moment((now - BACKDATE).max(not_before)).map_err(encoding)?,
-            moment((now + term).min(not_after)).map_err(encoding)?,
-        );
-        let body = Body {
-            version: Version::V3,
-            serial_number: serial()?,
-            signature: self.algorithm.clone(),
+        let draft = Draft {
             issuer: self.name.clone(),
-            validity,
             subject: request.subject.clone(),
-            subject_public_key_info: request.key.clone(),
-            extensions: Some(self.extensions(request).map_err(encoding)?),
+            public_key: request.key.clone(),
+            not_before: (now - BACKDATE).max(not_before),
+            not_after: (now + term).min(not_after),
+            extensions: self.extensions(request).map_err(encoding)?,
         };
-        let refused = || AuthorityError::Encoding("the CA's key does not sign".to_owned());
-        let signer = self.key.choose_scheme(&[self.scheme]).ok_or_else(refused)?;
-        let signature = signer.sign(&body.to_der().map_err(encoding)?).map_err(|_| refused())?;
-        let signature = BitString::from_bytes(&signature).map_err(encoding)?;
-        let signed = Signed { body, algorithm: self.algorithm.clone(), signature };
-        let der = signed.to_der().map_err(encoding)?;
+        let signed = draft
+            .sign(self.algorithm.clone(), |body| self.key.choose_scheme(&[self.scheme])?.sign(body).ok());
+        let der = signed.map_err(|error| AuthorityError::Encoding(error.to_string()))?;
         CertificateFacts::from_der(&der).map_err(|error| AuthorityError::Encoding(error.reason))
     }
 
@@ -211,29 +200,6 @@ impl Authority {
         all.extend(asked.map(|asked| Extension { critical: true, ..asked.clone() }));
         Ok(all)
     }
-}
-
-/// TBSCertificate without the unique identifiers that nobody uses (RFC 5280 section 4.1).
-#[derive(Sequence)]
-struct Body {
-    #[asn1(context_specific = "0", default = "Default::default")]
-    version: Version,
-    serial_number: SerialNumber,
-    signature: AlgorithmIdentifierOwned,
-    issuer: Name,
-    validity: Validity,
-    subject: Name,
-    subject_public_key_info: SubjectPublicKeyInfoOwned,
-    #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
-    extensions: Option<Extensions>,
-}
-
-/// Certificate (RFC 5280 section 4.1).
-#[derive(Sequence)]
-struct Signed {
-    body: Body,
-    algorithm: AlgorithmIdentifierOwned,
-    signature: BitString,
 }
 
 fn read_certificate(path: &Path) -> Result<CertificateFacts, AuthorityError> {
@@ -265,8 +231,7 @@ fn may_sign(certificate: &Certificate, path: &Path) -> Result<(), AuthorityError
 
 fn read_key(path: &Path) -> Result<Arc<dyn SigningKey>, AuthorityError> {
     let failed = |error: std::io::Error| file(path, &error);
-    let mode = std::fs::metadata(path).map_err(failed)?.mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if let Some(mode) = open_to_others(path).map_err(failed)? {
         return Err(AuthorityError::KeyOpen { path: path.to_owned(), mode });
     }
     let bytes = Zeroizing::new(read_file(path)?);
@@ -303,28 +268,6 @@ fn signature(key: &dyn SigningKey) -> Option<(SignatureScheme, AlgorithmIdentifi
 fn key_identifier(key: &SubjectPublicKeyInfoOwned) -> Result<OctetString, der::Error> {
     let digest = digest::digest(&digest::SHA256, key.subject_public_key.raw_bytes());
     OctetString::new(digest.as_ref().get(..20).unwrap_or_default())
-}
-
-fn extension<T: AssociatedOid + Encode>(critical: bool, value: &T) -> Result<Extension, der::Error> {
-    Ok(Extension { extn_id: T::OID, critical, extn_value: OctetString::new(value.to_der()?)? })
-}
-
-/// Positive, random, and of 159 bits.
-fn serial() -> Result<SerialNumber, AuthorityError> {
-    let mut bytes = [0; 20];
-    rand::fill(&mut bytes).map_err(|_| AuthorityError::Encoding("there is no randomness".to_owned()))?;
-    let [first, ..] = &mut bytes;
-    *first = *first & 0x7f | 0x40;
-    SerialNumber::new(&bytes).map_err(encoding)
-}
-
-/// UTCTime to the end of 2049, GeneralizedTime after it (RFC 5280 section 4.1.2.5).
-fn moment(at: Timestamp) -> Result<Time, der::Error> {
-    let since_epoch = Duration::from_secs(at.as_secs());
-    if at <= Timestamp::AWS_CERTIFICATE_END {
-        return Ok(Time::UtcTime(UtcTime::from_unix_duration(since_epoch)?));
-    }
-    Ok(Time::GeneralTime(GeneralizedTime::from_unix_duration(since_epoch)?))
 }
 
 fn encoding(error: der::Error) -> AuthorityError {

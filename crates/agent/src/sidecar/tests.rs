@@ -1,5 +1,6 @@
 //! The sidecar over real sockets: a local client, an agent that rotates beneath it, the test broker.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use fleetkey_mqtt::{QoS, ReasonCode, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::{Listen, Route, SidecarSettings, SidecarStatus};
+use super::{Listen, Route, SidecarEvent, SidecarSettings, SidecarStatus};
 use crate::testing::{Broker, Seen};
-use crate::{Agent, AgentConfig, AgentHandle, SystemClock};
+use crate::{Agent, AgentConfig, AgentEvent, AgentHandle, SystemClock};
 
 const TELEMETRY: &str = "device/dev-1/telemetry";
+const COMMANDS: &str = "device/dev-1/commands";
 
 fn device(broker: &Broker, listen: Listen) -> AgentConfig {
     let mut config = broker.device("dev-1");
@@ -58,6 +60,11 @@ fn telemetry(seen: &[Seen]) -> Vec<(String, String, CertificateId)> {
         _ => None,
     };
     seen.iter().filter_map(of).collect()
+}
+
+/// How often the thing itself has connected.
+fn links(seen: &[Seen]) -> usize {
+    seen.iter().filter(|seen| matches!(seen, Seen::Connected { client, .. } if client == "dev-1")).count()
 }
 
 async fn status(agent: &AgentHandle, wanted: impl FnMut(&SidecarStatus) -> bool) -> SidecarStatus {
@@ -108,6 +115,43 @@ async fn an_identity_that_the_broker_refuses_leaves_the_client_where_it_was() {
     publish(&client, "1").await;
     assert_eq!(status(&agent, |_| true).await.moves, 0);
     agent.stop().await;
+}
+
+/// TLS 1.2 tells a client in the handshake; TLS 1.3 has finished it by then, so that CONNECT may be out already.
+#[tokio::test]
+async fn an_identity_that_is_refused_in_tls_takes_the_link_back_and_its_client_notices_nothing() {
+    for tls in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let broker = Broker::speaking(&[tls]).await;
+        let agent = start(&broker).await;
+        let first = agent.status().certificate.unwrap();
+        let (client, _messages) = connect(dial(&agent).await, options(Version::V311)).await.unwrap();
+        client.subscribe(&[(COMMANDS, QoS::AtLeastOnce)]).await.unwrap();
+        publish(&client, "1").await;
+        let before = links(&broker.seen());
+        broker.registry().refuse_newcomers_in_tls();
+        let mut events = agent.events();
+        agent.rotate().await;
+        // It was proved beside the session, and committed: nothing but its next handshake is refused.
+        while !matches!(events.recv().await.unwrap(), AgentEvent::Sidecar(SidecarEvent::NotMoved { .. })) {}
+        assert!(agent.status().certificate != Some(first));
+        publish(&client, "2").await;
+        let back = status(&agent, |status| !status.held && status.certificate == Some(first)).await;
+        assert!(back.moves == 0 && back.losses == 0 && back.client.is_some(), "{back:?}");
+        let seen = broker.seen();
+        assert!(seen.iter().any(|seen| matches!(seen, Seen::RefusedInTls { .. })));
+        let said = telemetry(&seen);
+        assert!(said.iter().all(|(client, _, by)| client == "dev-1" && *by == first), "{said:?}");
+        let said: BTreeSet<_> = said.iter().map(|(_, said, _)| said.as_str()).collect();
+        assert_eq!(said, BTreeSet::from(["1", "2"]));
+        if tls.version == rustls::ProtocolVersion::TLSv1_2 {
+            assert_eq!(links(&seen), before, "the old link was never touched");
+        }
+        let subscribed = |_: &[Seen]| {
+            broker.registry().connections.get("dev-1").is_some_and(|link| link.filters.contains(COMMANDS))
+        };
+        broker.until(subscribed).await;
+        agent.stop().await;
+    }
 }
 
 #[tokio::test]
@@ -171,6 +215,7 @@ async fn by_tls_a_client_is_let_in_with_its_password_and_trusts_the_local_ca_alo
     let users = broker.dir.path().join("users");
     let (user, password) = super::new_user("plc").unwrap();
     std::fs::write(&users, format!("{user}\n")).unwrap();
+    std::fs::set_permissions(&users, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let address = "127.0.0.1:0".parse().unwrap();
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let tls = super::TlsListen { address, names, directory: directory.clone(), users };

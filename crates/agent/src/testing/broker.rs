@@ -9,6 +9,7 @@ use fleetkey_mqtt::{
     ConnAck, Limits, Packet, PacketId, Properties, PubAck, Publish, QoS, ReasonCode, SubAck, Version, decode,
     encode,
 };
+use rustls::SupportedProtocolVersion;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -20,7 +21,7 @@ use super::verifier::acceptor;
 use crate::config::{AgentConfig, ClaimConfig};
 use crate::keys::testing::self_signed;
 
-type Shared = Arc<Mutex<Registry>>;
+pub(super) type Shared = Arc<Mutex<Registry>>;
 
 /// A running broker on loopback, with a claim certificate. Dropping it does not stop its tasks; tests end.
 pub(crate) struct Broker {
@@ -35,10 +36,13 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) async fn start() -> Self {
+        Self::speaking(rustls::DEFAULT_VERSIONS).await
+    }
+
+    /// One that speaks these versions of TLS.
+    pub(crate) async fn speaking(versions: &[&'static SupportedProtocolVersion]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (acceptor, root) = acceptor();
         let (key, chain) = self_signed("claim");
-        std::fs::write(dir.path().join("root.pem"), root).unwrap();
         std::fs::write(dir.path().join("claim.pem"), &chain).unwrap();
         std::fs::write(dir.path().join("claim.key"), key.expose()).unwrap();
         let claim = fleetkey_model::certificate::CertificateFacts::from_pem(&chain).unwrap().id;
@@ -47,6 +51,8 @@ impl Broker {
         let port = listener.local_addr().unwrap().port();
         let (change, changed) = watch::channel(0);
         let change = Arc::new(change);
+        let (acceptor, root) = acceptor(versions, registry.clone(), change.clone());
+        std::fs::write(dir.path().join("root.pem"), root).unwrap();
         let listening = tokio::spawn(listen(listener, acceptor.clone(), registry.clone(), change.clone()));
         Self { dir, registry, acceptor, port, changed, change, listening }
     }

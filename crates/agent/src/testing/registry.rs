@@ -30,6 +30,7 @@ pub(crate) enum Seen {
     Connected { client: String, principal: CertificateId },
     Closed { client: String, principal: CertificateId },
     Refused { client: String, principal: CertificateId },
+    RefusedInTls { principal: CertificateId },
     Muted { client: String, principal: CertificateId },
     Published { client: String, topic: String, payload: Vec<u8>, principal: CertificateId },
 }
@@ -41,6 +42,8 @@ pub(crate) struct Registry {
     pub(crate) connections: BTreeMap<String, Connection>,
     pub(super) seen: Vec<Seen>,
     pub(super) numbers: u64,
+    /// The certificates that finish TLS as often as they like, and those that have had their one time.
+    regulars: Option<(BTreeSet<CertificateId>, BTreeSet<CertificateId>)>,
     /// RegisterThing leaves the certificate inactive from now on: every candidate is refused.
     pub(crate) activates: bool,
     /// How many of the next CONNECTs with the id of a connected client are refused.
@@ -70,6 +73,7 @@ impl Registry {
             connections: BTreeMap::new(),
             seen: Vec::new(),
             numbers: 0,
+            regulars: None,
             activates: true,
             refuse_takeovers: 0,
             mute_takeovers: 0,
@@ -85,6 +89,21 @@ impl Registry {
     /// Takes a certificate of the test's own for one of the thing's.
     pub(crate) fn accept(&mut self, certificate: CertificateId) {
         self.active.insert(certificate);
+    }
+
+    /// Certificates that become active from now on finish TLS once, which is enough for a proof, and never again.
+    pub(crate) fn refuse_newcomers_in_tls(&mut self) {
+        self.regulars = Some((self.active.clone(), BTreeSet::new()));
+    }
+
+    /// Whether a certificate may finish TLS this time.
+    pub(super) fn finishes_tls(&mut self, certificate: CertificateId) -> bool {
+        let Some((regulars, once)) = &mut self.regulars else { return true };
+        let finishes = regulars.contains(&certificate) || once.insert(certificate);
+        if !finishes {
+            self.seen.push(Seen::RefusedInTls { principal: certificate });
+        }
+        finishes
     }
 
     /// Accepts no certificate any more.

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use fleetkey_agent::bundle::Client;
 use fleetkey_model::topic::TopicRoot;
 
 use super::DeviceArgs;
@@ -40,7 +41,7 @@ pub(crate) struct StepArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
     /// The program.
-    pub(crate) client: Program,
+    pub(crate) client: Client,
     /// The directory; made with mode 0700.
     #[arg(long, value_name = "DIR")]
     pub(crate) to: PathBuf,
@@ -49,21 +50,6 @@ pub(crate) struct ExportArgs {
     pub(crate) passphrase_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-}
-
-/// A program that uses a device's identity.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Program {
-    /// A bridge of mosquitto.
-    Mosquitto,
-    /// Paho C and libmosquitto.
-    Paho,
-    /// Paho for Python.
-    PahoPython,
-    /// Ignition and Chariot.
-    Ignition,
-    /// CODESYS: PKCS#12, roots, sums, and a sheet of steps.
-    Codesys,
 }
 
 /// The first levels of the topics that a device has for its own business.

@@ -1,22 +1,15 @@
 //! `fleetkey export`: the identity in use of a device as another program wants it.
 
 use anyhow::Result;
-use fleetkey_agent::bundle::{self, Client};
+use fleetkey_agent::bundle;
 
 use super::device::Device;
-use crate::args::{ExportArgs, Program};
+use crate::args::ExportArgs;
 use crate::output;
 
 pub(super) fn run(args: &ExportArgs) -> Result<()> {
     let device = Device::open(&args.device)?;
-    let client = match args.client {
-        Program::Mosquitto => Client::Mosquitto,
-        Program::Paho => Client::Paho,
-        Program::PahoPython => Client::PahoPython,
-        Program::Ignition => Client::Ignition,
-        Program::Codesys => Client::Codesys,
-    };
-    let made = bundle::write(&device.config, client, &args.to, args.passphrase_file.as_deref())?;
+    let made = bundle::write(&device.config, args.client, &args.to, args.passphrase_file.as_deref())?;
     made.files.iter().for_each(|file| output::line(&file.display().to_string()));
     output::line(&format!("\n{}", made.sheet.trim_end()));
     Ok(())

@@ -13,9 +13,15 @@ use bytes::BytesMut;
 use fleetkey_agent::AgentHandle;
 use fleetkey_agent::sidecar::{Listen, SidecarSettings};
 use fleetkey_iotcore::clock::SystemClock;
+use fleetkey_iotcore::faults::{Effect, Operation, Rule};
+use fleetkey_model::name::ClientId;
+use fleetkey_model::topic::TopicFilter;
 use fleetkey_mqtt::link::{Client, ConnectOptions, Messages};
 use fleetkey_mqtt::session::SessionConfig;
-use fleetkey_mqtt::{Connect, Limits, Packet, Properties, Publish, QoS, Version, Will, decode, encode};
+use fleetkey_mqtt::{
+    Connect, Disconnect, Limits, Packet, PacketId, Properties, Property, PubAck, Publish, QoS, ReasonCode,
+    Subscribe, SubscribeFilter, Version, Will, decode, encode,
+};
 use fleetkey_testkit::wait::within;
 use fleetkey_testkit::{Bench, Presence};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -38,9 +44,21 @@ struct Device {
 
 impl Device {
     async fn start(bench: &Bench, name: &'static str, version: Version, clean: bool) -> Self {
+        Self::start_with(bench, name, version, clean, |_| {}).await
+    }
+
+    async fn start_with(
+        bench: &Bench,
+        name: &'static str,
+        version: Version,
+        clean: bool,
+        adjust: impl FnOnce(&mut SidecarSettings),
+    ) -> Self {
         let mut config = bench.device(name);
         let listen = vec![Listen::Tcp("127.0.0.1:0".parse().unwrap())];
-        config.sidecar = Some(SidecarSettings { max_hold: MAX_HOLD, ..SidecarSettings::new(listen) });
+        let mut sidecar = SidecarSettings { max_hold: MAX_HOLD, ..SidecarSettings::new(listen) };
+        adjust(&mut sidecar);
+        config.sidecar = Some(sidecar);
         Self { name, agent: bench.running(config).await, version, clean }
     }
 
@@ -53,26 +71,24 @@ impl Device {
         TcpStream::connect(listen.strip_prefix("tcp ").unwrap()).await.unwrap()
     }
 
-    /// A connection that nobody ends in good order: to its CONNACK.
-    async fn connect_by_hand(&self) -> TcpStream {
+    /// A connection that nobody ends in good order: its CONNECT is out.
+    async fn connecting_by_hand(&self) -> ByHand {
         let mut connect = Connect::new(self.version, "node-red");
         connect.will = Some(self.will());
-        let mut bytes = BytesMut::new();
-        encode(&Packet::Connect(Box::new(connect)), self.version, &mut bytes).unwrap();
-        let mut stream = self.dial().await;
-        stream.write_all(&bytes).await.unwrap();
-        bytes.clear();
-        let answered = async {
-            loop {
-                if let Some(packet) = decode(&mut bytes, self.version, &Limits::default()).unwrap() {
-                    return packet;
-                }
-                assert!(stream.read_buf(&mut bytes).await.unwrap() > 0);
-            }
-        };
-        let answer = within("CONNACK", answered).await;
-        assert!(matches!(answer, Packet::ConnAck(ack) if !ack.reason.is_error()));
-        stream
+        connect.clean_start = self.clean;
+        if !self.clean && self.version == Version::V5 {
+            connect.properties = Properties::new().with(Property::SessionExpiryInterval(600));
+        }
+        let mut hand = ByHand { stream: self.dial().await, bytes: BytesMut::new(), version: self.version };
+        hand.says(&Packet::Connect(Box::new(connect))).await;
+        hand
+    }
+
+    /// The same to its CONNACK; whether there was a session.
+    async fn connect_by_hand(&self) -> (ByHand, bool) {
+        let mut hand = self.connecting_by_hand().await;
+        let present = hand.is_accepted().await;
+        (hand, present)
     }
 
     fn will(&self) -> Will {
@@ -107,6 +123,52 @@ impl Device {
         assert_eq!(last.session_present, survives);
         assert_eq!(last.resubscribed, usize::from(!survives));
         last.held_ms
+    }
+}
+
+/// A client's connection, packet by packet: dropped, it is that of a client that dies.
+struct ByHand {
+    stream: TcpStream,
+    bytes: BytesMut,
+    version: Version,
+}
+
+impl ByHand {
+    async fn says(&mut self, packet: &Packet) {
+        let mut bytes = BytesMut::new();
+        encode(packet, self.version, &mut bytes).unwrap();
+        self.stream.write_all(&bytes).await.unwrap();
+    }
+
+    async fn hears(&mut self) -> Packet {
+        let heard = async {
+            loop {
+                if let Some(packet) = decode(&mut self.bytes, self.version, &Limits::default()).unwrap() {
+                    return packet;
+                }
+                assert!(self.stream.read_buf(&mut self.bytes).await.unwrap() > 0);
+            }
+        };
+        within("a packet", heard).await
+    }
+
+    async fn is_accepted(&mut self) -> bool {
+        let Packet::ConnAck(ack) = self.hears().await else { panic!("no CONNACK") };
+        assert!(!ack.reason.is_error());
+        ack.session_present
+    }
+
+    /// The one message that this client has: QoS 1, with an identifier of its own.
+    async fn publishes(&mut self, topic: String, dup: bool) {
+        let (qos, packet_id) = (QoS::AtLeastOnce, PacketId::new(7));
+        self.says(&Packet::Publish(Publish { qos, packet_id, dup, ..Publish::new(topic, "0") })).await;
+    }
+
+    async fn subscribes(&mut self, topic: String) {
+        let filters = vec![SubscribeFilter::new(topic, QoS::AtLeastOnce)];
+        let subscribe = Subscribe { packet_id: PacketId::FIRST, filters, properties: Properties::new() };
+        self.says(&Packet::Subscribe(subscribe)).await;
+        assert!(matches!(self.hears().await, Packet::SubAck(ack) if !ack.reasons[0].is_error()));
     }
 }
 
@@ -235,11 +297,95 @@ async fn a_client_that_dies_has_its_will_published_and_one_that_disconnects_has_
     let gone = presence.next_of("device-1").await;
     let gone = if gone.event == "connected" { presence.next_of("device-1").await } else { gone };
     assert_eq!(gone.reason.as_deref(), Some("CLIENT_INITIATED_DISCONNECT"));
-    let stream = device.connect_by_hand().await;
+    let (client, _) = device.connect_by_hand().await;
     assert!(is_quiet(&mut wills).await);
-    drop(stream);
+    drop(client);
     let will = within("the will", wills.recv()).await.unwrap();
     assert_eq!(will.payload, "dead");
     device.agent.stop().await;
+    bench.core.shutdown().await;
+}
+
+/// Where in a move its client is held.
+#[derive(Clone, Copy, PartialEq)]
+enum Held {
+    /// On the old link, whose broker owes it an answer.
+    Drain,
+    /// CONNECT is out on the new link.
+    Connack,
+}
+
+/// A client with a session that is kept dies while it is held, and is back before that is over.
+async fn comes_back_while_it_is_held(bench: &Bench, device: &Device, at: Held) {
+    let (observer, heard) = operator(bench, &format!("~hears-{}", device.name)).await;
+    observer.subscribe(&[(device.topic("telemetry").as_str(), QoS::AtLeastOnce)]).await.unwrap();
+    let mut up = count(heard, device.topic("telemetry"));
+    let (witness, mut wills) = operator(bench, &format!("~wills-{}", device.name)).await;
+    witness.subscribe(&[(device.topic("will").as_str(), QoS::AtLeastOnce)]).await.unwrap();
+    let (sender, _) = operator(bench, &format!("~sends-{}", device.name)).await;
+    let (mut client, _) = device.connect_by_hand().await;
+    client.subscribes(device.topic("orders")).await;
+
+    let telemetry = TopicFilter::new(device.topic("telemetry")).unwrap();
+    let rule = match at {
+        Held::Drain => Rule::on(Operation::Publish(telemetry), Effect::Hold),
+        Held::Connack => Rule::on(Operation::Connect, Effect::Hold),
+    };
+    let before = device.agent.status().certificate;
+    let id = ClientId::new(device.name).unwrap();
+    let fault = bench.core.faults().add(rule.client(id).only(1));
+    if at == Held::Drain {
+        client.publishes(device.topic("telemetry"), false).await;
+        within("PUBACK to be held", bench.core.faults().held(fault)).await;
+    }
+    device.agent.rotate().await;
+    within("the hold", device.agent.sidecar_until(|status| status.held)).await.unwrap();
+    if at == Held::Connack {
+        within("CONNECT to be held", bench.core.faults().held(fault)).await;
+        client.publishes(device.topic("telemetry"), false).await;
+    }
+    sender.publish(device.topic("orders").as_str(), "go", QoS::AtLeastOnce).await.unwrap();
+    drop(client);
+    let mut client = device.connecting_by_hand().await;
+    bench.core.faults().release(fault);
+    assert!(client.is_accepted().await, "its session is there");
+    client.publishes(device.topic("telemetry"), true).await;
+    let (mut acknowledged, mut ordered) = (false, false);
+    while !(acknowledged && ordered) {
+        match client.hears().await {
+            Packet::PubAck(ack) => acknowledged |= Some(ack.packet_id) == PacketId::new(7),
+            Packet::Publish(publish) => {
+                ordered |= publish.payload == "go";
+                client.says(&Packet::PubAck(PubAck::new(publish.packet_id.unwrap()))).await;
+            }
+            other => panic!("{}", other.kind()),
+        }
+    }
+    has_all(&mut up, 1).await;
+    let will = within("the will of the one that died", wills.recv()).await.unwrap();
+    assert_eq!(will.payload, "dead");
+    let after =
+        within("the rotation", device.agent.until(|status| status.certificate != before)).await.unwrap();
+    let moved = device.agent.sidecar_until(|status| status.certificate == after.certificate && !status.held);
+    within("the new certificate beneath the client", moved).await.unwrap();
+    assert!(is_quiet(&mut wills).await, "nobody else's will is published");
+    client.says(&Packet::Disconnect(Disconnect::new(ReasonCode::NORMAL_DISCONNECTION))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_dies_while_it_is_held_and_comes_back_finds_its_session_and_loses_nothing() {
+    let bench = bench(true).await;
+    let kinds = [
+        ("device-1", Version::V311, Held::Drain),
+        ("device-2", Version::V5, Held::Drain),
+        ("device-3", Version::V311, Held::Connack),
+        ("device-4", Version::V5, Held::Connack),
+    ];
+    for (name, version, at) in kinds {
+        let device =
+            Device::start_with(&bench, name, version, false, |sidecar| sidecar.drain = MAX_HOLD).await;
+        comes_back_while_it_is_held(&bench, &device, at).await;
+        device.agent.stop().await;
+    }
     bench.core.shutdown().await;
 }

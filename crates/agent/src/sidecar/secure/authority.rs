@@ -10,25 +10,22 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
-use der::asn1::{BitString, GeneralizedTime, Ia5String, ObjectIdentifier, OctetString, UtcTime};
-use der::oid::AssociatedOid;
+use der::Decode as _;
+use der::asn1::{Ia5String, ObjectIdentifier, OctetString};
 use der::pem::{LineEnding, encode_string};
-use der::{Decode as _, Encode, Sequence};
 use fleetkey_model::secret::PrivateKeyPem;
 use fleetkey_model::time::Timestamp;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use x509_cert::Version;
+use x509_cert::ext::Extensions;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName};
-use x509_cert::ext::{Extension, Extensions};
 use x509_cert::name::Name;
-use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
-use x509_cert::time::{Time, Validity};
 use zeroize::Zeroizing;
 
 use crate::keys::{Keys as _, P256Keys};
+use crate::x509::{Draft, extension};
 
 /// `ecdsa-with-SHA256` (RFC 5758 section 3.2); it takes no parameters.
 const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
@@ -41,8 +38,6 @@ const CERTIFICATE_FILE: &str = "ca.pem";
 const LIFE: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 /// For clients whose clock lags.
 const BACKDATE: Duration = Duration::from_secs(24 * 3600);
-/// From here on a date is a GeneralizedTime (RFC 5280 section 4.1.2.5): the year 2050.
-const GENERALIZED: u64 = 2_524_608_000;
 
 /// Why there is no local CA.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,29 +61,6 @@ pub(super) struct Authority {
     chain: String,
 }
 
-/// TBSCertificate without the unique identifiers that nobody uses (RFC 5280 section 4.1).
-#[derive(Sequence)]
-struct Body {
-    #[asn1(context_specific = "0", default = "Default::default")]
-    version: Version,
-    serial_number: SerialNumber,
-    signature: AlgorithmIdentifierOwned,
-    issuer: Name,
-    validity: Validity,
-    subject: Name,
-    subject_public_key_info: SubjectPublicKeyInfoOwned,
-    #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
-    extensions: Option<Extensions>,
-}
-
-/// Certificate (RFC 5280 section 4.1).
-#[derive(Sequence)]
-struct Signed {
-    body: Body,
-    algorithm: AlgorithmIdentifierOwned,
-    signature: BitString,
-}
-
 impl Authority {
     /// Reads the CA of a directory, or makes it.
     pub(super) fn open(directory: &Path, now: Timestamp) -> Result<Self, AuthorityError> {
@@ -108,8 +80,9 @@ impl Authority {
             Some(text) => text.to_string(),
             None => {
                 let extensions = vec![
-                    extension(true, &BasicConstraints { ca: true, path_len_constraint: Some(0) })?,
-                    extension(true, &KeyUsage(KeyUsages::KeyCertSign.into()))?,
+                    extension(true, &BasicConstraints { ca: true, path_len_constraint: Some(0) })
+                        .map_err(made)?,
+                    extension(true, &KeyUsage(KeyUsages::KeyCertSign.into())).map_err(made)?,
                 ];
                 let der = certificate(&key, SUBJECT, &public, extensions, now)?;
                 let pem = encode_string("CERTIFICATE", LineEnding::LF, &der).map_err(made)?;
@@ -133,13 +106,11 @@ impl Authority {
     ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), AuthorityError> {
         let key = P256Keys.generate().map_err(made)?;
         let public = P256Keys.public_key(&key).map_err(made)?;
+        let alternatives = names.iter().map(|name| alternative(name)).collect::<Result<_, _>>()?;
         let extensions = vec![
-            extension(true, &KeyUsage(KeyUsages::DigitalSignature.into()))?,
-            extension(false, &ExtendedKeyUsage(vec![SERVER_AUTH]))?,
-            extension(
-                false,
-                &SubjectAltName(names.iter().map(|name| alternative(name)).collect::<Result<_, _>>()?),
-            )?,
+            extension(true, &KeyUsage(KeyUsages::DigitalSignature.into())).map_err(made)?,
+            extension(false, &ExtendedKeyUsage(vec![SERVER_AUTH])).map_err(made)?,
+            extension(false, &SubjectAltName(alternatives)).map_err(made)?,
         ];
         let leaf = certificate(&self.key, "CN=fleetkey sidecar", &public, extensions, now)?;
         let root = CertificateDer::from_pem_slice(self.chain.as_bytes())
@@ -159,11 +130,6 @@ fn alternative(name: &str) -> Result<GeneralName, AuthorityError> {
     }
 }
 
-fn extension<T: Encode + AssociatedOid>(critical: bool, value: &T) -> Result<Extension, AuthorityError> {
-    let extn_value = OctetString::new(value.to_der().map_err(made)?).map_err(made)?;
-    Ok(Extension { extn_id: T::OID, critical, extn_value })
-}
-
 /// Signs a certificate for a public key, DER.
 fn certificate(
     issuer: &PrivateKeyPem,
@@ -173,38 +139,21 @@ fn certificate(
     now: Timestamp,
 ) -> Result<Vec<u8>, AuthorityError> {
     let name = |text: &str| text.parse::<Name>().map_err(made);
-    let mut serial = [0u8; 16];
-    getrandom::fill(&mut serial).map_err(made)?;
-    // Positive, and not zero.
-    if let Some(first) = serial.first_mut() {
-        *first = *first & 0x7f | 0x40;
-    }
-    let algorithm = AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA256, parameters: None };
-    let body = Body {
-        version: Version::V3,
-        serial_number: SerialNumber::new(&serial).map_err(made)?,
-        signature: algorithm.clone(),
+    let draft = Draft {
         issuer: name(SUBJECT)?,
-        validity: Validity::new(moment(now - BACKDATE)?, moment(now + LIFE)?),
         subject: name(subject)?,
-        subject_public_key_info: SubjectPublicKeyInfoOwned::from_der(public).map_err(made)?,
-        extensions: Some(extensions),
+        public_key: SubjectPublicKeyInfoOwned::from_der(public).map_err(made)?,
+        not_before: now - BACKDATE,
+        not_after: now + LIFE,
+        extensions,
     };
     let key = PrivateKeyDer::from_pem_slice(issuer.expose().as_bytes())
         .map_err(|_| made("the key does not read"))?;
     let pair = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_ASN1_SIGNING, key.secret_der())
         .map_err(made)?;
-    let signature = pair.sign(&SystemRandom::new(), &body.to_der().map_err(made)?).map_err(made)?;
-    let signature = BitString::from_bytes(signature.as_ref()).map_err(made)?;
-    Signed { body, algorithm, signature }.to_der().map_err(made)
-}
-
-fn moment(at: Timestamp) -> Result<Time, AuthorityError> {
-    let since = Duration::from_secs(at.as_secs());
-    if at.as_secs() < GENERALIZED {
-        return UtcTime::from_unix_duration(since).map(Time::UtcTime).map_err(made);
-    }
-    GeneralizedTime::from_unix_duration(since).map(Time::GeneralTime).map_err(made)
+    let algorithm = AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA256, parameters: None };
+    let sign = |body: &[u8]| Some(pair.sign(&SystemRandom::new(), body).ok()?.as_ref().to_vec());
+    draft.sign(algorithm, sign).map_err(made)
 }
 
 fn read(path: &Path) -> Result<Option<Zeroizing<String>>, AuthorityError> {

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA256};
 use zeroize::Zeroizing;
 
+use crate::private::open_to_others;
+
 /// What a line says that the password is kept as.
 const METHOD: &str = "pbkdf2-sha256";
 /// Enough where the password is random; our own are.
@@ -28,6 +30,14 @@ pub enum UsersError {
         path: PathBuf,
         /// What the operating system said.
         reason: String,
+    },
+    /// Others may read or change who is let in.
+    #[error("the sidecar's users {} can be read by other users (mode {mode:o}): chmod 600 it", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
     },
     /// A line is no user.
     #[error("{} line {line}: {reason}", path.display())]
@@ -66,8 +76,14 @@ impl Users {
 
     /// The users as they are on disk now.
     pub(super) fn read(&self) -> Result<Vec<User>, UsersError> {
-        let text = std::fs::read_to_string(&self.path)
-            .map_err(|error| UsersError::Unreadable { path: self.path.clone(), reason: error.to_string() })?;
+        let failed = |error: std::io::Error| UsersError::Unreadable {
+            path: self.path.clone(),
+            reason: error.to_string(),
+        };
+        if let Some(mode) = open_to_others(&self.path).map_err(failed)? {
+            return Err(UsersError::Open { path: self.path.clone(), mode });
+        }
+        let text = std::fs::read_to_string(&self.path).map_err(failed)?;
         let lines =
             text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
         let user = |(number, line): (usize, &str)| {
@@ -166,7 +182,31 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
     use super::*;
+
+    fn write(path: &Path, text: &str, mode: u32) {
+        std::fs::write(path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_others_may_read_or_change_lets_nobody_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("users");
+        let (user, _) = new_user("plc").unwrap();
+        for (mode, open) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true), (0o620, true)] {
+            write(&path, &format!("{user}\n"), mode);
+            let read = Users::new(path.clone()).read();
+            assert_eq!(read.is_err(), open, "{mode:o}");
+            if let Err(error) = read {
+                assert_eq!(error, UsersError::Open { path: path.clone(), mode });
+                assert!(error.to_string().contains("chmod 600"), "{error}");
+            }
+        }
+    }
 
     #[test]
     fn a_user_is_admitted_with_its_password_alone_and_the_file_does_not_tell_it() {
@@ -176,7 +216,7 @@ mod tests {
         assert!(!format!("{user:?}").contains(&hex(&user.hash)));
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("users");
-        std::fs::write(&path, format!("# who may\n\n{line}\n")).unwrap();
+        write(&path, &format!("# who may\n\n{line}\n"), 0o600);
         let users = Users::new(path).read().unwrap();
         assert!(admits(&users, "plc", password.as_bytes()));
         assert!(!admits(&users, "plc", b"guess"));
@@ -194,7 +234,7 @@ mod tests {
             ("plc:pbkdf2-sha256:1:0x:00", "salt"),
             ("plc:pbkdf2-sha256:1:00:00", "32 bytes"),
         ] {
-            std::fs::write(&path, format!("#\n{line}\n")).unwrap();
+            write(&path, &format!("#\n{line}\n"), 0o600);
             let error = Users::new(path.clone()).read().unwrap_err().to_string();
             assert!(
                 error.contains("line 2") && error.to_lowercase().contains(&reason.to_lowercase()),
