@@ -3,11 +3,8 @@ a rotation; and the line by which a program that has the thing's session has the
 """
 
 import json
-import os
 import shlex
-import shutil
-import socket
-import threading
+import time
 import unittest
 from datetime import UTC, datetime, timedelta
 
@@ -15,16 +12,18 @@ import awscrt.mqtt5
 
 from conformance.aws import Account
 from conformance.fleet import Identity, answers, export, orders, requests, telemetry
-from conformance.mosquitto import Printed, Subscriber, publish
+from conformance.mosquitto import Bridge, Numbers, Printed, Speaker, Subscriber, publish
 from conformance.process import BOUND, Process, waits
 
 
 class Exported(unittest.TestCase):
     """One local IoT Core whose controller revokes a second after the soak, and an operator who hears and says all."""
 
+    account_options = []
+
     @classmethod
     def setUpClass(cls):
-        cls.account = Account("--grace", "1s", setup=True)
+        cls.account = Account("--grace", "1s", *cls.account_options, setup=True)
         cls.addClassCleanup(cls.account.stop)
         cls.core = cls.account.core
         cls.iot = cls.account.client("iot")
@@ -57,7 +56,7 @@ class Mosquitto(Exported):
         for number in range(2):
             directory, sheet = self.export("mosquitto", device)
             self.assertEqual((directory / "bridge.conf").read_text().strip(), sheet)
-            with Bridge(directory) as local:
+            with Bridge(directory.with_suffix(".conf"), sheet) as local:
                 with Subscriber(local, Identity("plc", None, None), down) as subscriber:
                     subscriber.ready()
                     local.bridged()
@@ -96,31 +95,75 @@ class Paho(Exported):
             if number == 0:
                 self.rotate(device)
 
-    def test_the_snippet_connects_and_its_last_lines_take_up_the_new_certificate(self):
-        device = self.core.provision("python-1")
-        topic = telemetry("python-1")
-        heard = self.heard(topic)
+
+class Paho(Exported):
+    ROTATIONS = 2
+    # What has piled up without a connection is said at once: AWS throws away what exceeds its hundred a second.
+    account_options = ["--messages-per-second", "0"]
+
+    def test_the_printed_program_loses_nothing_either_way_while_its_last_lines_take_up_new_certificates(self):
+        thing = "python-1"
+        device = self.core.provision(thing)
+        up, down = telemetry(thing), orders(thing)
+        heard = self.heard(up)
+        agent = self.core.agent(device)
+        self.addCleanup(agent.stop)
+        client, take_up, below = self.program(device, down)
+        with (Numbers(lambda number: client.publish(up, number, qos=1)) as rising,
+              Speaker(self.core, self.operator.named(f"says {down}"), down) as speaker, Numbers(speaker.say) as falling):
+            for rotation in range(self.ROTATIONS):
+                heard.passes()
+                below.passes()
+                old = self.rotates(agent, device)
+                take_up()
+                waits(lambda: below.connects == rotation + 2, "a connection on the new certificate")
+                self.assertEqual((below.kept, below.refused), (rotation + 1, 0), "the session is kept")
+                heard.passes()
+                self.ends(agent, client, thing, old)
+            ups, downs = rising.end(), falling.end()
+            heard.line(lambda line: line.split(" ")[-1] == str(ups - 1) and line.startswith("MESSAGE "), what="the last telemetry")
+            waits(lambda: str(downs - 1) in below.heard, "the last order")
+        numbers = [sorted(set(map(int, came))) for came in (heard.payloads(), below.heard)]
+        again = [len(heard.payloads()) - ups, len(below.heard) - downs]
+        print(f"    {self.ROTATIONS} rotations: up {ups} said, {again[0]} twice; down {downs} said, {again[1]} twice")
+        self.assertEqual(numbers, [list(range(ups)), list(range(downs))])
+
+    def program(self, device, down):
+        """The program that is printed, connected and subscribed; what takes up new files, and what it sees."""
         _, sheet = self.export("paho-python", device)
         names = {}
         exec(compile(sheet, "sheet", "exec"), names)
-        client, connected = names["client"], threading.Semaphore(0)
-        client.on_connect = lambda *_: connected.release()
+        client, below = names["client"], Below(names["client"])
         client.loop_start()
         self.addCleanup(client.loop_stop)
-        self.assertTrue(connected.acquire(timeout=60))
-        client.publish(topic, "up 0", qos=1).wait_for_publish(60)
-        client.disconnect()
-        client.loop_stop()
-        self.rotate(device)
-        self.export("paho-python", device)
+        self.addCleanup(client.disconnect)
+        waits(lambda: below.connects, "a connection")
+        client.subscribe(down, qos=1)
+        waits(lambda: below.granted, "a subscription")
         steps = [line.removeprefix("# ") for line in sheet.splitlines() if line.startswith(("# context.", "# client."))]
         self.assertEqual(len(steps), 2, sheet)
-        exec(compile("\n".join(steps), "steps", "exec"), names)
-        client.loop_start()
-        self.assertTrue(connected.acquire(timeout=60))
-        client.publish(topic, "up 1", qos=1).wait_for_publish(60)
-        self.assertEqual([heard.message(number)[2] for number in range(2)], ["up 0", "up 1"])
-        client.disconnect()
+        return client, lambda: exec(compile("\n".join(steps), "steps", "exec"), names), below
+
+    def rotates(self, agent, device):
+        """A rotation beside the program, its files exported anew; the certificate that is in use no longer."""
+        old = status(agent)["certificate"]
+        # Of two certificates of one second neither would be the older.
+        born = device.certificate.stat().st_mtime
+        waits(lambda: time.time() > int(born) + 1, "the next second")
+        code, told = agent.order("rotate")
+        self.assertEqual(code, 0, told)
+        waits(lambda: status(agent)["state"] == "soak", "a new certificate in use")
+        self.export("paho-python", device)
+        return old
+
+    def ends(self, agent, client, thing, old):
+        """The old certificate ends on the program's word."""
+        waits(lambda: "live = false" in agent.order("retire", "--timeout", "1s")[1], "an agent that waits for the program")
+        line = json.dumps({"op": "retire", "id": status(agent)["rotation"]})
+        client.publish(requests(thing), line, qos=1).wait_for_publish(BOUND)
+        self.assertEqual(agent.run("retire"), {"done": "retired"})
+        told = self.account.client("iot").describe_certificate(certificateId=old)
+        self.assertIn(told["certificateDescription"]["status"], ["INACTIVE", "REVOKED"])
 
 
 class Sdk(Exported):
@@ -238,33 +281,30 @@ def says(client, topic, payload):
     client.publish(packet).result(BOUND)
 
 
-class Bridge(Process):
-    """A mosquitto of its own, with the bridge that `directory` holds and a listener on loopback for local clients."""
-
-    def __init__(self, directory):
-        self.endpoint, self.mqtt_port = "127.0.0.1", free_port()
-        settings = directory.with_suffix(".conf")
-        settings.write_text("\n".join([
-            f"listener {self.mqtt_port} 127.0.0.1", "allow_anonymous true", "log_type all", "log_dest stderr",
-            # Whoever begins as root would go on as a user who may not read the key.
-            *(["user root"] if os.geteuid() == 0 else []),
-            (directory / "bridge.conf").read_text(),
-        ]))
-        # Debian keeps it where only root's PATH looks.
-        super().__init__([shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", settings])
-        try:
-            self.line(lambda line: "running" in line, what="a broker that runs")
-        except AssertionError:
-            self.stop()
-            raise
-
-    def bridged(self):
-        """Waits until the bridge's subscription is granted."""
-        self.line(lambda line: "Received SUBACK from local." in line, what="the bridge's SUBACK")
+def status(agent):
+    """What the agent says of its device."""
+    return agent.run("status")["status"]
 
 
-def free_port():
-    """mosquitto takes no port 0, so one is chosen for it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+class Below:
+    """What a paho client sees: its connections, and the payloads that it hears."""
+
+    def __init__(self, client):
+        self.connects = self.kept = self.refused = self.granted = 0
+        self.heard = []
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = lambda _c, _u, message: self.heard.append(message.payload.decode())
+
+    def passes(self, more=20):
+        """Waits until so many more have come."""
+        wanted = len(self.heard) + more
+        waits(lambda: len(self.heard) >= wanted, "orders")
+
+    def _on_connect(self, _client, _userdata, flags, reason, _properties):
+        self.kept += flags.session_present
+        self.refused += reason.is_failure
+        self.connects += 1
+
+    def _on_subscribe(self, *_):
+        self.granted += 1

@@ -10,8 +10,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from conformance.aws import Account
-from conformance.fleet import Identity, telemetry
-from conformance.mosquitto import Publisher, Subscriber, connected, publish
+from conformance.fleet import Identity, orders, telemetry
+from conformance.mosquitto import Bridge, Numbers, Publisher, Speaker, Subscriber, connected, publish
 from conformance.process import BOUND, waits
 from conformance.sdk import Mqtt5, Mqtt311
 
@@ -82,6 +82,54 @@ class Mosquitto(Rotating):
                         said = sum("sending PUBLISH" in line for line in publisher.lines())
                         heard.message(acknowledged - 1)
                         self.assertLessEqual(heard.messages(), said, "none came twice")
+
+
+# As docs/clients/mosquitto.md has it.
+BRIDGE = """
+connection aws
+address {endpoint}:{port}
+bridge_protocol_version {version}
+cleansession false
+try_private false
+notifications false
+topic {up}/# out 1
+topic {down}/# in 1
+"""
+
+
+class Bridged(Rotating):
+    def test_a_bridge_carries_everything_both_ways_through_rotations(self):
+        for version in ["mqttv311", "mqttv50"]:
+            with self.subTest(version):
+                thing = f"bridge-{version}"
+                sidecar = self.device(thing)
+                up, down = telemetry(thing), orders(thing)
+                bridge = BRIDGE.format(endpoint=sidecar.endpoint, port=sidecar.mqtt_port, version=version, up=up, down=down)
+                with (Bridge(self.core.directory / f"{thing}.conf", bridge) as local,
+                      Subscriber(local, Identity("plc", None, None), f"{down}/a") as below,
+                      Subscriber(self.core, self.operator.named(f"hears {thing}"), f"{up}/a") as above):
+                    below.ready()
+                    above.ready()
+                    local.bridged()
+                    self.carries(local, above, below, up=f"{up}/a", down=f"{down}/a")
+                    self.assertEqual(local.connects(), (1, 1), local.transcript())
+                    self.assertOneLife(below)
+
+    def carries(self, local, above, below, up, down):
+        """Numbers both ways while the device rotates: all of them come, in order, none twice."""
+        with (Speaker(local, Identity("sensor", None, None), up) as sensor,
+              Speaker(self.core, self.operator.named(f"says {down}"), down) as operator,
+              Numbers(sensor.say) as rising, Numbers(operator.say) as falling):
+            for number in range(ROTATIONS):
+                above.passes()
+                below.passes()
+                self.rotate(number)
+            above.passes()
+            below.passes()
+            for numbers, heard in [(rising, above), (falling, below)]:
+                said = numbers.end()
+                heard.message(said - 1)
+                self.assertEqual(heard.payloads(), [str(number) for number in range(said)])
 
 
 class Paho(Rotating):

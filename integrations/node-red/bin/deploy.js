@@ -12,6 +12,9 @@
  * The access token, if the Admin API wants one, is read from the file that FLEETKEY_NODE_RED_TOKEN_FILE names; a token
  * on the command line would be seen by everybody on the machine. It needs flows.read and flows.write, and no more.
  *
+ * Which certificate Node-RED's connection is on afterwards cannot be seen from here, so nothing is asked to be retired; if the
+ * agent waits for that, the line that asks is printed, for a flow to publish once the broker's word is the new certificate.
+ *
  * Exit codes: 0 deployed; 1 refused or not reached; 2 called wrongly; 3 the files are torn or missing, nothing was done.
  */
 'use strict';
@@ -20,6 +23,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
 
+const { retireRequest, socketOf, statusOf } = require('../lib/agent');
 const { IdentityFiles } = require('../lib/identity');
 
 /** How often a deploy is tried when somebody else deploys at the same time. */
@@ -46,6 +50,7 @@ async function main(args) {
         const answer = await call(url, token, 'POST', { flows, rev });
         if (answer) {
             report(flows, nodes);
+            await remind(certificate);
             return;
         }
         if (attempt === TRIES) {
@@ -124,6 +129,17 @@ function report(flows, nodes) {
         const warning = risky.length > 0 ? `; what is sent to it meanwhile is lost, because ${risky.join(' and ')}` : '';
         console.log(`restarted broker ${broker.name || broker.id}${warning}`);
     }
+}
+
+/** What is left to be said by the thing itself, whose session is Node-RED's. */
+async function remind(certificate) {
+    const status = await statusOf(socketOf(certificate)).catch(() => null);
+    if (!status?.rotation || !['soak', 'retiring'].includes(status.state)) {
+        return;
+    }
+    const { topic, payload } = retireRequest({ thing: status.thing, rotation: status.rotation });
+    console.log(`the certificate before is still to be retired: when the presence event of ${status.thing} names ${status.certificate}, `
+        + `have a flow publish on ${topic}\n${payload}`);
 }
 
 main(process.argv.slice(2)).catch(error => {

@@ -11,6 +11,7 @@ const { isConnected, isMovable, liveCertificate, setNextPair, setTlsPair } = req
 const { Ears } = require('./ears');
 const followed = require('./followed');
 const { IdentityFiles } = require('./identity');
+const { Retirement } = require('./retirement');
 const { CONNECT_SPACING, swap } = require('./swap');
 
 /** No refused certificate waits longer than this for its next try, in milliseconds. */
@@ -27,11 +28,16 @@ class Keeper {
     /** By live broker node. */
     #history = new WeakMap();
     #ears = new Ears((node, why) => this.#noteFailure(node, why));
+    #retirement;
 
     constructor(RED, settings, report) {
         this.RED = RED;
         this.settings = settings;
         this.report = report;
+        this.#retirement = new Retirement(settings, {
+            log: (level, text) => this.#log(level, text),
+            say: (subject, level, text) => this.#say(subject, level, text),
+        });
     }
 
     start() {
@@ -54,6 +60,7 @@ class Keeper {
         this.#stopped = true;
         clearTimeout(this.#timer);
         this.#ears.close();
+        this.#retirement.close();
         this.#files.clear();
         this.#publishReport([], []);
     }
@@ -102,6 +109,11 @@ class Keeper {
             setTlsPair(tls.node, identity);
         }
         const connections = await Promise.all(tls.brokers.map(broker => this.#tend(broker, identity)));
+        if (identity && !this.#stopped) {
+            // An agent that takes its time to answer keeps nobody waiting.
+            void this.#retirement.consider(tls, identity.certificateId);
+        }
+        told.retirement = this.#retirement.said(tls.id);
         return { found: told, connections };
     }
 
@@ -188,11 +200,7 @@ class Keeper {
     }
 
     #noteFailure(node, why) {
-        if (why === null) {
-            this.#said.delete(`${node.id} fails`);
-        } else {
-            this.#say(`${node.id} fails`, 'warn', `${label(node)}: ${why}`);
-        }
+        this.#say(`${node.id} fails`, 'warn', why && `${label(node)}: ${why}`);
     }
 
     /** @returns {import('./report').Connection} */
@@ -221,9 +229,11 @@ class Keeper {
         }
     }
 
-    /** Logs what is said of a subject when it is not what was said last. */
+    /** Logs what is said of a subject when it is not what was said last; `null`: there is nothing to say of it any more. */
     #say(subject, level, text) {
-        if (this.#said.get(subject) !== text) {
+        if (text === null) {
+            this.#said.delete(subject);
+        } else if (this.#said.get(subject) !== text) {
             this.#said.set(subject, text);
             this.#log(level, text);
         }

@@ -13,6 +13,8 @@ const NUMBERS = {
     connect: [10000, 1000],
     queue: [5000, 1],
     retryRefused: [60000, 1000],
+    agent: [2000, 100],
+    retireAgain: [60000, 100],
 };
 
 /**
@@ -22,6 +24,8 @@ const NUMBERS = {
  * @property {number} connect how long the broker may take to accept the new certificate
  * @property {number} queue how many messages may wait during a swap
  * @property {number} retryRefused when a refused certificate is tried again; doubles up to an hour
+ * @property {number} agent how often the agent is asked whether a retirement waits for a word of the thing
+ * @property {number} retireAgain when a retirement that is not answered is asked for again; doubles up to an hour
  * @property {string} report the file that tells which certificate each connection is on
  */
 

@@ -6,6 +6,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { after, afterEach, before, beforeEach, describe, test } = require('node:test');
 
+const { Asked } = require('./support/asked');
 const { Core } = require('./support/core');
 const { Export } = require('./support/export');
 const { broker, tally, traffic } = require('./support/flows');
@@ -147,5 +148,19 @@ describe('life', () => {
         const made = await deploy();
         assert.equal(made.code, 0, made.text);
         assert.match(made.text, /cleansession is not false and autoUnsubscribe is not false/);
+        assert.doesNotMatch(made.text, /to be retired/);
+    });
+
+    test('a deploy tells what is left to be said for the old certificate to be retired, and does not say it', async () => {
+        red = await start({ plugin: false, settings: ADMIN });
+        await until('telemetry', () => observer.on(TELEMETRY).length > 0);
+        const second = await core.certificate();
+        files.swing(second);
+        const agent = await Asked.at(files.state, () => ({ state: 'soak', thing: 'pump-01', certificate: second.id, rotation: 'r1' }));
+        const { code, text } = await deploy();
+        await agent.stop();
+        assert.equal(code, 0, text);
+        assert.match(text, new RegExp(`when the presence event of pump-01 names ${second.id}, have a flow publish on fleetkey/things/pump-01/requests\n`
+            + '\\{"op":"retire","id":"r1"\\}$', 'm'));
     });
 });

@@ -127,6 +127,43 @@ test('while the broker is out of reach a client is held, or told, and loses of Q
     }
 });
 
+for (const protocolVersion of [4, 5]) {
+    test(`a client of MQTT ${protocolVersion === 5 ? '5' : '3.1.1'} that is held and connects again meanwhile loses of QoS 1 nothing either way`, async context => {
+        const core = await Core.start('--setup', '--messages-per-second', '0');
+        let device, pipe;
+        try {
+            pipe = await Pipe.start(() => net.connect(core.ready.mqtt_port, '127.0.0.1'));
+            device = await Device.start(core, pipe, 'pump-back', PATIENT, { protocolVersion, clean: false, reconnectPeriod: 100 });
+            const { agent, client } = device;
+            await device.passes();
+            pipe.freezeWhenTheBusiestEnds();
+            await agent.rotate();
+            await until('the hold', () => pipe.frozen, () => agent.program.transcript());
+            const { held, waiting_up: waited } = await until('messages that wait', async () => {
+                const { sidecar } = await agent.status();
+                return sidecar.waiting_up >= 20 && sidecar;
+            });
+            assert.ok(held && client.closes === 0, 'it is held, and does not know');
+            let connects = 0;
+            client.on('packetsend', ({ cmd }) => { connects += cmd === 'connect' ? 1 : 0; });
+            client.stream.destroy();
+            await until('a CONNECT of the same client', () => connects > 0);
+            pipe.thaw();
+            await until('a connection', () => client.connected, () => agent.program.transcript());
+            await device.passes();
+            const ways = await device.end();
+            tell(context, `${waited} waited`, ways);
+            checkQuality1(ways);
+            const { sidecar, certificate } = await agent.status();
+            assert.equal(sidecar.certificate, certificate);
+        } finally {
+            await device?.stop();
+            await pipe?.stop();
+            await core.stop();
+        }
+    });
+}
+
 test('what a client says beyond AWS\'s hundred a second waits, and a rotation in between loses nothing', async context => {
     const core = await Core.start('--setup', '--grace', '1s');
     let device, pipe;

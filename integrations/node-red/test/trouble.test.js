@@ -7,6 +7,7 @@ const path = require('node:path');
 const { after, afterEach, before, beforeEach, describe, test } = require('node:test');
 
 const { Agent } = require('./support/agent');
+const { Asked } = require('./support/asked');
 const { Core, principalOf } = require('./support/core');
 const { Export } = require('./support/export');
 const { broker, tally, traffic } = require('./support/flows');
@@ -125,6 +126,30 @@ describe('trouble', () => {
         } finally {
             await agent?.stop();
             await other.stop();
+        }
+    });
+
+    test('a policy that lets nobody ask for retirement costs one connection, is told, and is no loop', async () => {
+        const arn = what => `arn:aws:iot:*:*:${what}`;
+        const allow = (Action, Resource) => ({ Effect: 'Allow', Action, Resource });
+        await core.call('POST', '/policies/telemetry-alone', { policyDocument: JSON.stringify({ Version: '2012-10-17', Statement: [
+            allow('iot:Connect', '*'), allow(['iot:Publish', 'iot:Receive'], arn('topic/pm500/*')), allow('iot:Subscribe', '*')] }) });
+        const narrow = await core.certificate({ policy: 'telemetry-alone' });
+        files.swing(narrow);
+        const agent = await Asked.at(files.state, () => ({ state: 'retiring', thing: 'pump-01', certificate: narrow.id, rotation: 'r1' }));
+        try {
+            red = await start({ settings: 'httpAdminRoot: false, fleetkey: { poll: 100, agent: 100 },' });
+            await red.program.line('why', line => line.includes('does the policy allow publishing on fleetkey/things/pump-01/requests?'));
+            await until('a connection again', () => observer.on(CONNECTED).length === 2, () => red.program.transcript());
+            await passes();
+            const { questions } = agent;
+            await until('questions to the agent', () => agent.questions >= questions + 5);
+            await passes();
+            assert.equal(observer.on(CONNECTED).length, 2);
+            const { exports: [{ retirement }] } = red.report();
+            assert.deepEqual([retirement.rotation, retirement.times], ['r1', 1]);
+        } finally {
+            await agent.stop();
         }
     });
 
