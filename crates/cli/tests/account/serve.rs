@@ -111,6 +111,22 @@ impl Fleet {
         self.wait("the refusal", || self.status()["connected"] == false);
     }
 
+    /// Waits until a message of the device's reaches the broker, or does not any more.
+    pub(crate) fn can_speak(&self, wanted: bool) {
+        let fleet = self.path().to_str().unwrap();
+        let words = [
+            "device",
+            "publish",
+            "device/press-1/telemetry",
+            "x",
+            "--serial",
+            "press-1",
+            "--data-dir",
+            fleet,
+        ];
+        self.wait("a message", || (crate::process::run(&words).0 == 0) == wanted);
+    }
+
     /// Waits until only this certificate is left, and it is ACTIVE.
     pub(crate) fn only_is_left(&self, id: &str) {
         let wanted = [(id.to_owned(), "ACTIVE".to_owned())];
