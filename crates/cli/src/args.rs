@@ -15,8 +15,8 @@ pub(crate) use fleet::{
 
 #[cfg(feature = "aws")]
 pub(crate) use recovery::{
-    ApproveArgs, CloseArgs, MeantArgs, OpenArgs, PanicClaimArgs, PanicCommand, PanicPolicyArgs,
-    PanicUndoArgs, RecoveryCommand, RejectArgs, ShowArgs, WindowsArgs,
+    ApproveArgs, CloseArgs, OpenArgs, PanicClaimArgs, PanicCommand, PanicPolicyArgs, PanicUndoArgs,
+    RecoveryCommand, RejectArgs, ShowArgs, WindowsArgs,
 };
 
 #[cfg(feature = "aws")]
