@@ -244,7 +244,7 @@ fn what_is_rejected_is_revoked_with_all_that_came_of_it() {
         Value::Null
     );
     crowd.gone(thief);
-    exact(&crowd.core, &["recovery", "reject"], &[planned, rejected]);
+    exact(&crowd.core, &["recovery", "reject"], &[rejected]);
 
     crowd.connects(&device);
     crowd.a_second_passes();
