@@ -2,7 +2,7 @@
 //! they carry out what `fleetkey recovery` leaves in their directory themselves, and close a window when its time is over.
 //! Against an account the command does that, by the operator's plan.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -84,7 +84,7 @@ async fn keep(control: LocalControl, template: TemplateName, directory: PathBuf)
 async fn look(
     control: &LocalControl,
     template: &TemplateName,
-    directory: &PathBuf,
+    directory: &Path,
     begun: bool,
 ) -> Result<bool> {
     let now = SystemClock.now();

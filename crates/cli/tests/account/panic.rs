@@ -85,9 +85,9 @@ fn a_leaked_claim_is_stopped_and_devices_notice_nothing() {
     };
     let planned = panic(&fleet, &["claim", "--plan", "--client", "claim~press-2"]).good();
     assert_eq!(planned.lines.iter().filter(|line| line["action"] == "keep").count(), 0);
-    let stopped =
-        panic(&fleet, &["claim", "--yes", "--why", "an image on a forum", "--client", "claim~press-2"])
-            .good();
+    // One that is connected: it is back at once, with its own certificate.
+    let leaked = ["claim", "--yes", "--why", "an image on a forum", "--client", "press-1"];
+    let stopped = panic(&fleet, &leaked).good();
     let steps = stopped.lines.iter().filter(|line| line["event"] == "stopped").count();
     assert_eq!(
         (steps, enabled("CertRotationTemplate"), enabled("CertRotationTemplate-recover")),
