@@ -37,7 +37,11 @@ fn recovered(view: &View<'_>, name: &ThingName, thing: &Thing) -> Option<Finding
     let id = thing.recovered?;
     let known = |id: &CertificateId| {
         let status = view.store.certificate(id).and_then(|row| row.status);
-        format!("{} ({})", id.short(), status.map_or("unknown".to_owned(), |status| status.to_string()))
+        format!(
+            "{} ({})",
+            id.short(),
+            status.map_or_else(|| "unknown".to_owned(), |status| status.to_string())
+        )
     };
     let others: Vec<_> = thing.certificates.iter().filter(|other| **other != id).map(known).collect();
     let others = if others.is_empty() { "no other".to_owned() } else { others.join(", ") };

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use fleetkey_aws::permit::Command;
-use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::certificate::CertificateStatus;
 use fleetkey_operator::control_plane::CertificateSummary;
 use fleetkey_operator::plan::{Ending, Outcome, Recovery};
 use serde_json::json;
@@ -101,5 +101,5 @@ fn others(recovery: &Recovery) -> Vec<String> {
     let other = |found: &&CertificateSummary| {
         found.id != recovery.certificate && found.status != CertificateStatus::Revoked
     };
-    recovery.certificates.iter().filter(other).map(|found| CertificateId::short(&found.id)).collect()
+    recovery.certificates.iter().filter(other).map(|found| found.id.short()).collect()
 }

@@ -1,7 +1,7 @@
 //! Closes recovery windows when their time is over, and ends what a command that was killed has begun: the windows are
 //! on disk, so a restart forgets none.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use fleetkey_operator::files::Lock;
@@ -60,7 +60,7 @@ async fn run(office: Office, stop: CancellationToken) {
 
 async fn keep(office: &Office, stop: &CancellationToken) -> Result<(), String> {
     let directory = office.directory.clone();
-    let due = tokio::task::spawn_blocking(move || is_due(directory)).await;
+    let due = tokio::task::spawn_blocking(move || is_due(&directory)).await;
     if !due.unwrap_or(Ok(false))? {
         return Ok(());
     }
@@ -71,7 +71,7 @@ async fn keep(office: &Office, stop: &CancellationToken) -> Result<(), String> {
 }
 
 /// Whether there is something to do, and no command at work that does it.
-fn is_due(directory: PathBuf) -> Result<bool, String> {
-    let windows = Windows::read(&directory).map_err(|error| error.to_string())?;
-    Ok(windows.is_due(now()) && Lock::take(&directory).is_ok())
+fn is_due(directory: &Path) -> Result<bool, String> {
+    let windows = Windows::read(directory).map_err(|error| error.to_string())?;
+    Ok(windows.is_due(now()) && Lock::take(directory).is_ok())
 }
