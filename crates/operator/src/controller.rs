@@ -24,7 +24,7 @@
 //! [`Config::look_again`] in the whole fleet, and only while its witness lives.
 //!
 //! # What came of a recovery
-//! A thing that its template has marked as recovered is in quarantine ([`FreezeReason::Recovered`], [`quarantine`]):
+//! A thing that its template has marked as recovered is in quarantine ([`FreezeReason::Recovered`]):
 //! whoever asks, nothing of it is retired until an operator approves or rejects what came of the recovery, which takes the
 //! mark away. Then the next attested request counts as the first.
 //!
