@@ -235,7 +235,7 @@ impl<C: Cloud + Doors + Versions + Cutter> Operator<'_, C> {
     }
 
     fn keep(&self, stopped: &mut Stopped, why: &str) -> Result<(), PlanError> {
-        stopped.since.get_or_insert(self.now());
+        stopped.since.get_or_insert_with(|| self.now());
         why.clone_into(&mut stopped.why);
         Ok(stopped.write(&self.directory)?)
     }
