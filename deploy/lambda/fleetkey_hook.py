@@ -4,24 +4,29 @@ AWS IoT calls `handler` on every RegisterThing and waits five seconds (Developer
 nothing but the standard library and makes no call of its own, so there is nothing that could be throttled and nothing
 that its role must be allowed. What it decides by stands beside it in `fleetkey_hook.json`:
 
-    {"templates": {"CertRotationTemplate": "serials", "CertRotationTemplate-rotate": "own_thing"},
-     "serials": ["PM500-*"]}
+    {"templates": {"CertRotationTemplate": "serials", "CertRotationTemplate-rotate": "own_thing",
+                   "CertRotationTemplate-recover": "window"},
+     "serials": ["PM500-*"],
+     "windows": [{"serials": ["PM500-0007"], "until": 1795000000}]}
 
 Everything that is not plainly allowed is denied: a template that is not listed, a serial that matches no pattern, a
 configuration that cannot be read (the error is a denial too, and stands in the log).
 
-The two decisions are those of the local IoT Core's built-in hooks:
+The first two decisions are those of the local IoT Core's built-in hooks:
 
 * `serials`: the serial number matches one of the patterns (`*` any run of characters, `?` any one character) and is
   short enough to leave room for `~verify` in a client id.
 * `own_thing`: the caller's client id is the thing's live session or its agent. The device policy lets a certificate
   connect under those two only if it is attached to that thing, so the client id is the broker's word, not the device's.
+* `window`: a recovery window names this very serial (no patterns) and its end, in seconds since 1970 by the clock of
+  Lambda, is not reached. What is not a number ends nothing: it is no end, so the window is none.
 """
 
 import json
 import logging
 import os
 import string
+import time
 
 SERIAL = "SerialNumber"
 LONGEST_SERIAL = 121
@@ -64,6 +69,13 @@ def decide(event, configuration):
         if event.get("clientId") in (serial, serial + "~agent"):
             return True, "it asks for itself"
         return False, "it asks for another thing"
+    if rule == "window":
+        ends = [window.get("until") for window in configuration.get("windows", []) if serial in window.get("serials", [])]
+        if not ends:
+            return False, "no recovery window names it"
+        if any(type(end) in (int, float) and time.time() < end for end in ends):
+            return True, "a recovery window names it"
+        return False, "its recovery window is over"
     return False, "no rule for this template"
 
 

@@ -5,12 +5,14 @@ import os
 import tempfile
 import time
 import unittest
+import unittest.mock
 
 import fleetkey_hook as hook
 
 CONFIGURATION = {
-    "templates": {"T": "serials", "T-rotate": "own_thing", "T-recover": "serials"},
+    "templates": {"T": "serials", "T-rotate": "own_thing", "T-recover": "window"},
     "serials": ["PM500-*", "A1"],
+    "windows": [{"serials": ["R1", "R2"], "until": 2000}, {"serials": ["R2", "R*"], "until": 3000}],
 }
 
 
@@ -54,6 +56,31 @@ class OwnThing(unittest.TestCase):
         self.assertTrue(allowed("T-rotate", "d1", "d1~agent"))
         for client in ["d2", "d1~verify", "claim~d1", "", None]:
             self.assertFalse(allowed("T-rotate", "d1", client), client)
+
+
+class Windows(unittest.TestCase):
+    def at(self, seconds, serial, configuration=CONFIGURATION):
+        with unittest.mock.patch.object(hook.time, "time", return_value=seconds):
+            return hook.decide(event("T-recover", serial), configuration)
+
+    def test_only_the_serials_that_a_window_names_may_recover(self):
+        self.assertTrue(self.at(1999, "R1")[0])
+        for serial in ["R3", "A1", "PM500-1", "", None]:
+            self.assertFalse(self.at(1999, serial)[0], serial)
+
+    def test_a_window_ends(self):
+        self.assertFalse(self.at(2000, "R1")[0])
+        self.assertIn("over", self.at(2000, "R1")[1])
+        self.assertTrue(self.at(2999.9, "R2")[0], "the later of two counts")
+        self.assertFalse(self.at(3000, "R2")[0])
+
+    def test_without_a_window_or_an_end_nobody_recovers(self):
+        closed = {**CONFIGURATION, "windows": []}
+        self.assertFalse(self.at(0, "R1", closed)[0])
+        self.assertFalse(self.at(0, "R1", {"templates": CONFIGURATION["templates"]})[0])
+        for until in [None, "9999999999", True, {}]:
+            endless = {**CONFIGURATION, "windows": [{"serials": ["R1"], "until": until}]}
+            self.assertFalse(self.at(0, "R1", endless)[0], until)
 
 
 class Templates(unittest.TestCase):

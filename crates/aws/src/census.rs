@@ -4,7 +4,7 @@ use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::control_plane::ApiError;
-use fleetkey_operator::documents::CERTIFICATE_ATTRIBUTE;
+use fleetkey_operator::documents::{CERTIFICATE_ATTRIBUTE, RECOVERED_ATTRIBUTE};
 use fleetkey_operator::inventory::{Census, Described, ListedCertificate, ListedThing, Page};
 
 use crate::Aws;
@@ -37,9 +37,9 @@ impl Census for Aws {
         let call = self.iot.list_things().max_results(PAGE).set_next_token(from);
         let page = call.send().await.map_err(refused)?;
         let listed = page.things().iter().filter_map(|found| {
-            let attribute = found.attributes().and_then(|all| all.get(CERTIFICATE_ATTRIBUTE));
-            let newest = attribute.and_then(|id| id.parse().ok());
-            Some(ListedThing { name: ThingName::new(found.thing_name()?).ok()?, newest })
+            let attribute = |name| found.attributes().and_then(|all| all.get(name)?.parse().ok());
+            let (newest, recovered) = (attribute(CERTIFICATE_ATTRIBUTE), attribute(RECOVERED_ATTRIBUTE));
+            Some(ListedThing { name: ThingName::new(found.thing_name()?).ok()?, newest, recovered })
         });
         Ok(Page { items: listed.collect(), next: token(page.next_token()) })
     }

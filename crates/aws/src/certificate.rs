@@ -12,7 +12,8 @@ use fleetkey_operator::control_plane::{ApiError, CertificateSummary, CreatedCert
 use crate::Aws;
 use crate::error::{incomplete, refused};
 use crate::permit::Command::{
-    Cleanup, Decommission, Doctor, Inventory, Revoke, RotateClaim, Serve, Setup, SignRequest, Status,
+    Cleanup, Decommission, Doctor, Inventory, PanicClaim, PanicUndo, RecoveryApprove, RecoveryReject, Revoke,
+    RotateClaim, Serve, Setup, SignRequest, Status,
 };
 use crate::permit::{On, Permit};
 
@@ -45,13 +46,28 @@ pub(crate) const PERMITS: &[Permit] = &[
             Inventory,
             Revoke,
             SignRequest,
+            RecoveryApprove,
+            RecoveryReject,
+            PanicClaim,
+            PanicUndo,
         ],
     },
     Permit {
         call: "iot:UpdateCertificate",
         also: &[],
         on: On::Certificates,
-        by: &[Setup, Cleanup, Decommission, RotateClaim, Serve, Revoke, SignRequest],
+        by: &[
+            Setup,
+            Cleanup,
+            Decommission,
+            RotateClaim,
+            Serve,
+            Revoke,
+            SignRequest,
+            RecoveryReject,
+            PanicClaim,
+            PanicUndo,
+        ],
     },
     Permit {
         call: "iot:DeleteCertificate",
@@ -81,7 +97,7 @@ pub(crate) const PERMITS: &[Permit] = &[
         call: "iot:ListPrincipalThings",
         also: &[],
         on: On::Anything,
-        by: &[Setup, Cleanup, Decommission, RotateClaim, Inventory, Serve, Revoke],
+        by: &[Setup, Cleanup, Decommission, RotateClaim, Inventory, Serve, Revoke, RecoveryReject],
     },
 ];
 

@@ -2,17 +2,19 @@
 
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{GroupName, PolicyName, TemplateName, ThingName};
+use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::cloud::{
     Cloud, Found, Identity, Issued, Key, Kind, Resource, Spec, Tags, TemporaryClaim,
 };
 use fleetkey_operator::control_plane::{ApiError, Done};
-use fleetkey_operator::plan::Registrar;
+use fleetkey_operator::plan::{Doors, Mark, Marks, PolicyVersion, Registrar, Versions};
 
 use crate::Aws;
 use crate::error::{incomplete, refused};
 use crate::permit::Command::{
-    Cleanup, Decommission, Doctor, Inventory, Revoke, RotateClaim, Serve, Setup, SignRequest, Status,
+    Cleanup, Decommission, Doctor, Inventory, PanicClaim, PanicPolicy, PanicUndo, RecoveryApprove,
+    RecoveryReject, RecoveryShow, RecoveryWindow, Revoke, RotateClaim, Serve, Setup, SignRequest, Status,
     TemporaryClaim as Claiming,
 };
 use crate::permit::{On, Permit};
@@ -35,6 +37,13 @@ pub(crate) const PERMITS: &[Permit] = &[
             Inventory,
             Revoke,
             SignRequest,
+            RecoveryWindow,
+            RecoveryShow,
+            RecoveryApprove,
+            RecoveryReject,
+            PanicClaim,
+            PanicPolicy,
+            PanicUndo,
         ],
     },
     Permit { call: "iot:DescribeEndpoint", also: &[], on: On::Anything, by: &[Setup] },
@@ -171,6 +180,48 @@ impl Registrar for Aws {
 
     async fn attach_thing(&self, thing: &ThingName, certificate: &CertificateId) -> Done {
         self.attach_to(thing, certificate).await
+    }
+}
+
+impl Doors for Aws {
+    async fn switch_template(&self, name: &TemplateName, enabled: bool) -> Done {
+        self.turn_template(name, enabled).await
+    }
+}
+
+impl Marks for Aws {
+    async fn mark(&self, thing: &ThingName) -> Result<Option<Mark>, ApiError> {
+        self.mark_of(thing).await
+    }
+
+    async fn unmark(&self, thing: &ThingName, version: i64) -> Done {
+        self.take_mark(thing, version).await
+    }
+
+    async fn command(&self, thing: &ThingName, command: &DeviceCommand) -> Done {
+        self.tell_device(thing, command).await
+    }
+}
+
+impl Versions for Aws {
+    async fn policy_in_force(&self, name: &PolicyName) -> Result<String, ApiError> {
+        self.document_in_force(name).await
+    }
+
+    async fn policy_versions(&self, name: &PolicyName) -> Result<Vec<PolicyVersion>, ApiError> {
+        self.versions_of(name.as_str()).await
+    }
+
+    async fn add_policy_version(&self, name: &PolicyName, document: &str) -> Done {
+        self.make_version(name.as_str(), document).await
+    }
+
+    async fn prefer_policy_version(&self, name: &PolicyName, version: &str) -> Done {
+        self.prefer_version(name, version).await
+    }
+
+    async fn drop_policy_version(&self, name: &PolicyName, version: &str) -> Done {
+        self.drop_version(name.as_str(), version).await
     }
 }
 

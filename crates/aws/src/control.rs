@@ -97,6 +97,10 @@ impl ControlPlane for Aws {
         self.erase(certificate).await
     }
 
+    async fn recovered(&self, thing: &ThingName) -> Result<Option<CertificateId>, ApiError> {
+        Ok(self.mark_of(thing).await?.and_then(|mark| mark.certificate))
+    }
+
     async fn connection(&self, client: &ClientId) -> Result<Connected, ApiError> {
         self.connected(client).await
     }

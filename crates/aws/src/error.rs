@@ -68,7 +68,8 @@ fn sorted(code: &str, message: &str) -> ApiError {
         | "ConcurrentModification"
         | "ConcurrentModificationException"
         | "ConflictingResourceUpdateException"
-        | "OperationAbortedException" => ApiError::Conflict(text),
+        | "OperationAbortedException"
+        | "VersionConflictException" => ApiError::Conflict(text),
         "InternalFailureException"
         | "InternalFailure"
         | "InternalException"

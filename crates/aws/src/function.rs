@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::Aws;
 use crate::error::{gone, optional, refused};
-use crate::permit::Command::{Cleanup, Setup, Status};
+use crate::permit::Command::{Cleanup, RecoveryWindow, Setup, Status};
 use crate::permit::{On, Permit};
 
 pub(crate) const PERMITS: &[Permit] = &[
@@ -19,16 +19,21 @@ pub(crate) const PERMITS: &[Permit] = &[
         call: "lambda:GetFunction",
         also: &["lambda:ListTags"],
         on: On::Function,
-        by: &[Setup, Cleanup, Status],
+        by: &[Setup, Cleanup, Status, RecoveryWindow],
     },
-    Permit { call: "lambda:GetPolicy", also: &[], on: On::Function, by: &[Setup, Cleanup, Status] },
+    Permit {
+        call: "lambda:GetPolicy",
+        also: &[],
+        on: On::Function,
+        by: &[Setup, Cleanup, Status, RecoveryWindow],
+    },
     Permit {
         call: "lambda:CreateFunction",
         also: &["lambda:TagResource", "iam:PassRole"],
         on: On::Function,
         by: &[Setup],
     },
-    Permit { call: "lambda:UpdateFunctionCode", also: &[], on: On::Function, by: &[Setup] },
+    Permit { call: "lambda:UpdateFunctionCode", also: &[], on: On::Function, by: &[Setup, RecoveryWindow] },
     Permit {
         call: "lambda:UpdateFunctionConfiguration",
         also: &["iam:PassRole"],

@@ -31,6 +31,20 @@ pub enum Command {
     Revoke,
     /// `fleetkey sign-request`.
     SignRequest,
+    /// `fleetkey recovery open` and `close`; a running `serve` closes with it, too.
+    RecoveryWindow,
+    /// `fleetkey recovery show`.
+    RecoveryShow,
+    /// `fleetkey recovery approve`.
+    RecoveryApprove,
+    /// `fleetkey recovery reject`.
+    RecoveryReject,
+    /// `fleetkey panic claim`.
+    PanicClaim,
+    /// `fleetkey panic policy`.
+    PanicPolicy,
+    /// `fleetkey panic undo`.
+    PanicUndo,
 }
 
 /// What a call acts on.
@@ -48,6 +62,8 @@ pub enum On {
     Things,
     /// Every connection: likewise.
     Clients,
+    /// The command topic of every thing.
+    Commands,
     /// Every resource of AWS IoT that the fleet has by name.
     Named,
     /// The fleet's group.
@@ -139,6 +155,7 @@ fn resources(on: On, wanted: &Wanted) -> Vec<String> {
         On::Targets => vec![scope.arn("cert/*"), scope.arn("thinggroup/*")],
         On::Things => vec![scope.arn("thing/*")],
         On::Clients => vec![scope.arn("client/*")],
+        On::Commands => vec![scope.topic("fleetkey/things/*/commands")],
         On::Named => [On::Policies, On::Group, On::ThingType, On::Templates, On::Rule]
             .into_iter()
             .flat_map(|on| resources(on, wanted))
@@ -228,7 +245,7 @@ mod tests {
         let scope = Scope::local();
         let names = CloudNames::new("", &scope.region);
         let fleet = Fleet { scope, root: TopicRoot::default(), names: Names::new("").unwrap() };
-        let wanted = Wanted { fleet, names, serials: Vec::new(), retention_days: 30 };
+        let wanted = Wanted { fleet, names, serials: Vec::new(), windows: Vec::new(), retention_days: 30 };
         let status = policy(Command::Status, std::slice::from_ref(&wanted)).to_string();
         assert!(!status.contains("Create") && !status.contains("Delete") && !status.contains("PassRole"));
         let setup = policy(Command::Setup, std::slice::from_ref(&wanted));
@@ -248,6 +265,13 @@ mod tests {
             Command::Inventory,
             Command::Revoke,
             Command::SignRequest,
+            Command::RecoveryWindow,
+            Command::RecoveryShow,
+            Command::RecoveryApprove,
+            Command::RecoveryReject,
+            Command::PanicClaim,
+            Command::PanicPolicy,
+            Command::PanicUndo,
         ] {
             let policy = policy(command, std::slice::from_ref(&wanted));
             let statements = policy["Statement"].as_array().unwrap();

@@ -4,20 +4,37 @@ use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::PolicyName;
 use fleetkey_operator::cloud::{Found, Spec, Tags};
 use fleetkey_operator::control_plane::{ApiError, Done};
+use fleetkey_operator::plan::PolicyVersion;
 
 use crate::Aws;
 use crate::error::{gone, incomplete, optional, refused};
-use crate::permit::Command::{Cleanup, Setup, Status};
+use crate::permit::Command::{Cleanup, PanicClaim, PanicPolicy, PanicUndo, Setup, Status};
 use crate::permit::{On, Permit};
 use crate::tags;
 
 pub(crate) const PERMITS: &[Permit] = &[
-    Permit { call: "iot:GetPolicy", also: &[], on: On::Policies, by: &[Setup, Cleanup, Status] },
+    Permit {
+        call: "iot:GetPolicy",
+        also: &[],
+        on: On::Policies,
+        by: &[Setup, Cleanup, Status, PanicPolicy, PanicUndo],
+    },
     Permit { call: "iot:CreatePolicy", also: &["iot:TagResource"], on: On::Policies, by: &[Setup] },
-    Permit { call: "iot:CreatePolicyVersion", also: &[], on: On::Policies, by: &[Setup] },
-    Permit { call: "iot:ListPolicyVersions", also: &[], on: On::Policies, by: &[Setup, Cleanup] },
-    Permit { call: "iot:DeletePolicyVersion", also: &[], on: On::Policies, by: &[Setup, Cleanup] },
-    Permit { call: "iot:ListTargetsForPolicy", also: &[], on: On::Policies, by: &[Cleanup] },
+    Permit { call: "iot:CreatePolicyVersion", also: &[], on: On::Policies, by: &[Setup, PanicPolicy] },
+    Permit {
+        call: "iot:ListPolicyVersions",
+        also: &[],
+        on: On::Policies,
+        by: &[Setup, Cleanup, PanicPolicy, PanicUndo],
+    },
+    Permit {
+        call: "iot:DeletePolicyVersion",
+        also: &[],
+        on: On::Policies,
+        by: &[Setup, Cleanup, PanicPolicy, PanicUndo],
+    },
+    Permit { call: "iot:SetDefaultPolicyVersion", also: &[], on: On::Policies, by: &[PanicUndo] },
+    Permit { call: "iot:ListTargetsForPolicy", also: &[], on: On::Policies, by: &[Cleanup, PanicClaim] },
     // Somebody may have attached it to a group of theirs.
     Permit { call: "iot:DetachPolicy", also: &[], on: On::Targets, by: &[Cleanup] },
     Permit { call: "iot:DeletePolicy", also: &[], on: On::Policies, by: &[Cleanup] },
@@ -53,8 +70,24 @@ impl Aws {
         {
             self.drop_version(name, oldest).await?;
         }
+        self.make_version(name, document).await
+    }
+
+    /// A new default version; there must be room for it.
+    pub(crate) async fn make_version(&self, name: &str, document: &str) -> Done {
         let call = self.iot.create_policy_version().policy_name(name).policy_document(document);
         call.set_as_default(true).send().await.map(drop).map_err(refused)
+    }
+
+    pub(crate) async fn prefer_version(&self, name: &PolicyName, version: &str) -> Done {
+        let call = self.iot.set_default_policy_version().policy_name(name.as_str());
+        call.policy_version_id(version).send().await.map(drop).map_err(refused)
+    }
+
+    /// The document that counts.
+    pub(crate) async fn document_in_force(&self, name: &PolicyName) -> Result<String, ApiError> {
+        let answer = self.iot.get_policy().policy_name(name.as_str()).send().await.map_err(refused)?;
+        answer.policy_document.ok_or_else(|| incomplete("policyDocument"))
     }
 
     /// Detaches the policy from everything, deletes its versions and itself.
@@ -96,14 +129,23 @@ impl Aws {
 
     /// The versions that are not the default, oldest first.
     async fn other_versions(&self, name: &str) -> Result<Vec<String>, ApiError> {
-        let page = self.iot.list_policy_versions().policy_name(name).send().await.map_err(refused)?;
-        let others = page.policy_versions().iter().filter(|version| !version.is_default_version());
-        let mut ids: Vec<_> = others.filter_map(|version| version.version_id().map(str::to_owned)).collect();
-        ids.sort_by_key(|id| id.parse::<u64>().unwrap_or(u64::MAX));
-        Ok(ids)
+        let versions = self.versions_of(name).await?;
+        Ok(versions.into_iter().filter(|version| !version.is_default).map(|version| version.id).collect())
     }
 
-    async fn drop_version(&self, name: &str, version: &str) -> Done {
+    /// All versions, oldest first.
+    pub(crate) async fn versions_of(&self, name: &str) -> Result<Vec<PolicyVersion>, ApiError> {
+        let page = self.iot.list_policy_versions().policy_name(name).send().await.map_err(refused)?;
+        let version = |found: &aws_sdk_iot::types::PolicyVersion| {
+            let is_default = found.is_default_version();
+            Some(PolicyVersion { id: found.version_id()?.to_owned(), is_default })
+        };
+        let mut versions: Vec<_> = page.policy_versions().iter().filter_map(version).collect();
+        versions.sort_by_key(|version| version.id.parse::<u64>().unwrap_or(u64::MAX));
+        Ok(versions)
+    }
+
+    pub(crate) async fn drop_version(&self, name: &str, version: &str) -> Done {
         let call = self.iot.delete_policy_version().policy_name(name).policy_version_id(version);
         gone(call.send().await.map_err(refused))
     }

@@ -6,11 +6,16 @@ use fleetkey_operator::control_plane::{ApiError, Done};
 
 use crate::Aws;
 use crate::error::refused;
-use crate::permit::Command::{Cleanup, Setup, Status};
+use crate::permit::Command::{Cleanup, PanicClaim, PanicUndo, RecoveryWindow, Setup, Status};
 use crate::permit::{On, Permit};
 
 pub(crate) const PERMITS: &[Permit] = &[
-    Permit { call: "iot:ListTagsForResource", also: &[], on: On::Named, by: &[Setup, Cleanup, Status] },
+    Permit {
+        call: "iot:ListTagsForResource",
+        also: &[],
+        on: On::Named,
+        by: &[Setup, Cleanup, Status, RecoveryWindow, PanicClaim, PanicUndo],
+    },
     Permit { call: "iot:TagResource", also: &[], on: On::Named, by: &[Setup] },
 ];
 

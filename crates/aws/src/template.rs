@@ -9,7 +9,9 @@ use fleetkey_operator::control_plane::{ApiError, Done};
 use crate::Aws;
 use crate::certificate::moment;
 use crate::error::{gone, incomplete, optional, refused};
-use crate::permit::Command::{Cleanup, Setup, Status, TemporaryClaim as Claiming};
+use crate::permit::Command::{
+    Cleanup, PanicClaim, PanicUndo, RecoveryWindow, Setup, Status, TemporaryClaim as Claiming,
+};
 use crate::permit::{On, Permit};
 use crate::tags::{self, unfinished};
 
@@ -18,7 +20,7 @@ pub(crate) const PERMITS: &[Permit] = &[
         call: "iot:DescribeProvisioningTemplate",
         also: &[],
         on: On::Templates,
-        by: &[Setup, Cleanup, Status],
+        by: &[Setup, Cleanup, Status, RecoveryWindow, PanicClaim, PanicUndo],
     },
     Permit {
         call: "iot:CreateProvisioningTemplate",
@@ -32,6 +34,13 @@ pub(crate) const PERMITS: &[Permit] = &[
         also: &["iam:PassRole"],
         on: On::Templates,
         by: &[Setup],
+    },
+    // Of `enabled` alone: no role is passed.
+    Permit {
+        call: "iot:UpdateProvisioningTemplate",
+        also: &[],
+        on: On::Templates,
+        by: &[RecoveryWindow, PanicClaim, PanicUndo],
     },
     Permit {
         call: "iot:ListProvisioningTemplateVersions",
@@ -113,6 +122,12 @@ impl Aws {
             .provisioning_role_arn(wanted.role)
             .set_pre_provisioning_hook(hook(wanted.hook)?)
             .set_remove_pre_provisioning_hook(wanted.hook.is_none().then_some(true));
+        call.send().await.map(drop).map_err(refused)
+    }
+
+    /// Enables a template or disables it, and leaves the rest as it is.
+    pub(crate) async fn turn_template(&self, name: &TemplateName, enabled: bool) -> Done {
+        let call = self.iot.update_provisioning_template().template_name(name.as_str()).enabled(enabled);
         call.send().await.map(drop).map_err(refused)
     }
 

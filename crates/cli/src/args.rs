@@ -14,6 +14,12 @@ pub(crate) use fleet::{
 };
 
 #[cfg(feature = "aws")]
+pub(crate) use recovery::{
+    ApproveArgs, CloseArgs, OpenArgs, PanicClaimArgs, PanicCommand, PanicPolicyArgs, PanicUndoArgs,
+    RecoveryCommand, RejectArgs, ShowArgs, WindowsArgs,
+};
+
+#[cfg(feature = "aws")]
 pub(crate) use campaign::{CampaignCommand, OrderArgs, PlaceArgs, StartArgs};
 pub(crate) use dashboard::DashboardArgs;
 pub(crate) use device::{ExportArgs, ImportArgs, StepArgs};
@@ -30,6 +36,8 @@ mod doctor;
 #[cfg(feature = "aws")]
 mod fleet;
 mod names;
+#[cfg(feature = "aws")]
+mod recovery;
 mod token;
 
 /// Certificates for MQTT fleets on AWS IoT Core that rotate themselves.
@@ -95,6 +103,14 @@ pub(crate) enum Command {
     /// End certificates at once: revoked, and the connections that are open with them cut; measured.
     #[cfg(feature = "aws")]
     Revoke(RevokeArgs),
+    /// Let devices that lost every identity recover by their claim, for a time, and decide on what comes of it.
+    #[cfg(feature = "aws")]
+    #[command(subcommand)]
+    Recovery(RecoveryCommand),
+    /// Stop a leaked claim, or everybody who has a policy, at once; and go back.
+    #[cfg(feature = "aws")]
+    #[command(subcommand)]
+    Panic(PanicCommand),
     /// Have many devices rotate, in waves; a running `serve` carries it out.
     #[cfg(feature = "aws")]
     #[command(subcommand)]

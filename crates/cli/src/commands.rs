@@ -44,6 +44,10 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         #[cfg(feature = "aws")]
         Command::Revoke(args) => fleet::revoke::run(args).await,
         #[cfg(feature = "aws")]
+        Command::Recovery(command) => fleet::recovery::run(command).await,
+        #[cfg(feature = "aws")]
+        Command::Panic(command) => fleet::panic::run(command).await,
+        #[cfg(feature = "aws")]
         Command::Campaign(command) => fleet::campaign::run(&command),
         Command::Journal(command) => journal::run(&command),
         Command::Token(command) => token::run(&command),

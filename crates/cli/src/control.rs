@@ -14,6 +14,7 @@ use fleetkey_operator::control_plane::{
     ApiError, CertificateSummary, Connected, ControlPlane, CreatedCertificate, Done, Hook, TemplateSpec,
 };
 use fleetkey_operator::controller::Connector;
+use fleetkey_operator::documents::RECOVERED_ATTRIBUTE;
 
 /// The controller's way to the broker: mutual TLS, like any client.
 #[derive(Debug)]
@@ -129,6 +130,14 @@ impl ControlPlane for LocalControl {
 
     async fn delete_certificate(&self, certificate: &CertificateId) -> Done {
         self.0.delete_certificate(certificate, false).await.map_err(api_error)
+    }
+
+    async fn recovered(&self, thing: &ThingName) -> Result<Option<CertificateId>, ApiError> {
+        let found = match self.0.describe_thing(thing).map_err(api_error) {
+            Err(ApiError::NotFound(_)) => return Ok(None),
+            answer => answer?,
+        };
+        Ok(found.attributes.get(RECOVERED_ATTRIBUTE).and_then(|id| id.parse().ok()))
     }
 
     async fn connection(&self, client: &ClientId) -> Result<Connected, ApiError> {

@@ -6,6 +6,8 @@
 
 mod args;
 mod commands;
+#[cfg(feature = "aws")]
+mod confirm;
 pub mod control;
 mod core;
 mod datadir;
@@ -21,6 +23,7 @@ mod retirement;
 mod stage;
 mod tokens;
 mod up;
+mod windows;
 
 use std::process::ExitCode;
 

@@ -22,6 +22,7 @@ use crate::control::LocalControl;
 use crate::datadir::DataDir;
 use crate::fleet_file::{FleetFile, KeyPair};
 use crate::retirement::Retirement;
+use crate::windows::Kept;
 
 /// How long the counter and the controller may take to connect.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -35,6 +36,7 @@ pub(crate) struct Stage {
     dialer: Dialer,
     grace: Duration,
     retirement: Retirement,
+    windows: Kept,
 }
 
 impl Stage {
@@ -67,8 +69,10 @@ impl Stage {
         file.write(&data.operator())?;
         let dialer = dialer(&file);
         let identity = identity(&file.controller)?;
+        let recovery = fleet.names.recovery_template.clone();
+        let windows = Kept::start(control.clone(), recovery, data.operator());
         let retirement = Retirement::start(control, dialer.clone(), identity, &fleet, data, grace).await?;
-        Ok(Self { fleet, file, report, dialer, grace, retirement })
+        Ok(Self { fleet, file, report, dialer, grace, retirement, windows })
     }
 
     /// What set-up found and did.
@@ -114,6 +118,7 @@ impl Stage {
 
     /// Stops the controller.
     pub(crate) async fn end(self) {
+        self.windows.stop().await;
         self.retirement.stop().await;
     }
 }

@@ -71,7 +71,10 @@ fn filled(devices: u64) -> Store {
         store.listed_certificates(NOW, &[listed(0, CertificateStatus::Inactive, 20)]);
         store.listed_certificates(NOW, &[listed(1, CertificateStatus::Active, day)]);
         store.attachments(id(n, 0), std::slice::from_ref(&name));
-        store.listed_things(NOW, &[ListedThing { name: name.clone(), newest: Some(id(n, 1)) }]);
+        store.listed_things(
+            NOW,
+            &[ListedThing { name: name.clone(), newest: Some(id(n, 1)), recovered: None }],
+        );
         store.witnessed(&name, id(n, 1), Timestamp::from_secs(day * DAY));
         store.frozen(&name, (n % 1000 == 0).then(|| "two take turns".to_owned()));
     }

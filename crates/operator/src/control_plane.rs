@@ -172,6 +172,15 @@ pub trait ControlPlane: Send + Sync {
     /// DeleteCertificate; it must not be ACTIVE, and nothing may be attached to it.
     fn delete_certificate(&self, certificate: &CertificateId) -> impl Future<Output = Done> + Send;
 
+    /// The certificate that a recovery has given a thing, while nobody has decided on it (DescribeThing: the attribute
+    /// that the recovery template writes); none where there is no such thing.
+    fn recovered(
+        &self,
+        _thing: &ThingName,
+    ) -> impl Future<Output = Result<Option<CertificateId>, ApiError>> + Send {
+        core::future::ready(Ok(None))
+    }
+
     /// GetConnection, of the data plane.
     fn connection(&self, _client: &ClientId) -> impl Future<Output = Result<Connected, ApiError>> + Send {
         core::future::ready(Ok(Connected::Untold))

@@ -23,6 +23,11 @@
 //! For this the account is looked at once a [`Config::leftover_after`] and thing, no faster than one thing a
 //! [`Config::look_again`] in the whole fleet, and only while its witness lives.
 //!
+//! # What came of a recovery
+//! A thing that its template has marked as recovered is in quarantine ([`FreezeReason::Recovered`]):
+//! whoever asks, nothing of it is retired until an operator approves or rejects what came of the recovery, which takes the
+//! mark away. Then the next attested request counts as the first.
+//!
 //! # What holds, and what freezes
 //! An older certificate that is still connected, or that connects again as the thing after the witness was attested,
 //! is held. Two generations that both live on ([`FreezeReason`]) freeze the thing: whoever stole an old key can start
@@ -69,6 +74,7 @@ mod newcomer;
 mod observer;
 mod presence;
 mod pulse;
+mod quarantine;
 mod record;
 mod schedule;
 mod service;

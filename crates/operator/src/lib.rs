@@ -18,6 +18,7 @@
 //! - [`chronicle`]: journals read as one list, a page at a time
 //! - [`hook_code`], [`archive`]: the pre-provisioning hook as Lambda runs it
 //! - [`inventory`]: what there is, who was seen with it, and what about it deserves attention
+//! - [`recovery`]: who may recover by claim, and until when
 //! - [`roots`]: Amazon's root CAs
 //! - [`files`]: writing small files so that they survive a power cut
 
@@ -36,5 +37,6 @@ pub mod files;
 pub mod hook_code;
 pub mod inventory;
 pub mod plan;
+pub mod recovery;
 pub mod roots;
 pub mod setup;

@@ -18,6 +18,7 @@ use crate::cloud::{Cloud, Found, Identity, Key, Resource, Tags};
 use crate::control_plane::ApiError;
 use crate::documents::DocumentError;
 use crate::files::{self, FileError, Lock};
+use crate::recovery::WindowError;
 
 pub use admit::{Admission, Registrar};
 pub use apply::Applied;
@@ -25,11 +26,17 @@ pub use claim::Rotated;
 pub use credential::CredentialFault;
 pub use graph::{Node, Wanted};
 pub use names::{CloudNames, with_template};
+pub use panic::{
+    Claims, DENY_ALL, Denial, PANIC_FILE, PolicyVersion, Restored, Step as PanicStep, Stopped, StoppedError,
+    Versions,
+};
 pub use patience::Patience;
+pub use quarantine::{Mark, Marks, Recovery};
 pub use report::{Event, Progress, Silent};
 pub use revoke::{Cut, Cutter, Ended, Ending, Outcome};
 pub use state::{OwnCertificate, STATE_FILE, State, StateError};
 pub use undo::{Doomed, Remains, Removed};
+pub use windows::Doors;
 
 use change::Change;
 use devices::Trace;
@@ -42,11 +49,14 @@ mod credential;
 mod devices;
 mod graph;
 mod names;
+mod panic;
 mod patience;
+mod quarantine;
 mod report;
 mod revoke;
 mod state;
 mod undo;
+mod windows;
 
 /// The tag that names the fleet.
 pub const FLEET_TAG: &str = "fleetkey:fleet";
@@ -149,9 +159,18 @@ pub enum PlanError {
         "there is no thing {0}: its device is provisioned first, which makes it (`fleetkey device provision --serial {0}`)"
     )]
     NoThing(String),
+    /// What set-up makes is not there.
+    #[error("there is no {0}: fleetkey setup makes it")]
+    Missing(Key),
     /// The state file.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The recovery windows.
+    #[error(transparent)]
+    Windows(#[from] WindowError),
+    /// What a panic has stopped.
+    #[error(transparent)]
+    Stopped(#[from] StoppedError),
     /// A certificate of ours on disk that cannot be used.
     #[error(transparent)]
     Credential(#[from] CredentialFault),

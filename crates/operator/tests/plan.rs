@@ -28,7 +28,7 @@ fn wanted() -> Wanted {
     let scope = Scope::local();
     let names = CloudNames::new("", &scope.region);
     let fleet = Fleet { scope, root: TopicRoot::default(), names: Names::new("").unwrap() };
-    Wanted { fleet, names, serials: vec!["*".into()], retention_days: 30 }
+    Wanted { fleet, names, serials: vec!["*".into()], windows: Vec::new(), retention_days: 30 }
 }
 
 /// In memory where there is such a thing: thousands of runs wait for every line of their journal to be on disk.

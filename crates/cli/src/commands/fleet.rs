@@ -5,6 +5,8 @@ pub(super) mod claim;
 pub(super) mod cleanup;
 pub(super) mod decommission;
 pub(super) mod inventory;
+pub(super) mod panic;
+pub(super) mod recovery;
 pub(super) mod revoke;
 pub(super) mod serve;
 pub(super) mod setup;
@@ -15,6 +17,7 @@ mod keys;
 mod progress;
 mod settings;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -24,6 +27,7 @@ use fleetkey_iotcore::clock::Clock;
 use fleetkey_model::arn::Scope;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::plan::{CloudNames, Operator, Patience, Tools, Wanted};
+use fleetkey_operator::recovery::Windows;
 use serde_json::json;
 
 use crate::args::AccountArgs;
@@ -75,6 +79,25 @@ impl Desk {
         self.settings.wanted(operator.scope())
     }
 
+    /// The same as it is wanted now, with the recovery windows that are open.
+    fn wanted_now(&self, operator: &Operator<'_, Aws>) -> Result<Wanted> {
+        with_windows(self.wanted(operator)?, &self.data.operator())
+    }
+
+    /// Tells one thing on the way.
+    fn tell(&self, event: &str, fields: &serde_json::Value, words: &str) {
+        match self.audience {
+            Audience::Person => output::line(words),
+            Audience::Program => {
+                let mut line = json!({ "event": event });
+                if let (Some(line), Some(fields)) = (line.as_object_mut(), fields.as_object()) {
+                    line.extend(fields.clone());
+                }
+                output::json(&line);
+            }
+        }
+    }
+
     /// Tells the end of a command.
     fn conclude(&self, event: &str, fields: &serde_json::Value, words: &str) {
         self.bars.finish();
@@ -89,6 +112,11 @@ impl Desk {
             }
         }
     }
+}
+
+/// A fleet with the recovery windows that are open.
+fn with_windows(wanted: Wanted, directory: &Path) -> Result<Wanted> {
+    Ok(Wanted { windows: Windows::read(directory)?.open_at(now()), ..wanted })
 }
 
 fn now() -> Timestamp {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -56,6 +57,8 @@ pub(crate) struct Board {
 /// What set-up found and made.
 struct SetUp {
     names: Names,
+    /// The operator's directory, where the recovery windows are.
+    directory: PathBuf,
     steps: Vec<(String, Outcome)>,
 }
 

@@ -46,7 +46,7 @@ impl Panel {
     /// The account is set up: devices can be tried by hand.
     pub(crate) fn set_up(&self, data: &DataDir, stage: &Stage) {
         self.workbench.ready(data, stage.file());
-        self.board.set_up(stage);
+        self.board.set_up(stage, data.operator());
     }
 
     /// The link that opens the dashboard.

@@ -30,9 +30,18 @@ impl Core {
         Self::of(a_directory(), thing_types)
     }
 
+    /// An account that is set up by `local --setup`, with a controller beside it.
+    pub(crate) fn set_up_by_itself() -> Self {
+        Self::with(a_directory(), "1ms", &["--setup", "--grace", "100ms"])
+    }
+
     fn of(data: TempDir, type_deletion_delay: &str) -> Self {
+        Self::with(data, type_deletion_delay, &[])
+    }
+
+    fn with(data: TempDir, type_deletion_delay: &str, more: &[&str]) -> Self {
         let directory = data.path().to_str().unwrap();
-        let mut process = Process::start(&[
+        let words = [
             "local",
             "--json",
             "--allow-reset",
@@ -46,7 +55,8 @@ impl Core {
             type_deletion_delay,
             "--data-dir",
             directory,
-        ]);
+        ];
+        let mut process = Process::start(&[&words[..], more].concat());
         let ready = process.event("ready");
         let key = AccessKey::read(&data.path().join("iotcore")).unwrap().unwrap();
         Self { process, ready, key, data }

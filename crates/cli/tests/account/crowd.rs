@@ -41,10 +41,23 @@ impl Crowd {
     pub(crate) fn none() -> Self {
         let (core, directory) = (Core::empty(), a_directory());
         core.set_up(&[], directory.path()).good();
+        Self::over(core, directory)
+    }
+
+    fn over(core: Core, directory: TempDir) -> Self {
         let config = std::fs::read(directory.path().join("operator/config.json")).unwrap();
         let config = serde_json::from_slice(&config).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         Self { runtime, core, directory, config, agents: Vec::new() }
+    }
+
+    /// The account of a process that has set itself up, and no device yet. The fleet's directory is that of the account.
+    pub(crate) fn beside_its_account() -> Self {
+        let (core, directory) = (Core::set_up_by_itself(), a_directory());
+        for name in ["VERSION", "operator"] {
+            std::os::unix::fs::symlink(core.directory().join(name), directory.path().join(name)).unwrap();
+        }
+        Self::over(core, directory)
     }
 
     pub(crate) fn of(devices: usize) -> Self {

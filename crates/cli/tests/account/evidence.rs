@@ -27,7 +27,7 @@ const ROUNDS: usize = 12;
 impl Crowd {
     /// AWS dates certificates to the second: two of the same second have no order but that in which they ask, and what
     /// they ask is reordered here.
-    fn a_second_passes(&self) {
+    pub(crate) fn a_second_passes(&self) {
         let second = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let begun = second();
         self.wait("the next second", || (second() > begun).then_some(()));

@@ -166,9 +166,39 @@ fn claim_and_device_are_not_lost_half_way() {
     assert!(left.contains_key("thing press-2") && !left.contains_key("thing press-1"));
 }
 
+/// A panic that is killed at any call is completed by the next, and the way back brings back the account as it was.
+#[test]
+fn a_panic_killed_at_any_call_is_completed_and_undone() {
+    for what in
+        [["claim", "--yes", "--why", "x"].as_slice(), &["policy", "DevicePolicy", "--yes", "--why", "x"]]
+    {
+        let panic = [&["panic"], what].concat();
+        let undo = ["panic", "undo", "--yes", "--why", "x"];
+        let stopped = completed_after_each_kill(&panic, |_, _| {});
+        let undone = ended_after_each_kill(&panic, &[&panic, &undo], |_, _| {});
+        assert_ne!(stopped, undone, "{what:?}");
+    }
+}
+
+/// A recovery window whose opening is killed at any call is closed by the next command, and nothing is left of it.
+#[test]
+fn a_window_killed_at_any_call_is_closed_by_the_next_command() {
+    let open = ["recovery", "open", "--serial", "press-1", "--for", "1h", "--why", "x"];
+    ended_after_each_kill(&open, &[&["recovery", "close"]], |_, _| {});
+}
+
 /// Kills a command on a fleet with two devices at each of its calls, and runs it again: the account must then be as after
 /// an undisturbed run, which is returned.
 fn completed_after_each_kill(command: &[&str], check: impl Fn(&Path, Stop) + Sync) -> Inventory {
+    ended_after_each_kill(command, &[command], check)
+}
+
+/// The same with other commands after the kill: the account must then be as when nothing was killed before them.
+fn ended_after_each_kill(
+    command: &[&str],
+    next: &[&[&str]],
+    check: impl Fn(&Path, Stop) + Sync,
+) -> Inventory {
     let (account, fleet) = a_fleet_at_rest();
     let copy = || {
         let copied = a_directory();
@@ -177,6 +207,9 @@ fn completed_after_each_kill(command: &[&str], check: impl Fn(&Path, Stop) + Syn
     };
     let (bench, copied) = copy();
     let calls = calls_of(&bench.core, command, copied.path());
+    for command in next.iter().filter(|next| **next != command) {
+        bench.core.run(command, copied.path()).good();
+    }
     let whole = bench.clients.inventory();
     drop(bench);
     let points = points(calls);
@@ -186,7 +219,9 @@ fn completed_after_each_kill(command: &[&str], check: impl Fn(&Path, Stop) + Syn
         |(), stop| {
             let (bench, fleet) = copy();
             kill_at(&bench.core, command, fleet.path(), stop);
-            bench.core.run(command, fleet.path()).good();
+            for command in next {
+                bench.core.run(command, fleet.path()).good();
+            }
             assert_eq!(bench.clients.inventory(), whole, "{stop:?}");
             journal_holds(fleet.path());
             check(fleet.path(), stop);

@@ -31,9 +31,10 @@ pub(crate) const HASTE: [&str; 11] = [
     "1day",
 ];
 
-/// The calls to kill at. Undisturbed there are twenty: who we are; three that list the thing's certificates, thrice more
-/// before each change; 7 asks who is connected, 8 makes INACTIVE, 12 REVOKED, and from 16 on it goes.
-const CALLS: [usize; 5] = [3, 7, 8, 12, 17];
+/// The calls to kill at. Undisturbed there are twenty-four: who we are; four that list the thing's certificates and ask
+/// whether it has recovered, thrice more before each change; 9 asks who is connected, 10 makes INACTIVE, 15 REVOKED, and
+/// from 20 on it goes.
+const CALLS: [usize; 5] = [4, 9, 10, 15, 21];
 
 /// An account with a fleet of one device that is connected.
 pub(crate) struct Fleet {
@@ -109,6 +110,22 @@ impl Fleet {
     /// Waits until the broker has refused the device's certificate.
     pub(crate) fn refused(&mut self) {
         self.wait("the refusal", || self.status()["connected"] == false);
+    }
+
+    /// Waits until a message of the device's reaches the broker, or does not any more.
+    pub(crate) fn can_speak(&self, wanted: bool) {
+        let fleet = self.path().to_str().unwrap();
+        let words = [
+            "device",
+            "publish",
+            "device/press-1/telemetry",
+            "x",
+            "--serial",
+            "press-1",
+            "--data-dir",
+            fleet,
+        ];
+        self.wait("a message", || (crate::process::run(&words).0 == 0) == wanted);
     }
 
     /// Waits until only this certificate is left, and it is ACTIVE.

@@ -36,6 +36,14 @@ pub enum Event {
     Persisted(ThingName),
     /// It is not; it will be asked for again.
     StorageFailed(ThingName),
+    /// What the account says of a thing's recovery, before each answer to [`Action::List`]: the certificate that came of
+    /// it, while nobody has decided on it.
+    Recovered {
+        /// Whose.
+        thing: ThingName,
+        /// Which; `None` when nothing waits for a decision.
+        certificate: Option<CertificateId>,
+    },
     /// The answer to [`Action::List`].
     Listed {
         /// Whose certificates.

@@ -52,6 +52,8 @@ pub(super) struct Case {
     rest_until: Timestamp,
     /// The same as it was before it had to be waited for word of who is connected.
     rest_before_hold: Timestamp,
+    /// The certificate of a recovery on which nobody has decided, as the account said with the last listing.
+    pub(super) recovered: Option<CertificateId>,
     /// When the certificates were last listed, since the controller's start.
     listed_at: Option<Timestamp>,
     /// When the next newer and unused certificate will have had its time.
@@ -76,6 +78,7 @@ impl Case {
             attempts: 0,
             rest_until: Timestamp::default(),
             rest_before_hold: Timestamp::default(),
+            recovered: None,
             listed_at: None,
             ripe_at: None,
         }
@@ -83,6 +86,19 @@ impl Case {
 
     pub(super) const fn record(&self) -> Option<&Record> {
         self.record.as_ref()
+    }
+
+    pub(super) const fn record_mut(&mut self) -> Option<&mut Record> {
+        self.record.as_mut()
+    }
+
+    /// What the account says of a recovery; its listing follows.
+    pub(super) const fn recovered(&mut self, certificate: Option<CertificateId>) {
+        self.recovered = certificate;
+    }
+
+    pub(super) const fn listed_at(&self) -> Option<Timestamp> {
+        self.listed_at
     }
 
     /// Whether the case can be dropped: nothing is known that the next event would not tell again.
@@ -122,11 +138,12 @@ impl Case {
         }
     }
 
-    /// The record, when it answers the request by itself: the witness asks again, and nothing came back meanwhile.
+    /// The record, when it answers the request by itself: the witness asks again, and nothing came back meanwhile. A
+    /// device in quarantine that asks again has the account looked at: it may have been approved.
     fn answerable(&mut self, attested: &Attested) -> Option<&mut Record> {
         let record = self.record.as_mut()?;
         let same = record.witness.certificate == attested.principal;
-        (same && record.is_calm()).then_some(record)
+        (same && record.is_calm() && !record.is_quarantined()).then_some(record)
     }
 
     pub(super) fn connected(&mut self, role: Role, event: &PresenceEvent) {
@@ -220,12 +237,14 @@ impl Case {
         self.rest_until = now + config.look_again;
         self.listed_at = Some(now);
         let asked = !self.requests.is_empty();
+        self.end_quarantine();
         for attested in core::mem::take(&mut self.requests) {
             self.judge(now, config, &attested, &listing);
         }
         if listing.is_empty() {
             self.record = None;
         }
+        self.quarantine(now);
         self.weigh(now, config, &listing);
         self.unsaved |= self.record != before;
         self.tell_changes(before.as_ref());
@@ -414,8 +433,11 @@ impl Case {
         Some(due.max(self.rest_until))
     }
 
-    /// When to look for leftovers. Only while the witness shows life: without that none may be swept.
+    /// When to look for leftovers, or whether a recovery was decided on. For leftovers only while the witness shows life: without that none may be swept.
     pub(super) fn patrol_at(&self, config: &Config) -> Option<Timestamp> {
+        if let Some(decision) = self.decision_at(config) {
+            return (!self.has_steps()).then(|| decision.max(self.rest_until));
+        }
         let record = self.record.as_ref().filter(|record| record.frozen.is_none())?;
         let routine = self.listed_at.map_or_else(Timestamp::default, |at| at + config.leftover_after);
         let next = self.ripe_at.map_or(routine, |ripe| ripe.min(routine));

@@ -22,7 +22,7 @@ use super::journal::Journal;
 use super::ledger::Ledger;
 use super::observer::Observer;
 use crate::chain::Chain;
-use crate::control_plane::{ApiError, ControlPlane, Done};
+use crate::control_plane::{ApiError, CertificateSummary, ControlPlane, Done};
 use crate::files::FileError;
 
 /// The wall clock, given.
@@ -140,7 +140,7 @@ impl<C: ControlPlane> Engine<C> {
                     persisted(thing, removed)
                 }
                 Action::List(thing) => {
-                    let answer = timed(self.control.thing_certificates(&thing)).await;
+                    let answer = self.list(&thing).await;
                     Event::Listed { thing, answer }
                 }
                 Action::Ask(thing) => {
@@ -156,6 +156,15 @@ impl<C: ControlPlane> Engine<C> {
             self.take(outcome);
         }
         published
+    }
+
+    /// The certificates of a thing, and after them whether one came of a recovery: of whatever is on the list that is
+    /// known.
+    async fn list(&mut self, thing: &ThingName) -> Result<Vec<CertificateSummary>, ApiError> {
+        let certificates = timed(self.control.thing_certificates(thing)).await?;
+        let certificate = timed(self.control.recovered(thing)).await?;
+        self.take(Event::Recovered { thing: thing.clone(), certificate });
+        Ok(certificates)
     }
 
     fn take(&mut self, event: Event) {

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{ClientId, ThingName};
 use fleetkey_model::retirement::Attested;
 use fleetkey_model::time::Timestamp;
@@ -82,6 +83,7 @@ impl Ledger {
                 self.with(&thing, Case::persisted);
             }
             Event::StorageFailed(_) => self.storage.close(now, &self.config),
+            Event::Recovered { thing, certificate } => self.recovered(&thing, certificate),
             Event::Listed { thing, answer } => self.listed(now, &thing, answer),
             Event::Asked { thing, answer } => self.asked(now, &thing, answer),
             Event::Changed { thing, certificate, change, answer } => {
@@ -156,6 +158,13 @@ impl Ledger {
         }
     }
 
+    /// Its listing follows: only then is anything concluded.
+    fn recovered(&mut self, thing: &ThingName, certificate: Option<CertificateId>) {
+        if let Some(case) = self.cases.get_mut(thing) {
+            case.recovered(certificate);
+        }
+    }
+
     fn listed(
         &mut self,
         now: Timestamp,
@@ -186,7 +195,7 @@ impl Ledger {
         &mut self,
         now: Timestamp,
         thing: &ThingName,
-        certificate: fleetkey_model::certificate::CertificateId,
+        certificate: CertificateId,
         change: Change,
         answer: Result<(), ApiError>,
     ) {

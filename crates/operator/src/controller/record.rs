@@ -117,6 +117,11 @@ pub enum FreezeReason {
     /// The attested certificate is no longer ACTIVE or no longer the thing's.
     #[error("the attested certificate is no longer active: retiring the others would take the last identity")]
     WitnessGone,
+    /// A certificate came of a recovery, and nobody has approved or rejected it.
+    #[error(
+        "a certificate came of a recovery by claim: nothing is retired until fleetkey recovery approve or reject"
+    )]
+    Recovered,
     /// Somebody made a deactivated certificate ACTIVE again.
     #[error("a deactivated certificate was activated again")]
     Reactivated,
@@ -162,6 +167,11 @@ impl Record {
         *certificate == self.witness.certificate
             || self.older.contains_key(certificate)
             || self.newcomers.contains_key(certificate)
+    }
+
+    /// Whether it waits for a decision on a recovery, and for nothing else.
+    pub(super) fn is_quarantined(&self) -> bool {
+        self.frozen.is_some_and(|freeze| freeze.reason == FreezeReason::Recovered)
     }
 
     /// Freezes the thing; the first reason stays.

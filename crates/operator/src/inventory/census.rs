@@ -35,6 +35,8 @@ pub struct ListedThing {
     pub name: ThingName,
     /// What its attribute says: the newest certificate that was registered for it. It saves a call a thing.
     pub newest: Option<CertificateId>,
+    /// The certificate that came of a recovery on which nobody has decided, as another attribute says.
+    pub recovered: Option<CertificateId>,
 }
 
 /// What DescribeCertificate adds, which never changes.

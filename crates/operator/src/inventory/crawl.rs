@@ -326,7 +326,7 @@ mod tests {
 
         async fn list_things(&self, token: Option<String>) -> Result<Page<ListedThing>, ApiError> {
             self.called("ListThings")?;
-            let listed = |n| ListedThing { name: thing(n), newest: Some(id(n)) };
+            let listed = |n| ListedThing { name: thing(n), newest: Some(id(n)), recovered: None };
             Ok(Self::page(token, (1..=3).map(listed).collect()))
         }
 

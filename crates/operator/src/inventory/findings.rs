@@ -18,6 +18,8 @@ use super::store::Store;
 pub enum Rule {
     /// A thing is frozen: two generations outlast a commit, or somebody rotated who should not have.
     Frozen,
+    /// A certificate came of a recovery by claim, and nobody has approved or rejected it.
+    Recovered,
     /// A certificate is connected although it is not ACTIVE any more.
     ConnectedAfterEnd,
     /// A certificate has connected under the names of two things.
@@ -103,8 +105,9 @@ impl Default for Thresholds {
 
 impl Rule {
     /// Every rule, the gravest first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Frozen,
+        Self::Recovered,
         Self::ConnectedAfterEnd,
         Self::Shared,
         Self::SupersededInUse,
@@ -120,6 +123,7 @@ impl Rule {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Frozen => "frozen",
+            Self::Recovered => "recovered",
             Self::ConnectedAfterEnd => "connected-after-end",
             Self::Shared => "shared",
             Self::SupersededInUse => "superseded-in-use",
@@ -135,7 +139,7 @@ impl Rule {
     /// How much its findings matter.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::Frozen | Self::Shared | Self::ConnectedAfterEnd => Severity::Critical,
+            Self::Frozen | Self::Recovered | Self::Shared | Self::ConnectedAfterEnd => Severity::Critical,
             Self::SupersededInUse | Self::ClaimOutOfSeason | Self::Expiring => Severity::High,
             Self::Flapping | Self::Orphan | Self::NeverSeen | Self::Aged => Severity::Medium,
         }
@@ -198,7 +202,7 @@ pub(super) fn sort(found: &mut [Finding]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::PresenceEvent;
+    use crate::controller::{FreezeReason, PresenceEvent};
     use crate::inventory::census::{Described, ListedCertificate, ListedThing};
     use fleetkey_model::certificate::CertificateStatus::{self, Active, Inactive};
     use fleetkey_model::name::ClientId;
@@ -224,7 +228,7 @@ mod tests {
     fn store() -> Store {
         let mut store = Store::new(BTreeMap::from([(id(1), "claim".to_owned())]));
         list(&mut store, 2, Active, 90 * DAY);
-        store.listed_things(at(NOW), &[ListedThing { name: press(), newest: Some(id(2)) }]);
+        store.listed_things(at(NOW), &[ListedThing { name: press(), newest: Some(id(2)), recovered: None }]);
         connect(&mut store, 2, "press-1", NOW - 60);
         store
     }
@@ -285,6 +289,29 @@ mod tests {
         store.frozen(&press(), Some("two take turns".into()));
         found(&store, &[Rule::Frozen]);
         store.frozen(&press(), None);
+        found(&store, &[]);
+    }
+
+    #[test]
+    fn a_recovery_is_found_with_both_generations_until_it_is_decided_on() {
+        let mut store = store();
+        list(&mut store, 7, Active, 80 * DAY);
+        store.attachments(id(7), &[press()]);
+        store.recovered(&press(), Some(id(2)));
+        store.frozen(&press(), Some(FreezeReason::Recovered.to_string()));
+        found(&store, &[Rule::Recovered]);
+        let saw = &findings(&store, at(NOW), &Thresholds::default())[0].saw;
+        assert!([id(2), id(7)].iter().all(|id| saw.contains(&id.short())), "{saw}");
+        store.frozen(&press(), Some("two take turns".into()));
+        found(&store, &[Rule::Frozen, Rule::Recovered]);
+        store.frozen(&press(), Some(FreezeReason::Recovered.to_string()));
+        store.recovered(&press(), None);
+        found(&store, &[]);
+        // The account's list says the same.
+        let listed = |recovered| ListedThing { name: press(), newest: Some(id(2)), recovered };
+        store.listed_things(at(NOW), &[listed(Some(id(2)))]);
+        found(&store, &[Rule::Recovered]);
+        store.listed_things(at(NOW), &[listed(None)]);
         found(&store, &[]);
     }
 

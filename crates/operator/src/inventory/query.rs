@@ -255,7 +255,7 @@ mod tests {
             created_at: Timestamp::from_secs(u64::from(n) * 86_400),
         };
         store.listed_certificates(now, &(1..=10).map(listed).collect::<Vec<_>>());
-        let things = (2..=10).map(|n| ListedThing { name: thing(n), newest: Some(id(n)) });
+        let things = (2..=10).map(|n| ListedThing { name: thing(n), newest: Some(id(n)), recovered: None });
         store.listed_things(now, &things.collect::<Vec<_>>());
         store.attachments(id(1), &[thing(2)]);
         store

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use fleetkey_model::certificate::CertificateId;
-use fleetkey_model::name::ThingName;
+use fleetkey_model::name::{ClientId, ThingName};
 use serde::{Deserialize, Serialize};
 
 use super::crawl::Crawl;
@@ -86,34 +86,61 @@ impl Snapshot {
         text
     }
 
+    /// The client ids that these certificates were connected under when it was written: who may be connected still.
+    /// Blocking.
+    ///
+    /// # Errors
+    /// When there is a file and it cannot be understood.
+    pub fn clients_of(&self, certificates: &[CertificateId]) -> Result<Vec<ClientId>, SnapshotError> {
+        let mut clients = Vec::new();
+        self.each_line(|line| {
+            if let Line::Certificate { id, row } = line
+                && certificates.contains(&id)
+            {
+                clients.extend(row.open.iter().map(|open| open.client.clone()));
+            }
+            Ok(())
+        })?;
+        Ok(clients)
+    }
+
+    /// Whether there is a file; each of its lines is handed to `take`, which may refuse it.
+    fn each_line(&self, mut take: impl FnMut(Line<'_>) -> Result<(), String>) -> Result<bool, SnapshotError> {
+        let failed = |error| FileError::new("read", &self.path, error);
+        let file = match File::open(&self.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            file => file.map_err(failed)?,
+        };
+        for (at, text) in BufReader::new(file).lines().enumerate() {
+            let text = text.map_err(failed)?;
+            let taken = serde_json::from_str(&text).map_err(|error| error.to_string()).and_then(&mut take);
+            let line = at + 1;
+            taken.map_err(|reason| SnapshotError::Damaged { path: self.path.clone(), line, reason })?;
+        }
+        Ok(true)
+    }
+
     /// Reads them into `store`; whether there were any. Connections that were open then are not known to be now.
     /// Blocking.
     ///
     /// # Errors
     /// When there is a file and it cannot be understood; `store` then has part of it.
     pub fn read(&self, store: &mut Store) -> Result<Option<Crawl>, SnapshotError> {
-        let failed = |error| FileError::new("read", &self.path, error);
-        let file = match File::open(&self.path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            file => file.map_err(failed)?,
-        };
         let mut crawled = None;
-        for (at, text) in BufReader::new(file).lines().enumerate() {
-            let text = text.map_err(failed)?;
-            let damaged =
-                |reason: String| SnapshotError::Damaged { path: self.path.clone(), line: at + 1, reason };
-            match serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))? {
+        self.each_line(|line| {
+            match line {
                 Line::Inventory { format: FORMAT, ages, crawl } => {
                     store.ages = Ages { watching_since: None, ..ages };
                     crawled = Some(crawl.into_owned());
                 }
-                Line::Inventory { format, .. } => return Err(damaged(format!("format {format}"))),
+                Line::Inventory { format, .. } => return Err(format!("format {format}")),
                 Line::Thing { name, row } => store.restore_thing(&name, row.into_owned()),
                 Line::Certificate { id, row } => {
                     store.restore_certificate(id, Certificate { open: Vec::new(), ..row.into_owned() });
                 }
             }
-        }
+            Ok(())
+        })?;
         Ok(crawled)
     }
 }
@@ -122,7 +149,6 @@ impl Snapshot {
 mod tests {
     use super::*;
     use crate::controller::PresenceEvent;
-    use fleetkey_model::name::ClientId;
     use fleetkey_model::time::Timestamp;
 
     fn filled() -> Store {

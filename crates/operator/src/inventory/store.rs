@@ -13,7 +13,7 @@ use super::census::{Described, ListedCertificate, ListedThing};
 use super::findings::Thresholds;
 use super::index::{Index, Marks, Suspects};
 use crate::control_plane::CertificateSummary;
-use crate::controller::PresenceEvent;
+use crate::controller::{FreezeReason, PresenceEvent};
 
 pub use row::{Ages, Certificate, Open, Thing};
 
@@ -162,6 +162,22 @@ impl Store {
         self.weigh(thing);
     }
 
+    /// A certificate came of a thing's recovery and waits for a decision, or (`None`) none does.
+    pub fn recovered(&mut self, thing: &ThingName, certificate: Option<CertificateId>) {
+        let row = match certificate {
+            Some(_) => Some(self.things.entry(thing.clone()).or_default()),
+            None => self.things.get_mut(thing),
+        };
+        let Some(row) = row else {
+            return;
+        };
+        if certificate.is_none() && row.recovered.is_some() {
+            row.frozen = row.frozen.take().filter(|why| *why != FreezeReason::Recovered.to_string());
+        }
+        row.recovered = certificate;
+        self.weigh(thing);
+    }
+
     /// Presence may have been missed: nobody is known to be connected.
     pub fn presence_missed(&mut self, now: Timestamp) {
         self.ages.watching_since = Some(now);
@@ -204,6 +220,9 @@ impl Store {
         for found in page {
             let row = self.things.entry(found.name.clone()).or_default();
             (row.told_at, row.newest) = (now, found.newest);
+            if row.recovered != found.recovered {
+                self.recovered(&found.name, found.recovered);
+            }
             if let Some(id) = found.newest.filter(|id| self.certificates.contains_key(id)) {
                 self.attach(&found.name, id);
             }
@@ -279,7 +298,9 @@ impl Store {
                 self.certificates.get(id).is_some_and(|row| row.is_used_since(since))
             };
             let others = |witness, at| row.certificates.iter().any(|id| *id != witness && used(id, at));
-            row.frozen.is_some() || row.attested.is_some_and(|(witness, at)| others(witness, at))
+            row.frozen.is_some()
+                || row.recovered.is_some()
+                || row.attested.is_some_and(|(witness, at)| others(witness, at))
         });
         self.index.thing(name, is_uneasy);
     }

@@ -112,7 +112,8 @@ mod tests {
             let status = CertificateStatus::Active;
             let created_at = Timestamp::from_secs(86_400);
             store.listed_certificates(NOW, &[ListedCertificate { id, status, created_at }]);
-            store.listed_things(NOW, &[ListedThing { name: name.clone(), newest: Some(id) }]);
+            store
+                .listed_things(NOW, &[ListedThing { name: name.clone(), newest: Some(id), recovered: None }]);
             store.frozen(&name, (n % 3 == 0).then(|| "why".to_owned()));
         }
         store

@@ -59,6 +59,7 @@ impl Observer for Watch {
             Event::PresenceMissed => store.presence_missed(now),
             Event::Listed { thing, answer: Ok(certificates) } => store.listed(now, thing, certificates),
             Event::Release(thing) => store.frozen(thing, None),
+            Event::Recovered { thing, certificate } => store.recovered(thing, *certificate),
             _ => {}
         });
     }

@@ -11,7 +11,7 @@ use crate::files::FileError;
 /// A change about to be made.
 pub(super) struct Change {
     /// `create`, `change`, `adopt`, `activate`, `deprecate`, `delete`, `deactivate`, `reactivate`, `revoke`,
-    /// `disconnect`.
+    /// `disconnect`, `enable`, `disable`, `approve`, `reject`, `deny all`, `allow again`.
     pub(super) action: &'static str,
     /// The resource, for people.
     pub(super) what: String,

@@ -8,6 +8,7 @@ use super::names::CloudNames;
 use crate::cloud::{FunctionSpec, Key, Kind, Resource, Spec};
 use crate::documents::{DocumentError, Fleet};
 use crate::hook_code;
+use crate::recovery::Window;
 
 /// What set-up is to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Wanted {
     pub names: CloudNames,
     /// Which serials may be provisioned, as patterns.
     pub serials: Vec<String>,
+    /// The recovery windows that are open; without one the recovery template is closed.
+    pub windows: Vec<Window>,
     /// How long the hook's log is kept; one of the numbers that CloudWatch takes.
     pub retention_days: i32,
 }
@@ -75,7 +78,7 @@ impl Wanted {
         ];
         let callers = templates.map(|(role, name)| (format!("fleetkey-{role}"), fleet.scope.template(name)));
         let function = Spec::Function(FunctionSpec {
-            archive: hook_code::archive(&fleet.names, &self.serials),
+            archive: hook_code::archive(&fleet.names, &self.serials, &self.windows),
             runtime: hook_code::RUNTIME.to_owned(),
             handler: hook_code::HANDLER.to_owned(),
             role: self.role(&names.hook_role),
@@ -107,11 +110,12 @@ impl Wanted {
             Key::new(Kind::ThingType, &names.thing_type),
         ];
         let mut nodes = vec![node(Kind::Role, &names.provisioning_role, role, &[])];
-        // Recovery is made closed: opening it is an operator's decision, for named serials and a time.
+        // Recovery is made closed: opening it is an operator's decision, for named serials and a time. What was opened
+        // stays open.
         for (name, body, enabled) in [
             (&fleet.names.claim_template, fleet.typed_claim_template(&names.thing_type), true),
             (&fleet.names.rotation_template, fleet.rotation_template(), true),
-            (&fleet.names.recovery_template, fleet.recovery_template(), false),
+            (&fleet.names.recovery_template, fleet.recovery_template(), !self.windows.is_empty()),
         ] {
             let hook = Some(CloudNames::function_arn(&fleet.scope, &names.hook));
             let spec = Spec::Template { body, enabled, hook, role: self.role(&names.provisioning_role) };
@@ -164,7 +168,7 @@ mod tests {
         let scope = Scope::local();
         let names = CloudNames::new("", &scope.region);
         let fleet = Fleet { scope, root: TopicRoot::default(), names: Names::new("").unwrap() };
-        Wanted { fleet, names, serials: vec!["*".into()], retention_days: 30 }
+        Wanted { fleet, names, serials: vec!["*".into()], windows: Vec::new(), retention_days: 30 }
     }
 
     #[test]

@@ -128,7 +128,7 @@ impl<C: Cloud + Cutter> Operator<'_, C> {
     }
 
     /// Cuts a client that was connected since this moment, as far as the account tells, until it is gone or time is over.
-    async fn end_connection(
+    pub(super) async fn end_connection(
         &mut self,
         client: ClientId,
         since: Option<Timestamp>,
@@ -157,7 +157,7 @@ impl<C: Cloud + Cutter> Operator<'_, C> {
         }
     }
 
-    async fn connection(&self, client: &ClientId) -> Result<Connected, PlanError> {
+    pub(super) async fn connection(&self, client: &ClientId) -> Result<Connected, PlanError> {
         let cloud = self.tools.cloud;
         let asked = self.tools.making.call(|_| {}, || cloud.connection(client)).await;
         asked.map_err(failed(client.as_str()))

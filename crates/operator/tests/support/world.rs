@@ -54,6 +54,8 @@ pub struct World {
     pub connected: Connected,
     /// How often it was asked that.
     pub asked: usize,
+    /// The certificate that the account says came of a recovery and waits for a decision.
+    pub recovered: Option<CertificateId>,
     sessions: u64,
 }
 
@@ -73,6 +75,7 @@ impl World {
             disk_fails: false,
             connected: Connected::Untold,
             asked: 0,
+            recovered: None,
             sessions: 0,
         };
         generations.iter().for_each(|n| world.issue(*n));
@@ -217,6 +220,9 @@ impl World {
             }
             Action::List(thing) => {
                 self.listings += 1;
+                let certificate = self.recovered;
+                let told = Event::Recovered { thing: thing.clone(), certificate };
+                self.ledger.handle(self.time(), told);
                 let answer = match &self.account_fails {
                     Some(error) => Err(error.clone()),
                     None => Ok(self.certificates.values().copied().collect()),

@@ -53,7 +53,7 @@ pub(crate) async fn run(args: RevokeArgs) -> Result<ExitCode> {
     Ok(if stays == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn fields(ended: &Ended, ending: &Ending) -> Value {
+pub(super) fn fields(ended: &Ended, ending: &Ending) -> Value {
     let cut = |cut: &Cut| {
         let (outcome, since) = outcome(cut.outcome);
         json!({ "client": cut.client, "outcome": outcome, "since": since, "seconds": cut.after.as_secs_f64() })
@@ -65,7 +65,7 @@ fn fields(ended: &Ended, ending: &Ending) -> Value {
     })
 }
 
-fn words(ended: &Ended, ending: &Ending) -> Vec<String> {
+pub(super) fn words(ended: &Ended, ending: &Ending) -> Vec<String> {
     let of = ended.things.iter().map(|thing| format!(" of {thing}")).collect::<String>();
     let took = match ended.changed_after {
         Some(span) => format!("{} after {:.2} s", ending.status, span.as_secs_f64()),
@@ -86,7 +86,7 @@ fn words(ended: &Ended, ending: &Ending) -> Vec<String> {
     lines
 }
 
-fn outcome(outcome: Outcome) -> (&'static str, Option<u64>) {
+pub(super) fn outcome(outcome: Outcome) -> (&'static str, Option<u64>) {
     match outcome {
         Outcome::Gone => ("gone", None),
         Outcome::Back(since) => ("back", Some(since.as_millis())),

@@ -9,6 +9,7 @@ mod pages;
 mod shown;
 mod tend;
 mod told;
+mod windows;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ use pages::Pages;
 use shown::Shown;
 use tend::Tended;
 use told::Told;
+use windows::WindowKeeper;
 
 /// Serves until it is interrupted.
 pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
@@ -72,6 +74,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         reception: controller.reception(),
         feed: feed.clone(),
     });
+    let keeper = WindowKeeper::start(board.office().clone());
     let pages = Pages::open(board, &args.panel).await?;
     let snapshot = Snapshot::at(&post.data.operator());
     let tended = Tended::start(post.aws.clone(), watch.clone(), snapshot, args.inventory_every, args.budget);
@@ -98,6 +101,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         interrupt.asked().await;
     }
     campaigns.stop().await;
+    keeper.stop().await;
     pages.close().await;
     tended.stop().await;
     controller.stop().await;

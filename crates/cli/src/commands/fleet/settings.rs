@@ -68,7 +68,7 @@ impl Settings {
         Ok(files::write(&directory.join(FILE), &text, files::PRIVATE)?)
     }
 
-    /// The fleet in an account.
+    /// The fleet in an account, without recovery windows.
     pub(super) fn wanted(&self, scope: Scope) -> Result<Wanted> {
         let mut names = Names::new(&self.name_prefix)
             .with_context(|| format!("--name-prefix {:?} makes no names", self.name_prefix))?;
@@ -80,6 +80,7 @@ impl Settings {
             .with_context(|| format!("{:?} is no topic root", self.topic_root))?;
         let cloud = CloudNames::new(&self.name_prefix, &scope.region);
         let fleet = Fleet { scope, root, names };
-        Ok(Wanted { fleet, names: cloud, serials: self.serials.clone(), retention_days: self.log_days })
+        let (serials, retention_days) = (self.serials.clone(), self.log_days);
+        Ok(Wanted { fleet, names: cloud, serials, windows: Vec::new(), retention_days })
     }
 }

@@ -10,7 +10,7 @@ use fleetkey_operator::roots;
 use serde_json::{Value, json};
 
 use super::settings::Settings;
-use super::{Desk, print_iam};
+use super::{Desk, panic, print_iam};
 use crate::args::SetupArgs;
 use crate::fleet_file::{FleetFile, Place};
 use crate::output::{self, Audience};
@@ -26,7 +26,10 @@ pub(crate) async fn run(args: SetupArgs) -> Result<ExitCode> {
     }
     let desk = Desk::open(&args.account, chosen).await?;
     let mut operator = desk.operator(args.force).await?;
-    let wanted = desk.wanted(&operator)?;
+    if !args.plan {
+        panic::none(&desk.data)?;
+    }
+    let wanted = desk.wanted_now(&operator)?;
     let plan = operator.plan(&wanted).await?;
     if args.plan {
         show(&plan, desk.audience);

@@ -19,7 +19,7 @@ pub(crate) async fn run(args: StatusArgs) -> Result<ExitCode> {
     let desk = Desk::open(&args.account, |settings| settings).await?;
     // What somebody else has made is to be shown, not refused: nothing is touched.
     let operator = desk.operator(true).await?;
-    let plan = operator.plan(&desk.wanted(&operator)?).await?;
+    let plan = operator.plan(&desk.wanted_now(&operator)?).await?;
     let resources = plan.steps.iter().map(|step| (step.key.to_string(), &step.action));
     let certificates = plan.certificates.iter().map(|(role, action)| (format!("{role} certificate"), action));
     for (what, action) in resources.chain(certificates) {

@@ -1,17 +1,22 @@
 //! Templates, claims and the recovery window as the registry has them; what set-up found, what clean-up would remove.
 
+use std::path::{Path, PathBuf};
+
 use fleetkey_dashboard::fleet::{Act, Claim, Direction, Plan, PlanStep, Provisioning, Recovery, Template};
+use fleetkey_iotcore::clock::{Clock, SystemClock};
 use fleetkey_iotcore::registry::{BuiltinHook, CertificateRecord, Registry, SerialPattern, TemplateRecord};
 use fleetkey_operator::documents::Names;
+use fleetkey_operator::recovery::Windows;
 use fleetkey_operator::setup::Outcome;
 
 use super::journal::Change;
 use super::{Board, SetUp};
 use crate::stage::Stage;
+use crate::windows::whom;
 
 impl Board {
     /// The account is set up.
-    pub(crate) fn set_up(&self, stage: &Stage) {
+    pub(crate) fn set_up(&self, stage: &Stage, directory: PathBuf) {
         let report = stage.report();
         let steps: Vec<(String, Outcome)> =
             report.steps.iter().map(|step| (step.resource.clone(), step.outcome)).collect();
@@ -31,20 +36,20 @@ impl Board {
             });
         }
         // There is one set-up a process.
-        let _ = self.set_up.set(SetUp { names: stage.names().clone(), steps });
+        let _ = self.set_up.set(SetUp { names: stage.names().clone(), directory, steps });
         self.hub.tell("fleet", None);
     }
 
     /// How devices come in.
     pub(super) fn doors(&self) -> Provisioning {
-        let Some(SetUp { names, .. }) = self.set_up.get() else {
+        let Some(SetUp { names, directory, .. }) = self.set_up.get() else {
             return Provisioning::default();
         };
         let registry = self.account.store().read();
         Provisioning {
             templates: registry.templates().map(|record| template(names, record)).collect(),
             claims: registry.certificates().filter_map(|record| claim(names, record)).collect(),
-            recovery: Some(recovery(names, &registry)),
+            recovery: Some(recovery(names, &registry, directory)),
         }
     }
 
@@ -150,11 +155,14 @@ fn claim(names: &Names, record: &CertificateRecord) -> Option<Claim> {
     })
 }
 
-fn recovery(names: &Names, registry: &Registry) -> Recovery {
+fn recovery(names: &Names, registry: &Registry, directory: &Path) -> Recovery {
     match registry.template(&names.recovery_template) {
         Some(record) if record.enabled => {
-            let whom = record.hook.as_ref().map_or_else(|| "everybody".to_owned(), hook);
-            Recovery::Open { whom, until: None }
+            let windows = Windows::read(directory).map(|windows| windows.open_at(SystemClock.now()));
+            let windows = windows.unwrap_or_default();
+            let by_hook = || record.hook.as_ref().map_or_else(|| "everybody".to_owned(), hook);
+            let until = windows.iter().map(|window| window.until).max();
+            Recovery::Open { whom: whom(&windows).unwrap_or_else(by_hook), until }
         }
         _ => Recovery::Closed,
     }

@@ -98,7 +98,11 @@ impl Happens {
                 store.listed_certificates(now, &page.iter().map(listed).collect::<Vec<_>>());
             }
             Self::ListedThings(page) => {
-                let row = |(t, n): &(u8, u8)| ListedThing { name: thing(*t), newest: Some(id(*n)) };
+                let row = |(t, n): &(u8, u8)| ListedThing {
+                    name: thing(*t),
+                    newest: Some(id(*n)),
+                    recovered: None,
+                };
                 store.listed_things(now, &page.iter().map(row).collect::<Vec<_>>());
             }
             Self::Attachments(n, t) => {

@@ -1,18 +1,24 @@
 //! What is seen of a thing as a whole.
 
 use super::{View, finding};
+use crate::controller::FreezeReason;
 use crate::inventory::findings::{Finding, Rule};
 use crate::inventory::store::Thing;
+use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 
 pub(in crate::inventory) fn look(view: &View<'_>, name: &ThingName, thing: &Thing, found: &mut Vec<Finding>) {
     found.extend(frozen(name, thing));
+    found.extend(recovered(view, name, thing));
     found.extend(superseded_in_use(view, name, thing));
     found.extend(flapping(view, name, thing));
 }
 
 fn frozen(name: &ThingName, thing: &Thing) -> Option<Finding> {
-    let why = thing.frozen.as_ref()?;
+    // What waits for a decision on a recovery, and for nothing else, is a finding of its own.
+    let quarantine =
+        |why: &&String| thing.recovered.is_some() && **why == FreezeReason::Recovered.to_string();
+    let why = thing.frozen.as_ref().filter(|why| !quarantine(why))?;
     let certificates: Vec<_> = thing.certificates.iter().map(|id| id.short()).collect();
     let saw = format!("{why}; its certificates are {}", certificates.join(", "));
     Some(finding(
@@ -23,6 +29,36 @@ fn frozen(name: &ThingName, thing: &Thing) -> Option<Finding> {
         (
             "whoever copied an old key can rotate first: the newest certificate is not by itself the rightful one",
             "find out which certificate the device itself holds (fleetkey device status there), revoke the other, then release the thing",
+        ),
+    ))
+}
+
+fn recovered(view: &View<'_>, name: &ThingName, thing: &Thing) -> Option<Finding> {
+    let id = thing.recovered?;
+    let known = |id: &CertificateId| {
+        let status = view.store.certificate(id).and_then(|row| row.status);
+        format!(
+            "{} ({})",
+            id.short(),
+            status.map_or_else(|| "unknown".to_owned(), |status| status.to_string())
+        )
+    };
+    let others: Vec<_> = thing.certificates.iter().filter(|other| **other != id).map(known).collect();
+    let others = if others.is_empty() { "no other".to_owned() } else { others.join(", ") };
+    let saw = format!("{} came of a recovery by claim; beside it the thing has {others}", known(&id));
+    let act = format!(
+        "see which certificate the device itself holds (fleetkey device status there): if it is {}, fleetkey recovery \
+         approve {name} --why …; if it is not, fleetkey recovery reject {name} --why …",
+        id.short()
+    );
+    Some(finding(
+        Rule::Recovered,
+        Some(name),
+        Some(&id),
+        saw,
+        (
+            "whoever holds a leaked claim could recover as this device: until somebody decides, nothing of it is retired",
+            &act,
         ),
     ))
 }

@@ -53,6 +53,9 @@ pub struct Thing {
     pub told_at: Timestamp,
     /// The certificate that its attribute names: the newest that was registered for it.
     pub newest: Option<CertificateId>,
+    /// The certificate that came of a recovery on which nobody has decided.
+    #[serde(default)]
+    pub recovered: Option<CertificateId>,
     /// The certificate that the broker attested last, and when first.
     pub attested: Option<(CertificateId, Timestamp)>,
     /// Why nothing of it is retired, in words.

@@ -119,6 +119,11 @@ impl Board {
         self.closed.cancel();
     }
 
+    /// Who works on the account for the pages.
+    pub(super) const fn office(&self) -> &Office {
+        &self.office
+    }
+
     /// Where changes are told.
     pub(super) const fn hub(&self) -> &Arc<Hub> {
         &self.hub
@@ -158,6 +163,9 @@ impl Board {
 
 impl Observer for Board {
     fn heard(&self, now: Timestamp, event: &Event) {
+        let waited =
+            |thing| self.watch.look(|store, _| store.thing(thing).is_some_and(|row| row.recovered.is_some()));
+        let decided = matches!(event, Event::Recovered { thing, certificate: None } if waited(thing));
         self.watch.heard(now, event);
         let (kind, thing) = match event {
             Event::Presence { client, event, kind } => {
@@ -170,6 +178,10 @@ impl Observer for Board {
             Event::Attested { topic, attested } => {
                 self.notes().asked(topic, &attested.request.id);
                 ("rotation", Some(topic.clone()))
+            }
+            Event::Recovered { thing, .. } if decided => {
+                self.notes().released(thing, now);
+                ("rotation", Some(thing.clone()))
             }
             Event::Release(thing) => {
                 self.notes().released(thing, now);

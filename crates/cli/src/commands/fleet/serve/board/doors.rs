@@ -2,6 +2,7 @@
 //! while. The controller itself needs none of it.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,9 +18,11 @@ use fleetkey_model::time::Timestamp;
 use fleetkey_operator::cloud::{Cloud, Found, Key, Kind, Spec};
 use fleetkey_operator::control_plane::ControlPlane;
 use fleetkey_operator::plan::{self, Action, Doomed, Patience, State, scope_of};
+use fleetkey_operator::recovery::Windows;
 
-use super::super::super::now;
+use super::super::super::{now, with_windows};
 use super::{Board, Office};
+use crate::windows::whom;
 
 /// How long an answer is shown before the account is asked again.
 const GOOD: Duration = Duration::from_secs(60);
@@ -97,7 +100,7 @@ impl Office {
         let aws = Aws::new(&self.options).await;
         // What somebody else has made is to be shown, not refused: nothing is touched.
         let operator = self.operator(&aws, true).await?;
-        let wanted = self.settings.wanted(operator.scope())?;
+        let wanted = with_windows(self.settings.wanted(operator.scope())?, &self.directory)?;
         Ok(match direction {
             Direction::SetUp => making(&operator.plan(&wanted).await?),
             Direction::CleanUp => removal(operator.doomed(&wanted).await?),
@@ -114,13 +117,12 @@ impl Office {
         for (name, purpose, whom) in [
             (&names.claim_template, "first provisioning", first.as_str()),
             (&names.rotation_template, "rotation", "whoever holds the thing already"),
-            (&names.recovery_template, "recovery", "serials that it is told of"),
+            (&names.recovery_template, "recovery", "serials that a recovery window names"),
         ] {
             templates.extend(template(&aws, name, purpose, whom).await?);
         }
         let opened = templates.iter().any(|template| template.enabled && template.purpose == "recovery");
-        let whom = "those whom its function lets in".to_owned();
-        let recovery = if opened { Recovery::Open { whom, until: None } } else { Recovery::Closed };
+        let recovery = if opened { opening(&self.directory)? } else { Recovery::Closed };
         let claim = State::read(&self.directory)?.and_then(|state| state.certificates.get("claim")?.id);
         let claims = match claim {
             Some(id) => vec![self::claim(&aws, id, names.claim_policy.as_str()).await?],
@@ -128,6 +130,17 @@ impl Office {
         };
         Ok(Provisioning { templates, claims, recovery: Some(recovery) })
     }
+}
+
+/// Whom the recovery windows name; an enabled template without one lets in whom its function does.
+fn opening(directory: &Path) -> Result<Recovery> {
+    let windows = Windows::read(directory)?.open_at(now());
+    let until = windows.iter().map(|window| window.until).max();
+    let whom = match whom(&windows) {
+        Some(whom) => whom,
+        None => "nobody: its windows are over, fleetkey recovery close disables it".to_owned(),
+    };
+    Ok(Recovery::Open { whom, until })
 }
 
 async fn template(aws: &Aws, name: &TemplateName, purpose: &str, whom: &str) -> Result<Option<Template>> {

@@ -14,13 +14,14 @@ use fleetkey_operator::inventory::Ledgered;
 use fleetkey_operator::plan::{
     CloudNames, Ended, Ending, Operator, Outcome, Patience, PlanError, Silent, Tools,
 };
+use fleetkey_operator::recovery::Windows;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::super::super::keys::AgentKeys;
-use super::super::super::now;
 use super::super::super::settings::Settings;
+use super::super::super::{now, with_windows};
 use super::Board;
 
 /// How long a connection may take to end before the page tells that it has not.
@@ -82,6 +83,30 @@ impl Office {
         };
         let fleet = CloudNames::new(&self.settings.name_prefix, "").fleet;
         Operator::open(tools, &self.directory, &fleet, force).await
+    }
+
+    /// Brings the account into line with the recovery windows; what was changed, in words.
+    ///
+    /// # Errors
+    /// In words.
+    pub(in super::super) async fn keep_windows(
+        &self,
+        closed: &CancellationToken,
+    ) -> Result<Vec<String>, Refused> {
+        self.work(closed, Self::kept).await
+    }
+
+    async fn kept(self) -> anyhow::Result<Vec<String>> {
+        let aws = Aws::new(&self.options).await;
+        let mut operator = self.operator(&aws, false).await?;
+        let mut windows = Windows::read(&self.directory)?;
+        windows.expire(now());
+        windows.write(&self.directory)?;
+        let wanted = with_windows(self.settings.wanted(operator.scope())?, &self.directory)?;
+        let changed = operator.keep_windows(&wanted, "the controller keeps the recovery windows").await?;
+        windows.settled();
+        windows.write(&self.directory)?;
+        Ok(changed)
     }
 
     async fn end(self, id: CertificateId, ending: Ending) -> anyhow::Result<Ended> {

@@ -134,7 +134,7 @@ mod tests {
             store.listed_certificates(now, &[ListedCertificate { id, status, created_at }]);
             if n < 4 {
                 let name = ThingName::new(format!("press-{n}")).unwrap();
-                store.listed_things(now, &[ListedThing { name, newest: Some(id) }]);
+                store.listed_things(now, &[ListedThing { name, newest: Some(id), recovered: None }]);
             }
         }
         let watch = Watch::new(store, Crawl::default(), []);
