@@ -157,7 +157,8 @@ impl Post {
             .context("the controller's identity cannot be read; fleetkey setup makes it")?;
         let line = Line { dialer: stage::dialer(&self.file), identity };
         let client = self.settings.wanted(self.scope())?.fleet.names.controller_client;
-        Ok((Controller::start(engine, line, Connection::new(client)), board, watch))
+        let connection = Connection::new(client).shared_by(args.connections);
+        Ok((Controller::start(engine, line, connection), board, watch))
     }
 
     /// What orders of pages are carried out with.
