@@ -13,6 +13,7 @@ pub(super) mod status;
 
 mod keys;
 mod progress;
+mod rates;
 mod settings;
 
 use std::process::ExitCode;
