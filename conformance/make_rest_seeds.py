@@ -45,6 +45,7 @@ VALUES = {
     "certificatePem": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
     "certificateSigningRequest": "-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----\n",
     "eventConfigurations": {"THING": {"Enabled": True}}, "clientToken": "c", "maxResults": 5, "pageSize": 5, "MaxItems": 5,
+    "ServiceCode": "iotcore", "QuotaCode": "L-97DA2C60", "MaxResults": 5,
 }
 ROLE = "arn:aws:iam::123456789012:role/role"
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:f"

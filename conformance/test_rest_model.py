@@ -35,6 +35,9 @@ ONLY = {
     # Any topic can be asked for.
     ("iot-data", "InvalidRequestException"): {
         "DeleteConnection", "GetConnection", "ListRetainedMessages", "ListSubscriptions", "Publish"},
+    # Nobody is denied or throttled.
+    ("service-quotas", "AccessDeniedException"): set(),
+    ("service-quotas", "TooManyRequestsException"): set(),
     # What is made or grows. Of the others of the model, nothing grows.
     ("iot", "LimitExceededException"): {"AttachPolicy", "AttachPrincipalPolicy", "CreateProvisioningTemplate", "TagResource"},
     ("iam", "LimitExceeded"): {"AttachRolePolicy", "CreatePolicy", "CreatePolicyVersion", "CreateRole", "PutRolePolicy", "TagRole",

@@ -20,6 +20,11 @@ pub trait Backend: Send + Sync + 'static {
     /// Why nothing is retired at the moment; `None` when all is well.
     fn unready(&self) -> Option<String>;
 
+    /// That all is well, in words.
+    fn ready(&self) -> String {
+        "ready".to_owned()
+    }
+
     /// The page of `/metrics`, in the text format of Prometheus.
     fn metrics(&self) -> impl Future<Output = String> + Send;
 

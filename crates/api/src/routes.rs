@@ -35,7 +35,7 @@ pub(crate) async fn answer<B: Backend>(
         // The process lives and its runtime takes turns: that is all that a restart could mend.
         "/healthz" => words(StatusCode::OK, "ok"),
         "/readyz" => match backend.unready() {
-            None => words(StatusCode::OK, "ready"),
+            None => words(StatusCode::OK, &backend.ready()),
             Some(why) => words(StatusCode::SERVICE_UNAVAILABLE, &why),
         },
         _ => reply(StatusCode::OK, METRICS, backend.metrics().await),

@@ -1,4 +1,4 @@
-//! Clients for the five services, from what the environment, the profile and the flags say.
+//! Clients for the services, from what the environment, the profile and the flags say.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -50,6 +50,7 @@ pub struct Aws {
     pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
     pub(crate) sts: aws_sdk_sts::Client,
     pub(crate) data: aws_sdk_iotdataplane::Client,
+    pub(crate) quotas: aws_sdk_servicequotas::Client,
     pub(crate) recorder: Recorder,
     /// It was said that the account does not tell who is connected.
     pub(crate) untold: Arc<AtomicBool>,
@@ -81,6 +82,9 @@ impl Aws {
             ),
             data: aws_sdk_iotdataplane::Client::from_conf(
                 data_plane(&config, options).interceptor(recorder.clone()).build(),
+            ),
+            quotas: aws_sdk_servicequotas::Client::from_conf(
+                aws_sdk_servicequotas::config::Builder::from(&config).interceptor(recorder.clone()).build(),
             ),
             recorder,
             untold: Arc::default(),

@@ -24,6 +24,7 @@ mod function;
 mod group;
 mod log_group;
 mod policy;
+mod quotas;
 mod role;
 mod rule;
 mod standing;

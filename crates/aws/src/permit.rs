@@ -106,6 +106,7 @@ pub fn all() -> Vec<Permit> {
         crate::group::PERMITS,
         crate::log_group::PERMITS,
         crate::policy::PERMITS,
+        crate::quotas::PERMITS,
         crate::role::PERMITS,
         crate::rule::PERMITS,
         crate::standing::PERMITS,
@@ -192,6 +193,7 @@ mod tests {
         (include_str!("group.rs"), crate::group::PERMITS),
         (include_str!("log_group.rs"), crate::log_group::PERMITS),
         (include_str!("policy.rs"), crate::policy::PERMITS),
+        (include_str!("quotas.rs"), crate::quotas::PERMITS),
         (include_str!("role.rs"), crate::role::PERMITS),
         (include_str!("rule.rs"), crate::rule::PERMITS),
         (include_str!("tags.rs"), crate::tags::PERMITS),
@@ -203,7 +205,15 @@ mod tests {
     /// The operations that a file's code calls: `self.iot.get_policy()` is `iot:GetPolicy`.
     fn called(source: &str) -> BTreeSet<String> {
         let code: String = source.split_whitespace().collect();
-        [("iot", "iot"), ("data", "iot"), ("iam", "iam"), ("lambda", "lambda"), ("logs", "logs")]
+        let clients = [
+            ("iot", "iot"),
+            ("data", "iot"),
+            ("iam", "iam"),
+            ("lambda", "lambda"),
+            ("logs", "logs"),
+            ("quotas", "servicequotas"),
+        ];
+        clients
             .iter()
             .flat_map(|(field, service)| {
                 let client = format!("self.{field}.");
@@ -234,7 +244,7 @@ mod tests {
             assert!(missing.iter().all(|call| NO_COMMAND.contains(call)), "{missing:?}");
             assert_eq!(permitted.difference(&called).collect::<Vec<_>>(), Vec::<&String>::new());
         }
-        assert_eq!(FILES.len() + 1, 14, "the last is cloud.rs, whose calls go through two clients");
+        assert_eq!(FILES.len() + 1, 15, "the last is cloud.rs, whose calls go through two clients");
     }
 
     #[test]

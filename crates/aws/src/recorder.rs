@@ -85,6 +85,7 @@ fn service(name: &str) -> String {
     match name {
         "CloudWatch Logs" => "logs".to_owned(),
         "IoT Data Plane" => "iot".to_owned(),
+        "Service Quotas" => "servicequotas".to_owned(),
         other => other.to_ascii_lowercase(),
     }
 }

@@ -254,9 +254,12 @@ pub(crate) struct LocalArgs {
 /// AWS's limits as switches; AWS's values by default.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LimitArgs {
-    /// Messages a second that one connection may publish and receive; 0 lifts the limit.
+    /// Messages a second that one connection may publish; 0 lifts the limit.
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub(crate) messages_per_second: u32,
+    /// Messages a second that one connection is delivered, the rest being discarded; AWS delivers 100, 0 is no limit.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) deliveries_per_second: u32,
     /// Refuse more than one CONNECT a second of one client id, as AWS does.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub(crate) connect_rate_limit: bool,

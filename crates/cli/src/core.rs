@@ -76,8 +76,10 @@ pub(crate) async fn start(
 
 /// The limits that the flags leave.
 pub(crate) fn limits(args: &LimitArgs) -> Limits {
+    let rate = |number: u32| (number > 0).then_some(number);
     Limits {
-        publishes_per_second: (args.messages_per_second > 0).then_some(args.messages_per_second),
+        publishes_per_second: rate(args.messages_per_second),
+        deliveries_per_second: rate(args.deliveries_per_second),
         connects_per_second: args.connect_rate_limit.then_some(1),
         type_deletion_delay: args.type_deletion_delay,
         ..Limits::default()

@@ -16,6 +16,9 @@ use crate::registry::quota::TYPE_REST;
 pub struct Limits {
     /// Inbound publishes a second on one connection; the excess is discarded. AWS: 100 (in and out together).
     pub publishes_per_second: Option<u32>,
+    /// Messages a second that one connection is delivered; the excess is discarded, also of QoS 1. What has waited for
+    /// the connection does not count. AWS: 100. Ours: no limit, unless whoever tries a program's behaviour sets it.
+    pub deliveries_per_second: Option<u32>,
     /// CONNECT packets a second with one client id; the excess is refused. AWS: 1.
     pub connects_per_second: Option<u32>,
     /// Filters in one SUBSCRIBE. AWS: 8.
@@ -76,6 +79,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             publishes_per_second: Some(100),
+            deliveries_per_second: None,
             connects_per_second: Some(1),
             filters_per_subscribe: 8,
             subscriptions: 50,

@@ -19,7 +19,7 @@
 //! - [`context`], [`reply`], [`refusal`]: what a handler is given and gives
 //! - [`route`], [`template`], [`input`], [`text`], [`page`]: from a request to a handler's input
 //! - [`admin`], [`coverage`], [`trail`]: what is ours: reset, what was called, management events
-//! - [`iot`], [`data`], [`iam`], [`sts`], [`lambda`], [`logs`]: the operations of each service
+//! - [`iot`], [`data`], [`iam`], [`sts`], [`lambda`], [`logs`], [`quotas`]: the operations of each service
 //! - [`device`]: what devices may ask without signing
 //!
 //! Not here: what an operation does to the account, which is [`crate::account`]'s.
@@ -52,6 +52,7 @@ mod lambda;
 mod logs;
 mod page;
 mod protocol;
+mod quotas;
 mod refusal;
 mod reply;
 mod route;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ClientId;
 use fleetkey_model::time::Timestamp;
 use redb::Database;
@@ -395,6 +396,17 @@ impl Handle {
     /// whether there was one.
     pub fn disconnect(&self, client: &ClientId) -> bool {
         self.broker.disconnect(client)
+    }
+
+    /// Publishes the presence event of a connection that nobody has made, or whose end nobody has: for those who measure
+    /// what thousands a second do to a listener. Nothing else happens.
+    pub fn rehearse(&self, client: &ClientId, certificate: &CertificateId, session: &str, begins: bool) {
+        self.broker.rehearse(client, certificate, session, begins);
+    }
+
+    /// What a client's session is subscribed to, in order; `None` when it has none.
+    pub fn subscriptions(&self, client: &ClientId) -> Option<Vec<String>> {
+        Some(self.broker.subscriptions(client)?.into_iter().map(|(filter, _)| filter).collect())
     }
 
     /// How many topics have a retained message.

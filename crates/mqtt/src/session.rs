@@ -115,6 +115,12 @@ impl Session {
         token
     }
 
+    /// Asks for no subscription any more: neither for what is not answered nor, when the broker loses its session, for
+    /// what it has granted. What it has granted goes on.
+    pub fn forget_requests(&mut self) {
+        self.requests.clear(&mut self.ids);
+    }
+
     /// A connection was accepted. `receive_max` is the broker's Receive Maximum, 65535 where it names none.
     ///
     /// With its session present, what is unanswered goes out again under the same packet identifiers with DUP.

@@ -8,7 +8,7 @@
 //!
 //! Not here: retiring anything, which rests on the ledger's own durable facts alone ([`crate::controller`]).
 
-pub use budget::Budget;
+pub use budget::{Budget, Quotas};
 pub use census::{Census, Described, ListedCertificate, ListedThing, Page};
 pub use crawl::{Ask, Crawl, CrawlError, Ledgered, Progress, Told, crawl};
 pub use findings::{Finding, Rule, Severity, Thresholds, findings, findings_of};

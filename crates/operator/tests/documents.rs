@@ -196,12 +196,20 @@ fn an_observer_receives_telemetry_and_cannot_publish() {
 fn the_controller_hears_attestations_and_presence_and_says_answers_and_commands() {
     let controller = Connection::of(&fleet().controller_policy().unwrap(), "~controller");
     assert!(controller.may(Action::Connect, "~controller") && !controller.may(Action::Connect, "~observer"));
+    for (client, may) in [("~controller-2", true), ("~controller-33", true), ("~controllers", false)] {
+        assert_eq!(controller.may(Action::Connect, client), may, "{client}");
+    }
+    let shared = |filter: &str| format!("$share/fleetkey-controller/{filter}");
     for filter in [FleetTopic::ALL_ATTESTED, ReservedTopic::ALL_CONNECTED, ReservedTopic::ALL_DISCONNECTED] {
         assert!(controller.may(Action::Subscribe, filter), "{filter}");
+        assert!(controller.may(Action::Subscribe, &shared(filter)), "{filter}");
+        assert!(!controller.may(Action::Subscribe, &format!("$share/others/{filter}")), "{filter}");
     }
     for (topic, rights) in [
         (FleetTopic::Attested(thing("a")).to_string(), "R"),
         ("$aws/events/presence/connected/a~verify".into(), "R"),
+        (shared(&FleetTopic::Attested(thing("a")).to_string()), "R"),
+        (shared("$aws/events/presence/disconnected/a"), "R"),
         (FleetTopic::Answers(thing("a")).to_string(), "P"),
         (FleetTopic::Commands(thing("a")).to_string(), "P"),
         (FleetTopic::Requests(thing("a")).to_string(), ""),
@@ -225,9 +233,12 @@ fn documents_fit_even_in_long_regions_and_under_long_roots() {
 }
 
 #[test]
-fn the_device_policy_fits_in_govcloud_too() {
+fn the_longest_policies_fit_in_govcloud_too() {
     let scope = Scope { partition: "aws-us-gov".into(), region: "us-gov-east-1".into(), ..Scope::local() };
-    assert_eq!(Fleet { scope, ..fleet() }.device_policy().map(drop), Ok(()));
+    let fleet = Fleet { scope, ..fleet() };
+    for policy in [fleet.device_policy(), fleet.controller_policy()] {
+        assert_eq!(policy.map(drop), Ok(()));
+    }
 }
 
 #[test]

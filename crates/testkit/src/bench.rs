@@ -192,16 +192,25 @@ impl Bench {
 
     /// The controller at work, with spans of the caller's.
     pub async fn controller_with(&self, config: controller::Config) -> Controller {
-        let (journal, records) = Journal::open(&self.path("retirements")).unwrap();
-        let clock = Arc::new(|| SystemClock.now());
-        let engine = Engine::new(Ledger::new(config, records), journal, Arc::new(self.control()), clock);
+        self.controller_of(1, self.engine(config)).await
+    }
+
+    /// The controller at work on so many connections.
+    pub async fn controller_of(&self, connections: usize, engine: Engine<LocalControl>) -> Controller {
         let credential = &self.report.controller;
         let identity = Identity::from_files(&credential.certificate, &credential.key).unwrap();
         let line = Line { dialer: self.dialer(), identity };
-        let connection = Connection::new(self.fleet.names.controller_client.clone());
+        let connection = Connection::new(self.fleet.names.controller_client.clone()).shared_by(connections);
         let mut controller = Controller::start(engine, line, connection);
         assert!(within("the controller", controller.ready()).await);
         controller
+    }
+
+    /// What the controller works with.
+    pub fn engine(&self, config: controller::Config) -> Engine<LocalControl> {
+        let (journal, records) = Journal::open(&self.path("retirements")).unwrap();
+        let clock = Arc::new(|| SystemClock.now());
+        Engine::new(Ledger::new(config, records), journal, Arc::new(self.control()), clock)
     }
 
     /// Connects with MQTT 5; the outcome is the broker's.

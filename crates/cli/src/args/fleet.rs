@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::{SerialNumber, TemplateName, ThingName};
 use fleetkey_model::topic::TopicRoot;
+use fleetkey_operator::controller::Connection;
 use fleetkey_operator::inventory::Rule;
 
 /// Which account and which fleet.
@@ -128,6 +129,9 @@ pub(crate) struct ServeArgs {
     /// A further name that a request's Host header may have; repeatable.
     #[arg(long = "host", value_name = "NAME")]
     pub(crate) hosts: Vec<String>,
+    /// How many connections share what is heard: AWS delivers 100 messages a second to one, and discards the rest.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = connections)]
+    pub(crate) connections: usize,
     #[command(flatten)]
     pub(crate) panel: super::DashboardArgs,
     /// How old a certificate may become: shows when a rotation is due, and older ones are a finding.
@@ -278,6 +282,16 @@ fn status(text: &str) -> Result<CertificateStatus, String> {
     found.ok_or_else(|| {
         "no status of a certificate; there are active, inactive, revoked, pending_activation".into()
     })
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    let number = text.parse().map_err(|_| "not a number".to_owned())?;
+    let most = Connection::MOST;
+    if (1..=most).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("there can be 1 to {most} connections"))
+    }
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -15,6 +15,7 @@ pub(super) mod status;
 
 mod keys;
 mod progress;
+mod rates;
 mod settings;
 
 use std::path::Path;

@@ -51,6 +51,8 @@ impl Core {
             "0",
             "--rest",
             "127.0.0.1:0",
+            "--deliveries-per-second",
+            "100",
             "--type-deletion-delay",
             type_deletion_delay,
             "--data-dir",

@@ -204,6 +204,7 @@ fn a_rotated_device_loses_its_old_certificate_and_every_step_is_on_record() {
     let mut fleet = Fleet::of_one();
     let (process, url) = serving(&fleet);
     assert!(get(&url, "/healthz").0.contains("200") && get(&url, "/readyz").0.contains("200"));
+    assert!(get(&url, "/readyz").1.contains("4 of 4 connections"));
     inventory_is_taken(&url);
     let id = fleet.rotate();
     fleet.only_is_left(&id);
@@ -211,6 +212,8 @@ fn a_rotated_device_loses_its_old_certificate_and_every_step_is_on_record() {
     let (_, page) = get(&url, "/metrics");
     for line in [
         "fleetkey_controller_connected 1",
+        "fleetkey_controller_connections 4",
+        "fleetkey_controller_connections_wanted 4",
         "fleetkey_retirements_total{step=\"deactivate\"} 1",
         "fleetkey_retirements_total{step=\"revoke\"} 1",
         "fleetkey_fleet_things 1",

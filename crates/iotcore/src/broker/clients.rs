@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::link::Link;
 use super::message::Message;
 use super::retained::Kept;
-use super::session::{Options, Session, State};
+use super::session::{Ended, Options, Session, State};
 use super::share::{Share, Wanted};
 use super::{Broker, lock, write};
 use crate::limits::{Rate, Switches};
@@ -130,9 +130,11 @@ impl Broker {
 
     /// Ends a session: its subscriptions, what waits for it, its rows on disk.
     pub(super) fn end_session(&self, session: &Session, state: &mut State) {
-        for (filter, _) in state.end() {
+        let Ended { subscriptions, orphans } = state.end();
+        for (filter, _) in subscriptions {
             self.uproot(session, &filter);
         }
+        self.pass_on(orphans);
         if state.on_disk {
             self.sessions.forget_session(&session.key);
         }

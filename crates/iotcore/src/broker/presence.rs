@@ -3,16 +3,18 @@
 //! Source: Developer Guide, connection APIs (facts are kept for 30 minutes after the end of a connection).
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{ClientId, ThingName};
 use fleetkey_model::time::Timestamp;
 
 use super::link::Link;
 use super::table::ConnectionInfo;
 use super::{Broker, DisconnectReason, lock};
+use crate::events::{Event, Subject};
 
 /// How long a connection is remembered after its end.
 const MEMORY: Duration = Duration::from_secs(30 * 60);
@@ -68,6 +70,22 @@ impl Broker {
         let now = self.now();
         lock(&self.presences)
             .retain(|_, presence| presence.gone.is_none_or(|(gone, _)| now.since(gone) < MEMORY));
+    }
+
+    /// Tells of the beginning or the end of a connection that there never was.
+    pub(crate) fn rehearse(
+        &self,
+        client: &ClientId,
+        certificate: &CertificateId,
+        session: &str,
+        begins: bool,
+    ) {
+        let subject = Subject { client, thing: None, certificate, session, at: self.now() };
+        let event = match begins {
+            true => Event::Connected { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), version: 0 },
+            false => Event::Disconnected { reason: DisconnectReason::ConnectionLost, version: 0 },
+        };
+        self.announce(subject, event);
     }
 
     /// How a client id is connected, or was until half an hour ago.

@@ -87,6 +87,27 @@ impl Broker {
         fitting.get(number.checked_rem(fitting.len())?).map(|member| (*member).clone())
     }
 
+    /// Gives what a member of a share has not acknowledged when its session ended to another one (MQTT 5 §4.8.2), soon:
+    /// whoever ends a session holds locks that this needs.
+    pub(super) fn pass_on(&self, orphans: Vec<Outgoing>) {
+        let (false, Some(broker)) = (orphans.is_empty(), self.me.upgrade()) else {
+            return;
+        };
+        tokio::spawn(async move {
+            for orphan in orphans {
+                let mut members = Vec::new();
+                read(&broker.tree).for_each(&orphan.message.topic, |_, subscriber| {
+                    if subscriber.share == orphan.share {
+                        members.push(subscriber.clone());
+                    }
+                });
+                if let Some(member) = broker.drawn(&members) {
+                    broker.offer(&member, &orphan.message, &mut None, orphan.retain);
+                }
+            }
+        });
+    }
+
     /// Offers a message to one session. `kept` is a copy of the message that holds no network buffer, made at
     /// most once, for sessions that will not send it soon.
     fn offer(
@@ -111,6 +132,10 @@ impl Broker {
                 state.link().into_iter().for_each(|link| link.close(Close::SLOW_CONSUMER));
                 return None;
             }
+        }
+        if !state.keeps_rate(limits.deliveries_per_second) {
+            tracing::debug!(client = %session.client, topic = %message.topic, "delivery over the rate discarded");
+            return None;
         }
         let message = if state.keeps_up() {
             message.clone()

@@ -11,10 +11,12 @@ use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ClientId;
 use fleetkey_model::time::Timestamp;
 use fleetkey_mqtt::{PacketId, QoS, Version};
+use tokio::time::Instant;
 
 use super::link::Link;
 use super::message::Message;
 use super::share::Share;
+use crate::limits::Rate;
 use crate::sessions::{SessionRecord, SubscriptionRecord};
 
 /// Messages waiting for a connection from which on it counts as behind.
@@ -98,6 +100,16 @@ pub(crate) struct State {
     window: usize,
     next_packet: PacketId,
     next_stored: u64,
+    deliveries: Option<Rate>,
+}
+
+/// What a session leaves behind.
+#[derive(Debug, Default)]
+pub(crate) struct Ended {
+    /// What it was subscribed to.
+    pub(crate) subscriptions: Vec<(Box<str>, Options)>,
+    /// What came by a shared subscription and was not acknowledged.
+    pub(crate) orphans: Vec<Outgoing>,
 }
 
 impl State {
@@ -118,6 +130,7 @@ impl State {
             window: 0,
             next_packet: PacketId::FIRST,
             next_stored: 0,
+            deliveries: None,
         }
     }
 
@@ -166,14 +179,25 @@ impl State {
         true
     }
 
-    /// Ends the session; what it was subscribed to is the caller's to undo.
-    pub(crate) fn end(&mut self) -> Vec<(Box<str>, Options)> {
+    /// Ends the session; what it leaves behind is the caller's to see to.
+    pub(crate) fn end(&mut self) -> Ended {
         self.ended = true;
         self.link = None;
-        self.queue = VecDeque::new();
-        self.in_flight = VecDeque::new();
         self.queued_bytes = 0;
-        std::mem::take(&mut self.subscriptions)
+        let in_flight = std::mem::take(&mut self.in_flight).into_iter().map(|(_, waiting)| waiting);
+        let waiting = in_flight.chain(std::mem::take(&mut self.queue));
+        let orphans = waiting.filter(|waiting| waiting.share.is_some() && waiting.qos != QoS::AtMostOnce);
+        Ended { orphans: orphans.collect(), subscriptions: std::mem::take(&mut self.subscriptions) }
+    }
+
+    /// Whether one more message keeps within `limit` a second of its connection; counts it if so. What has to wait for a
+    /// connection keeps within any.
+    pub(crate) fn keeps_rate(&mut self, limit: Option<u32>) -> bool {
+        if limit.is_none() || self.link.is_none() {
+            return true;
+        }
+        let now = Instant::now();
+        self.deliveries.get_or_insert_with(|| Rate::new(now)).admit(now, limit)
     }
 
     fn requeue(&mut self) {

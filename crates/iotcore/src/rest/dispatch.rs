@@ -102,8 +102,9 @@ impl Api {
         let path = sigv4::normalize(head.path);
         let call =
             Call { method: head.method, path: &path, query: head.query, headers: head.headers, body: &[] };
-        if head.headers.contains_key("x-amz-target") {
-            return Service::Logs;
+        if let Some(target) = head.headers.get("x-amz-target") {
+            let quotas = target.as_bytes().starts_with(b"ServiceQuotas");
+            return if quotas { Service::Quotas } else { Service::Logs };
         }
         let fits = |service: &Service| self.routes.find(*service, &call).is_some();
         Service::ALL.into_iter().find(fits).unwrap_or(if path == "/" { Service::Iam } else { Service::Iot })

@@ -20,8 +20,8 @@ pub(crate) enum Protocol {
     RestJson,
     /// rest-json as Lambda has it: `Message` and `Type` in errors.
     Lambda,
-    /// JSON 1.1: `X-Amz-Target`.
-    Json11,
+    /// JSON 1.1: `X-Amz-Target`; with the name that errors give their message.
+    Json11(&'static str),
     /// Query: forms in, XML out, in a namespace.
     Query(&'static str),
 }
@@ -35,7 +35,7 @@ impl Protocol {
             (Content::Model(output), Self::RestJson | Self::Lambda) => {
                 ("application/json", output.to_string().into())
             }
-            (Content::Model(output), Self::Json11) => {
+            (Content::Model(output), Self::Json11(_)) => {
                 ("application/x-amz-json-1.1", output.to_string().into())
             }
             (Content::Model(output), Self::Query(namespace)) => {
@@ -56,8 +56,8 @@ impl Protocol {
                 let own = json!({"Type": side, "Message": refusal.message, "message": refusal.message});
                 ("application/json", members(refusal, own))
             }
-            Self::Json11 => {
-                let own = json!({"__type": refusal.code, "message": refusal.message});
+            Self::Json11(message) => {
+                let own = json!({"__type": refusal.code, message: refusal.message});
                 ("application/x-amz-json-1.1", members(refusal, own))
             }
             Self::Query(namespace) => ("text/xml", xml::refusal(refusal, namespace, id.as_str())),
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(response.status(), 409);
         assert_eq!(response.headers()["x-amzn-errortype"], "Conflict");
         assert_eq!(text(response).await, r#"{"message":"a < b","resourceId":"x"}"#);
-        let json = text(Protocol::Json11.refusal(&refusal, &id)).await;
+        let json = text(Protocol::Json11("message").refusal(&refusal, &id)).await;
         assert!(json.contains(r#""__type":"Conflict""#), "{json}");
         let xml = text(Protocol::Query("urn:x").refusal(&refusal, &id)).await;
         assert!(xml.contains("<Code>Conflict</Code><Message>a &lt; b</Message>"), "{xml}");

@@ -7,7 +7,7 @@ use super::route::{Address, Route};
 use super::service::Service;
 use super::template::Labels;
 use super::text;
-use super::{data, iam, iot, lambda, logs, sts};
+use super::{data, iam, iot, lambda, logs, quotas, sts};
 
 /// The operations of all services.
 pub(super) struct Routes {
@@ -31,6 +31,7 @@ fn table(service: Service) -> Vec<Route> {
         Service::Sts => sts::routes(),
         Service::Lambda => lambda::routes(),
         Service::Logs => logs::routes(),
+        Service::Quotas => quotas::routes(),
         Service::IotData => data::routes(),
     }
 }
@@ -70,7 +71,7 @@ impl Routes {
 pub(super) fn named(service: Service, call: &Call<'_>) -> Option<String> {
     match service {
         Service::Iot | Service::IotData | Service::Lambda => None,
-        Service::Logs => {
+        Service::Logs | Service::Quotas => {
             let target = call.headers.get("x-amz-target")?.to_str().ok()?;
             target.rsplit('.').next().map(str::to_owned)
         }

@@ -17,12 +17,14 @@ pub(crate) enum Service {
     Lambda,
     /// CloudWatch Logs.
     Logs,
+    /// Service Quotas.
+    Quotas,
 }
 
 impl Service {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Iot, Self::IotData, Self::Iam, Self::Sts, Self::Lambda, Self::Logs];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Iot, Self::IotData, Self::Iam, Self::Sts, Self::Lambda, Self::Logs, Self::Quotas];
 
     /// The service of a credential scope. `iotdevicegateway` is the data plane's older name.
     pub(crate) fn of_scope(name: &str) -> Option<Self> {
@@ -33,6 +35,7 @@ impl Service {
             "sts" => Self::Sts,
             "lambda" => Self::Lambda,
             "logs" => Self::Logs,
+            "servicequotas" => Self::Quotas,
             _ => return None,
         })
     }
@@ -46,6 +49,7 @@ impl Service {
             Self::Sts => "sts",
             Self::Lambda => "lambda",
             Self::Logs => "logs",
+            Self::Quotas => "servicequotas",
         }
     }
 
@@ -54,7 +58,8 @@ impl Service {
         match self {
             Self::Iot | Self::IotData => Protocol::RestJson,
             Self::Lambda => Protocol::Lambda,
-            Self::Logs => Protocol::Json11,
+            Self::Logs => Protocol::Json11("message"),
+            Self::Quotas => Protocol::Json11("Message"),
             Self::Iam => Protocol::Query("https://iam.amazonaws.com/doc/2010-05-08/"),
             Self::Sts => Protocol::Query("https://sts.amazonaws.com/doc/2011-06-15/"),
         }
@@ -67,6 +72,7 @@ impl Service {
             Self::Iam | Self::Sts => "ValidationError",
             Self::Lambda => "ValidationException",
             Self::Logs => "InvalidParameterException",
+            Self::Quotas => "IllegalArgumentException",
         }
     }
 
@@ -74,7 +80,9 @@ impl Service {
     pub(crate) const fn invalid_code(self) -> &'static str {
         match self {
             Self::Lambda => "InvalidParameterValueException",
-            Self::Iot | Self::IotData | Self::Iam | Self::Sts | Self::Logs => self.validation_code(),
+            Self::Iot | Self::IotData | Self::Iam | Self::Sts | Self::Logs | Self::Quotas => {
+                self.validation_code()
+            }
         }
     }
 
@@ -83,7 +91,7 @@ impl Service {
     pub(crate) const fn body_limit(self) -> usize {
         match self {
             Self::Lambda => 70_167_211,
-            Self::Iot | Self::IotData | Self::Iam | Self::Sts | Self::Logs => 1 << 20,
+            Self::Iot | Self::IotData | Self::Iam | Self::Sts | Self::Logs | Self::Quotas => 1 << 20,
         }
     }
 }

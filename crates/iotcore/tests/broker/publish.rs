@@ -2,7 +2,7 @@
 
 use fleetkey_mqtt::{Packet, Property, Publish, QoS, ReasonCode, Subscribe, SubscribeFilter};
 
-use crate::support::{ALL, World, v5, v311};
+use crate::support::{ALL, World, until, v5, v311};
 
 #[tokio::test]
 async fn a_message_reaches_its_subscribers_across_versions() {
@@ -217,6 +217,47 @@ async fn publishes_over_the_rate_are_discarded() {
     }
     assert!(refused > 0);
     client.ping().await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn deliveries_over_the_rate_are_discarded_but_not_what_has_waited() {
+    let world = World::with(|config| config.limits.deliveries_per_second = Some(5)).await;
+    let identity = world.identity(ALL).await;
+    let kept = || {
+        let mut connect = v5("kept");
+        connect.clean_start = false;
+        connect.properties.push(Property::SessionExpiryInterval(600));
+        connect
+    };
+    let mut client = world.client(&identity, kept()).await;
+    client.subscribe("t", QoS::AtLeastOnce).await;
+    let mut publisher = world.client(&identity, v5("publisher")).await;
+    for _ in 0..60 {
+        assert_eq!(publisher.publish("t", "x").await, Ok(ReasonCode::SUCCESS));
+    }
+    let mut heard = 0;
+    'listening: loop {
+        publisher.publish("t", "last").await.unwrap();
+        client.ping().await;
+        while !client.no_message() {
+            if client.message().await.payload[..] == b"last"[..] {
+                break 'listening;
+            }
+            heard += 1;
+        }
+    }
+    assert!((5..60).contains(&heard), "{heard}");
+    client.leave().await;
+    until("it to be gone", || world.handle().connections().len() == 1).await;
+    for _ in 0..60 {
+        publisher.publish("t", "later").await.unwrap();
+    }
+    let mut client = world.client(&identity, kept()).await;
+    let mut waited = 0;
+    while waited < 60 {
+        waited += u32::from(client.message().await.payload[..] == b"later"[..]);
+    }
     world.stop().await;
 }
 

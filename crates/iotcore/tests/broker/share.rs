@@ -95,6 +95,24 @@ async fn a_share_keeps_messages_while_one_of_it_has_a_session_that_waits_across_
 }
 
 #[tokio::test]
+async fn what_a_member_has_not_acknowledged_goes_to_another_when_its_session_ends() {
+    let world = World::start().await;
+    let identity = world.identity(ALL).await;
+    let mut silent = world.client(&identity, v5("silent")).await;
+    silent.auto_ack = false;
+    silent.subscribe("$share/g/t/x", QoS::AtLeastOnce).await;
+    publish(&world, &identity).await;
+    silent.message().await;
+    let mut other = world.client(&identity, v5("other")).await;
+    other.subscribe("$share/g/t/x", QoS::AtLeastOnce).await;
+    silent.vanish().await;
+    for number in 0..MESSAGES {
+        assert_eq!(other.message().await.payload[..], number.to_be_bytes());
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn policies_name_the_share_to_subscribe_and_to_receive() {
     let world = World::start().await;
     let (all, member) = (world.identity(ALL).await, world.identity(SHARED).await);

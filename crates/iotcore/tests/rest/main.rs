@@ -22,6 +22,7 @@ mod iam;
 mod lambda;
 mod own;
 mod policies;
+mod quotas;
 mod rules;
 mod signatures;
 mod strangers;

@@ -56,6 +56,13 @@ impl Requests {
         }
     }
 
+    /// Nothing is asked for any more, nor again. Late answers are answers to nothing.
+    pub(super) fn clear(&mut self, ids: &mut PacketIds) {
+        self.unanswered.drain(..).for_each(|(id, _)| ids.free(id));
+        self.queue.clear();
+        self.granted.clear();
+    }
+
     pub(super) fn next(&mut self, ids: &mut PacketIds) -> Option<Packet> {
         self.queue.front()?;
         let id = ids.take()?;

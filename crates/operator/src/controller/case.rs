@@ -152,6 +152,9 @@ impl Case {
         }
         if role == Role::Live {
             self.pulse.connected(event.principal_identifier, event.timestamp);
+            if !self.seen.is_open(role) {
+                self.pulse.lost();
+            }
         }
         self.heard(role);
         let Some(record) = &self.record else {

@@ -12,6 +12,7 @@ use fleetkey_model::topic::PresenceKind;
 use super::action::{Change, Event, Report};
 use super::observer::Observer;
 use super::record::{Record, Stage};
+use super::service::Connections;
 
 /// Counters since the start, and the age of the latest evidence.
 #[derive(Debug, Default)]
@@ -67,15 +68,21 @@ impl Observer for Metrics {
 
 impl Metrics {
     /// The counters, and what the ledger's records come to, where the controller told in time.
-    pub fn render(&self, totals: Option<&Totals>, connected: bool) -> String {
+    pub fn render(&self, totals: Option<&Totals>, connections: Connections) -> String {
         let counts = self.counts();
         let mut page = Page::default();
         page.one(
             "controller_connected",
             "gauge",
             "Whether the controller hears the broker.",
-            connected.into(),
+            (connections.hearing > 0).into(),
         );
+        for (name, help, n) in [
+            ("controller_connections", "Connections that hear the broker.", connections.hearing),
+            ("controller_connections_wanted", "Connections that there are to be.", connections.wanted),
+        ] {
+            page.one(name, "gauge", help, u64::try_from(n).unwrap_or(u64::MAX));
+        }
         page.many(
             "controller_messages_total",
             "What the controller has heard.",
@@ -209,13 +216,15 @@ mod tests {
         metrics.told(Timestamp::default(), &Report::Changed { thing: thing.clone(), certificate, change });
         metrics.told(Timestamp::default(), &Report::Unheard { thing, since: Timestamp::default() });
         metrics.heard(Timestamp::default(), &Event::PresenceMissed);
-        let page = metrics.render(Some(&Totals::of([])), true);
+        let page = metrics.render(Some(&Totals::of([])), Connections { hearing: 3, wanted: 4 });
         for line in [
             "fleetkey_retirements_total{step=\"deactivate\"} 1",
             "fleetkey_retirements_total{step=\"revoke\"} 0",
             "fleetkey_retirements_held_total 1",
             "fleetkey_controller_messages_total{kind=\"session_lost\"} 1",
             "fleetkey_controller_connected 1",
+            "fleetkey_controller_connections 3",
+            "fleetkey_controller_connections_wanted 4",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
         }

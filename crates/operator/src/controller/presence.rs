@@ -1,6 +1,7 @@
 //! Who is connected as a thing, by the broker's lifecycle events (Developer Guide, life-cycle-events).
 //!
-//! Events may be duplicated and out of order; the broker's timestamps and session ids put them right. Only the live
+//! Events may be duplicated and out of order, all the more where they come by several connections; the broker's timestamps
+//! and session ids put them right, and an end that overtakes its beginning is remembered until that comes. Only the live
 //! session and `<thing>~agent` are tracked: a verification connection proves nothing and holds nothing.
 //!
 //! What is seen is durable from a thing's first attestation on; a restart before that forgets it. Two things follow. The
@@ -8,6 +9,7 @@
 //! certificate since before such a restart holds nothing: it is cut when that certificate becomes INACTIVE, and must
 //! come back with the new one, as it would have had to anyway. The device itself lives on the witness.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use fleetkey_model::certificate::CertificateId;
@@ -62,15 +64,41 @@ pub(super) struct Connection {
     pub(super) open: bool,
 }
 
+/// Connections that have ended before they began, as far as one has heard; the latest `MOST` of them. The ends of those
+/// that were taken over are among them, and do no harm.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Overtaking<const MOST: usize>(VecDeque<String>);
+
+impl<const MOST: usize> Overtaking<MOST> {
+    /// The end of a session came that is none of those that are open.
+    pub(crate) fn ended(&mut self, session: Option<&String>) {
+        let Some(session) = session.filter(|session| !self.0.contains(session)) else {
+            return;
+        };
+        if self.0.len() >= MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back(session.clone());
+    }
+
+    /// Whether a session that begins has ended already.
+    pub(crate) fn has_ended(&mut self, session: Option<&String>) -> bool {
+        let place = session.and_then(|session| self.0.iter().position(|ended| ended == session));
+        place.is_some_and(|place| self.0.remove(place).is_some())
+    }
+}
+
 /// The latest connection in each part.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Seen {
     live: Option<Connection>,
     agent: Option<Connection>,
+    #[serde(skip)]
+    overtaking: Overtaking<4>,
 }
 
 impl Seen {
-    /// Takes a connection in; `false` when it is old news.
+    /// Takes a connection in, which may have ended already; `false` when it is old news.
     pub(super) fn connected(&mut self, role: Role, event: &PresenceEvent) -> bool {
         let slot = self.slot(role);
         if let Some(known) = slot {
@@ -80,11 +108,12 @@ impl Seen {
                 return false;
             }
         }
-        *slot = Some(Connection {
+        let over = self.overtaking.has_ended(event.session_identifier.as_ref());
+        *self.slot(role) = Some(Connection {
             principal: event.principal_identifier,
             since: event.timestamp,
             session: event.session_identifier.clone(),
-            open: true,
+            open: !over,
         });
         true
     }
@@ -107,6 +136,9 @@ impl Seen {
         };
         let ended = same && known.open;
         known.open &= !same;
+        if !same {
+            self.overtaking.ended(event.session_identifier.as_ref());
+        }
         ended
     }
 
@@ -123,6 +155,11 @@ impl Seen {
     pub(super) fn knows_live(&self, since: Timestamp) -> bool {
         let told = self.live.as_ref().filter(|known| known.session.is_some());
         told.is_some_and(|known| since < known.since + CONNECT_SPACING)
+    }
+
+    /// Whether somebody is connected in this part.
+    pub(super) fn is_open(&self, role: Role) -> bool {
+        self.open().any(|(other, _)| other == role)
     }
 
     /// Whether a certificate is connected as the thing right now.
@@ -199,6 +236,21 @@ mod tests {
         assert!(!seen.disconnected(Role::Agent, &event(2, b"x", "s1")));
         assert!(!seen.connected(Role::Agent, &event(1, b"x", "s1")));
         assert!(!uses(&seen, b"x"));
+    }
+
+    #[test]
+    fn an_end_that_overtakes_its_beginning_ends_it_after_an_earlier_connection_too() {
+        let mut seen = Seen::default();
+        assert!(seen.connected(Role::Live, &event(1, b"old", "s1")));
+        assert!(!seen.disconnected(Role::Live, &event(4, b"new", "s2")));
+        assert!(seen.connected(Role::Live, &event(3, b"new", "s2")), "it is news that it was there");
+        assert!(!seen.is_open(Role::Live) && !uses(&seen, b"old") && !uses(&seen, b"new"));
+        assert!(seen.connected(Role::Live, &event(5, b"new", "s3")) && uses(&seen, b"new"));
+        // The end of what was taken over comes late and ends nothing, however many of them there are.
+        for session in ["s1", "a", "b", "c", "d", "e"] {
+            assert!(!seen.disconnected(Role::Live, &event(5, b"old", session)));
+        }
+        assert!(uses(&seen, b"new"));
     }
 
     #[test]

@@ -1,15 +1,17 @@
-//! The controller at work: one task speaks to the broker and reconnects, one runs the engine.
+//! The controller at work: a task for each connection speaks to the broker and reconnects, one runs the engine.
 //!
-//! They are two so that a slow account never keeps the broker waiting for a PINGREQ. A message is acknowledged when
-//! everything that follows from it is done, so that a crash makes the broker send it again.
+//! They are several so that a slow account never keeps the broker waiting for a PINGREQ. A message is acknowledged, on the
+//! connection by which it came, when everything that follows from it is done, so that a crash makes the broker send it
+//! again. Several connections share their subscriptions; what belongs together may come by different ones, in any order,
+//! and the broker's own times and session ids put it right.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetkey_model::name::{ClientId, ThingName};
 use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_mqtt::Version;
-use fleetkey_mqtt::session::SessionConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -20,13 +22,15 @@ use super::engine::Engine;
 use super::metrics::Totals;
 use super::record::Record;
 use crate::control_plane::ControlPlane;
-use wire::Wire;
-use worker::Input;
+use company::{Company, Standing};
+use wire::{Channels, Wire};
+use worker::{Input, Ports};
 
+mod company;
 mod wire;
 mod worker;
 
-/// Messages between the two tasks.
+/// Messages between two tasks.
 const QUEUE: usize = 64;
 
 /// Opens the stream that MQTT is spoken over: TLS to the broker with the controller's certificate.
@@ -41,8 +45,11 @@ pub trait Connector: Send + Sync + 'static {
 /// How the controller connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
-    /// The client id that the controller's policy allows.
+    /// The client id that the controller's policy allows; further connections have `-2`, `-3` … behind it.
     pub client_id: ClientId,
+    /// How many connections share the subscriptions, since AWS delivers 100 messages a second to one. With one, the
+    /// subscriptions are its own. At least 1; at most [`Self::MOST`].
+    pub connections: usize,
     /// The MQTT version.
     pub version: Version,
     /// Seconds between PINGREQs.
@@ -56,10 +63,14 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// MQTT 5, a PINGREQ a minute, an hour's session, pauses from a quarter of a second to half a minute.
+    /// AWS takes 100 shared subscriptions of one name (AWS IoT Core quotas), and each connection has three.
+    pub const MOST: usize = 33;
+
+    /// One connection, MQTT 5, a PINGREQ a minute, an hour's session, pauses from a quarter of a second to half a minute.
     pub const fn new(client_id: ClientId) -> Self {
         Self {
             client_id,
+            connections: 1,
             version: Version::V5,
             keep_alive: 60,
             session_expiry: 3600,
@@ -67,6 +78,31 @@ impl Connection {
             longest_pause: Duration::from_secs(30),
         }
     }
+
+    /// The same, shared by so many.
+    #[must_use]
+    pub fn shared_by(self, connections: usize) -> Self {
+        Self { connections, ..self }
+    }
+
+    /// Each connection: the same, with a client id of its own. A name that is too long is one connection less.
+    fn places(self) -> Vec<Self> {
+        let further = (2..=self.connections.min(Self::MOST)).map_while(|number| {
+            let client_id = ClientId::new(format!("{}-{number}", self.client_id)).ok()?;
+            Some(Self { client_id, ..self.clone() })
+        });
+        let further: Vec<_> = further.collect();
+        std::iter::once(self).chain(further).collect()
+    }
+}
+
+/// How many connections a controller has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// Those that hear requests and presence.
+    pub hearing: usize,
+    /// All of them.
+    pub wanted: usize,
 }
 
 /// A command that is in the chain and on its way to the broker. Dropping it takes nothing back.
@@ -88,13 +124,18 @@ impl OnItsWay {
 #[derive(Debug, Clone)]
 pub struct Reception {
     inputs: mpsc::Sender<Input>,
-    connected: watch::Receiver<bool>,
+    standing: watch::Receiver<Standing>,
 }
 
 impl Reception {
     /// Whether the controller hears requests and presence.
     pub fn hears(&self) -> bool {
-        *self.connected.borrow()
+        self.connections().hearing > 0
+    }
+
+    /// How many connections it has, and how many of them hear.
+    pub fn connections(&self) -> Connections {
+        self.standing.borrow().connections()
     }
 
     /// Thaws a thing that an operator has looked at and put right: its next attested request counts as the first.
@@ -159,27 +200,28 @@ impl Controller {
         N: Connector,
     {
         let stop = CancellationToken::new();
+        let connector = Arc::new(connector);
+        let places = connection.places();
+        let company = Arc::new(Company::of(places.len()));
         let (inputs, input_queue) = mpsc::channel(QUEUE);
-        let (outputs, output_queue) = mpsc::channel(QUEUE);
-        let (connected_sender, connected) = watch::channel(false);
-        let wire = Wire::new(
-            connector,
-            connection,
-            SessionConfig::default(),
-            inputs.clone(),
-            output_queue,
-            connected_sender,
-        );
-        let tasks = vec![
-            tokio::spawn(worker::run(engine, input_queue, outputs, stop.clone())),
-            tokio::spawn(wire.run(stop.clone())),
-        ];
-        Self { reception: Reception { inputs, connected }, stop, tasks }
+        let (mut outputs, mut tasks) = (Vec::new(), Vec::new());
+        for (place, connection) in places.into_iter().enumerate() {
+            let (sender, queue) = mpsc::channel(QUEUE);
+            outputs.push(sender);
+            let channels = Channels { engine: inputs.clone(), outputs: queue, company: company.clone() };
+            let wire = Wire::new(connector.clone(), connection, place, channels);
+            tasks.push(tokio::spawn(wire.run(stop.clone())));
+        }
+        let standing = company.standing();
+        let ports = Ports::new(outputs, standing.clone());
+        tasks.push(tokio::spawn(worker::run(engine, input_queue, ports, stop.clone())));
+        Self { reception: Reception { inputs, standing }, stop, tasks }
     }
 
-    /// Waits until the controller hears requests and presence. `false` when it was stopped before.
+    /// Waits until the controller hears requests and presence, and each of its connections has come or failed. `false`
+    /// when it was stopped before.
     pub async fn ready(&mut self) -> bool {
-        self.reception.connected.wait_for(|connected| *connected).await.is_ok()
+        self.reception.standing.wait_for(Standing::is_settled).await.is_ok()
     }
 
     /// Thaws a thing that an operator has looked at and put right: its next attested request counts as the first.
@@ -197,7 +239,7 @@ impl Controller {
         self.reception.clone()
     }
 
-    /// Ends both tasks: the engine after the call it is in, the connection with DISCONNECT.
+    /// Ends all tasks: the engine after the call it is in, each connection with DISCONNECT.
     pub async fn stop(mut self) {
         self.stop.cancel();
         for task in self.tasks.drain(..) {

@@ -28,7 +28,8 @@ pub struct Names {
     pub claim_clients: ClientId,
     /// What the client id of every observer begins with.
     pub observer_client: ClientId,
-    /// The client id of the controller: one, so that a second controller takes the first one's place.
+    /// The client id of the controller; its further connections have `-2`, `-3` … behind it. Always the same, so that a
+    /// second controller takes the first one's place.
     pub controller_client: ClientId,
 }
 

@@ -1,10 +1,10 @@
 //! What the operator's own connections may do: the observer hears telemetry, the controller retires certificates.
 
-use fleetkey_model::topic::{FleetTopic, ReservedTopic};
 use serde_json::Value;
 
 use super::Fleet;
 use super::statement::{allow, client, control, policy};
+use crate::controller::hearing::{HEARD, shared};
 
 /// Receives the telemetry of every device, and nothing else.
 pub(super) fn observer(fleet: &Fleet) -> Value {
@@ -17,15 +17,19 @@ pub(super) fn observer(fleet: &Fleet) -> Value {
     ])
 }
 
-/// Hears attested requests and presence, publishes answers and commands.
+/// Hears attested requests and presence, on one connection or shared by several; publishes answers and commands.
 pub(super) fn controller(fleet: &Fleet) -> Value {
     let scope = &fleet.scope;
-    let heard = [FleetTopic::ALL_ATTESTED, ReservedTopic::ALL_CONNECTED, ReservedTopic::ALL_DISCONNECTED];
+    let id = &fleet.names.controller_client;
+    let clients = [id.to_string(), format!("{id}-*")].map(|pattern| client(scope, &pattern));
+    let heard = HEARD.map(|filter| [filter.to_owned(), shared(filter)]).concat();
+    let filters: Vec<_> = heard.iter().map(|filter| scope.topic_filter(filter)).collect();
+    let topics: Vec<_> = heard.iter().map(|filter| scope.topic(&any_level(filter))).collect();
     let said = ["answers", "commands"].map(|leaf| scope.topic(&control("*", leaf)));
     policy(&[
-        allow(&["iot:Connect"], &[client(scope, fleet.names.controller_client.as_str())]),
-        allow(&["iot:Subscribe"], &heard.map(|filter| scope.topic_filter(filter))),
-        allow(&["iot:Receive"], &heard.map(|filter| scope.topic(&any_level(filter)))),
+        allow(&["iot:Connect"], &clients),
+        allow(&["iot:Subscribe"], &filters),
+        allow(&["iot:Receive"], &topics),
         allow(&["iot:Publish"], &said),
     ])
 }

@@ -1,5 +1,6 @@
 //! How fast an API may be called: a token bucket each, at a share of the account's quota, so that the devices' own calls
-//! are never starved. A throttle halves the rate; what is answered raises it again (AIMD).
+//! are never starved. A throttle halves the rate; what is answered raises it again (AIMD). The quotas are AWS's defaults
+//! until the account has told its own ([`Quotas`]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,11 +20,35 @@ const OTHER: f64 = 10.0;
 const LEAST: f64 = 0.1;
 /// How many answers bring a halved rate back to where it was.
 const RECOVERY: f64 = 60.0;
+/// What the name of a quota on a call's rate ends with (Service Quotas, `iotcore`): `ListThings API TPS`.
+const RATE: &str = " API TPS";
+
+/// How many calls a second the account takes, by operation.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Quotas(BTreeMap<String, f64>);
+
+impl Quotas {
+    /// Reads quotas of AWS IoT Core by their names; those that are on no call's rate, and values that are none, are left
+    /// out.
+    pub fn of(named: impl IntoIterator<Item = (String, f64)>) -> Self {
+        let rates = named.into_iter().filter_map(|(name, value)| {
+            let call = name.strip_suffix(RATE).filter(|call| !call.contains(' '))?;
+            (value.is_finite() && value > 0.0).then(|| (call.to_owned(), value))
+        });
+        Self(rates.collect())
+    }
+
+    /// How many calls a second it takes of this operation, if it has told.
+    pub fn of_call(&self, api: &str) -> Option<f64> {
+        self.0.get(api).copied()
+    }
+}
 
 /// What may be called now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Budget {
     share: f64,
+    quotas: Quotas,
     buckets: BTreeMap<&'static str, Bucket>,
 }
 
@@ -39,7 +64,19 @@ impl Budget {
     /// A share of every quota, between 0.01 and 1.
     pub fn of(share: f64) -> Self {
         let share = if share.is_finite() { share.clamp(0.01, 1.0) } else { 0.5 };
-        Self { share, buckets: BTreeMap::new() }
+        Self { share, quotas: Quotas::default(), buckets: BTreeMap::new() }
+    }
+
+    /// From now on by what the account has told. A rate whose quota is as it was goes on as it is.
+    pub fn learn(&mut self, quotas: Quotas) {
+        self.quotas = quotas;
+        for (api, bucket) in &mut self.buckets {
+            let ceiling = self.quotas.of_call(api).unwrap_or_else(|| default_of(api)) * self.share;
+            // It was made by this very product.
+            if ceiling.to_bits() != bucket.ceiling.to_bits() {
+                (bucket.ceiling, bucket.rate) = (ceiling, ceiling);
+            }
+        }
     }
 
     /// Takes a call out of the budget; how long to wait before it is made.
@@ -69,13 +106,16 @@ impl Budget {
     }
 
     fn bucket(&mut self, api: &'static str) -> &mut Bucket {
-        let share = self.share;
-        self.buckets.entry(api).or_insert_with(|| {
-            let quota = QUOTAS.iter().find(|(name, _)| *name == api).map_or(OTHER, |(_, quota)| *quota);
-            let ceiling = quota * share;
+        let Self { share, quotas, buckets } = self;
+        buckets.entry(api).or_insert_with(|| {
+            let ceiling = quotas.of_call(api).unwrap_or_else(|| default_of(api)) * *share;
             Bucket { ceiling, rate: ceiling, next: Timestamp::default() }
         })
     }
+}
+
+fn default_of(api: &str) -> f64 {
+    QUOTAS.iter().find(|(name, _)| *name == api).map_or(OTHER, |(_, quota)| *quota)
 }
 
 #[cfg(test)]
@@ -104,6 +144,30 @@ mod tests {
         assert!((budget.rate(API) - 5.0).abs() < 1e-9, "never above the share");
         (0..100).for_each(|_| budget.throttled(now, API));
         assert!((budget.rate(API) - LEAST).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_the_account_tells_takes_the_place_of_the_defaults() {
+        let told = [
+            ("ListCertificates API TPS", 100.0),
+            ("ListThings API TPS", 0.0),
+            ("ListPrincipalThings API TPS", f64::NAN),
+            ("Fleet Provisioning RegisterThing MQTT API TPS", 99.0),
+            ("Publish requests per second per connection", 100.0),
+        ];
+        let quotas = Quotas::of(told.map(|(name, value)| (name.to_owned(), value)));
+        assert_eq!((quotas.of_call(API), quotas.of_call("RegisterThing")), (Some(100.0), None));
+        let mut budget = Budget::of(0.5);
+        let now = Timestamp::from_secs(1);
+        assert_eq!(budget.take(now, API), Duration::ZERO);
+        budget.learn(quotas.clone());
+        let rates = [API, "ListThings", "ListPrincipalThings"].map(|api| budget.rate(api));
+        assert_eq!(rates.map(|rate| rate.round() as u32), [50, 5, 5], "what is no rate leaves the default");
+        budget.throttled(now, API);
+        budget.learn(quotas);
+        assert!((budget.rate(API) - 25.0).abs() < 1e-9, "a throttle is not forgotten for the same quota");
+        budget.learn(Quotas::of([("ListCertificates API TPS".to_owned(), 20.0)]));
+        assert!((budget.rate(API) - 10.0).abs() < 1e-9);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::findings::Thresholds;
 use super::index::{Index, Marks, Suspects};
 use crate::control_plane::CertificateSummary;
 use crate::controller::{FreezeReason, PresenceEvent};
+use crate::controller::presence::Overtaking;
 
 pub use row::{Ages, Certificate, Open, Thing};
 
@@ -32,6 +33,7 @@ pub struct Store {
     pub(super) own: BTreeMap<CertificateId, String>,
     /// Whose connection each client id is now.
     clients: HashMap<ClientId, CertificateId>,
+    overtaking: Overtaking<256>,
     index: Index,
 }
 
@@ -119,8 +121,12 @@ impl Store {
         }
         self.close(client);
         let open = Open { client: client.clone(), since: at, session: session.clone() };
+        let over = self.overtaking.has_ended(session.as_ref());
         self.edit(id, |row| row.connect(open));
         self.clients.insert(client.clone(), id);
+        if over {
+            self.close(client);
+        }
         if let Some(thing) = client.thing() {
             self.count_connect(&thing, at);
         }
@@ -139,6 +145,8 @@ impl Store {
         });
         if same {
             self.close(client);
+        } else {
+            self.overtaking.ended(session.as_ref());
         }
     }
 
@@ -404,6 +412,15 @@ mod tests {
         );
         store.disconnected(at(4), &client("a"), &event(2, 4, "s2"));
         assert!(store.certificate(&id(2)).unwrap().open.is_empty());
+    }
+
+    #[test]
+    fn an_end_that_overtakes_its_beginning_still_ends_it() {
+        let mut store = Store::default();
+        store.disconnected(at(2), &client("a"), &event(1, 2, "s1"));
+        store.connected(at(3), &client("a"), &event(1, 1, "s1"));
+        let row = store.certificate(&id(1)).unwrap();
+        assert!(row.open.is_empty() && row.connected_at == Some(at(1)));
     }
 
     #[test]

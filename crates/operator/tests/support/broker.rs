@@ -46,6 +46,30 @@ impl Broker {
         }
     }
 
+    /// Refuses the next connection as a broker does whose policy does not allow it; the client id.
+    pub async fn refuse(dialled: &mut mpsc::Receiver<DuplexStream>) -> String {
+        let (input, backlog) = (BytesMut::new(), VecDeque::new());
+        let stream = dialled.recv().await.unwrap();
+        let mut broker = Self { stream, input, backlog, next_id: 0, client_id: String::new() };
+        let Packet::Connect(connect) = broker.read().await else { panic!("no CONNECT") };
+        let (reason, properties) = (ReasonCode::NOT_AUTHORIZED, Properties::new());
+        broker.write(&Packet::ConnAck(ConnAck { session_present: false, reason, properties })).await;
+        connect.client_id.to_string()
+    }
+
+    /// Grants the next SUBSCRIBE; its filters.
+    pub async fn grant(&mut self) -> Vec<String> {
+        loop {
+            if let Packet::Subscribe(subscribe) = self.read().await {
+                let reasons = vec![ReasonCode::GRANTED_QOS_1; subscribe.filters.len()];
+                let packet_id = subscribe.packet_id;
+                self.write(&Packet::SubAck(SubAck { packet_id, reasons, properties: Properties::new() }))
+                    .await;
+                return subscribe.filters.iter().map(|filter| filter.filter.to_string()).collect();
+            }
+        }
+    }
+
     async fn shake(stream: DuplexStream, grant: bool) -> Option<Self> {
         let (input, backlog) = (BytesMut::new(), VecDeque::new());
         let mut broker = Self { stream, input, backlog, next_id: 0, client_id: String::new() };

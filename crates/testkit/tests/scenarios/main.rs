@@ -8,6 +8,7 @@
 )]
 
 mod clocks;
+mod connections;
 mod handover;
 mod isolation;
 mod offline;

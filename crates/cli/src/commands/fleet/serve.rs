@@ -24,7 +24,9 @@ use fleetkey_dashboard::fleet::Site;
 use fleetkey_model::arn::Scope;
 use fleetkey_operator::chain::{CONTROLLER_JOURNAL_FILE, Chain};
 use fleetkey_operator::cloud::{Cloud, Identity};
-use fleetkey_operator::controller::{Config, Connection, Controller, Engine, Journal, Ledger, Metrics};
+use fleetkey_operator::controller::{
+    Config, Connection, Connections, Controller, Engine, Journal, Ledger, Metrics,
+};
 use fleetkey_operator::inventory::{Snapshot, Thresholds, Watch};
 use fleetkey_operator::plan::{CloudNames, Patience, State, scope_of};
 use serde_json::json;
@@ -94,10 +96,12 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         () = interrupt.asked() => false,
     };
     if ready {
-        let heard = "the controller hears requests and presence";
+        let Connections { hearing, wanted } = controller.reception().connections();
+        let heard =
+            format!("the controller hears requests and presence by {hearing} of {wanted} connections");
         let words = pages.url().map(|url| format!("{heard}\ndashboard, by this link once: {url}"));
-        let fields = json!({ "dashboard_url": pages.url() });
-        tell(audience, "ready", &words.unwrap_or_else(|| heard.to_owned()), &fields);
+        let fields = json!({ "dashboard_url": pages.url(), "connections": hearing });
+        tell(audience, "ready", &words.unwrap_or(heard), &fields);
         interrupt.asked().await;
     }
     campaigns.stop().await;
@@ -161,7 +165,8 @@ impl Post {
             .context("the controller's identity cannot be read; fleetkey setup makes it")?;
         let line = Line { dialer: stage::dialer(&self.file), identity };
         let client = self.settings.wanted(self.scope())?.fleet.names.controller_client;
-        Ok((Controller::start(engine, line, Connection::new(client)), board, watch))
+        let connection = Connection::new(client).shared_by(args.connections);
+        Ok((Controller::start(engine, line, connection), board, watch))
     }
 
     /// What orders of pages are carried out with.

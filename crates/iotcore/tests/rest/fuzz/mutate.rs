@@ -38,7 +38,8 @@ const TEXTS: [&str; 24] = [
     "{\"a\":",
 ];
 const METHODS: [&str; 8] = ["GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "BREW"];
-const SERVICES: [&str; 9] = ["iot", "iotdata", "iotdevicegateway", "iam", "sts", "lambda", "logs", "s3", ""];
+const SERVICES: [&str; 10] =
+    ["iot", "iotdata", "iotdevicegateway", "iam", "sts", "lambda", "logs", "servicequotas", "s3", ""];
 
 /// A request as it travels.
 #[derive(Debug)]

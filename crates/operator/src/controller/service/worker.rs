@@ -8,10 +8,11 @@ use fleetkey_model::name::ThingName;
 use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_mqtt::Text;
 use fleetkey_mqtt::session::Ack;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::OnItsWay;
+use super::company::Standing;
 use crate::control_plane::ControlPlane;
 use crate::controller::metrics::Totals;
 use crate::controller::{Engine, Event, Publication, Record};
@@ -23,8 +24,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// Something for the engine.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// A message of the broker's.
-    Message { topic: Text, payload: Bytes, ack: Option<Ack> },
+    /// A message of the broker's, by the connection at a place.
+    Message { topic: Text, payload: Bytes, ack: Option<Ack>, place: usize },
     /// An event from elsewhere.
     Event(Event),
     /// A person releases a thing.
@@ -47,6 +48,8 @@ pub(super) enum Input {
 pub(super) struct Output {
     pub(super) publications: Vec<Publication>,
     pub(super) ack: Option<Ack>,
+    /// The place of the connection that is to acknowledge it.
+    pub(super) place: Option<usize>,
     /// Whoever waits for the broker to have the publication, of which there is one then.
     pub(super) awaited: Option<Awaited>,
 }
@@ -54,10 +57,59 @@ pub(super) struct Output {
 /// Where it is told what the broker says of a publication.
 pub(super) type Awaited = oneshot::Sender<Result<(), String>>;
 
+/// The ways to the connections.
+#[derive(Debug)]
+pub(super) struct Ports {
+    outputs: Vec<mpsc::Sender<Output>>,
+    standing: watch::Receiver<Standing>,
+    /// Who is next to publish what no message brought about.
+    turn: usize,
+}
+
+impl Ports {
+    /// To these, the first one first.
+    pub(super) const fn new(outputs: Vec<mpsc::Sender<Output>>, standing: watch::Receiver<Standing>) -> Self {
+        Self { outputs, standing, turn: 0 }
+    }
+
+    /// Hands on what is to be published, to a connection that hears, and then what is to be acknowledged, to the one by
+    /// which it came. An error means to stop.
+    async fn send(&mut self, output: Output) -> Result<(), ()> {
+        let publisher = self.publisher(output.place);
+        if output.place.is_none_or(|place| place == publisher) {
+            return self.put(publisher, output).await;
+        }
+        let Output { publications, ack, place, awaited } = output;
+        if !publications.is_empty() {
+            self.put(publisher, Output { publications, awaited, ..Output::default() }).await?;
+        }
+        self.put(place.unwrap_or(publisher), Output { ack, ..Output::default() }).await
+    }
+
+    /// Where the message came from, if it can be answered there; else those that hear take turns. Where nobody hears,
+    /// the first connection keeps it.
+    fn publisher(&mut self, from: Option<usize>) -> usize {
+        let standing = self.standing.borrow();
+        if let Some(place) = from.filter(|place| standing.hears(*place)) {
+            return place;
+        }
+        let place = standing.hearing_from(self.turn).unwrap_or_default();
+        self.turn = place + 1;
+        place
+    }
+
+    async fn put(&self, place: usize, output: Output) -> Result<(), ()> {
+        match self.outputs.get(place) {
+            Some(sender) => sender.send(output).await.map_err(drop),
+            None => Err(()),
+        }
+    }
+}
+
 pub(super) async fn run<C: ControlPlane>(
     mut engine: Engine<C>,
     mut inputs: mpsc::Receiver<Input>,
-    outputs: mpsc::Sender<Output>,
+    mut outputs: Ports,
     stop: CancellationToken,
 ) {
     loop {
@@ -82,8 +134,8 @@ pub(super) async fn run<C: ControlPlane>(
 
 async fn take<C: ControlPlane>(engine: &mut Engine<C>, input: Input) -> Output {
     match input {
-        Input::Message { topic, payload, ack } => {
-            Output { ack, ..published(engine.message(&topic, &payload).await) }
+        Input::Message { topic, payload, ack, place } => {
+            Output { ack, place: Some(place), ..published(engine.message(&topic, &payload).await) }
         }
         Input::Event(event) => published(engine.handle(event).await),
         Input::Release { thing, why, answer } => {

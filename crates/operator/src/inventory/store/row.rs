@@ -110,12 +110,13 @@ impl Certificate {
     }
 }
 
-/// The name that a client id speaks for: what stands before a role.
+/// The name that a client id speaks for: what stands before a role, and of the operator's own, which begin with its
+/// separator, what stands before the number of a further connection.
 fn holder(client: &ClientId) -> &str {
     let text = client.as_str();
-    match text.split_once(ROLE_SEPARATOR) {
-        // The operator's own begin with it.
-        Some((name, _)) if !name.is_empty() => name,
+    match (text.split_once(ROLE_SEPARATOR), text.rsplit_once('-')) {
+        (Some(("", _)), Some((name, number))) if number.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        (Some((name, _)), _) if !name.is_empty() => name,
         _ => text,
     }
 }
@@ -132,6 +133,9 @@ mod tests {
     fn roles_of_a_thing_are_one_holder() {
         assert_eq!(holder(&client("press-1~verify")), "press-1");
         assert_eq!(holder(&client("press-1")), "press-1");
-        assert_eq!(holder(&client("~controller")), "~controller");
+        for own in ["~controller", "~controller-2", "~controller-33"] {
+            assert_eq!(holder(&client(own)), "~controller");
+        }
+        assert_eq!(holder(&client("press-1~agent-2")), "press-1");
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use fleetkey_aws::Aws;
 use fleetkey_model::time::Timestamp;
-use fleetkey_operator::inventory::{Budget, Crawl, Ledgered, Progress, Snapshot, Watch, crawl};
+use fleetkey_operator::inventory::{Crawl, Ledgered, Progress, Snapshot, Watch, crawl};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::super::rates::Rates;
 use super::now;
 use crate::args::InventoryArgs;
 use crate::interrupt::Interrupt;
@@ -34,9 +35,13 @@ pub(super) async fn walk(aws: &Aws, watch: &Watch, snapshot: &Snapshot, args: &I
         bar.tick();
         keep_now_and_then(watch, snapshot, &mut kept);
     };
-    let mut budget = Budget::of(args.budget);
+    let mut rates = Rates::of(args.budget);
+    let walking = async {
+        rates.learn(aws).await;
+        crawl(aws, &mut place, &mut rates.budget, &now, args.deep, told).await
+    };
     let outcome = tokio::select! {
-        outcome = crawl(aws, &mut place, &mut budget, &now, args.deep, told) => outcome,
+        outcome = walking => outcome,
         () = interrupt.asked() => {
             output::warn("interrupted: the next run goes on from here; what follows is not all");
             Ok(())

@@ -13,7 +13,7 @@ use fleetkey_api::feed::Feed;
 use fleetkey_api::token::Holder;
 use fleetkey_aws::Aws;
 use fleetkey_model::time::Timestamp;
-use fleetkey_operator::controller::{Metrics, Reception};
+use fleetkey_operator::controller::{Connections, Metrics, Reception};
 use fleetkey_operator::inventory::{Thresholds, Watch, render};
 use serde_json::{Value, json};
 
@@ -46,9 +46,14 @@ impl Backend for Shown {
         (!self.reception.hears()).then(|| words.to_owned())
     }
 
+    fn ready(&self) -> String {
+        let Connections { hearing, wanted } = self.reception.connections();
+        format!("ready: {hearing} of {wanted} connections hear the broker")
+    }
+
     async fn metrics(&self) -> String {
         let totals = tokio::time::timeout(PATIENCE, self.reception.totals()).await.ok().flatten();
-        let mut page = self.metrics.render(totals.as_ref(), self.reception.hears());
+        let mut page = self.metrics.render(totals.as_ref(), self.reception.connections());
         let (watch, now, thresholds) = (self.watch.clone(), now(), self.thresholds.clone());
         // Off the runtime's threads: a large fleet takes a moment.
         let survey = tokio::task::spawn_blocking(move || watch.survey(now, &thresholds)).await;

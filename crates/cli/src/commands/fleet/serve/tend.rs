@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetkey_aws::Aws;
-use fleetkey_operator::inventory::{Budget, Crawl, Ledgered, Snapshot, Watch, crawl};
+use fleetkey_operator::inventory::{Crawl, Ledgered, Snapshot, Watch, crawl};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::super::now;
+use super::super::rates::Rates;
 
 /// How often what is known is kept.
 const KEEP_EVERY: Duration = Duration::from_secs(60);
@@ -51,9 +52,13 @@ impl Tended {
 }
 
 async fn walk(aws: Arc<Aws>, mut watch: Watch, walked: Arc<Notify>, every: Duration, share: f64) {
-    let mut budget = Budget::of(share);
+    let mut rates = Rates::of(share);
     loop {
-        let pause = match crawl(&*aws, &mut watch, &mut budget, &now, true, |_| {}).await {
+        // One that is done was walked by an earlier process: nothing is asked now.
+        if !watch.look(|_, crawl| crawl.is_done()) {
+            rates.learn(&aws).await;
+        }
+        let pause = match crawl(&*aws, &mut watch, &mut rates.budget, &now, true, |_| {}).await {
             Ok(()) => every,
             Err(error) => {
                 tracing::error!(%error, "the inventory cannot be taken");
