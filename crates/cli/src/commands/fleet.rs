@@ -13,6 +13,7 @@ pub(super) mod status;
 
 mod keys;
 mod progress;
+mod selection;
 mod settings;
 
 use std::process::ExitCode;

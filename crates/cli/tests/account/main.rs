@@ -15,6 +15,7 @@
 #[expect(dead_code, reason = "the module is shared; not every test uses all of it")]
 mod process;
 
+mod api;
 mod campaign;
 mod census;
 mod core;

@@ -54,12 +54,14 @@ pub struct CampaignCounts {
     pub rotated: usize,
     /// Told as often as they may be, and nothing came of it.
     pub failed: usize,
+    /// Told, and away since for as long as all their tries take: told again on coming back.
+    pub left: usize,
 }
 
 impl CampaignCounts {
     /// All of them.
     pub const fn total(&self) -> usize {
-        self.waiting + self.told + self.rotated + self.failed
+        self.waiting + self.told + self.rotated + self.failed + self.left
     }
 }
 
@@ -129,6 +131,7 @@ impl Campaign {
             told: sum.told + wave.told,
             rotated: sum.rotated + wave.rotated,
             failed: sum.failed + wave.failed,
+            left: sum.left + wave.left,
         })
     }
 }

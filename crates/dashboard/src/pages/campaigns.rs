@@ -145,6 +145,7 @@ fn standing(view: &View<'_>, campaign: &Campaign) -> Markup {
             progress id="rotated" max=(counts.total()) value=(counts.rotated) aria-label="Devices that have rotated" {}
             " " (counts.rotated) " of " (counted(counts.total(), "device")) " have rotated, " (counts.told) " are at it, "
             (counts.waiting) " were not told yet, " (counts.failed) " have failed."
+            @if counts.left > 0 { " " (counts.left) " were told and have gone; they are told again when they come back." }
         }
         dl class="facts" {
             div { dt { "For" } dd { (campaign.why) } }
@@ -169,7 +170,7 @@ fn waves(campaign: &Campaign) -> Markup {
                 thead {
                     tr {
                         th scope="col" { "Wave" } th scope="col" { "State" } th scope="col" { "Devices" } th scope="col" { "Rotated" }
-                        th scope="col" { "At it" } th scope="col" { "Not told" } th scope="col" { "Failed" }
+                        th scope="col" { "At it" } th scope="col" { "Not told" } th scope="col" { "Gone" } th scope="col" { "Failed" }
                     }
                 }
                 tbody {
@@ -181,6 +182,7 @@ fn waves(campaign: &Campaign) -> Markup {
                             td { (counts.rotated) }
                             td { (counts.told) }
                             td { (counts.waiting) }
+                            td { (counts.left) }
                             td { (failures(counts.failed)) }
                         }
                     }
@@ -194,7 +196,10 @@ fn wave(counts: &CampaignCounts) -> Markup {
     let total = counts.total();
     match counts {
         CampaignCounts { waiting, .. } if *waiting == total => badge(Tone::Quiet, "to come"),
-        CampaignCounts { waiting: 0, told: 0, failed: 0, .. } => badge(Tone::Good, "done"),
+        CampaignCounts { waiting: 0, told: 0, failed: 0, left: 0, .. } => badge(Tone::Good, "done"),
+        CampaignCounts { waiting: 0, told: 0, failed: 0, .. } => {
+            badge(Tone::Warn, "done but for who has gone")
+        }
         CampaignCounts { waiting: 0, told: 0, .. } => badge(Tone::Warn, "done but for the failed"),
         _ => badge(Tone::Busy, "under way"),
     }

@@ -41,6 +41,14 @@ pub enum Turn {
         /// When that was found.
         at: Timestamp,
     },
+    /// It was told, went away, and has been away for as long as all its tries would have taken. On coming back it is told
+    /// again, as often as is left.
+    Left {
+        /// When that was found.
+        at: Timestamp,
+        /// How often it was told.
+        tries: u8,
+    },
 }
 
 /// How a campaign stands.
@@ -94,6 +102,8 @@ pub struct Counts {
     pub rotated: usize,
     /// Given up.
     pub failed: usize,
+    /// Told, and gone since.
+    pub left: usize,
 }
 
 /// A campaign.
@@ -193,7 +203,7 @@ impl Campaign {
         // Also while it is paused or over: a device that was told goes on by itself.
         self.settle(now, &look, &mut step);
         if self.mode == Mode::Running {
-            step.mode = self.judge();
+            step.mode = self.judge(&step.turns);
         }
         if self.mode == Mode::Running && self.plan.window.is_none_or(|window| window.is_open(now)) {
             self.tell(now, &look, &mut step);
@@ -208,13 +218,21 @@ impl Campaign {
         for (thing, turn) in turns {
             let new = match *turn {
                 Turn::Waiting | Turn::Rotated { .. } => continue,
-                Turn::Told { at, tries, acknowledged } => rotated(plan, look(thing)).or_else(|| {
+                Turn::Told { at, tries, acknowledged } => {
+                    let device = look(thing);
                     // One whose command was swallowed is told again before it can fail.
                     let was_tried = acknowledged || given.contains(thing) || !goes_on;
                     let over = now.since(at) >= plan.patience && tries >= plan.tries;
-                    (over && was_tried).then_some(Turn::Failed { at: now })
-                }),
-                Turn::Failed { .. } => rotated(plan, look(thing)),
+                    let left = device.is_away && now.since(at) >= plan.time_to_leave();
+                    rotated(plan, device).or_else(|| match (was_tried, over) {
+                        (true, true) => Some(Turn::Failed { at: now }),
+                        (true, false) => left.then_some(Turn::Left { at: now, tries }),
+                        // It was never told.
+                        (false, _) if tries <= 1 => left.then_some(Turn::Waiting),
+                        (false, _) => left.then_some(Turn::Left { at: now, tries: tries.saturating_sub(1) }),
+                    })
+                }
+                Turn::Failed { .. } | Turn::Left { .. } => rotated(plan, look(thing)),
             };
             if let Some(new) = new {
                 *turn = new;
@@ -223,29 +241,39 @@ impl Campaign {
         }
     }
 
-    /// Whether it is at its end, one way or the other.
-    fn judge(&mut self) -> Option<Mode> {
+    /// Whether it is at its end, one way or the other, or somebody has to look first; `turns` are this step's.
+    fn judge(&mut self, turns: &[(ThingName, Turn)]) -> Option<Mode> {
         let counts = self.counts();
-        let excess = (counts.failed > 0).then(|| self.excess()).flatten();
-        let mode = match excess {
-            Some(why) => Mode::Aborted { why },
-            None if counts.waiting + counts.told == 0 => Mode::Done,
-            None => return None,
+        let failed = |found: Counts| found.failed;
+        let gone = |found: Counts| found.failed + found.left;
+        // Asked only when one has left in this step: whoever resumes the campaign has seen those before.
+        let news = turns.iter().any(|(_, turn)| matches!(turn, Turn::Left { .. }));
+        let excess = (counts.failed > 0).then(|| self.excess(failed, "did not rotate")).flatten();
+        let mode = if let Some(why) = excess {
+            Mode::Aborted { why }
+        } else if counts.waiting + counts.told + counts.left == 0 {
+            Mode::Done
+        } else {
+            let why =
+                news.then(|| self.excess(gone, "did not rotate, or were told and have gone")).flatten()?;
+            Mode::Paused { why: format!("{why}; resume it if that is as it should be") }
         };
         self.mode = mode.clone();
         Some(mode)
     }
 
-    /// The first wave of which too many have failed, in words.
-    fn excess(&self) -> Option<String> {
+    /// The first wave of which too many count, in words.
+    fn excess(&self, counted: impl Fn(Counts) -> usize, did: &str) -> Option<String> {
         let waves = self.waves.len();
         (0..waves).find_map(|wave| {
             let members = self.members(wave);
-            let failed = count(members.iter().filter_map(|thing| self.turns.get(thing))).failed;
+            let found = counted(count(members.iter().filter_map(|thing| self.turns.get(thing))));
             let (size, threshold) = (members.len(), self.plan.threshold);
-            (failed * 100 > size * usize::from(threshold)).then(|| {
+            (found * 100 > size * usize::from(threshold)).then(|| {
                 let number = wave + 1;
-                format!("{failed} of the {size} devices of wave {number} of {waves} did not rotate: more than {threshold} %")
+                format!(
+                    "{found} of the {size} devices of wave {number} of {waves} {did}: more than {threshold} %"
+                )
             })
         })
     }
@@ -264,6 +292,7 @@ impl Campaign {
             let Some(turn) = turns.get_mut(thing) else { continue };
             let tries = match *turn {
                 Turn::Waiting if under_way < at_once => 1,
+                Turn::Left { tries, .. } if under_way < at_once => tries + 1,
                 // The same command under the same id: a device that has it already does nothing.
                 Turn::Told { tries, acknowledged: false, .. } if !given.contains(thing) => tries,
                 Turn::Told { at, tries, .. } if now.since(at) >= plan.patience && tries < plan.tries => {
@@ -277,7 +306,7 @@ impl Campaign {
                 None if device.is_away => continue,
                 None => {
                     *next = *next + pause;
-                    under_way += usize::from(matches!(turn, Turn::Waiting));
+                    under_way += usize::from(matches!(turn, Turn::Waiting | Turn::Left { .. }));
                     step.tell.push(thing.clone());
                     given.insert(thing.clone());
                     Turn::Told { at: now, tries, acknowledged: false }
@@ -289,11 +318,11 @@ impl Campaign {
     }
 
     /// The wave that is under way: the first with somebody in it of whom something is still to come. Whoever was not told
-    /// because they are away hold nobody up.
+    /// because they are away, and whoever has left, hold nobody up.
     fn reached(&self, look: &impl Fn(&ThingName) -> Device) -> usize {
         let is_open = |thing: &ThingName| match self.turns.get(thing) {
             Some(Turn::Told { acknowledged, .. }) if *acknowledged || self.given.contains(thing) => true,
-            Some(Turn::Told { .. } | Turn::Waiting) => !look(thing).is_away,
+            Some(Turn::Told { .. } | Turn::Waiting | Turn::Left { .. }) => !look(thing).is_away,
             _ => false,
         };
         let open = self.order.iter().position(is_open).unwrap_or(self.order.len());
@@ -316,6 +345,7 @@ fn count<'a>(turns: impl Iterator<Item = &'a Turn>) -> Counts {
             Turn::Told { .. } => &mut counts.told,
             Turn::Rotated { .. } => &mut counts.rotated,
             Turn::Failed { .. } => &mut counts.failed,
+            Turn::Left { .. } => &mut counts.left,
         };
         *counter += 1;
         counts

@@ -60,7 +60,7 @@ impl Diary {
     /// # Errors
     /// When it cannot be written: then it must not be released.
     pub(super) async fn release(&self, at: Timestamp, thing: &ThingName, why: &str) -> Result<(), FileError> {
-        self.said(at, "release", thing, why).await
+        self.said(at, "release", format!("thing {thing}"), why).await
     }
 
     /// Enters that a command goes to a device.
@@ -74,18 +74,21 @@ impl Diary {
         DeviceCommand::Rotate { .. }: &DeviceCommand,
         why: &str,
     ) -> Result<(), FileError> {
-        self.said(at, "command rotate", thing, why).await
+        self.said(at, "command rotate", format!("thing {thing}"), why).await
     }
 
-    /// What a person has decided about a thing.
-    async fn said(
+    /// Enters what a person has decided of something: of a thing, of a campaign.
+    ///
+    /// # Errors
+    /// When it cannot be written: then it must not be carried out.
+    pub(super) async fn said(
         &self,
         at: Timestamp,
         action: &'static str,
-        thing: &ThingName,
+        what: String,
         why: &str,
     ) -> Result<(), FileError> {
-        let (what, why) = (format!("thing {thing}"), why.to_owned());
+        let why = why.to_owned();
         self.write(move |who, chain| {
             chain.enter(&Entry {
                 at,

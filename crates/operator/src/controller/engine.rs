@@ -116,6 +116,14 @@ impl<C: ControlPlane> Engine<C> {
         Ok(vec![Publication { topic: FleetTopic::Commands(thing), payload: payload.into() }])
     }
 
+    /// Puts on record that somebody has ordered `action` of something that is no thing, and why.
+    ///
+    /// # Errors
+    /// When it cannot be entered into the chain; it is not to be carried out then.
+    pub async fn enter(&self, action: &'static str, what: String, why: &str) -> Result<(), FileError> {
+        self.diary.said((self.clock)(), action, what, why).await
+    }
+
     /// Does all that is due, and returns what is to be published.
     pub async fn settle(&mut self) -> Vec<Publication> {
         let mut published = Vec::new();

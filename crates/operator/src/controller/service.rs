@@ -126,6 +126,15 @@ impl Reception {
         sent.unwrap_or_else(|| Err("the controller was stopped".into()))
     }
 
+    /// Enters into the chain that somebody has ordered `action` of `what`, which is no thing, and why.
+    ///
+    /// # Errors
+    /// When it cannot be entered, or the controller was stopped; it is not to be carried out then.
+    pub async fn enter(&self, action: &'static str, what: String, why: String) -> Result<(), String> {
+        let entered = self.ask(|answer| Input::Enter { action, what, why, answer }).await;
+        entered.unwrap_or_else(|| Err("the controller was stopped".into()))
+    }
+
     /// What the ledger knows of every thing; empty when the controller was stopped.
     pub async fn records(&self) -> Vec<Record> {
         self.ask(Input::Records).await.unwrap_or_default()

@@ -72,7 +72,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         reception: controller.reception(),
         feed: feed.clone(),
     });
-    let pages = Pages::open(board, &args.panel).await?;
+    let pages = Pages::open(board.clone(), &args.panel).await?;
     let snapshot = Snapshot::at(&post.data.operator());
     let tended = Tended::start(post.aws.clone(), watch.clone(), snapshot, args.inventory_every, args.budget);
     let shown = Shown {
@@ -81,6 +81,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         watch,
         aws: post.aws.clone(),
         feed,
+        board,
         directory: post.data.operator(),
         thresholds: Thresholds { aged_after: args.rotate_every, ..Thresholds::default() },
     };

@@ -36,6 +36,8 @@ pub(super) enum Input {
         why: String,
         answer: oneshot::Sender<Result<OnItsWay, String>>,
     },
+    /// A person has ordered something that is no thing's.
+    Enter { action: &'static str, what: String, why: String, answer: oneshot::Sender<Result<(), String>> },
     /// Somebody wants to know.
     Records(oneshot::Sender<Vec<Record>>),
     /// Somebody wants to know what it comes to.
@@ -97,6 +99,11 @@ async fn take<C: ControlPlane>(engine: &mut Engine<C>, input: Input) -> Output {
         }
         Input::Command { thing, command, why, answer } => {
             commanded(engine.command(thing, &command, &why).await, answer)
+        }
+        Input::Enter { action, what, why, answer } => {
+            let entered = engine.enter(action, what, &why).await;
+            let _gone = answer.send(entered.map_err(|error| error.to_string()));
+            Output::default()
         }
         Input::Records(answer) => {
             let _gone = answer.send(engine.ledger().records().cloned().collect());

@@ -30,6 +30,7 @@ use fleetkey_operator::controller::{Event, Observer, Reception, Record, Report};
 use fleetkey_operator::inventory::{Thresholds, Watch};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use campaigns::Among;
 pub(super) use office::Office;
 
 use campaigns::Standing;

@@ -192,7 +192,7 @@ impl Running {
         }
         if let Some(mode) = &step.mode {
             let counts = campaign.counts();
-            tracing::info!(campaign = plan.name, ?mode, ?counts, "a campaign has ended");
+            tracing::info!(campaign = plan.name, ?mode, ?counts, "a campaign stands otherwise");
             let told = json!({ "campaign": plan.name, "mode": mode, "counts": counts, "at": now() });
             self.tools.feed.push("campaign", told);
         }
@@ -226,13 +226,15 @@ fn obey(
     Ok((log, campaign))
 }
 
+/// How it stands first: of lines that a power cut has torn, the next process finds the devices' places out by itself, but
+/// not that somebody was to look.
 fn lines_of(step: &Step) -> Vec<Line> {
     let turns = step
         .turns
         .iter()
         .map(|(thing, turn): &(ThingName, _)| Line::Turn { thing: thing.clone(), turn: *turn });
     let mode = step.mode.iter().map(|mode| Line::Mode { at: now(), mode: mode.clone() });
-    turns.chain(mode).collect()
+    mode.chain(turns).collect()
 }
 
 /// Off the runtime's threads: it waits for the disk.

@@ -91,7 +91,7 @@ impl Office {
 }
 
 impl Board {
-    /// Changes a certificate's status, and ends the connections that are open with it.
+    /// Decides of a certificate of this thing.
     pub(super) async fn decide_fate(
         &self,
         thing: ThingName,
@@ -104,9 +104,19 @@ impl Board {
         if !known {
             return Err(Refused(format!("{} is no certificate of {thing}", id.short())));
         }
+        self.seal_fate(Some(thing), (id, fate), (by, why)).await
+    }
+
+    /// Changes a certificate's status, and ends the connections that are open with it.
+    pub(in super::super) async fn seal_fate(
+        &self,
+        thing: Option<ThingName>,
+        (id, fate): (CertificateId, Fate),
+        (by, why): (&str, String),
+    ) -> Result<Done, Refused> {
         let ending = Ending {
             status: fate.status(),
-            why: format!("{why}, says {by} of the dashboard"),
+            why: format!("{why}, says {by}"),
             cut: fate != Fate::Reactivate,
             patience: CUT_WITHIN,
         };
@@ -118,8 +128,10 @@ impl Board {
         let words = words(&ended, fate, by);
         self.watch.clone().with(|store, _| store.changed(now(), id, Some(fate.status())));
         self.closer.forget(&id);
-        self.notes().decided(&thing, now(), words.clone());
-        self.hub.tell("certificate", Some(thing));
+        if let Some(thing) = &thing {
+            self.notes().decided(thing, now(), words.clone());
+        }
+        self.hub.tell("certificate", thing);
         Ok(Done { words })
     }
 }
