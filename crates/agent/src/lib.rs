@@ -58,6 +58,7 @@ mod provision;
 #[cfg(test)]
 mod testing;
 mod verify;
+mod way_back;
 
 pub use agent::{Agent, AgentHandle, Ground, StartError};
 pub use clock::{Clock, SystemClock};

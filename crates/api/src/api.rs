@@ -68,7 +68,7 @@ const fn post(path: &'static str, role: Role, ordered: Ordered) -> Route {
     Route { method: Method::POST, path, role, what: What::Order(ordered) }
 }
 
-static ROUTES: [Route; 19] = [
+static ROUTES: [Route; 20] = [
     get("/status", What::Status),
     get("/certificates", What::Certificates),
     get("/certificates/{id}", What::Certificate),
@@ -85,6 +85,7 @@ static ROUTES: [Route; 19] = [
     post("/campaigns/{name}/pause", Role::Operator, Ordered::Campaign(CampaignStep::Pause)),
     post("/campaigns/{name}/resume", Role::Operator, Ordered::Campaign(CampaignStep::Resume)),
     post("/campaigns/{name}/abort", Role::Operator, Ordered::Campaign(CampaignStep::Abort)),
+    post("/campaigns/{name}/rollback", Role::Admin, Ordered::Campaign(CampaignStep::Rollback)),
     post("/certificates/{id}/deactivate", Role::Admin, Ordered::Certificate(Fate::Deactivate)),
     post("/certificates/{id}/reactivate", Role::Admin, Ordered::Certificate(Fate::Reactivate)),
     post("/certificates/{id}/revoke", Role::Admin, Ordered::Certificate(Fate::Revoke)),

@@ -143,6 +143,8 @@ pub enum CampaignStep {
     Resume,
     /// Nobody is told any more.
     Abort,
+    /// The same, and what can be undone is.
+    Rollback,
 }
 
 /// A campaign that somebody wants. The devices that fit all of `thing`, `older_than`, `rule` and `group` are in it, or

@@ -33,6 +33,8 @@ pub(crate) enum CampaignCommand {
     Resume(OrderArgs),
     /// Tell nobody any more.
     Abort(OrderArgs),
+    /// Tell nobody any more, and undo what can be: devices that can return do, superseded certificates are kept.
+    Rollback(OrderArgs),
 }
 
 /// Where campaigns are kept.

@@ -30,6 +30,7 @@ mod names;
 mod pages;
 mod proxy;
 mod revoke;
+mod rollback;
 mod serve;
 mod sign_request;
 mod thief;

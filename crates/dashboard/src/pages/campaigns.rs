@@ -145,6 +145,9 @@ fn standing(view: &View<'_>, campaign: &Campaign) -> Markup {
             progress id="rotated" max=(counts.total()) value=(counts.rotated) aria-label="Devices that have rotated" {}
             " " (counts.rotated) " of " (counted(counts.total(), "device")) " have rotated, " (counts.told) " are at it, "
             (counts.waiting) " were not told yet, " (counts.failed) " have failed."
+            @if counts.returning + counts.returned > 0 {
+                " " (counts.returning) " are on their way back, for " (counts.returned) " all was done that could be."
+            }
             @if counts.left > 0 { " " (counts.left) " were told and have gone; they are told again when they come back." }
         }
         dl class="facts" {
@@ -261,7 +264,7 @@ pub(crate) fn confirm_campaign(
 fn mode(mode: &CampaignMode) -> Markup {
     let tone = match mode {
         CampaignMode::Running => Tone::Busy,
-        CampaignMode::Paused(_) => Tone::Warn,
+        CampaignMode::Paused(_) | CampaignMode::RolledBack(_) => Tone::Warn,
         CampaignMode::Aborted(_) => Tone::Bad,
         CampaignMode::Done => Tone::Good,
     };

@@ -1,4 +1,4 @@
-//! A campaign's state, and what follows from it and the time.
+//! A campaign's state, and what follows from it and the time. Its way back is [`back`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,6 +9,9 @@ use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
+pub use back::Way;
+
+mod back;
 
 /// Of the commands that were not sent, those of so long ago are not made up for: a morning does not begin with a flood.
 const SLACK: Duration = Duration::from_secs(2);
@@ -49,6 +52,25 @@ pub enum Turn {
         /// How often it was told.
         tries: u8,
     },
+    /// The campaign was rolled back: it was told to return to the certificate before.
+    Returning {
+        /// When last.
+        at: Timestamp,
+        /// How often.
+        tries: u8,
+    },
+    /// The same, and it cannot return by itself any more: what it superseded is about to be kept.
+    Keeping {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// All that the rollback can do for it is done.
+    Returned {
+        /// When that was found.
+        at: Timestamp,
+        /// What it came to.
+        how: Way,
+    },
 }
 
 /// How a campaign stands.
@@ -69,6 +91,12 @@ pub enum Mode {
     },
     /// Every device has rotated or failed.
     Done,
+    /// Nobody is told any more to rotate, and what can be undone is.
+    #[serde(rename = "rolled-back")]
+    RolledBack {
+        /// Why, in words.
+        why: String,
+    },
 }
 
 /// What is known of a device from elsewhere.
@@ -78,6 +106,8 @@ pub struct Device {
     pub attested: Option<(CertificateId, Timestamp)>,
     /// It is known not to be connected.
     pub is_away: bool,
+    /// The certificate that it is connected with, as events have told, and when that was registered.
+    pub using: Option<(CertificateId, Timestamp)>,
 }
 
 /// What follows. All of it must be durable before anybody is told.
@@ -89,6 +119,10 @@ pub struct Step {
     pub mode: Option<Mode>,
     /// Whom to tell to rotate.
     pub tell: Vec<ThingName>,
+    /// Whom to tell to return from what they have registered since, if they have.
+    pub send_back: Vec<ThingName>,
+    /// Whose superseded certificate to keep.
+    pub keep: Vec<ThingName>,
 }
 
 /// How many devices are where.
@@ -104,6 +138,10 @@ pub struct Counts {
     pub failed: usize,
     /// Told, and gone since.
     pub left: usize,
+    /// Under way back.
+    pub returning: usize,
+    /// Those for whom a rollback has done what it can.
+    pub returned: usize,
 }
 
 /// A campaign.
@@ -121,6 +159,8 @@ pub struct Campaign {
     /// Those whose command was given by this process: it is on its way, or has come to nothing. Whoever else was told
     /// and not acknowledged may have been told by a process that was killed before it could.
     given: BTreeSet<ThingName>,
+    /// Somebody's way back is not at its end, as far as was looked.
+    pending: bool,
 }
 
 impl Campaign {
@@ -131,7 +171,8 @@ impl Campaign {
         order.sort_by_cached_key(|thing| plan.place(thing.as_str()));
         let waves = plan.waves(order.len());
         let given = BTreeSet::new();
-        Self { plan, order, waves, turns, mode: Mode::Running, next: Timestamp::default(), given }
+        let next = Timestamp::default();
+        Self { plan, order, waves, turns, mode: Mode::Running, next, given, pending: true }
     }
 
     /// What it is to do.
@@ -146,7 +187,11 @@ impl Campaign {
 
     /// Whether nothing more comes of it: it has ended, and nobody who was told is still at it.
     pub fn is_over(&self) -> bool {
-        matches!(self.mode, Mode::Aborted { .. } | Mode::Done) && self.counts().told == 0
+        match self.mode {
+            Mode::Running | Mode::Paused { .. } => false,
+            Mode::Aborted { .. } | Mode::Done => self.counts().told == 0,
+            Mode::RolledBack { .. } => !self.pending,
+        }
     }
 
     /// How far each device is.
@@ -187,10 +232,14 @@ impl Campaign {
         (!std::mem::replace(acknowledged, true)).then_some(*turn)
     }
 
-    /// Sets how it stands: what was kept, or what somebody has ordered. What is over stays over.
+    /// Sets how it stands: what was kept, or what somebody has ordered. What is over stays over, but for its rollback.
     pub fn set_mode(&mut self, mode: Mode) -> bool {
-        let over = matches!(self.mode, Mode::Aborted { .. } | Mode::Done);
-        if over || self.mode == mode {
+        let stays = match self.mode {
+            Mode::Running | Mode::Paused { .. } => false,
+            Mode::Aborted { .. } | Mode::Done => !matches!(mode, Mode::RolledBack { .. }),
+            Mode::RolledBack { .. } => true,
+        };
+        if stays || self.mode == mode {
             return false;
         }
         self.mode = mode;
@@ -208,6 +257,9 @@ impl Campaign {
         if self.mode == Mode::Running && self.plan.window.is_none_or(|window| window.is_open(now)) {
             self.tell(now, &look, &mut step);
         }
+        if matches!(self.mode, Mode::RolledBack { .. }) {
+            self.take_back(now, &look, &mut step);
+        }
         step
     }
 
@@ -215,14 +267,18 @@ impl Campaign {
     fn settle(&mut self, now: Timestamp, look: &impl Fn(&ThingName) -> Device, step: &mut Step) {
         let Self { plan, turns, given, mode, .. } = self;
         let goes_on = matches!(mode, Mode::Running | Mode::Paused { .. });
+        let is_taken_back = matches!(mode, Mode::RolledBack { .. });
         for (thing, turn) in turns {
             let new = match *turn {
-                Turn::Waiting | Turn::Rotated { .. } => continue,
+                Turn::Waiting | Turn::Rotated { .. } | Turn::Keeping { .. } | Turn::Returned { .. } => {
+                    continue;
+                }
                 Turn::Told { at, tries, acknowledged } => {
                     let device = look(thing);
                     // One whose command was swallowed is told again before it can fail.
                     let was_tried = acknowledged || given.contains(thing) || !goes_on;
-                    let over = now.since(at) >= plan.patience && tries >= plan.tries;
+                    let is_last = tries >= plan.tries || is_taken_back;
+                    let over = now.since(at) >= plan.patience && is_last;
                     let left = device.is_away && now.since(at) >= plan.time_to_leave();
                     rotated(plan, device).or_else(|| match (was_tried, over) {
                         (true, true) => Some(Turn::Failed { at: now }),
@@ -232,7 +288,9 @@ impl Campaign {
                         (false, _) => left.then_some(Turn::Left { at: now, tries: tries.saturating_sub(1) }),
                     })
                 }
-                Turn::Failed { .. } | Turn::Left { .. } => rotated(plan, look(thing)),
+                Turn::Failed { .. } | Turn::Left { .. } | Turn::Returning { .. } => {
+                    rotated(plan, look(thing))
+                }
             };
             if let Some(new) = new {
                 *turn = new;
@@ -282,8 +340,8 @@ impl Campaign {
         let mut under_way = self.counts().told;
         let at_once = usize::try_from(self.plan.at_once).unwrap_or(usize::MAX);
         let end = self.waves.get(self.reached(look)).copied().unwrap_or(self.order.len());
+        let pause = self.pause();
         let Self { plan, order, turns, next, given, .. } = self;
-        let pause = Duration::from_millis(60_000 / u64::from(plan.rate.max(1)));
         *next = (*next).max(now - SLACK);
         for thing in order.iter().take(end) {
             if *next > now {
@@ -317,6 +375,11 @@ impl Campaign {
         }
     }
 
+    /// Between one command and the next.
+    fn pause(&self) -> Duration {
+        Duration::from_millis(60_000 / u64::from(self.plan.rate.max(1)))
+    }
+
     /// The wave that is under way: the first with somebody in it of whom something is still to come. Whoever was not told
     /// because they are away, and whoever has left, hold nobody up.
     fn reached(&self, look: &impl Fn(&ThingName) -> Device) -> usize {
@@ -346,6 +409,8 @@ fn count<'a>(turns: impl Iterator<Item = &'a Turn>) -> Counts {
             Turn::Rotated { .. } => &mut counts.rotated,
             Turn::Failed { .. } => &mut counts.failed,
             Turn::Left { .. } => &mut counts.left,
+            Turn::Returning { .. } | Turn::Keeping { .. } => &mut counts.returning,
+            Turn::Returned { .. } => &mut counts.returned,
         };
         *counter += 1;
         counts

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
-use fleetkey_model::retirement::DeviceCommand;
+use fleetkey_model::retirement::{DeviceCommand, WayBack};
 use fleetkey_model::time::Timestamp;
 use serde_json::Value;
 
@@ -75,6 +75,21 @@ impl Diary {
         why: &str,
     ) -> Result<(), FileError> {
         self.said(at, "command rotate", format!("thing {thing}"), why).await
+    }
+
+    /// Enters that a device is told to go back.
+    ///
+    /// # Errors
+    /// When it cannot be written: then it must not be sent.
+    pub(super) async fn way_back(
+        &self,
+        at: Timestamp,
+        thing: &ThingName,
+        WayBack::Rollback { from }: &WayBack,
+        why: &str,
+    ) -> Result<(), FileError> {
+        let why = format!("from {from}: {why}");
+        self.said(at, "command rollback", format!("thing {thing}"), &why).await
     }
 
     /// Enters what a person has decided of something: of a thing, of a campaign.

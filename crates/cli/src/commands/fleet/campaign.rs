@@ -37,6 +37,7 @@ pub(crate) async fn run(command: CampaignCommand) -> Result<ExitCode> {
         CampaignCommand::Pause(args) => order(&args, &Order::Pause { why: args.why.clone() })?,
         CampaignCommand::Resume(args) => order(&args, &Order::Resume)?,
         CampaignCommand::Abort(args) => order(&args, &Order::Abort { why: args.why.clone() })?,
+        CampaignCommand::Rollback(args) => order(&args, &Order::Rollback { why: args.why.clone() })?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -128,9 +129,18 @@ fn order(args: &OrderArgs, order: &Order) -> Result<()> {
 fn show(campaign: &Campaign) {
     output::json(&standing(campaign));
     for (thing, turn) in campaign.turns() {
-        if let Turn::Failed { at } = turn {
-            output::json(&json!({ "event": "failed", "thing": thing, "at": at }));
-        }
+        let told = match turn {
+            Turn::Failed { at } => json!({ "event": "failed", "thing": thing, "at": at }),
+            Turn::Left { at, .. } => json!({ "event": "left", "thing": thing, "at": at }),
+            Turn::Returning { at, .. } | Turn::Keeping { at } => {
+                json!({ "event": "returning", "thing": thing, "at": at })
+            }
+            Turn::Returned { at, how } => {
+                json!({ "event": "returned", "thing": thing, "at": at, "how": how })
+            }
+            Turn::Waiting | Turn::Told { .. } | Turn::Rotated { .. } => continue,
+        };
+        output::json(&told);
     }
 }
 
@@ -140,6 +150,7 @@ fn standing(campaign: &Campaign) -> Value {
         Mode::Paused { why } => ("paused", Some(why)),
         Mode::Aborted { why } => ("aborted", Some(why)),
         Mode::Done => ("done", None),
+        Mode::RolledBack { why } => ("rolled back", Some(why)),
     };
     let (plan, (wave, waves)) = (campaign.plan(), campaign.wave());
     json!({

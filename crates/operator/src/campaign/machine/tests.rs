@@ -3,6 +3,8 @@
 use super::*;
 use std::collections::BTreeSet;
 
+mod back;
+
 const START: u64 = 1_000_000;
 
 /// A plan of the usual kind: five percent, then four times as many; a command a second.
@@ -30,6 +32,8 @@ struct World {
     away: BTreeSet<ThingName>,
     told: Vec<(u64, ThingName)>,
     attested: BTreeMap<ThingName, (CertificateId, Timestamp)>,
+    /// Who is connected with what, where that matters.
+    using: BTreeMap<ThingName, (CertificateId, Timestamp)>,
 }
 
 impl World {
@@ -42,6 +46,7 @@ impl World {
             away: BTreeSet::new(),
             told: Vec::new(),
             attested: BTreeMap::new(),
+            using: BTreeMap::new(),
         }
     }
 
@@ -60,6 +65,7 @@ impl World {
         let look = |thing: &ThingName| Device {
             attested: self.attested.get(thing).copied(),
             is_away: self.away.contains(thing),
+            using: self.using.get(thing).copied(),
         };
         // The broker has had a second for the commands of the last step.
         for (_, thing) in self.told.iter().filter(|(at, _)| at + 1 == self.now) {
@@ -96,6 +102,7 @@ impl World {
         for (thing, turn) in self.campaign.turns() {
             restored.restore_turn(thing, *turn);
         }
+        restored.set_mode(self.campaign.mode().clone());
         self.campaign = restored;
     }
 

@@ -103,6 +103,9 @@ impl Board {
             CampaignOrder::Abort { name, why } => {
                 self.leave(name, Order::Abort { why: said(&why) }, ("campaign abort", said(&why))).await
             }
+            CampaignOrder::Rollback { name, why } => {
+                self.leave(name, Order::Rollback { why: said(&why) }, ("campaign rollback", said(&why))).await
+            }
         }
     }
 
@@ -162,6 +165,7 @@ impl Board {
             Order::Pause { .. } => "paused",
             Order::Resume => "running",
             Order::Abort { .. } => "aborted",
+            Order::Rollback { .. } => "rolled back",
         };
         let (directory, wanted) = (self.office.directory.clone(), name.clone());
         blocking(move || campaign::order(&directory, &wanted, &order)).await?;
@@ -247,11 +251,13 @@ fn mode(mode: &Mode) -> CampaignMode {
         Mode::Paused { why } => CampaignMode::Paused(why.clone()),
         Mode::Aborted { why } => CampaignMode::Aborted(why.clone()),
         Mode::Done => CampaignMode::Done,
+        Mode::RolledBack { why } => CampaignMode::RolledBack(why.clone()),
     }
 }
 
-const fn counts(Counts { waiting, told, rotated, failed, left }: Counts) -> CampaignCounts {
-    CampaignCounts { waiting, told, rotated, failed, left }
+const fn counts(counts: Counts) -> CampaignCounts {
+    let Counts { waiting, told, rotated, failed, left, returning, returned } = counts;
+    CampaignCounts { waiting, told, rotated, failed, left, returning, returned }
 }
 
 /// Off the runtime's threads: it waits for the disk.

@@ -276,6 +276,15 @@ fn current(store: &Store, thing: &Thing) -> Option<CertificateId> {
     thing.attested.map(|(id, _)| id).or(thing.newest).or_else(active)
 }
 
+/// The certificate that a device is connected with now, the last if there are several, and when it was registered; of one
+/// that no list has told of yet, which is newer than the last list, when it connected.
+pub(super) fn using(store: &Store, name: &ThingName, thing: &Thing) -> Option<(CertificateId, Timestamp)> {
+    let rows = thing.certificates.iter().filter_map(|id| Some((*id, store.certificate(id)?)));
+    let live = rows.filter(|(_, row)| is_live(row, name.as_str()));
+    let (id, row) = live.max_by_key(|(_, row)| row.connected_at)?;
+    Some((id, row.created_at.or(row.connected_at)?))
+}
+
 /// Only who was heard to come can be known to have gone.
 pub(super) fn connection(store: &Store, name: &ThingName, thing: &Thing) -> Connection {
     let rows = || thing.certificates.iter().filter_map(|id| store.certificate(id));

@@ -114,8 +114,11 @@ pub(super) fn campaign(campaign: &Campaign) -> Value {
 }
 
 fn counts(counts: &CampaignCounts) -> Value {
-    let CampaignCounts { waiting, told, rotated, failed, left } = counts;
-    json!({ "waiting": waiting, "told": told, "rotated": rotated, "failed": failed, "left": left })
+    let CampaignCounts { waiting, told, rotated, failed, left, returning, returned } = counts;
+    json!({
+        "waiting": waiting, "told": told, "rotated": rotated, "failed": failed, "left": left,
+        "returning": returning, "returned": returned,
+    })
 }
 
 fn only(store: &Store, ids: BTreeSet<CertificateId>) -> Vec<Value> {

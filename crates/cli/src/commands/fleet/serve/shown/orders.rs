@@ -103,6 +103,7 @@ impl Shown {
             CampaignStep::Pause => mode == CampaignMode::Running,
             CampaignStep::Resume => matches!(mode, CampaignMode::Paused(_)),
             CampaignStep::Abort => !mode.is_over(),
+            CampaignStep::Rollback => !matches!(mode, CampaignMode::RolledBack(_)),
         };
         if !fits {
             return Err(Trouble::Conflict(format!("it is {}", mode.word())));
@@ -111,6 +112,7 @@ impl Shown {
             CampaignStep::Pause => CampaignOrder::Pause { name: name.clone(), why },
             CampaignStep::Resume => CampaignOrder::Resume { name: name.clone(), why },
             CampaignStep::Abort => CampaignOrder::Abort { name: name.clone(), why },
+            CampaignStep::Rollback => CampaignOrder::Rollback { name: name.clone(), why },
         };
         let done = self.board.order_campaign(order, by).await.map_err(unavailable)?;
         Ok(json!({ "campaign": name, "done": done.words }))
