@@ -33,6 +33,7 @@ use crate::store::{
 };
 use crate::tls::{ClientIdentity, Dialer, IdentityError, PemKeys, Roots, RootsError, SigningKeys};
 use crate::watch as log_watch;
+use crate::way_back;
 
 /// Orders that may wait for the driver.
 const ORDERS: usize = 16;
@@ -207,7 +208,11 @@ impl Agent {
             events: events.downgrade(),
         };
         let watching = log_watch::watch(driver.executor.config.watch.clone(), orders.downgrade());
+        let commands = FleetTopic::Commands(driver.executor.config.thing()).to_string();
+        let ways_back = live_handle.listen(vec![commands]).await;
         let mut beside = JoinSet::new();
+        let going_back = way_back::obey(ways_back, orders.downgrade(), status.clone());
+        beside.spawn(going_back.instrument(span.clone()));
         beside.spawn(serve(opened.socket, state_dir, service).instrument(span.clone()));
         beside.spawn(hooks.run().instrument(span.clone()));
         beside.spawn(watching.instrument(span.clone()));

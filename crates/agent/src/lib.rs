@@ -60,6 +60,7 @@ mod provision;
 #[cfg(test)]
 mod testing;
 mod verify;
+mod way_back;
 mod x509;
 
 pub use agent::{Agent, AgentHandle, Ground, StartError};

@@ -2,20 +2,19 @@
 //!
 //! The routes stand in [`ROUTES`], and in `openapi.json`, which a test holds to them.
 
+mod order;
 mod question;
 mod stream;
 mod throttle;
 
 use bytes::Bytes;
 use fleetkey_model::name::ThingName;
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, StatusCode};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::backend::{Backend, Order, Question, Trouble};
+use crate::backend::{Backend, CampaignStep, Fate, Question, Trouble};
 use crate::reply::{JSON, Reply, reply};
 use crate::token::{Holder, Role};
 
@@ -24,8 +23,6 @@ pub(crate) use throttle::Throttle;
 
 /// What every path begins with.
 pub(crate) const PREFIX: &str = "/api/v1";
-/// The most bytes of a request's body.
-const MOST_BODY: usize = 16 * 1024;
 /// The description of all this.
 const OPENAPI: &str = include_str!("api/openapi.json");
 
@@ -46,25 +43,52 @@ enum What {
     Thing,
     Findings,
     Journal,
+    Campaigns,
+    Campaign,
     Events,
     Description,
+    Order(Ordered),
+}
+
+/// What is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ordered {
     Release,
+    Rotate,
+    Certificate(Fate),
+    Start,
+    Campaign(CampaignStep),
 }
 
 const fn get(path: &'static str, what: What) -> Route {
     Route { method: Method::GET, path, role: Role::Auditor, what }
 }
 
-static ROUTES: [Route; 9] = [
+const fn post(path: &'static str, role: Role, ordered: Ordered) -> Route {
+    Route { method: Method::POST, path, role, what: What::Order(ordered) }
+}
+
+static ROUTES: [Route; 20] = [
     get("/status", What::Status),
     get("/certificates", What::Certificates),
     get("/certificates/{id}", What::Certificate),
     get("/things/{name}", What::Thing),
     get("/findings", What::Findings),
     get("/journal", What::Journal),
+    get("/campaigns", What::Campaigns),
+    get("/campaigns/{name}", What::Campaign),
     get("/events", What::Events),
     get("/openapi.json", What::Description),
-    Route { method: Method::POST, path: "/things/{name}/release", role: Role::Operator, what: What::Release },
+    post("/things/{name}/release", Role::Operator, Ordered::Release),
+    post("/things/{name}/rotate", Role::Operator, Ordered::Rotate),
+    post("/campaigns", Role::Operator, Ordered::Start),
+    post("/campaigns/{name}/pause", Role::Operator, Ordered::Campaign(CampaignStep::Pause)),
+    post("/campaigns/{name}/resume", Role::Operator, Ordered::Campaign(CampaignStep::Resume)),
+    post("/campaigns/{name}/abort", Role::Operator, Ordered::Campaign(CampaignStep::Abort)),
+    post("/campaigns/{name}/rollback", Role::Admin, Ordered::Campaign(CampaignStep::Rollback)),
+    post("/certificates/{id}/deactivate", Role::Admin, Ordered::Certificate(Fate::Deactivate)),
+    post("/certificates/{id}/reactivate", Role::Admin, Ordered::Certificate(Fate::Reactivate)),
+    post("/certificates/{id}/revoke", Role::Admin, Ordered::Certificate(Fate::Revoke)),
 ];
 
 /// A refusal: HTTP status and words.
@@ -82,6 +106,7 @@ impl From<Trouble> for Refusal {
         match trouble {
             Trouble::Missing(why) => Self(StatusCode::NOT_FOUND, why),
             Trouble::Bad(why) => Self(StatusCode::BAD_REQUEST, why),
+            Trouble::Conflict(why) => Self(StatusCode::CONFLICT, why),
             Trouble::Unavailable(why) => Self(StatusCode::SERVICE_UNAVAILABLE, why),
         }
     }
@@ -125,10 +150,12 @@ impl Api {
         let question = match route.what {
             What::Description => return Ok(reply(StatusCode::OK, JSON, OPENAPI)),
             What::Events => return self.streams.open(backend.feed(), request.headers(), &query),
-            What::Release => {
-                let order = release(&segment, request).await?;
+            What::Order(ordered) => {
+                let order = order::read(ordered, segment, request).await?;
                 return Ok(answered(&backend.order(&holder, order).await?));
             }
+            What::Campaigns => Question::Campaigns,
+            What::Campaign => Question::Campaign(segment),
             What::Status => Question::Status,
             What::Certificates => Question::Certificates(question::selection(&query)?),
             What::Certificate => Question::Certificate(segment.parse().map_err(|error| bad(&error))?),
@@ -161,18 +188,18 @@ impl Api {
 
 /// The route of a request, and what stands in the place of its one variable segment.
 fn found(method: &Method, path: &str) -> Result<(&'static Route, String), Refusal> {
-    let mut allowed = None;
+    let mut allowed = Vec::new();
     for route in &ROUTES {
         if let Some(segment) = matched(route.path, path) {
             if *method == route.method {
                 return Ok((route, segment));
             }
-            allowed = Some(route.method.as_str());
+            allowed.push(route.method.as_str());
         }
     }
-    Err(match allowed {
-        Some(allowed) => Refusal(StatusCode::METHOD_NOT_ALLOWED, format!("only by {allowed}")),
-        None => {
+    Err(match allowed.is_empty() {
+        false => Refusal(StatusCode::METHOD_NOT_ALLOWED, format!("only by {}", allowed.join(" or "))),
+        true => {
             Refusal(StatusCode::NOT_FOUND, "nothing here; /api/v1/openapi.json tells what there is".into())
         }
     })
@@ -190,24 +217,6 @@ fn matched(pattern: &str, path: &str) -> Option<String> {
             (Some(wanted), Some(given)) if wanted == given => {}
             _ => return None,
         }
-    }
-}
-
-/// The body of a release. That it is JSON keeps other sites' forms out.
-#[derive(Deserialize)]
-struct Release {
-    why: String,
-}
-
-async fn release(thing: &str, request: Request<Incoming>) -> Result<Order, Refusal> {
-    let thing = ThingName::new(thing).map_err(|error| bad(&error))?;
-    let body = Limited::new(request.into_body(), MOST_BODY).collect().await;
-    let body =
-        body.map_err(|_| Refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long".into()))?.to_bytes();
-    let Release { why } = serde_json::from_slice(&body).map_err(|error| bad(&error))?;
-    match why.trim() {
-        "" => Err(Refusal::bad("why: what was found, for the journal")),
-        why => Ok(Order::Release { thing, why: why.to_owned() }),
     }
 }
 
@@ -253,5 +262,8 @@ mod tests {
             assert_eq!(matched("/things/{name}", other), None, "{other}");
         }
         assert_eq!(found(&Method::POST, "/status").err().unwrap().0, StatusCode::METHOD_NOT_ALLOWED);
+        let Refusal(_, why) = found(&Method::DELETE, "/campaigns").err().unwrap();
+        assert_eq!(why, "only by GET or POST");
+        assert_eq!(found(&Method::POST, "/campaigns/spring/abort").ok().unwrap().1, "spring");
     }
 }

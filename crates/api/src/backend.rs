@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
-use fleetkey_model::name::ThingName;
+use fleetkey_model::name::{GroupName, ThingName};
 use fleetkey_model::time::Timestamp;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::feed::Feed;
@@ -61,6 +62,10 @@ pub enum Question {
         /// At most so many.
         limit: usize,
     },
+    /// Every campaign, the newest first.
+    Campaigns,
+    /// The campaign of this name.
+    Campaign(String),
 }
 
 /// Which certificates; what is not said does not matter.
@@ -84,7 +89,7 @@ pub struct Selection {
     pub limit: usize,
 }
 
-/// Something to do.
+/// Something to do. Each is entered into a journal in the name of the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
     /// A frozen thing was looked at and put right: its next attested request counts as the first.
@@ -94,6 +99,96 @@ pub enum Order {
         /// What was found, for the journal.
         why: String,
     },
+    /// A device rotates now.
+    Rotate {
+        /// Which.
+        thing: ThingName,
+        /// Why, for the journal.
+        why: String,
+    },
+    /// A certificate may connect again, may not for now, or never may again.
+    Certificate {
+        /// Which.
+        certificate: CertificateId,
+        /// What becomes of it.
+        fate: Fate,
+        /// Why, for the journal.
+        why: String,
+    },
+    /// Begins a campaign, or tells what it would come to.
+    Start(Box<Draft>),
+    /// Has a campaign pause, go on or end.
+    Campaign {
+        /// Its name.
+        name: String,
+        /// Which of them.
+        step: CampaignStep,
+        /// Why, for the journal.
+        why: String,
+    },
+}
+
+/// What becomes of a certificate (API Reference, UpdateCertificate).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// ACTIVE again.
+    Reactivate,
+    /// INACTIVE, which can be undone; its connections end.
+    Deactivate,
+    /// REVOKED, which cannot; its connections end.
+    Revoke,
+}
+
+/// What is ordered of a campaign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CampaignStep {
+    /// Nobody is told until it is resumed.
+    Pause,
+    /// It goes on.
+    Resume,
+    /// Nobody is told any more.
+    Abort,
+    /// The same, and what can be undone is.
+    Rollback,
+}
+
+/// A campaign that somebody wants. The devices that fit all of `thing`, `older_than`, `rule` and `group` are in it, or
+/// those of `things`; of how it proceeds, what is not said is as `fleetkey campaign start` has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Draft {
+    /// Its name: 1 to 64 of `[0-9A-Za-z_-]`.
+    pub name: String,
+    /// What it is for.
+    pub why: String,
+    /// Devices whose name matches (`*` any run, `?` any one character).
+    pub thing: Option<String>,
+    /// Devices whose certificate in use was registered at least so many seconds ago.
+    pub older_than: Option<u64>,
+    /// Devices with a certificate that this rule has found.
+    pub rule: Option<String>,
+    /// Devices in this thing group, or in a group below it.
+    pub group: Option<GroupName>,
+    /// These devices.
+    pub things: Vec<ThingName>,
+    /// How much of the selection the first wave is, in percent.
+    pub canary: Option<u8>,
+    /// How many times larger each wave is than the one before.
+    pub growth: Option<u32>,
+    /// How many commands a minute.
+    pub rate: Option<u32>,
+    /// How many devices may be at it at once.
+    pub at_once: Option<u32>,
+    /// The hours of each day in which devices are told, UTC, for example `22:00-04:30`.
+    pub window: Option<String>,
+    /// How long a device may take, in seconds.
+    pub patience: Option<u64>,
+    /// How often a device is told before it has failed.
+    pub tries: Option<u8>,
+    /// It ends when more than this share of a wave has failed, in percent.
+    pub threshold: Option<u8>,
+    /// Only tell what it would come to.
+    pub dry_run: bool,
 }
 
 /// Why there is no answer.
@@ -103,6 +198,8 @@ pub enum Trouble {
     Missing(String),
     /// The question makes no sense.
     Bad(String),
+    /// It makes no sense as things stand.
+    Conflict(String),
     /// Not at this moment.
     Unavailable(String),
 }

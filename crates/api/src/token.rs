@@ -16,9 +16,9 @@ const PREFIX: &str = "fleetkey_";
 pub enum Role {
     /// Read.
     Auditor,
-    /// Release what is frozen, too.
+    /// Release what is frozen, have devices rotate, and run campaigns, too.
     Operator,
-    /// Everything.
+    /// End certificates, and bring them back, too.
     Admin,
 }
 

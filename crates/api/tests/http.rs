@@ -64,6 +64,7 @@ struct Served {
     backend: Arc<Fake>,
     auditor: String,
     operator: String,
+    admin: String,
     ended: String,
 }
 
@@ -75,11 +76,12 @@ async fn served() -> Served {
     };
     let auditor = issue("ann", Role::Auditor, 1, 2000);
     let operator = issue("otto", Role::Operator, 2, 2000);
+    let admin = issue("ada", Role::Admin, 4, 2000);
     let ended = issue("eve", Role::Admin, 3, 900);
     let backend = Arc::new(Fake { tokens, ..Fake::default() });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = Server::start(listener, backend.clone(), &ServerConfig::default()).unwrap();
-    Served { server, backend, auditor, operator, ended }
+    Served { server, backend, auditor, operator, admin, ended }
 }
 
 /// Status line and body of the answer to a request.
@@ -143,7 +145,7 @@ async fn what_is_not_there_or_not_asked_properly_is_refused() {
 
 #[tokio::test]
 async fn the_api_is_for_those_who_hold_a_token_and_each_role_has_its_own() {
-    let Served { server, backend, auditor, operator, ended } = served().await;
+    let Served { server, backend, auditor, operator, ended, .. } = served().await;
     let address = server.address();
     assert!(get(address, "/api/v1/status").await.0.contains("401"));
     assert!(with(address, &ended, "GET /api/v1/status", "").await.0.contains("401"));
@@ -162,6 +164,49 @@ async fn the_api_is_for_those_who_hold_a_token_and_each_role_has_its_own() {
     assert!(backend.orders.lock().unwrap().is_empty());
     assert!(with(address, &operator, release, why).await.0.contains("200"));
     assert_eq!(backend.orders.lock().unwrap()[0].0, "otto");
+    server.stop().await;
+}
+
+/// What each role may order, and in whose name it reaches the controller.
+#[tokio::test]
+async fn operators_run_campaigns_and_only_admins_end_certificates() {
+    let Served { server, backend, auditor, operator, admin, .. } = served().await;
+    let address = server.address();
+    let id = "0".repeat(64);
+    let why = r#"{"why":"yearly"}"#;
+    let draft = r#"{"name":"spring","why":"yearly","thing":"press-*"}"#;
+    let operators = [
+        ("POST /api/v1/campaigns".to_owned(), draft),
+        ("POST /api/v1/campaigns/spring/pause".to_owned(), why),
+        ("POST /api/v1/campaigns/spring/resume".to_owned(), why),
+        ("POST /api/v1/campaigns/spring/abort".to_owned(), why),
+        ("POST /api/v1/things/press-1/rotate".to_owned(), why),
+    ];
+    let admins = ["deactivate", "reactivate", "revoke"]
+        .map(|fate| (format!("POST /api/v1/certificates/{id}/{fate}"), why));
+    for (line, body) in operators.iter().chain(&admins) {
+        assert!(with(address, &auditor, line, body).await.0.contains("403"), "{line}");
+    }
+    for (line, body) in &admins {
+        let (status, told) = with(address, &operator, line, body).await;
+        assert!(status.contains("403") && told.contains("takes the role admin"), "{line}: {told}");
+    }
+    assert!(backend.orders.lock().unwrap().is_empty());
+    for (line, body) in &operators {
+        assert!(with(address, &operator, line, body).await.0.contains("200"), "{line}");
+    }
+    for (line, body) in &admins {
+        assert!(with(address, &admin, line, body).await.0.contains("200"), "{line}");
+    }
+    let orders = backend.orders.lock().unwrap().clone();
+    let names: Vec<_> = orders.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["otto", "otto", "otto", "otto", "otto", "ada", "ada", "ada"]);
+    assert!(matches!(&orders[0].1, Order::Start(draft) if draft.name == "spring" && !draft.dry_run));
+    let reasonless = with(address, &operator, "POST /api/v1/campaigns/spring/abort", "{}").await;
+    assert!(reasonless.0.contains("400") && reasonless.1.contains("journal"), "{reasonless:?}");
+    assert!(with(address, &auditor, "GET /api/v1/campaigns", "").await.0.contains("200"));
+    assert!(with(address, &auditor, "GET /api/v1/campaigns/spring", "").await.1.contains("spring"));
+    assert!(with(address, &auditor, "DELETE /api/v1/campaigns", "").await.0.contains("405"));
     server.stop().await;
 }
 

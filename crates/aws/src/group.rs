@@ -1,4 +1,4 @@
-//! Thing groups, without parent, and who is in them.
+//! Thing groups: the fleet's own, which has no parent, and who is in any.
 
 use fleetkey_model::name::{GroupName, ThingName};
 use fleetkey_operator::cloud::{Found, Spec, Tags};
@@ -6,7 +6,7 @@ use fleetkey_operator::control_plane::{ApiError, Done};
 
 use crate::Aws;
 use crate::error::{gone, incomplete, optional, refused};
-use crate::permit::Command::{Cleanup, Setup, Status};
+use crate::permit::Command::{Campaign, Cleanup, Setup, Status};
 use crate::permit::{On, Permit};
 use crate::tags;
 
@@ -14,6 +14,7 @@ pub(crate) const PERMITS: &[Permit] = &[
     Permit { call: "iot:DescribeThingGroup", also: &[], on: On::Group, by: &[Setup, Cleanup, Status] },
     Permit { call: "iot:CreateThingGroup", also: &["iot:TagResource"], on: On::Group, by: &[Setup] },
     Permit { call: "iot:ListThingsInThingGroup", also: &[], on: On::Group, by: &[Cleanup] },
+    Permit { call: "iot:ListThingsInThingGroup", also: &[], on: On::Groups, by: &[Campaign] },
     Permit { call: "iot:DeleteThingGroup", also: &[], on: On::Group, by: &[Cleanup] },
 ];
 
@@ -36,16 +37,24 @@ impl Aws {
         gone(self.iot.delete_thing_group().thing_group_name(name).send().await.map_err(refused))
     }
 
+    /// Who is in a group, or in one below it (API Reference, ListThingsInThingGroup with `recursive`).
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`] when there is no such group.
+    pub async fn things_below(&self, group: &GroupName) -> Result<Vec<ThingName>, ApiError> {
+        self.list_members(group, true).await
+    }
+
     pub(crate) async fn things_in(&self, group: &GroupName) -> Result<Vec<ThingName>, ApiError> {
+        Ok(optional(self.list_members(group, false).await)?.unwrap_or_default())
+    }
+
+    async fn list_members(&self, group: &GroupName, recursive: bool) -> Result<Vec<ThingName>, ApiError> {
         let call = self.iot.list_things_in_thing_group().thing_group_name(group.as_str());
-        let mut pages = call.into_paginator().items().send();
+        let mut pages = call.recursive(recursive).into_paginator().items().send();
         let mut things = Vec::new();
         while let Some(name) = pages.next().await {
-            match name.map_err(refused) {
-                Ok(name) => things.extend(ThingName::new(name)),
-                Err(ApiError::NotFound(_)) => return Ok(Vec::new()),
-                Err(error) => return Err(error),
-            }
+            things.extend(ThingName::new(name.map_err(refused)?));
         }
         Ok(things)
     }

@@ -45,6 +45,8 @@ pub enum Command {
     PanicPolicy,
     /// `fleetkey panic undo`.
     PanicUndo,
+    /// `fleetkey campaign start`.
+    Campaign,
 }
 
 /// What a call acts on.
@@ -68,6 +70,8 @@ pub enum On {
     Named,
     /// The fleet's group.
     Group,
+    /// Every group: a campaign may be about any.
+    Groups,
     /// The fleet's thing type.
     ThingType,
     /// The fleet's templates.
@@ -162,6 +166,7 @@ fn resources(on: On, wanted: &Wanted) -> Vec<String> {
             .flat_map(|on| resources(on, wanted))
             .collect(),
         On::Group => vec![scope.group(&names.group)],
+        On::Groups => vec![scope.arn("thinggroup/*")],
         On::ThingType => vec![scope.arn(&format!("thingtype/{}", cloud.thing_type))],
         On::Templates => [&names.claim_template, &names.rotation_template, &names.recovery_template]
             .map(|name| scope.template(name))
@@ -282,6 +287,7 @@ mod tests {
             Command::PanicClaim,
             Command::PanicPolicy,
             Command::PanicUndo,
+            Command::Campaign,
         ] {
             let policy = policy(command, std::slice::from_ref(&wanted));
             let statements = policy["Statement"].as_array().unwrap();

@@ -48,7 +48,7 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         #[cfg(feature = "aws")]
         Command::Panic(command) => fleet::panic::run(command).await,
         #[cfg(feature = "aws")]
-        Command::Campaign(command) => fleet::campaign::run(&command),
+        Command::Campaign(command) => fleet::campaign::run(command).await,
         Command::Journal(command) => journal::run(&command),
         Command::Token(command) => token::run(&command),
         Command::Device(command) => device::run(command).await.map(|()| ExitCode::SUCCESS),

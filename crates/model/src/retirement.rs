@@ -113,6 +113,18 @@ pub enum DeviceCommand {
     },
 }
 
+/// The way back from a rotation, on [`crate::topic::FleetTopic::Commands`] like a [`DeviceCommand`]. It says from where, so
+/// that one that comes late, or twice, undoes nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub enum WayBack {
+    /// Return to the identity before, while this one soaks.
+    Rollback {
+        /// The certificate in use.
+        from: CertificateId,
+    },
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,5 +165,13 @@ mod tests {
     fn a_command_is_tagged_by_op() {
         let command: DeviceCommand = serde_json::from_str(r#"{"op":"rotate"}"#).unwrap();
         assert_eq!(command, DeviceCommand::Rotate { id: String::new() });
+        let from = CertificateId::of_der(b"x");
+        let text = alloc::format!(r#"{{"op":"rollback","from":"{from}"}}"#);
+        assert_eq!(serde_json::from_str::<WayBack>(&text).unwrap(), WayBack::Rollback { from });
+        assert!(serde_json::from_str::<WayBack>(r#"{"op":"rollback"}"#).is_err(), "from where is part of it");
+        assert!(
+            serde_json::from_str::<DeviceCommand>(&text).is_err(),
+            "an agent that knows no way back passes it over"
+        );
     }
 }

@@ -4,8 +4,8 @@
 //! device has rotated. [`Log`] keeps it on disk, a line a change, durable before a device hears anything. Not here: the
 //! commands themselves ([`crate::controller::Reception::command`]), and who is selected.
 
-pub use log::{Line, Log, LogError, Order, names, order, read, take_order};
-pub use machine::{Campaign, Counts, Device, Mode, Step, Turn};
+pub use log::{Line, Log, LogError, Order, has_order, names, order, read, take_order};
+pub use machine::{Campaign, Counts, Device, Mode, Step, Turn, Way};
 pub use plan::{BadPlan, FASTEST, Plan, Window};
 
 mod log;

@@ -18,6 +18,7 @@ use crate::testing::{Broker, Seen};
 mod token;
 mod trouble;
 mod watched;
+mod way_back;
 
 async fn start(config: AgentConfig) -> AgentHandle {
     Agent::start(config, Arc::new(SystemClock)).await.unwrap()

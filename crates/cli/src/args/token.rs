@@ -22,9 +22,9 @@ pub(crate) struct TokenArgs {
 pub(crate) enum TokenRole {
     /// Read.
     Auditor,
-    /// Release what is frozen, too.
+    /// Release what is frozen, have devices rotate, and run campaigns, too.
     Operator,
-    /// Everything.
+    /// End certificates, and bring them back, too.
     Admin,
 }
 

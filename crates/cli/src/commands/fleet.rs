@@ -16,6 +16,7 @@ pub(super) mod status;
 mod keys;
 mod progress;
 mod rates;
+mod selection;
 mod settings;
 
 use std::path::Path;

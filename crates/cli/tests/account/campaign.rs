@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::core::{Core, Outcome, a_directory};
+use crate::inventory::Clients;
 use crate::process::Process;
 use crate::serve::{Fleet, inventory_is_taken};
 
@@ -106,4 +108,45 @@ fn a_campaign_that_cannot_be_carried_out_is_refused() {
     assert!(refused(&["--list", list.to_str().unwrap()]).contains("press-7"));
     assert_eq!(fleet.campaign(&["pause", "spring"]).0, 1);
     assert_eq!(fleet.campaign(&["list"]).1, Value::default());
+}
+
+/// Devices of a group, and of the groups below it, are selected by asking the account, with the very call that
+/// `--print-iam` says; together with what the inventory knows.
+#[test]
+fn a_campaign_is_about_a_group_and_the_groups_below_it() {
+    let (core, fleet) = (Core::empty(), a_directory());
+    core.set_up(&[], fleet.path()).good();
+    let clients = Clients::of(&core);
+    clients.wait(async {
+        let iot = &clients.iot;
+        iot.create_thing_group().thing_group_name("plant").send().await.unwrap();
+        let hall = iot.create_thing_group().thing_group_name("hall-3").parent_group_name("plant");
+        hall.send().await.unwrap();
+    });
+    for (serial, group) in
+        [("press-1", "plant"), ("press-2", "hall-3"), ("oven-1", "hall-3"), ("press-3", "")]
+    {
+        core.provision(serial, fleet.path());
+        if !group.is_empty() {
+            let join = clients.iot.add_thing_to_thing_group().thing_group_name(group).thing_name(serial);
+            clients.wait(join.send()).unwrap();
+        }
+    }
+    core.run(&["inventory"], fleet.path()).good();
+    let words = ["campaign", "start", "--name", "spring", "--why", "yearly"];
+    let start =
+        |more: &[&str]| core.run(&words.iter().chain(more).copied().collect::<Vec<_>>(), fleet.path());
+    let devices = |run: &Outcome| run.last()["devices"].clone();
+    let all = start(&["--group", "plant", "--plan"]).good();
+    assert_eq!(devices(&all), 3);
+    assert_eq!(devices(&start(&["--group", "plant", "--thing", "press-*", "--plan"]).good()), 2);
+    let unknown = start(&["--group", "nowhere"]);
+    assert!(unknown.code == 1 && unknown.errors.contains("nowhere"), "{}", unknown.errors);
+    assert!(start(&["--list", "/dev/null", "--group", "plant"]).errors.contains("cannot be used with"));
+    let begun = start(&["--group", "hall-3", "--thing", "press-*"]).good();
+    assert_eq!((&begun.last()["event"], devices(&begun)), (&json!("started"), 1.into()));
+    crate::least_privilege::exact(&core, &["campaign", "start"], &[all, begun]);
+    assert!(start(&["--thing", "*", "--plan"]).calls().is_empty(), "without a group nobody is asked");
+    let stands = campaign(fleet.path(), &["show", "spring"]).1;
+    assert_eq!(stands["counts"]["waiting"], 1);
 }

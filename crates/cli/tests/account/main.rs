@@ -15,6 +15,7 @@
 #[expect(dead_code, reason = "the module is shared; not every test uses all of it")]
 mod process;
 
+mod api;
 mod campaign;
 mod census;
 mod core;
@@ -31,6 +32,7 @@ mod panic;
 mod proxy;
 mod recovery;
 mod revoke;
+mod rollback;
 mod serve;
 mod sign_request;
 mod thief;

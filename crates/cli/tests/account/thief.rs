@@ -1,13 +1,12 @@
 //! Somebody has a copy of a device's disk and rotates first. Retirement freezes, the finding names both generations, and
 //! the operator decides, either way.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::api::Api;
 use crate::core::a_directory;
 use crate::process::Process;
 use crate::serve::Fleet;
@@ -16,8 +15,7 @@ use crate::serve::Fleet;
 struct Theft {
     fleet: Fleet,
     controller: Process,
-    url: String,
-    token: String,
+    api: Api,
     /// Held: the copy works in it.
     _copy: TempDir,
     thief: Process,
@@ -35,10 +33,7 @@ impl Theft {
         let mut controller = Process::of(fleet.serve_patiently());
         let url = controller.event("serving")["url"].as_str().unwrap().to_owned();
         controller.event("ready");
-        let made = ["token", "create", "--name", "t", "--role", "operator", "--json", "--fleet-dir"];
-        let (_, token, _) =
-            crate::process::run(&[made.as_slice(), &[fleet.path().to_str().unwrap()]].concat());
-        let token = serde_json::from_str::<Value>(&token).unwrap()["token"].as_str().unwrap().to_owned();
+        let api = Api::of(&url, fleet.path(), "operator");
 
         fleet.stop_agent();
         let copy = a_directory();
@@ -51,8 +46,8 @@ impl Theft {
         rotate(copy.path());
         let committed = thief.json(|event| event["event"] == "committed");
         let newer = committed["certificate"].as_str().unwrap().to_owned();
-        let theft = Self { fleet, controller, url, token, _copy: copy, thief, stolen, newer };
-        let attested = |theft: &Self| theft.api("GET", "/things/press-1", "")["attested"] == *theft.newer;
+        let theft = Self { fleet, controller, api, _copy: copy, thief, stolen, newer };
+        let attested = |theft: &Self| theft.api.get("/things/press-1")["attested"] == *theft.newer;
         theft.fleet.wait("the attestation", || attested(&theft));
         let mut theft = theft;
         theft.fleet.start_agent();
@@ -61,26 +56,8 @@ impl Theft {
     }
 
     fn finding(&self) -> Option<Value> {
-        let found = self.api("GET", "/findings", "");
+        let found = self.api.get("/findings");
         found["findings"].as_array()?.iter().find(|found| found["rule"] == "frozen").cloned()
-    }
-
-    fn api(&self, method: &str, path: &str, body: &str) -> Value {
-        let address = self.url.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(address).unwrap();
-        write!(
-            stream,
-            "{method} /api/v1{path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-            self.token,
-            body.len()
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200") || head.contains("404"), "{answer}");
-        serde_json::from_str(body).unwrap_or_default()
     }
 
     /// Both generations are there and work, and nothing is retired.
@@ -96,8 +73,7 @@ impl Theft {
     }
 
     fn release(&self, why: &str) {
-        let body = serde_json::json!({ "why": why }).to_string();
-        assert_eq!(self.api("POST", "/things/press-1/release", &body)["released"], true);
+        assert_eq!(self.api.order("/things/press-1/release", why)["released"], true);
         assert_eq!(self.finding(), None);
     }
 
@@ -112,7 +88,7 @@ impl Theft {
         let directory = self.fleet.path().to_str().unwrap();
         let shown =
             crate::process::run(&["journal", "show", "--about", "press-1", "--fleet-dir", directory]).1;
-        assert!(shown.contains("release") && shown.contains("t (operator) says"), "{shown}");
+        assert!(shown.contains("release") && shown.contains("operator (operator) says"), "{shown}");
     }
 }
 

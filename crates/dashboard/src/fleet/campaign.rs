@@ -16,6 +16,8 @@ pub enum CampaignMode {
     Aborted(String),
     /// Every device has rotated or failed.
     Done,
+    /// Nobody is told any more, and what can be undone is; why.
+    RolledBack(String),
 }
 
 impl CampaignMode {
@@ -26,20 +28,21 @@ impl CampaignMode {
             Self::Paused(_) => "paused",
             Self::Aborted(_) => "aborted",
             Self::Done => "done",
+            Self::RolledBack(_) => "rolled back",
         }
     }
 
     /// Why, where somebody or something has decided so.
     pub fn why(&self) -> Option<&str> {
         match self {
-            Self::Paused(why) | Self::Aborted(why) => Some(why),
+            Self::Paused(why) | Self::Aborted(why) | Self::RolledBack(why) => Some(why),
             Self::Running | Self::Done => None,
         }
     }
 
     /// Whether nobody is told any more.
     pub const fn is_over(&self) -> bool {
-        matches!(self, Self::Aborted(_) | Self::Done)
+        matches!(self, Self::Aborted(_) | Self::Done | Self::RolledBack(_))
     }
 }
 
@@ -54,12 +57,18 @@ pub struct CampaignCounts {
     pub rotated: usize,
     /// Told as often as they may be, and nothing came of it.
     pub failed: usize,
+    /// Told, and away since for as long as all their tries take: told again on coming back.
+    pub left: usize,
+    /// On their way back, since the campaign was rolled back.
+    pub returning: usize,
+    /// Those for whom the rollback has done what it can.
+    pub returned: usize,
 }
 
 impl CampaignCounts {
     /// All of them.
     pub const fn total(&self) -> usize {
-        self.waiting + self.told + self.rotated + self.failed
+        self.waiting + self.told + self.rotated + self.failed + self.left + self.returning + self.returned
     }
 }
 
@@ -129,6 +138,9 @@ impl Campaign {
             told: sum.told + wave.told,
             rotated: sum.rotated + wave.rotated,
             failed: sum.failed + wave.failed,
+            left: sum.left + wave.left,
+            returning: sum.returning + wave.returning,
+            returned: sum.returned + wave.returned,
         })
     }
 }
@@ -180,6 +192,13 @@ pub enum CampaignOrder {
     },
     /// Tell nobody any more.
     Abort {
+        /// Which.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// The same, and undo what can be.
+    Rollback {
         /// Which.
         name: String,
         /// Why.

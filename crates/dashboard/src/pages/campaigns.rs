@@ -145,6 +145,10 @@ fn standing(view: &View<'_>, campaign: &Campaign) -> Markup {
             progress id="rotated" max=(counts.total()) value=(counts.rotated) aria-label="Devices that have rotated" {}
             " " (counts.rotated) " of " (counted(counts.total(), "device")) " have rotated, " (counts.told) " are at it, "
             (counts.waiting) " were not told yet, " (counts.failed) " have failed."
+            @if counts.returning + counts.returned > 0 {
+                " " (counts.returning) " are on their way back, for " (counts.returned) " all was done that could be."
+            }
+            @if counts.left > 0 { " " (counts.left) " were told and have gone; they are told again when they come back." }
         }
         dl class="facts" {
             div { dt { "For" } dd { (campaign.why) } }
@@ -169,7 +173,7 @@ fn waves(campaign: &Campaign) -> Markup {
                 thead {
                     tr {
                         th scope="col" { "Wave" } th scope="col" { "State" } th scope="col" { "Devices" } th scope="col" { "Rotated" }
-                        th scope="col" { "At it" } th scope="col" { "Not told" } th scope="col" { "Failed" }
+                        th scope="col" { "At it" } th scope="col" { "Not told" } th scope="col" { "Gone" } th scope="col" { "Failed" }
                     }
                 }
                 tbody {
@@ -181,6 +185,7 @@ fn waves(campaign: &Campaign) -> Markup {
                             td { (counts.rotated) }
                             td { (counts.told) }
                             td { (counts.waiting) }
+                            td { (counts.left) }
                             td { (failures(counts.failed)) }
                         }
                     }
@@ -194,7 +199,10 @@ fn wave(counts: &CampaignCounts) -> Markup {
     let total = counts.total();
     match counts {
         CampaignCounts { waiting, .. } if *waiting == total => badge(Tone::Quiet, "to come"),
-        CampaignCounts { waiting: 0, told: 0, failed: 0, .. } => badge(Tone::Good, "done"),
+        CampaignCounts { waiting: 0, told: 0, failed: 0, left: 0, .. } => badge(Tone::Good, "done"),
+        CampaignCounts { waiting: 0, told: 0, failed: 0, .. } => {
+            badge(Tone::Warn, "done but for who has gone")
+        }
         CampaignCounts { waiting: 0, told: 0, .. } => badge(Tone::Warn, "done but for the failed"),
         _ => badge(Tone::Busy, "under way"),
     }
@@ -256,7 +264,7 @@ pub(crate) fn confirm_campaign(
 fn mode(mode: &CampaignMode) -> Markup {
     let tone = match mode {
         CampaignMode::Running => Tone::Busy,
-        CampaignMode::Paused(_) => Tone::Warn,
+        CampaignMode::Paused(_) | CampaignMode::RolledBack(_) => Tone::Warn,
         CampaignMode::Aborted(_) => Tone::Bad,
         CampaignMode::Done => Tone::Good,
     };

@@ -64,6 +64,11 @@ pub enum Order {
         /// Why, in words.
         why: String,
     },
+    /// The same, and undo what can be.
+    Rollback {
+        /// Why, in words.
+        why: String,
+    },
 }
 
 /// Why a campaign cannot be read or kept.
@@ -186,6 +191,11 @@ pub fn order(operator: &Path, name: &str, order: &Order) -> Result<(), LogError>
     }
     let text = serde_json::to_vec(order).unwrap_or_default();
     Ok(files::write(&file_of(operator, name, "order")?, &text, PRIVATE)?)
+}
+
+/// Whether an order was left for whoever carries the campaign out.
+pub fn has_order(operator: &Path, name: &str) -> bool {
+    ["order", "taken"].iter().any(|ending| file_of(operator, name, ending).is_ok_and(|path| path.exists()))
 }
 
 /// Takes the order that was left, if there is one. What it asks for is to be kept before it is taken for good: `done`.

@@ -1,4 +1,4 @@
-//! A campaign's state, and what follows from it and the time.
+//! A campaign's state, and what follows from it and the time. Its way back is [`back`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,6 +9,9 @@ use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
+pub use back::Way;
+
+mod back;
 
 /// Of the commands that were not sent, those of so long ago are not made up for: a morning does not begin with a flood.
 const SLACK: Duration = Duration::from_secs(2);
@@ -41,6 +44,33 @@ pub enum Turn {
         /// When that was found.
         at: Timestamp,
     },
+    /// It was told, went away, and has been away for as long as all its tries would have taken. On coming back it is told
+    /// again, as often as is left.
+    Left {
+        /// When that was found.
+        at: Timestamp,
+        /// How often it was told.
+        tries: u8,
+    },
+    /// The campaign was rolled back: it was told to return to the certificate before.
+    Returning {
+        /// When last.
+        at: Timestamp,
+        /// How often.
+        tries: u8,
+    },
+    /// The same, and it cannot return by itself any more: what it superseded is about to be kept.
+    Keeping {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// All that the rollback can do for it is done.
+    Returned {
+        /// When that was found.
+        at: Timestamp,
+        /// What it came to.
+        how: Way,
+    },
 }
 
 /// How a campaign stands.
@@ -61,6 +91,12 @@ pub enum Mode {
     },
     /// Every device has rotated or failed.
     Done,
+    /// Nobody is told any more to rotate, and what can be undone is.
+    #[serde(rename = "rolled-back")]
+    RolledBack {
+        /// Why, in words.
+        why: String,
+    },
 }
 
 /// What is known of a device from elsewhere.
@@ -70,6 +106,8 @@ pub struct Device {
     pub attested: Option<(CertificateId, Timestamp)>,
     /// It is known not to be connected.
     pub is_away: bool,
+    /// The certificate that it is connected with, as events have told, and when that was registered.
+    pub using: Option<(CertificateId, Timestamp)>,
 }
 
 /// What follows. All of it must be durable before anybody is told.
@@ -81,6 +119,10 @@ pub struct Step {
     pub mode: Option<Mode>,
     /// Whom to tell to rotate.
     pub tell: Vec<ThingName>,
+    /// Whom to tell to return from what they have registered since, if they have.
+    pub send_back: Vec<ThingName>,
+    /// Whose superseded certificate to keep.
+    pub keep: Vec<ThingName>,
 }
 
 /// How many devices are where.
@@ -94,6 +136,12 @@ pub struct Counts {
     pub rotated: usize,
     /// Given up.
     pub failed: usize,
+    /// Told, and gone since.
+    pub left: usize,
+    /// Under way back.
+    pub returning: usize,
+    /// Those for whom a rollback has done what it can.
+    pub returned: usize,
 }
 
 /// A campaign.
@@ -111,6 +159,8 @@ pub struct Campaign {
     /// Those whose command was given by this process: it is on its way, or has come to nothing. Whoever else was told
     /// and not acknowledged may have been told by a process that was killed before it could.
     given: BTreeSet<ThingName>,
+    /// Somebody's way back is not at its end, as far as was looked.
+    pending: bool,
 }
 
 impl Campaign {
@@ -121,7 +171,8 @@ impl Campaign {
         order.sort_by_cached_key(|thing| plan.place(thing.as_str()));
         let waves = plan.waves(order.len());
         let given = BTreeSet::new();
-        Self { plan, order, waves, turns, mode: Mode::Running, next: Timestamp::default(), given }
+        let next = Timestamp::default();
+        Self { plan, order, waves, turns, mode: Mode::Running, next, given, pending: true }
     }
 
     /// What it is to do.
@@ -136,7 +187,11 @@ impl Campaign {
 
     /// Whether nothing more comes of it: it has ended, and nobody who was told is still at it.
     pub fn is_over(&self) -> bool {
-        matches!(self.mode, Mode::Aborted { .. } | Mode::Done) && self.counts().told == 0
+        match self.mode {
+            Mode::Running | Mode::Paused { .. } => false,
+            Mode::Aborted { .. } | Mode::Done => self.counts().told == 0,
+            Mode::RolledBack { .. } => !self.pending,
+        }
     }
 
     /// How far each device is.
@@ -177,10 +232,14 @@ impl Campaign {
         (!std::mem::replace(acknowledged, true)).then_some(*turn)
     }
 
-    /// Sets how it stands: what was kept, or what somebody has ordered. What is over stays over.
+    /// Sets how it stands: what was kept, or what somebody has ordered. What is over stays over, but for its rollback.
     pub fn set_mode(&mut self, mode: Mode) -> bool {
-        let over = matches!(self.mode, Mode::Aborted { .. } | Mode::Done);
-        if over || self.mode == mode {
+        let stays = match self.mode {
+            Mode::Running | Mode::Paused { .. } => false,
+            Mode::Aborted { .. } | Mode::Done => !matches!(mode, Mode::RolledBack { .. }),
+            Mode::RolledBack { .. } => true,
+        };
+        if stays || self.mode == mode {
             return false;
         }
         self.mode = mode;
@@ -193,10 +252,13 @@ impl Campaign {
         // Also while it is paused or over: a device that was told goes on by itself.
         self.settle(now, &look, &mut step);
         if self.mode == Mode::Running {
-            step.mode = self.judge();
+            step.mode = self.judge(&step.turns);
         }
         if self.mode == Mode::Running && self.plan.window.is_none_or(|window| window.is_open(now)) {
             self.tell(now, &look, &mut step);
+        }
+        if matches!(self.mode, Mode::RolledBack { .. }) {
+            self.take_back(now, &look, &mut step);
         }
         step
     }
@@ -205,16 +267,30 @@ impl Campaign {
     fn settle(&mut self, now: Timestamp, look: &impl Fn(&ThingName) -> Device, step: &mut Step) {
         let Self { plan, turns, given, mode, .. } = self;
         let goes_on = matches!(mode, Mode::Running | Mode::Paused { .. });
+        let is_taken_back = matches!(mode, Mode::RolledBack { .. });
         for (thing, turn) in turns {
             let new = match *turn {
-                Turn::Waiting | Turn::Rotated { .. } => continue,
-                Turn::Told { at, tries, acknowledged } => rotated(plan, look(thing)).or_else(|| {
+                Turn::Waiting | Turn::Rotated { .. } | Turn::Keeping { .. } | Turn::Returned { .. } => {
+                    continue;
+                }
+                Turn::Told { at, tries, acknowledged } => {
+                    let device = look(thing);
                     // One whose command was swallowed is told again before it can fail.
                     let was_tried = acknowledged || given.contains(thing) || !goes_on;
-                    let over = now.since(at) >= plan.patience && tries >= plan.tries;
-                    (over && was_tried).then_some(Turn::Failed { at: now })
-                }),
-                Turn::Failed { .. } => rotated(plan, look(thing)),
+                    let is_last = tries >= plan.tries || is_taken_back;
+                    let over = now.since(at) >= plan.patience && is_last;
+                    let left = device.is_away && now.since(at) >= plan.time_to_leave();
+                    rotated(plan, device).or_else(|| match (was_tried, over) {
+                        (true, true) => Some(Turn::Failed { at: now }),
+                        (true, false) => left.then_some(Turn::Left { at: now, tries }),
+                        // It was never told.
+                        (false, _) if tries <= 1 => left.then_some(Turn::Waiting),
+                        (false, _) => left.then_some(Turn::Left { at: now, tries: tries.saturating_sub(1) }),
+                    })
+                }
+                Turn::Failed { .. } | Turn::Left { .. } | Turn::Returning { .. } => {
+                    rotated(plan, look(thing))
+                }
             };
             if let Some(new) = new {
                 *turn = new;
@@ -223,29 +299,39 @@ impl Campaign {
         }
     }
 
-    /// Whether it is at its end, one way or the other.
-    fn judge(&mut self) -> Option<Mode> {
+    /// Whether it is at its end, one way or the other, or somebody has to look first; `turns` are this step's.
+    fn judge(&mut self, turns: &[(ThingName, Turn)]) -> Option<Mode> {
         let counts = self.counts();
-        let excess = (counts.failed > 0).then(|| self.excess()).flatten();
-        let mode = match excess {
-            Some(why) => Mode::Aborted { why },
-            None if counts.waiting + counts.told == 0 => Mode::Done,
-            None => return None,
+        let failed = |found: Counts| found.failed;
+        let gone = |found: Counts| found.failed + found.left;
+        // Asked only when one has left in this step: whoever resumes the campaign has seen those before.
+        let news = turns.iter().any(|(_, turn)| matches!(turn, Turn::Left { .. }));
+        let excess = (counts.failed > 0).then(|| self.excess(failed, "did not rotate")).flatten();
+        let mode = if let Some(why) = excess {
+            Mode::Aborted { why }
+        } else if counts.waiting + counts.told + counts.left == 0 {
+            Mode::Done
+        } else {
+            let why =
+                news.then(|| self.excess(gone, "did not rotate, or were told and have gone")).flatten()?;
+            Mode::Paused { why: format!("{why}; resume it if that is as it should be") }
         };
         self.mode = mode.clone();
         Some(mode)
     }
 
-    /// The first wave of which too many have failed, in words.
-    fn excess(&self) -> Option<String> {
+    /// The first wave of which too many count, in words.
+    fn excess(&self, counted: impl Fn(Counts) -> usize, did: &str) -> Option<String> {
         let waves = self.waves.len();
         (0..waves).find_map(|wave| {
             let members = self.members(wave);
-            let failed = count(members.iter().filter_map(|thing| self.turns.get(thing))).failed;
+            let found = counted(count(members.iter().filter_map(|thing| self.turns.get(thing))));
             let (size, threshold) = (members.len(), self.plan.threshold);
-            (failed * 100 > size * usize::from(threshold)).then(|| {
+            (found * 100 > size * usize::from(threshold)).then(|| {
                 let number = wave + 1;
-                format!("{failed} of the {size} devices of wave {number} of {waves} did not rotate: more than {threshold} %")
+                format!(
+                    "{found} of the {size} devices of wave {number} of {waves} {did}: more than {threshold} %"
+                )
             })
         })
     }
@@ -254,8 +340,8 @@ impl Campaign {
         let mut under_way = self.counts().told;
         let at_once = usize::try_from(self.plan.at_once).unwrap_or(usize::MAX);
         let end = self.waves.get(self.reached(look)).copied().unwrap_or(self.order.len());
+        let pause = self.pause();
         let Self { plan, order, turns, next, given, .. } = self;
-        let pause = Duration::from_millis(60_000 / u64::from(plan.rate.max(1)));
         *next = (*next).max(now - SLACK);
         for thing in order.iter().take(end) {
             if *next > now {
@@ -264,6 +350,7 @@ impl Campaign {
             let Some(turn) = turns.get_mut(thing) else { continue };
             let tries = match *turn {
                 Turn::Waiting if under_way < at_once => 1,
+                Turn::Left { tries, .. } if under_way < at_once => tries + 1,
                 // The same command under the same id: a device that has it already does nothing.
                 Turn::Told { tries, acknowledged: false, .. } if !given.contains(thing) => tries,
                 Turn::Told { at, tries, .. } if now.since(at) >= plan.patience && tries < plan.tries => {
@@ -277,7 +364,7 @@ impl Campaign {
                 None if device.is_away => continue,
                 None => {
                     *next = *next + pause;
-                    under_way += usize::from(matches!(turn, Turn::Waiting));
+                    under_way += usize::from(matches!(turn, Turn::Waiting | Turn::Left { .. }));
                     step.tell.push(thing.clone());
                     given.insert(thing.clone());
                     Turn::Told { at: now, tries, acknowledged: false }
@@ -288,12 +375,17 @@ impl Campaign {
         }
     }
 
+    /// Between one command and the next.
+    fn pause(&self) -> Duration {
+        Duration::from_millis(60_000 / u64::from(self.plan.rate.max(1)))
+    }
+
     /// The wave that is under way: the first with somebody in it of whom something is still to come. Whoever was not told
-    /// because they are away hold nobody up.
+    /// because they are away, and whoever has left, hold nobody up.
     fn reached(&self, look: &impl Fn(&ThingName) -> Device) -> usize {
         let is_open = |thing: &ThingName| match self.turns.get(thing) {
             Some(Turn::Told { acknowledged, .. }) if *acknowledged || self.given.contains(thing) => true,
-            Some(Turn::Told { .. } | Turn::Waiting) => !look(thing).is_away,
+            Some(Turn::Told { .. } | Turn::Waiting | Turn::Left { .. }) => !look(thing).is_away,
             _ => false,
         };
         let open = self.order.iter().position(is_open).unwrap_or(self.order.len());
@@ -316,6 +408,9 @@ fn count<'a>(turns: impl Iterator<Item = &'a Turn>) -> Counts {
             Turn::Told { .. } => &mut counts.told,
             Turn::Rotated { .. } => &mut counts.rotated,
             Turn::Failed { .. } => &mut counts.failed,
+            Turn::Left { .. } => &mut counts.left,
+            Turn::Returning { .. } | Turn::Keeping { .. } => &mut counts.returning,
+            Turn::Returned { .. } => &mut counts.returned,
         };
         *counter += 1;
         counts

@@ -103,6 +103,11 @@ impl Plan {
         ends
     }
 
+    /// How long a device that was told may be away until nobody waits for it any more: as long as all its tries take.
+    pub(super) fn time_to_leave(&self) -> Duration {
+        self.patience.saturating_mul(u32::from(self.tries))
+    }
+
     /// A device's place in the order: any, but always the same. So the canary is a sample of the whole fleet, not what
     /// the alphabet begins with.
     pub(super) fn place(&self, thing: &str) -> [u8; 32] {

@@ -73,6 +73,9 @@ pub enum Event {
     PresenceMissed,
     /// An operator has looked at a frozen thing and put it right: the next attested request is a first one.
     Release(ThingName),
+    /// An operator has taken back what superseded a certificate of this thing: nothing of it is retired until it is
+    /// released.
+    Hold(ThingName),
 }
 
 /// Something to do.

@@ -15,7 +15,7 @@ use super::config::Config;
 use super::judgement::{Listing, Sighting};
 use super::presence::{PresenceEvent, Role, Seen};
 use super::pulse::Pulse;
-use super::record::{Freeze, Older, Record, Stage};
+use super::record::{Freeze, FreezeReason, Older, Record, Stage};
 use crate::control_plane::{CertificateSummary, Connected};
 
 /// How many requests and sightings wait for a listing; what is beyond is dropped: devices repeat, and presence tells
@@ -333,6 +333,24 @@ impl Case {
         if self.answered != self.record().map(Record::status) {
             self.answer();
         }
+    }
+
+    /// Nothing more is retired until somebody releases the thing. What was frozen already stays so, for its own reason.
+    pub(super) fn hold(&mut self, now: Timestamp) {
+        let reason = FreezeReason::TakenBack;
+        let Some(record) = self.record.as_mut().filter(|record| record.frozen.is_none()) else {
+            return;
+        };
+        record.freeze(reason, now);
+        self.unsaved = true;
+        self.plan.clear();
+        self.report(Report::Frozen { thing: self.thing.clone(), reason });
+        self.answer();
+    }
+
+    /// Whether what is known is on the disk.
+    pub(super) const fn is_saved(&self) -> bool {
+        !self.unsaved
     }
 
     /// Forgets everything but who is connected.

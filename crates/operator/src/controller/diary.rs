@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
-use fleetkey_model::retirement::DeviceCommand;
+use fleetkey_model::retirement::{DeviceCommand, WayBack};
 use fleetkey_model::time::Timestamp;
 use serde_json::Value;
 
@@ -60,7 +60,7 @@ impl Diary {
     /// # Errors
     /// When it cannot be written: then it must not be released.
     pub(super) async fn release(&self, at: Timestamp, thing: &ThingName, why: &str) -> Result<(), FileError> {
-        self.said(at, "release", thing, why).await
+        self.said(at, "release", format!("thing {thing}"), why).await
     }
 
     /// Enters that a command goes to a device.
@@ -74,18 +74,36 @@ impl Diary {
         DeviceCommand::Rotate { .. }: &DeviceCommand,
         why: &str,
     ) -> Result<(), FileError> {
-        self.said(at, "command rotate", thing, why).await
+        self.said(at, "command rotate", format!("thing {thing}"), why).await
     }
 
-    /// What a person has decided about a thing.
-    async fn said(
+    /// Enters that a device is told to go back.
+    ///
+    /// # Errors
+    /// When it cannot be written: then it must not be sent.
+    pub(super) async fn way_back(
+        &self,
+        at: Timestamp,
+        thing: &ThingName,
+        WayBack::Rollback { from }: &WayBack,
+        why: &str,
+    ) -> Result<(), FileError> {
+        let why = format!("from {from}: {why}");
+        self.said(at, "command rollback", format!("thing {thing}"), &why).await
+    }
+
+    /// Enters what a person has decided of something: of a thing, of a campaign.
+    ///
+    /// # Errors
+    /// When it cannot be written: then it must not be carried out.
+    pub(super) async fn said(
         &self,
         at: Timestamp,
         action: &'static str,
-        thing: &ThingName,
+        what: String,
         why: &str,
     ) -> Result<(), FileError> {
-        let (what, why) = (format!("thing {thing}"), why.to_owned());
+        let why = why.to_owned();
         self.write(move |who, chain| {
             chain.enter(&Entry {
                 at,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::{ClientId, ThingName};
-use fleetkey_model::retirement::{ControllerAnswer, DeviceCommand};
+use fleetkey_model::retirement::{ControllerAnswer, DeviceCommand, WayBack};
 use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::FleetTopic;
 use tracing::{error, info, warn};
@@ -21,6 +21,7 @@ use super::inbox;
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::observer::Observer;
+use super::record::Record;
 use crate::chain::Chain;
 use crate::control_plane::{ApiError, CertificateSummary, ControlPlane, Done};
 use crate::files::FileError;
@@ -114,6 +115,52 @@ impl<C: ControlPlane> Engine<C> {
         self.diary.command((self.clock)(), &thing, command, why).await?;
         let payload = serde_json::to_vec(command).unwrap_or_default();
         Ok(vec![Publication { topic: FleetTopic::Commands(thing), payload: payload.into() }])
+    }
+
+    /// The same for a device's way back.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub async fn send_back(
+        &self,
+        thing: ThingName,
+        way_back: &WayBack,
+        why: &str,
+    ) -> Result<Vec<Publication>, FileError> {
+        self.diary.way_back((self.clock)(), &thing, way_back, why).await?;
+        let payload = serde_json::to_vec(way_back).unwrap_or_default();
+        Ok(vec![Publication { topic: FleetTopic::Commands(thing), payload: payload.into() }])
+    }
+
+    /// Holds the retirement of a thing's certificates in the name of whoever says `why`, once that is on record; what
+    /// is known of the thing then, and what is to be published.
+    ///
+    /// # Errors
+    /// In words, when it cannot be entered into the chain, or does not reach the disk yet: it is held meanwhile, but a
+    /// crash would forget it.
+    pub async fn hold(
+        &mut self,
+        thing: ThingName,
+        why: &str,
+    ) -> (Vec<Publication>, Result<Option<Record>, String>) {
+        let entered = self.diary.said((self.clock)(), "hold", format!("thing {thing}"), why).await;
+        if let Err(error) = entered {
+            return (Vec::new(), Err(error.to_string()));
+        }
+        let publications = self.handle(Event::Hold(thing.clone())).await;
+        let held = match self.ledger.is_durable(&thing) {
+            true => Ok(self.ledger.record(&thing).cloned()),
+            false => Err("the ledger cannot be written".to_owned()),
+        };
+        (publications, held)
+    }
+
+    /// Puts on record that somebody has ordered `action` of something that is no thing, and why.
+    ///
+    /// # Errors
+    /// When it cannot be entered into the chain; it is not to be carried out then.
+    pub async fn enter(&self, action: &'static str, what: String, why: &str) -> Result<(), FileError> {
+        self.diary.said((self.clock)(), action, what, why).await
     }
 
     /// Does all that is due, and returns what is to be published.

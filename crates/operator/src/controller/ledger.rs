@@ -68,6 +68,11 @@ impl Ledger {
         self.cases.get(thing)?.record()
     }
 
+    /// Whether what is known of a thing is on the disk: a failure there is tried again by and by.
+    pub fn is_durable(&self, thing: &ThingName) -> bool {
+        self.cases.get(thing).is_none_or(Case::is_saved)
+    }
+
     /// The records of all things.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.cases.values().filter_map(Case::record)
@@ -91,6 +96,7 @@ impl Ledger {
             }
             Event::PresenceMissed => self.cases.values_mut().for_each(Case::presence_missed),
             Event::Release(thing) => self.with(&thing, Case::release),
+            Event::Hold(thing) => self.with(&thing, |case| case.hold(now)),
         }
     }
 

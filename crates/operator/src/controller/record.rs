@@ -125,6 +125,9 @@ pub enum FreezeReason {
     /// Somebody made a deactivated certificate ACTIVE again.
     #[error("a deactivated certificate was activated again")]
     Reactivated,
+    /// A campaign was taken back ([`super::Event::Hold`]).
+    #[error("a campaign was taken back: what it superseded is kept until somebody releases the thing")]
+    TakenBack,
 }
 
 impl Record {

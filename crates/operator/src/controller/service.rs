@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetkey_model::name::{ClientId, ThingName};
-use fleetkey_model::retirement::DeviceCommand;
+use fleetkey_model::retirement::{DeviceCommand, WayBack};
 use fleetkey_mqtt::Version;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -165,6 +165,39 @@ impl Reception {
     ) -> Result<OnItsWay, String> {
         let sent = self.ask(|answer| Input::Command { thing, command, why, answer }).await;
         sent.unwrap_or_else(|| Err("the controller was stopped".into()))
+    }
+
+    /// Sends a device back to the identity before the one that it soaks; otherwise the same.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub async fn send_back(
+        &self,
+        thing: ThingName,
+        way_back: WayBack,
+        why: String,
+    ) -> Result<OnItsWay, String> {
+        let sent = self.ask(|answer| Input::SendBack { thing, way_back, why, answer }).await;
+        sent.unwrap_or_else(|| Err("the controller was stopped".into()))
+    }
+
+    /// Holds the retirement of a thing's certificates until it is released, entered into the chain with who says so and
+    /// why; what is known of the thing then, nothing if it was never attested. May be repeated.
+    ///
+    /// # Errors
+    /// When it cannot be entered or kept, or the controller was stopped.
+    pub async fn hold(&self, thing: ThingName, why: String) -> Result<Option<Record>, String> {
+        let held = self.ask(|answer| Input::Hold { thing, why, answer }).await;
+        held.unwrap_or_else(|| Err("the controller was stopped".into()))
+    }
+
+    /// Enters into the chain that somebody has ordered `action` of `what`, which is no thing, and why.
+    ///
+    /// # Errors
+    /// When it cannot be entered, or the controller was stopped; it is not to be carried out then.
+    pub async fn enter(&self, action: &'static str, what: String, why: String) -> Result<(), String> {
+        let entered = self.ask(|answer| Input::Enter { action, what, why, answer }).await;
+        entered.unwrap_or_else(|| Err("the controller was stopped".into()))
     }
 
     /// What the ledger knows of every thing; empty when the controller was stopped.

@@ -5,56 +5,60 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use fleetkey_model::certificate::CertificateId;
+use fleetkey_aws::Aws;
+use fleetkey_aws::permit::Command;
 use fleetkey_model::name::ThingName;
 use fleetkey_operator::campaign::{self, Campaign, Log, Mode, Order, Plan, Turn};
 use fleetkey_operator::controller::Journal;
-use fleetkey_operator::inventory::{Listing, Query, Snapshot, Store, Thresholds, findings};
+use fleetkey_operator::inventory::{Snapshot, Store, Thresholds, findings};
 use serde_json::{Value, json};
 
-use super::now;
+use super::selection::{PAGE, Selection, members};
+use super::{now, options, print_iam};
 use crate::args::{CampaignCommand, OrderArgs, PlaceArgs, StartArgs};
 use crate::datadir::DataDir;
 use crate::output;
 use crate::retirement::LEDGER;
 
-/// How many certificates are taken from the store at once.
-pub(super) const PAGE: usize = 1000;
-
 /// Runs one of them.
-pub(crate) fn run(command: &CampaignCommand) -> Result<ExitCode> {
+pub(crate) async fn run(command: CampaignCommand) -> Result<ExitCode> {
     match command {
-        CampaignCommand::Start(args) => start(args)?,
+        CampaignCommand::Start(args) if args.account.print_iam => {
+            return print_iam(Command::Campaign, &args.account, |settings| settings).await;
+        }
+        CampaignCommand::Start(args) => start(&args).await?,
         CampaignCommand::List { place } => {
-            let operator = operator(place)?;
+            let operator = operator(&place)?;
             for name in campaign::names(&operator)? {
                 output::json(&standing(&campaign::read(&operator, &name)?));
             }
         }
-        CampaignCommand::Show { name, place } => show(&campaign::read(&operator(place)?, name)?),
-        CampaignCommand::Pause(args) => order(args, &Order::Pause { why: args.why.clone() })?,
-        CampaignCommand::Resume(args) => order(args, &Order::Resume)?,
-        CampaignCommand::Abort(args) => order(args, &Order::Abort { why: args.why.clone() })?,
+        CampaignCommand::Show { name, place } => show(&campaign::read(&operator(&place)?, &name)?),
+        CampaignCommand::Pause(args) => order(&args, &Order::Pause { why: args.why.clone() })?,
+        CampaignCommand::Resume(args) => order(&args, &Order::Resume)?,
+        CampaignCommand::Abort(args) => order(&args, &Order::Abort { why: args.why.clone() })?,
+        CampaignCommand::Rollback(args) => order(&args, &Order::Rollback { why: args.why.clone() })?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn start(args: &StartArgs) -> Result<()> {
-    let operator = operator(&args.place)?;
+async fn start(args: &StartArgs) -> Result<()> {
+    let operator = DataDir::existing(&args.account.fleet_dir)?.operator();
     let mut store = Store::new(BTreeMap::new());
     let snapshot = Snapshot::at(&operator);
     let known = snapshot.read(&mut store).context("what things there are cannot be read")?;
     ensure!(known.is_some(), "there is no inventory yet: run fleetkey inventory, or fleetkey serve");
+    let mut calls = BTreeSet::new();
     let things = match &args.list {
         Some(path) => listed(path, &store)?,
-        None => selected(args, &store),
+        None => selected(args, &store, &mut calls).await?,
     };
     let plan = plan(args);
     plan.check(things.len())?;
     let waves = plan.waves(things.len());
     let told = json!({
         "event": if args.plan { "plan" } else { "started" }, "campaign": plan.name, "devices": things.len(), "waves": waves,
-        "served": Journal::is_in_use(&operator.join(LEDGER)),
+        "served": Journal::is_in_use(&operator.join(LEDGER)), "calls": calls,
     });
     if !args.plan {
         Log::create(&operator, plan, things.into_iter().collect())?;
@@ -65,8 +69,8 @@ fn start(args: &StartArgs) -> Result<()> {
 
 fn plan(args: &StartArgs) -> Plan {
     Plan {
-        name: args.name.clone(),
-        why: args.why.clone(),
+        name: args.name.clone().unwrap_or_default(),
+        why: args.why.clone().unwrap_or_default(),
         created_at: now(),
         canary: args.canary,
         growth: args.growth,
@@ -79,28 +83,27 @@ fn plan(args: &StartArgs) -> Plan {
     }
 }
 
-/// The things of the current certificates that fit.
-fn selected(args: &StartArgs, store: &Store) -> BTreeSet<ThingName> {
+/// The things of the current certificates that fit. Only for a group the account is asked, and its calls are noted.
+async fn selected(
+    args: &StartArgs,
+    store: &Store,
+    calls: &mut BTreeSet<String>,
+) -> Result<BTreeSet<ThingName>> {
+    let members = match &args.group {
+        None => None,
+        Some(group) => {
+            let aws = Aws::new(&options(&args.account)).await;
+            let found = members(&aws, group).await?;
+            *calls = aws.calls();
+            Some(found)
+        }
+    };
     let among = args.finding.map(|rule| {
         let found = findings(store, now(), &Thresholds::default()).into_iter();
         found.filter(|found| found.rule == rule).filter_map(|found| found.certificate).collect()
     });
-    let query = Query { thing: args.thing.clone(), older_than: args.older_than, among, ..Query::default() };
-    things_of(|after| query.page(store, now(), None, after, PAGE))
-}
-
-/// The things whose current certificate is on one of the pages, each of which begins after a certificate.
-pub(super) fn things_of(mut page: impl FnMut(Option<CertificateId>) -> Listing) -> BTreeSet<ThingName> {
-    let (mut things, mut after) = (BTreeSet::new(), None);
-    loop {
-        let page = page(after);
-        let current = page.rows.into_iter().filter(|row| row.part == Some("current"));
-        things.extend(current.filter_map(|row| row.thing));
-        after = page.next;
-        if after.is_none() {
-            return things;
-        }
-    }
+    let selection = Selection { thing: args.thing.clone(), older_than: args.older_than, among, members };
+    Ok(selection.things(|query, after| query.page(store, now(), None, after, PAGE)))
 }
 
 fn listed(path: &Path, store: &Store) -> Result<BTreeSet<ThingName>> {
@@ -126,9 +129,18 @@ fn order(args: &OrderArgs, order: &Order) -> Result<()> {
 fn show(campaign: &Campaign) {
     output::json(&standing(campaign));
     for (thing, turn) in campaign.turns() {
-        if let Turn::Failed { at } = turn {
-            output::json(&json!({ "event": "failed", "thing": thing, "at": at }));
-        }
+        let told = match turn {
+            Turn::Failed { at } => json!({ "event": "failed", "thing": thing, "at": at }),
+            Turn::Left { at, .. } => json!({ "event": "left", "thing": thing, "at": at }),
+            Turn::Returning { at, .. } | Turn::Keeping { at } => {
+                json!({ "event": "returning", "thing": thing, "at": at })
+            }
+            Turn::Returned { at, how } => {
+                json!({ "event": "returned", "thing": thing, "at": at, "how": how })
+            }
+            Turn::Waiting | Turn::Told { .. } | Turn::Rotated { .. } => continue,
+        };
+        output::json(&told);
     }
 }
 
@@ -138,6 +150,7 @@ fn standing(campaign: &Campaign) -> Value {
         Mode::Paused { why } => ("paused", Some(why)),
         Mode::Aborted { why } => ("aborted", Some(why)),
         Mode::Done => ("done", None),
+        Mode::RolledBack { why } => ("rolled back", Some(why)),
     };
     let (plan, (wave, waves)) = (campaign.plan(), campaign.wave());
     json!({

@@ -77,7 +77,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         feed: feed.clone(),
     });
     let keeper = WindowKeeper::start(board.office().clone());
-    let pages = Pages::open(board, &args.panel).await?;
+    let pages = Pages::open(board.clone(), &args.panel).await?;
     let snapshot = Snapshot::at(&post.data.operator());
     let tended = Tended::start(post.aws.clone(), watch.clone(), snapshot, args.inventory_every, args.budget);
     let shown = Shown {
@@ -86,6 +86,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         watch,
         aws: post.aws.clone(),
         feed,
+        board,
         directory: post.data.operator(),
         thresholds: Thresholds { aged_after: args.rotate_every, ..Thresholds::default() },
     };

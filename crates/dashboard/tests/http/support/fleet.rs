@@ -277,7 +277,13 @@ impl Fleet for Sample {
     }
 
     fn campaigns(&self) -> Option<Vec<Campaign>> {
-        let counts = |rotated, failed| CampaignCounts { waiting: 1, told: 2, rotated, failed };
+        let counts = |rotated, failed| CampaignCounts {
+            waiting: 1,
+            told: 2,
+            rotated,
+            failed,
+            ..CampaignCounts::default()
+        };
         let campaign = |name: &str, mode| Campaign {
             name: name.to_owned(),
             why: self.words.clone(),

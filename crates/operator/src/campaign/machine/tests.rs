@@ -3,6 +3,8 @@
 use super::*;
 use std::collections::BTreeSet;
 
+mod back;
+
 const START: u64 = 1_000_000;
 
 /// A plan of the usual kind: five percent, then four times as many; a command a second.
@@ -30,6 +32,8 @@ struct World {
     away: BTreeSet<ThingName>,
     told: Vec<(u64, ThingName)>,
     attested: BTreeMap<ThingName, (CertificateId, Timestamp)>,
+    /// Who is connected with what, where that matters.
+    using: BTreeMap<ThingName, (CertificateId, Timestamp)>,
 }
 
 impl World {
@@ -42,6 +46,7 @@ impl World {
             away: BTreeSet::new(),
             told: Vec::new(),
             attested: BTreeMap::new(),
+            using: BTreeMap::new(),
         }
     }
 
@@ -60,6 +65,7 @@ impl World {
         let look = |thing: &ThingName| Device {
             attested: self.attested.get(thing).copied(),
             is_away: self.away.contains(thing),
+            using: self.using.get(thing).copied(),
         };
         // The broker has had a second for the commands of the last step.
         for (_, thing) in self.told.iter().filter(|(at, _)| at + 1 == self.now) {
@@ -96,6 +102,7 @@ impl World {
         for (thing, turn) in self.campaign.turns() {
             restored.restore_turn(thing, *turn);
         }
+        restored.set_mode(self.campaign.mode().clone());
         self.campaign = restored;
     }
 
@@ -167,6 +174,78 @@ fn who_is_away_holds_nobody_up_and_is_told_on_coming_back() {
     world.away = BTreeSet::new();
     world.until(Campaign::is_over);
     assert_eq!((world.campaign.counts().rotated, world.told.len()), (100, 100));
+}
+
+/// Until it is told, then never again.
+fn leaves(world: &mut World, place: usize) -> ThingName {
+    let thing = world.thing(place);
+    world.until(|campaign| matches!(campaign.turns[&thing], Turn::Told { .. }));
+    world.second();
+    world.away.insert(thing.clone());
+    world.never.insert(thing.clone());
+    thing
+}
+
+#[test]
+fn who_was_told_and_leaves_for_good_has_not_failed_and_holds_its_wave_no_longer_than_its_tries_take() {
+    let mut world = World::of(plan(), 500);
+    let gone = leaves(&mut world, 3);
+    let begun = world.now;
+    world.until(|campaign| campaign.counts().rotated == 499);
+    assert_eq!(world.campaign.counts(), Counts { rotated: 499, left: 1, ..Counts::default() });
+    let next_wave = world.told[25].0;
+    assert!((begun + 1200 - 10..begun + 1200 + 10).contains(&next_wave), "{begun} {next_wave}");
+    world.pass(3600);
+    assert_eq!((world.campaign.mode(), world.told.len()), (&Mode::Running, 500), "it is waited for");
+
+    // Another process goes on; the device comes back.
+    world.restart();
+    (world.away, world.never) = (BTreeSet::new(), BTreeSet::new());
+    world.until(Campaign::is_over);
+    assert_eq!((world.campaign.mode(), world.campaign.counts().rotated), (&Mode::Done, 500));
+    assert_eq!(world.told.iter().filter(|(_, thing)| *thing == gone).count(), 2);
+}
+
+#[test]
+fn who_comes_back_and_does_not_rotate_either_has_failed() {
+    let mut world = World::of(plan(), 500);
+    let gone = leaves(&mut world, 3);
+    world.until(|campaign| campaign.counts().left == 1);
+    world.away = BTreeSet::new();
+    world.until(Campaign::is_over);
+    assert_eq!(world.campaign.counts(), Counts { rotated: 499, failed: 1, ..Counts::default() });
+    assert_eq!(world.told.iter().filter(|(_, thing)| *thing == gone).count(), 2, "as often as it may be");
+}
+
+#[test]
+fn when_too_many_were_told_and_are_gone_somebody_has_to_look_before_the_next_wave() {
+    let mut world = World::of(plan(), 500);
+    for place in [3, 17] {
+        leaves(&mut world, place);
+    }
+    world.until(|campaign| *campaign.mode() != Mode::Running);
+    let Mode::Paused { why } = world.campaign.mode().clone() else { panic!("{:?}", world.campaign.mode()) };
+    assert!(why.contains("2 of the 25 devices of wave 1 of 3") && why.contains("have gone"), "{why}");
+    world.pass(3600);
+    assert_eq!(world.told.len(), 25);
+    // Whoever resumes it has looked: those two stop it no more.
+    assert!(world.campaign.set_mode(Mode::Running));
+    world.until(|campaign| campaign.counts().rotated == 498);
+    assert_eq!(*world.campaign.mode(), Mode::Running);
+}
+
+#[test]
+fn a_command_that_was_swallowed_before_its_device_left_costs_it_no_try() {
+    let mut world = World::of(Plan { tries: 1, ..plan() }, 60);
+    world.second();
+    let gone = world.told.pop().unwrap().1;
+    world.away.insert(gone);
+    world.restart();
+    world.until(|campaign| campaign.counts().rotated == 59 && campaign.counts().waiting == 1);
+    assert_eq!(*world.campaign.mode(), Mode::Running, "it was not told, so nobody has to look");
+    world.away = BTreeSet::new();
+    world.until(Campaign::is_over);
+    assert_eq!(world.campaign.counts(), Counts { rotated: 60, ..Counts::default() });
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fleetkey_model::name::ThingName;
-use fleetkey_model::retirement::DeviceCommand;
+use fleetkey_model::retirement::{DeviceCommand, WayBack};
 use fleetkey_mqtt::Text;
 use fleetkey_mqtt::session::Ack;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -37,6 +37,17 @@ pub(super) enum Input {
         why: String,
         answer: oneshot::Sender<Result<OnItsWay, String>>,
     },
+    /// A person has a device go back.
+    SendBack {
+        thing: ThingName,
+        way_back: WayBack,
+        why: String,
+        answer: oneshot::Sender<Result<OnItsWay, String>>,
+    },
+    /// A person holds a thing's retirement.
+    Hold { thing: ThingName, why: String, answer: oneshot::Sender<Result<Option<Record>, String>> },
+    /// A person has ordered something that is no thing's.
+    Enter { action: &'static str, what: String, why: String, answer: oneshot::Sender<Result<(), String>> },
     /// Somebody wants to know.
     Records(oneshot::Sender<Vec<Record>>),
     /// Somebody wants to know what it comes to.
@@ -149,6 +160,19 @@ async fn take<C: ControlPlane>(engine: &mut Engine<C>, input: Input) -> Output {
         }
         Input::Command { thing, command, why, answer } => {
             commanded(engine.command(thing, &command, &why).await, answer)
+        }
+        Input::SendBack { thing, way_back, why, answer } => {
+            commanded(engine.send_back(thing, &way_back, &why).await, answer)
+        }
+        Input::Hold { thing, why, answer } => {
+            let (publications, held) = engine.hold(thing, &why).await;
+            let _gone = answer.send(held);
+            published(publications)
+        }
+        Input::Enter { action, what, why, answer } => {
+            let entered = engine.enter(action, what, &why).await;
+            let _gone = answer.send(entered.map_err(|error| error.to_string()));
+            Output::default()
         }
         Input::Records(answer) => {
             let _gone = answer.send(engine.ledger().records().cloned().collect());

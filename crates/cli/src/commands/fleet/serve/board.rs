@@ -30,6 +30,7 @@ use fleetkey_operator::controller::{Event, Observer, Reception, Record, Report};
 use fleetkey_operator::inventory::{Thresholds, Watch};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use campaigns::Among;
 pub(super) use office::Office;
 
 use campaigns::Standing;
@@ -104,7 +105,8 @@ impl Board {
         self.watch.look(|store, _| {
             let row = store.thing(thing);
             let is_away = row.is_some_and(|row| read::connection(store, thing, row) == Connection::Down);
-            campaign::Device { attested: row.and_then(|row| row.attested), is_away }
+            let using = row.and_then(|row| read::using(store, thing, row));
+            campaign::Device { attested: row.and_then(|row| row.attested), is_away, using }
         })
     }
 

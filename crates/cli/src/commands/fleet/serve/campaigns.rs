@@ -1,5 +1,6 @@
 //! Carries campaigns out: takes what `fleetkey campaign` has left in the fleet directory, keeps every step before a device
 //! hears of it, sends the commands, and keeps which of them the broker has: the others are sent again after a restart.
+//! Of one that is rolled back, sends devices back and has superseded certificates kept, likewise.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use fleetkey_api::feed::Feed;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_model::time::Timestamp;
-use fleetkey_operator::campaign::{self, Campaign, Line, Log, LogError, Mode, Order, Step};
+use fleetkey_operator::campaign::{self, Campaign, Line, Log, LogError, Mode, Order, Step, Way};
 use fleetkey_operator::controller::Reception;
 use fleetkey_operator::files::FileError;
 use serde_json::json;
@@ -48,9 +49,14 @@ impl Campaigns {
             tools,
             known: BTreeMap::new(),
             closed: BTreeSet::new(),
+            unreadable: BTreeSet::new(),
             heard: None,
             on_their_way: JoinSet::new(),
             acknowledged: Vec::new(),
+            keeping: JoinSet::new(),
+            kept: Vec::new(),
+            going_back: JoinSet::new(),
+            unchanged: Vec::new(),
         };
         let task = tokio::spawn(running.run(stop.clone()));
         Self { stop, task }
@@ -66,14 +72,24 @@ impl Campaigns {
 struct Running {
     tools: Tools,
     known: BTreeMap<String, (Log, Campaign)>,
-    /// Those that are over, and those that cannot be read, which is said once.
+    /// Those that are over.
     closed: BTreeSet<String>,
+    /// Those that cannot be read, which is said once.
+    unreadable: BTreeSet<String>,
     /// Since when the broker is heard.
     heard: Option<Timestamp>,
     /// Commands that the broker has not answered yet.
     on_their_way: JoinSet<(Told, Result<(), String>)>,
     /// Commands that the broker has, and of which that is not kept yet.
     acknowledged: Vec<Told>,
+    /// Superseded certificates that are being kept.
+    keeping: JoinSet<(Told, Result<Way, String>)>,
+    /// What it came to, and is not kept yet.
+    kept: Vec<(Told, Way)>,
+    /// Devices that are being sent back; `false` where there was nothing to send them back from.
+    going_back: JoinSet<(Told, Result<bool, String>)>,
+    /// Those of the latter, and that is not kept yet.
+    unchanged: Vec<Told>,
 }
 
 /// Which device was told, in which campaign.
@@ -114,15 +130,18 @@ impl Running {
         let directory = self.tools.directory.clone();
         let names = blocking(move || campaign::names(&directory)).await?;
         for name in names {
-            if self.known.contains_key(&name) || self.closed.contains(&name) {
+            // Of one that is over a rollback may be ordered.
+            let rests = self.closed.contains(&name) && !campaign::has_order(&self.tools.directory, &name);
+            if rests || self.known.contains_key(&name) || self.unreadable.contains(&name) {
                 continue;
             }
+            self.closed.remove(&name);
             let (directory, wanted) = (self.tools.directory.clone(), name.clone());
             match blocking(move || Log::open(&directory, &wanted)).await {
                 Ok(open) => drop(self.known.insert(name, open)),
                 Err(error) => {
                     tracing::error!(campaign = name, %error, "a campaign cannot be carried out");
-                    self.closed.insert(name);
+                    self.unreadable.insert(name);
                 }
             }
         }
@@ -139,14 +158,30 @@ impl Running {
                 Err(error) => tracing::error!(thing = %told.thing, error, "a device was not told to rotate"),
             }
         }
+        while let Some(Ok((told, outcome))) = self.going_back.try_join_next() {
+            match outcome {
+                Ok(true) => {}
+                Ok(false) => self.unchanged.push(told),
+                Err(why) => tracing::error!(thing = %told.thing, why, "a device was not told to return"),
+            }
+        }
+        while let Some(Ok((told, outcome))) = self.keeping.try_join_next() {
+            match outcome {
+                Ok(way) => self.kept.push((told, way)),
+                Err(why) => {
+                    tracing::error!(thing = %told.thing, why, "what a device's rotation superseded is not kept yet");
+                }
+            }
+        }
     }
 
     /// One campaign: what is ordered of it, then its next step.
     async fn look_after(&mut self, name: &str, log: Log, campaign: Campaign) -> Option<(Log, Campaign)> {
         let (directory, wanted) = (self.tools.directory.clone(), name.to_owned());
         let ordered = blocking(move || obey(&directory, &wanted, log, campaign)).await;
-        let (mut log, mut campaign) = self.kept(name, ordered)?;
+        let (mut log, mut campaign) = self.written(name, ordered)?;
         let mut lines = self.acknowledged(&mut campaign);
+        lines.extend(self.kept(&mut campaign));
         let is_heard = self.heard.is_some_and(|since| now().since(since) >= HEARD_FOR);
         let step = match is_heard {
             true => campaign.step(now(), |thing| self.tools.board.standing(thing)),
@@ -156,9 +191,10 @@ impl Running {
         let moved = !lines.is_empty();
         if moved {
             let written = blocking(move || log.append(&lines).map(|()| log)).await;
-            log = self.kept(name, written.map_err(LogError::from))?;
+            log = self.written(name, written.map_err(LogError::from))?;
         }
         self.tell(&campaign, &step).await;
+        self.take_back(&campaign, &step).await;
         self.tools.board.campaign(&campaign, moved);
         Some((log, campaign))
     }
@@ -172,6 +208,47 @@ impl Running {
             Some(Line::Turn { thing: told.thing, turn })
         });
         news.collect()
+    }
+
+    /// The devices of a campaign for whom the rollback has done what it can.
+    fn kept(&mut self, campaign: &mut Campaign) -> Vec<Line> {
+        let name = campaign.plan().name.clone();
+        let of_it = self.kept.extract_if(.., |(told, _)| told.campaign == name);
+        let news = of_it.filter_map(|(told, how)| {
+            let turn = campaign.returned(&told.thing, now(), how)?;
+            Some(Line::Turn { thing: told.thing, turn })
+        });
+        let mut lines: Vec<_> = news.collect();
+        let of_it = self.unchanged.extract_if(.., |told| told.campaign == name);
+        lines.extend(of_it.filter_map(|told| {
+            let turn = campaign.has_nothing_new(&told.thing, now())?;
+            Some(Line::Turn { thing: told.thing, turn })
+        }));
+        lines
+    }
+
+    /// Of a campaign that is rolled back: those who can are told to return, of the others what they superseded is kept.
+    async fn take_back(&mut self, campaign: &Campaign, step: &Step) {
+        let plan = campaign.plan();
+        let Mode::RolledBack { why } = campaign.mode() else { return };
+        let why = format!("campaign {} is rolled back: {why}", plan.name);
+        let made = plan.created_at;
+        for thing in &step.send_back {
+            let told = Told { campaign: plan.name.clone(), thing: thing.clone() };
+            let (board, why) = (self.tools.board.clone(), why.clone());
+            self.going_back.spawn(async move {
+                let sent = board.send_back(&told.thing, made, &why).await;
+                (told, sent.map_err(|refused| refused.to_string()))
+            });
+        }
+        for thing in &step.keep {
+            let told = Told { campaign: plan.name.clone(), thing: thing.clone() };
+            let (board, why) = (self.tools.board.clone(), why.clone());
+            self.keeping.spawn(async move {
+                let way = board.keep_superseded(&told.thing, &why).await;
+                (told, way.map_err(|refused| refused.to_string()))
+            });
+        }
     }
 
     /// Whoever is not told although it is kept that they were is told again: by the next process at once, by this one
@@ -192,13 +269,13 @@ impl Running {
         }
         if let Some(mode) = &step.mode {
             let counts = campaign.counts();
-            tracing::info!(campaign = plan.name, ?mode, ?counts, "a campaign has ended");
+            tracing::info!(campaign = plan.name, ?mode, ?counts, "a campaign stands otherwise");
             let told = json!({ "campaign": plan.name, "mode": mode, "counts": counts, "at": now() });
             self.tools.feed.push("campaign", told);
         }
     }
 
-    fn kept<T>(&self, name: &str, outcome: Result<T, LogError>) -> Option<T> {
+    fn written<T>(&self, name: &str, outcome: Result<T, LogError>) -> Option<T> {
         let logged =
             |error| tracing::error!(campaign = name, %error, "a campaign cannot be kept: nobody is told");
         outcome.map_err(logged).ok()
@@ -217,6 +294,7 @@ fn obey(
             Order::Pause { why } => Mode::Paused { why },
             Order::Resume => Mode::Running,
             Order::Abort { why } => Mode::Aborted { why },
+            Order::Rollback { why } => Mode::RolledBack { why },
         };
         match campaign.set_mode(mode.clone()) {
             true => Ok(log.append(&[Line::Mode { at: now(), mode }])?),
@@ -226,13 +304,15 @@ fn obey(
     Ok((log, campaign))
 }
 
+/// How it stands first: of lines that a power cut has torn, the next process finds the devices' places out by itself, but
+/// not that somebody was to look.
 fn lines_of(step: &Step) -> Vec<Line> {
     let turns = step
         .turns
         .iter()
         .map(|(thing, turn): &(ThingName, _)| Line::Turn { thing: thing.clone(), turn: *turn });
     let mode = step.mode.iter().map(|mode| Line::Mode { at: now(), mode: mode.clone() });
-    turns.chain(mode).collect()
+    mode.chain(turns).collect()
 }
 
 /// Off the runtime's threads: it waits for the disk.

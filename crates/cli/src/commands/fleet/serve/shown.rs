@@ -2,6 +2,7 @@
 
 mod answers;
 mod calls;
+mod orders;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,9 +16,10 @@ use fleetkey_aws::Aws;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::controller::{Connections, Metrics, Reception};
 use fleetkey_operator::inventory::{Thresholds, Watch, render};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::now;
+use super::board::Board;
 use crate::tokens;
 
 /// How long the controller may take to add its records up: it may be in the middle of a call to the account.
@@ -30,6 +32,8 @@ pub(super) struct Shown {
     pub(super) watch: Watch,
     pub(super) aws: Arc<Aws>,
     pub(super) feed: Arc<Feed>,
+    /// What orders are carried out with: the same as the dashboard's.
+    pub(super) board: Arc<Board>,
     /// The operator's directory.
     pub(super) directory: PathBuf,
     /// From when on something is a finding.
@@ -87,18 +91,16 @@ impl Backend for Shown {
             Question::Journal { after, limit } => {
                 answers::journal(self.directory.clone(), after, limit).await
             }
+            Question::Campaigns => Ok(answers::campaigns(&self.board.all_campaigns())),
+            Question::Campaign(name) => match self.board.one_campaign(&name) {
+                Some(campaign) => Ok(answers::campaign(&campaign)),
+                None => Err(orders::no_campaign(&name)),
+            },
         }
     }
 
     async fn order(&self, holder: &Holder, order: Order) -> Result<Value, Trouble> {
-        let Order::Release { thing, why } = order;
-        if !self.watch.look(|store, _| store.thing(&thing).is_some_and(|row| row.frozen.is_some())) {
-            return Err(Trouble::Bad(format!("{thing} is not frozen")));
-        }
-        let said = format!("{} ({}) says: {why}", holder.name, holder.role.as_str());
-        let released = self.reception.release_because(thing.clone(), said).await;
-        released.map_err(Trouble::Unavailable)?;
-        Ok(json!({ "thing": thing, "released": true }))
+        self.carry_out(holder, order).await
     }
 
     fn feed(&self) -> &Arc<Feed> {

@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use fleetkey_aws::Aws;
 use fleetkey_dashboard::fleet::{
     Campaign, CampaignCounts, CampaignDraft, CampaignMode, CampaignOrder, Done, Forecast, Pace, Refused,
 };
-use fleetkey_model::name::ThingName;
+use fleetkey_model::name::{GroupName, ThingName};
 use fleetkey_operator::campaign::{self, Counts, Log, LogError, Mode, Order, Plan, Turn};
-use fleetkey_operator::inventory::{Query, Rule};
+use fleetkey_operator::inventory::Rule;
 
-use super::super::super::campaign::{PAGE, things_of};
 use super::super::super::now;
+use super::super::super::selection::{self, PAGE, Selection};
 use super::Board;
 
 /// Failed devices that a page names.
@@ -24,6 +25,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The campaigns by their names, as they stood last.
 #[derive(Debug, Default)]
 pub(super) struct Standing(Mutex<BTreeMap<String, Campaign>>);
+
+/// Among which devices those of a draft are looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) enum Among {
+    /// All.
+    All,
+    /// These: who is in a group.
+    Members(BTreeSet<ThingName>),
+    /// These are all of them, whatever else the draft says.
+    List(BTreeSet<ThingName>),
+}
 
 impl Standing {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Campaign>> {
@@ -45,44 +57,68 @@ impl Board {
     }
 
     /// All of them, the newest first.
-    pub(super) fn all_campaigns(&self) -> Vec<Campaign> {
+    pub(in super::super) fn all_campaigns(&self) -> Vec<Campaign> {
         let mut all: Vec<_> = self.standing.lock().values().cloned().collect();
         all.sort_by(|one, other| other.created.cmp(&one.created).then_with(|| one.name.cmp(&other.name)));
         all
     }
 
-    /// What a draft comes to.
-    pub(super) fn forecast(&self, draft: &CampaignDraft) -> Result<Forecast, Refused> {
-        let (plan, things) = (plan(draft, draft.why.clone())?, self.selected(draft)?);
-        plan.check(things.len()).map_err(|error| Refused(error.to_string()))?;
-        if self.standing.lock().contains_key(&plan.name) {
-            return Err(Refused(LogError::Taken(plan.name).to_string()));
-        }
-        Ok(Forecast { devices: things.len(), waves: sizes(&plan.waves(things.len())) })
+    /// How the campaign of this name stands.
+    pub(in super::super) fn one_campaign(&self, name: &str) -> Option<Campaign> {
+        self.standing.lock().get(name).cloned()
     }
 
-    /// Carries an order out.
-    pub(super) async fn order_campaign(&self, order: CampaignOrder, by: &str) -> Result<Done, Refused> {
-        let said = |why: &str| format!("{why}, says {by} of the dashboard");
+    /// Who is in a group or in one below it, asked of the account.
+    pub(in super::super) async fn members(&self, group: &GroupName) -> Result<BTreeSet<ThingName>, Refused> {
+        let aws = Aws::new(&self.office.options).await;
+        let needs = "`fleetkey campaign start --print-iam` prints what it needs of IAM";
+        selection::members(&aws, group).await.map_err(|error| Refused(format!("{error:#}; {needs}")))
+    }
+
+    /// What a draft comes to.
+    pub(in super::super) fn forecast(
+        &self,
+        draft: &CampaignDraft,
+        among: &Among,
+    ) -> Result<Forecast, Refused> {
+        let (_, things, waves) = self.drawn_up(draft, among, draft.why.clone())?;
+        Ok(Forecast { devices: things.len(), waves })
+    }
+
+    /// Carries an order out, in the name of `by`.
+    pub(in super::super) async fn order_campaign(
+        &self,
+        order: CampaignOrder,
+        by: &str,
+    ) -> Result<Done, Refused> {
+        let said = |why: &str| format!("{why}, says {by}");
         match order {
-            CampaignOrder::Start(draft) => {
-                let (plan, things) = (plan(&draft, said(&draft.why))?, self.selected(&draft)?);
-                self.start(plan, things).await
-            }
+            CampaignOrder::Start(draft) => self.start(&draft, &Among::All, by).await,
             CampaignOrder::Pause { name, why } => {
-                self.leave(name, Order::Pause { why: said(&why) }, "paused").await
+                self.leave(name, Order::Pause { why: said(&why) }, ("campaign pause", said(&why))).await
             }
             CampaignOrder::Resume { name, why } => {
-                tracing::info!(campaign = name, by, why, "a campaign is resumed");
-                self.leave(name, Order::Resume, "running").await
+                self.leave(name, Order::Resume, ("campaign resume", said(&why))).await
             }
             CampaignOrder::Abort { name, why } => {
-                self.leave(name, Order::Abort { why: said(&why) }, "aborted").await
+                self.leave(name, Order::Abort { why: said(&why) }, ("campaign abort", said(&why))).await
+            }
+            CampaignOrder::Rollback { name, why } => {
+                self.leave(name, Order::Rollback { why: said(&why) }, ("campaign rollback", said(&why))).await
             }
         }
     }
 
-    async fn start(&self, plan: Plan, things: BTreeSet<ThingName>) -> Result<Done, Refused> {
+    /// Begins a campaign, once that is on record.
+    pub(in super::super) async fn start(
+        &self,
+        draft: &CampaignDraft,
+        among: &Among,
+        by: &str,
+    ) -> Result<Done, Refused> {
+        let why = format!("{}, says {by}", draft.why);
+        let (plan, things, _) = self.drawn_up(draft, among, why.clone())?;
+        self.enter("campaign start", &plan.name, why).await?;
         let begun = campaign::Campaign::new(plan.clone(), things.clone());
         let (directory, devices) = (self.office.directory.clone(), things.len());
         blocking(move || Log::create(&directory, plan, things.into_iter().collect())).await?;
@@ -90,8 +126,47 @@ impl Board {
         Ok(Done { words: format!("{devices} devices are told to rotate, wave by wave.") })
     }
 
+    /// The plan of a draft, its devices, and the sizes of its waves.
+    fn drawn_up(
+        &self,
+        draft: &CampaignDraft,
+        among: &Among,
+        why: String,
+    ) -> Result<(Plan, BTreeSet<ThingName>, Vec<usize>), Refused> {
+        let (plan, things) = (plan(draft, why)?, self.selected(draft, among)?);
+        plan.check(things.len()).map_err(|error| Refused(error.to_string()))?;
+        if self.standing.lock().contains_key(&plan.name) {
+            return Err(Refused(LogError::Taken(plan.name).to_string()));
+        }
+        let waves = sizes(&plan.waves(things.len()));
+        Ok((plan, things, waves))
+    }
+
+    /// Puts on record who orders what of a campaign.
+    async fn enter(&self, action: &'static str, name: &str, why: String) -> Result<(), Refused> {
+        let reception =
+            self.reception().ok_or_else(|| Refused("the controller is not ready yet".to_owned()))?;
+        let entered = reception.enter(action, format!("campaign {name}"), why).await;
+        entered.map_err(|error| Refused(format!("the journal cannot be written: {error}")))
+    }
+
     /// Leaves an order, and waits until the campaign stands as it says.
-    async fn leave(&self, name: String, order: Order, word: &str) -> Result<Done, Refused> {
+    async fn leave(
+        &self,
+        name: String,
+        order: Order,
+        (action, why): (&'static str, String),
+    ) -> Result<Done, Refused> {
+        if !self.standing.lock().contains_key(&name) {
+            return Err(Refused(LogError::Missing(name).to_string()));
+        }
+        self.enter(action, &name, why).await?;
+        let word = match order {
+            Order::Pause { .. } => "paused",
+            Order::Resume => "running",
+            Order::Abort { .. } => "aborted",
+            Order::Rollback { .. } => "rolled back",
+        };
         let (directory, wanted) = (self.office.directory.clone(), name.clone());
         blocking(move || campaign::order(&directory, &wanted, &order)).await?;
         let taken = async {
@@ -105,18 +180,30 @@ impl Board {
         })
     }
 
-    /// The things whose current certificate fits.
-    fn selected(&self, draft: &CampaignDraft) -> Result<BTreeSet<ThingName>, Refused> {
+    /// The devices of a draft.
+    fn selected(&self, draft: &CampaignDraft, among: &Among) -> Result<BTreeSet<ThingName>, Refused> {
+        let members = match among {
+            Among::All => None,
+            Among::Members(members) => Some(members.clone()),
+            Among::List(things) => {
+                let unknown = |thing: &&ThingName| self.watch.look(|store, _| store.thing(thing).is_none());
+                return match things.iter().find(unknown) {
+                    Some(thing) => Err(Refused(format!("the inventory knows no thing {thing}"))),
+                    None => Ok(things.clone()),
+                };
+            }
+        };
         let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let rule = some(&draft.rule).map(|rule| rule.parse::<Rule>()).transpose().map_err(Refused)?;
         let among = rule.map(|rule| {
             let found = self.watch.findings(now(), &self.thresholds()).into_iter();
             found.filter(|found| found.rule == rule).filter_map(|found| found.certificate).collect()
         });
-        let query =
-            Query { thing: some(&draft.things), older_than: draft.older_than, among, ..Query::default() };
+        let selection =
+            Selection { thing: some(&draft.things), older_than: draft.older_than, among, members };
         // Part by part: whoever looks holds the controller up.
-        Ok(things_of(|after| self.watch.look(|store, _| query.page(store, now(), None, after, PAGE))))
+        Ok(selection
+            .things(|query, after| self.watch.look(|store, _| query.page(store, now(), None, after, PAGE))))
     }
 }
 
@@ -164,11 +251,13 @@ fn mode(mode: &Mode) -> CampaignMode {
         Mode::Paused { why } => CampaignMode::Paused(why.clone()),
         Mode::Aborted { why } => CampaignMode::Aborted(why.clone()),
         Mode::Done => CampaignMode::Done,
+        Mode::RolledBack { why } => CampaignMode::RolledBack(why.clone()),
     }
 }
 
-const fn counts(Counts { waiting, told, rotated, failed }: Counts) -> CampaignCounts {
-    CampaignCounts { waiting, told, rotated, failed }
+const fn counts(counts: Counts) -> CampaignCounts {
+    let Counts { waiting, told, rotated, failed, left, returning, returned } = counts;
+    CampaignCounts { waiting, told, rotated, failed, left, returning, returned }
 }
 
 /// Off the runtime's threads: it waits for the disk.

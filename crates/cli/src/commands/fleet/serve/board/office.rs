@@ -8,8 +8,13 @@ use std::time::Duration;
 
 use fleetkey_aws::{Aws, Options};
 use fleetkey_dashboard::fleet::{Done, Fate, Refused};
-use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
+use fleetkey_model::retirement::WayBack;
+use fleetkey_model::time::Timestamp;
+use fleetkey_operator::campaign::Way;
+use fleetkey_operator::control_plane::{ApiError, ControlPlane};
+use fleetkey_operator::controller::{Record, Stage};
 use fleetkey_operator::inventory::Ledgered;
 use fleetkey_operator::plan::{
     CloudNames, Ended, Ending, Operator, Outcome, Patience, PlanError, Silent, Tools,
@@ -109,6 +114,17 @@ impl Office {
         Ok(changed)
     }
 
+    /// Makes a certificate ACTIVE again if that can be done: not one that is REVOKED.
+    async fn bring_back(self, id: CertificateId, ending: Ending) -> anyhow::Result<Option<Ended>> {
+        let aws = Aws::new(&self.options).await;
+        match Patience::ASKING.call(|_| {}, || aws.describe_certificate(&id)).await {
+            Ok(found) if found.status == CertificateStatus::Revoked => return Ok(None),
+            Err(ApiError::NotFound(_)) => return Ok(None),
+            found => found?,
+        };
+        Ok(Some(self.operator(&aws, false).await?.revoke(&id, &ending).await?))
+    }
+
     async fn end(self, id: CertificateId, ending: Ending) -> anyhow::Result<Ended> {
         let aws = Aws::new(&self.options).await;
         Ok(self.operator(&aws, false).await?.revoke(&id, &ending).await?)
@@ -116,7 +132,7 @@ impl Office {
 }
 
 impl Board {
-    /// Changes a certificate's status, and ends the connections that are open with it.
+    /// Decides of a certificate of this thing.
     pub(super) async fn decide_fate(
         &self,
         thing: ThingName,
@@ -129,9 +145,88 @@ impl Board {
         if !known {
             return Err(Refused(format!("{} is no certificate of {thing}", id.short())));
         }
+        self.seal_fate(Some(thing), (id, fate), (by, why)).await
+    }
+
+    /// Tells a device to return from the certificate that it has registered since `made`, by the account's list; whether
+    /// there is one.
+    pub(in super::super) async fn send_back(
+        &self,
+        thing: &ThingName,
+        made: Timestamp,
+        why: &str,
+    ) -> Result<bool, Refused> {
+        let reception =
+            self.reception().ok_or_else(|| Refused("the controller is not ready yet".to_owned()))?;
+        let aws = Aws::new(&self.office.options).await;
+        let listed = Patience::ASKING.call(|_| {}, || aws.thing_certificates(thing)).await;
+        let listed =
+            listed.map_err(|error| Refused(format!("its certificates cannot be listed: {error}")))?;
+        // The account counts in seconds.
+        let since = Timestamp::from_secs(made.as_secs());
+        let new = listed
+            .into_iter()
+            .filter(|found| found.created_at >= since && found.status == CertificateStatus::Active);
+        let Some(newest) = new.max_by_key(|found| found.created_at) else {
+            return Ok(false);
+        };
+        let way_back = WayBack::Rollback { from: newest.id };
+        let _on_its_way =
+            reception.send_back(thing.clone(), way_back, why.to_owned()).await.map_err(Refused)?;
+        Ok(true)
+    }
+
+    /// Has the certificate that a thing's attested one superseded stay: it is not retired any further until the thing is
+    /// released, and is made ACTIVE again if it was INACTIVE. May be repeated.
+    pub(in super::super) async fn keep_superseded(
+        &self,
+        thing: &ThingName,
+        why: &str,
+    ) -> Result<Way, Refused> {
+        let reception =
+            self.reception().ok_or_else(|| Refused("the controller is not ready yet".to_owned()))?;
+        let record = reception.hold(thing.clone(), why.to_owned()).await.map_err(Refused)?;
+        let Some((id, stage)) = record.and_then(|record| self.superseded(&record)) else {
+            return Ok(Way::Past);
+        };
+        match stage {
+            Stage::Soaking => return Ok(Way::Kept),
+            Stage::Revoked => return Ok(Way::Past),
+            Stage::Inactive => {}
+        }
+        let status = CertificateStatus::Active;
+        let ending = Ending { status, why: why.to_owned(), cut: false, patience: CUT_WITHIN };
+        let back = self.office.work(&self.closed, move |office| office.bring_back(id, ending)).await?;
+        if back.is_none() {
+            return Ok(Way::Past);
+        }
+        self.watch.clone().with(|store, _| store.changed(now(), id, Some(status)));
+        self.closer.forget(&id);
+        let words = format!("certificate {} was made ACTIVE again: {why}", id.short());
+        self.notes().decided(thing, now(), words);
+        self.hub.tell("certificate", Some(thing.clone()));
+        Ok(Way::Reactivated)
+    }
+
+    /// The newest of the certificates that are older than the attested one, and how far its retirement was.
+    fn superseded(&self, record: &Record) -> Option<(CertificateId, Stage)> {
+        self.watch.look(|store, _| {
+            let created = |id: &CertificateId| store.certificate(id).and_then(|row| row.created_at);
+            let newest = record.older.iter().max_by_key(|(id, _)| created(id));
+            newest.map(|(id, older)| (*id, older.stage))
+        })
+    }
+
+    /// Changes a certificate's status, and ends the connections that are open with it.
+    pub(in super::super) async fn seal_fate(
+        &self,
+        thing: Option<ThingName>,
+        (id, fate): (CertificateId, Fate),
+        (by, why): (&str, String),
+    ) -> Result<Done, Refused> {
         let ending = Ending {
             status: fate.status(),
-            why: format!("{why}, says {by} of the dashboard"),
+            why: format!("{why}, says {by}"),
             cut: fate != Fate::Reactivate,
             patience: CUT_WITHIN,
         };
@@ -143,8 +238,10 @@ impl Board {
         let words = words(&ended, fate, by);
         self.watch.clone().with(|store, _| store.changed(now(), id, Some(fate.status())));
         self.closer.forget(&id);
-        self.notes().decided(&thing, now(), words.clone());
-        self.hub.tell("certificate", Some(thing));
+        if let Some(thing) = &thing {
+            self.notes().decided(thing, now(), words.clone());
+        }
+        self.hub.tell("certificate", thing);
         Ok(Done { words })
     }
 }

@@ -16,6 +16,7 @@ use fleetkey_operator::inventory::{self, Store, Thing};
 
 use super::super::super::now;
 use super::Board;
+use super::campaigns::Among;
 use super::sums::{is_live, short};
 
 /// Certificates on a device's page.
@@ -153,7 +154,7 @@ impl Fleet for Board {
     }
 
     fn foresee(&self, draft: &CampaignDraft) -> Result<Forecast, Refused> {
-        self.forecast(draft)
+        self.forecast(draft, &Among::All)
     }
 
     fn decides(&self) -> bool {
@@ -161,18 +162,27 @@ impl Fleet for Board {
     }
 
     fn perform<'a>(&'a self, order: Order, by: &'a str) -> Answer<'a> {
-        match order {
-            Order::Rotate(things) => Box::pin(self.rotate(things, by)),
-            Order::Certificate { thing, certificate, fate, why } => {
-                Box::pin(self.decide_fate(thing, (certificate, fate), (by, why)))
+        let by = format!("{by} of the dashboard");
+        Box::pin(async move {
+            match order {
+                Order::Rotate(things) => self.rotate(things, by.clone(), &by).await,
+                Order::Certificate { thing, certificate, fate, why } => {
+                    self.decide_fate(thing, (certificate, fate), (&by, why)).await
+                }
+                Order::Campaign(order) => self.order_campaign(order, &by).await,
             }
-            Order::Campaign(order) => Box::pin(self.order_campaign(order, by)),
-        }
+        })
     }
 }
 
 impl Board {
-    async fn rotate(&self, things: Vec<ThingName>, by: &str) -> Result<Done, Refused> {
+    /// Tells devices to rotate, on the order of `by`; `said` is for the journal.
+    pub(in super::super) async fn rotate(
+        &self,
+        things: Vec<ThingName>,
+        said: String,
+        by: &str,
+    ) -> Result<Done, Refused> {
         let reception =
             self.reception().ok_or_else(|| Refused("the controller is not ready yet".to_owned()))?;
         if !reception.hears() {
@@ -182,8 +192,8 @@ impl Board {
         }
         for thing in &things {
             let command = DeviceCommand::Rotate { id: String::new() };
-            let said = format!("{by} of the dashboard");
-            let _on_its_way = reception.command(thing.clone(), command, said).await.map_err(Refused)?;
+            let _on_its_way =
+                reception.command(thing.clone(), command, said.clone()).await.map_err(Refused)?;
             self.ordered(thing, by);
         }
         let words = format!(
@@ -264,6 +274,15 @@ fn current(store: &Store, thing: &Thing) -> Option<CertificateId> {
         active.max_by_key(|(row, _)| row.created_at).map(|(_, id)| id)
     };
     thing.attested.map(|(id, _)| id).or(thing.newest).or_else(active)
+}
+
+/// The certificate that a device is connected with now, the last if there are several, and when it was registered; of one
+/// that no list has told of yet, which is newer than the last list, when it connected.
+pub(super) fn using(store: &Store, name: &ThingName, thing: &Thing) -> Option<(CertificateId, Timestamp)> {
+    let rows = thing.certificates.iter().filter_map(|id| Some((*id, store.certificate(id)?)));
+    let live = rows.filter(|(_, row)| is_live(row, name.as_str()));
+    let (id, row) = live.max_by_key(|(_, row)| row.connected_at)?;
+    Some((id, row.created_at.or(row.connected_at)?))
 }
 
 /// Only who was heard to come can be known to have gone.

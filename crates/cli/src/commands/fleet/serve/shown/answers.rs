@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::PathBuf;
 
 use fleetkey_api::backend::{Selection, Trouble};
+use fleetkey_dashboard::fleet::{Campaign, CampaignCounts, Pace};
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use fleetkey_operator::chain::CONTROLLER_JOURNAL_FILE;
@@ -89,6 +90,35 @@ pub(super) async fn journal(directory: PathBuf, after: u64, limit: usize) -> Res
     let lines =
         lines.map_err(|error| Trouble::Unavailable(format!("the journal cannot be read: {error}")))?;
     Ok(json!({ "next": after.saturating_add(lines.len() as u64), "lines": lines }))
+}
+
+/// All campaigns.
+pub(super) fn campaigns(all: &[Campaign]) -> Value {
+    json!({ "campaigns": all.iter().map(campaign).collect::<Vec<_>>() })
+}
+
+/// One campaign; the same words as `fleetkey campaign show`, and more of them.
+pub(super) fn campaign(campaign: &Campaign) -> Value {
+    let Pace { canary, growth, rate, at_once, window, patience, tries, threshold } = &campaign.pace;
+    json!({
+        "campaign": campaign.name, "for": campaign.why, "created_at": campaign.created,
+        "mode": campaign.mode.word(), "why": campaign.mode.why(), "wave": campaign.wave,
+        "waves": campaign.waves.iter().map(counts).collect::<Vec<_>>(), "counts": counts(&campaign.counts()),
+        "failed": campaign.failed,
+        "pace": {
+            "canary": canary, "growth": growth, "rate": rate, "at_once": at_once,
+            "window": Some(window).filter(|window| !window.is_empty()), "patience": patience.as_secs(),
+            "tries": tries, "threshold": threshold,
+        },
+    })
+}
+
+fn counts(counts: &CampaignCounts) -> Value {
+    let CampaignCounts { waiting, told, rotated, failed, left, returning, returned } = counts;
+    json!({
+        "waiting": waiting, "told": told, "rotated": rotated, "failed": failed, "left": left,
+        "returning": returning, "returned": returned,
+    })
 }
 
 fn only(store: &Store, ids: BTreeSet<CertificateId>) -> Vec<Value> {

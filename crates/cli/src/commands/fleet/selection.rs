@@ -1,0 +1,103 @@
+//! Which devices a campaign is about: what the inventory knows at this moment, and of a group what the account does.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use fleetkey_aws::Aws;
+use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::name::{GroupName, ThingName};
+use fleetkey_operator::inventory::{Listing, Query};
+use fleetkey_operator::plan::Patience;
+
+/// How many certificates are taken from the store at once.
+pub(super) const PAGE: usize = 1000;
+
+/// What a device has to be; what is not said does not matter.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Selection {
+    /// Its name matches (`*` any run of characters, `?` any one).
+    pub(super) thing: Option<String>,
+    /// Its current certificate was registered at least so long ago.
+    pub(super) older_than: Option<Duration>,
+    /// Its current certificate is one of these: what a rule has found.
+    pub(super) among: Option<BTreeSet<CertificateId>>,
+    /// It is one of these: who is in a group.
+    pub(super) members: Option<BTreeSet<ThingName>>,
+}
+
+impl Selection {
+    /// The things whose current certificate fits. `page` answers a query from after a certificate on.
+    pub(super) fn things(
+        self,
+        mut page: impl FnMut(&Query, Option<CertificateId>) -> Listing,
+    ) -> BTreeSet<ThingName> {
+        let Self { thing, older_than, among, members } = self;
+        let query = Query { thing, older_than, among, ..Query::default() };
+        let (mut things, mut after) = (BTreeSet::new(), None);
+        loop {
+            let page = page(&query, after);
+            let current = page.rows.into_iter().filter(|row| row.part == Some("current"));
+            let named = current.filter_map(|row| row.thing);
+            things.extend(named.filter(|thing| members.as_ref().is_none_or(|known| known.contains(thing))));
+            after = page.next;
+            if after.is_none() {
+                return things;
+            }
+        }
+    }
+}
+
+/// Who is in a thing group or in one below it, as the account tells at this moment.
+///
+/// # Errors
+/// When there is no such group, or the account does not tell.
+pub(super) async fn members(aws: &Aws, group: &GroupName) -> Result<BTreeSet<ThingName>> {
+    let listed = Patience::ASKING.call(|_| {}, || aws.things_below(group)).await;
+    Ok(listed
+        .with_context(|| format!("who is in the thing group {group} cannot be told"))?
+        .into_iter()
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fleetkey_model::certificate::CertificateStatus;
+    use fleetkey_model::time::Timestamp;
+    use fleetkey_operator::control_plane::CertificateSummary;
+    use fleetkey_operator::inventory::Store;
+
+    fn thing(name: &str) -> ThingName {
+        ThingName::new(name).unwrap()
+    }
+
+    #[test]
+    fn who_is_in_a_group_and_fits_the_rest_is_selected() {
+        let now = Timestamp::from_secs(1000);
+        let mut store = Store::new(Default::default());
+        for (name, created) in [("press-1", 1), ("press-2", 900), ("press-3", 1), ("oven-1", 1)] {
+            let (name, id) = (thing(name), CertificateId::of_der(name.as_bytes()));
+            let created_at = Timestamp::from_secs(created);
+            store.listed(
+                now,
+                &name,
+                &[CertificateSummary { id, status: CertificateStatus::Active, created_at }],
+            );
+            store.witnessed(&name, id, now);
+        }
+        let of = |selection: Selection| {
+            let found = selection.things(|query, after| query.page(&store, now, None, after, 1));
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(of(Selection::default()), ["oven-1", "press-1", "press-2", "press-3"]);
+        let members = Some(["press-1", "press-2", "gone"].map(thing).into());
+        assert_eq!(
+            of(Selection { members: members.clone(), ..Selection::default() }),
+            ["press-1", "press-2"]
+        );
+        let aged = Selection { members, older_than: Some(Duration::from_secs(500)), ..Selection::default() };
+        assert_eq!(of(aged), ["press-1"]);
+        assert_eq!(of(Selection { members: Some(BTreeSet::new()), ..Selection::default() }), [""; 0]);
+    }
+}

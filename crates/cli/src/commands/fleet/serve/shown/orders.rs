@@ -1,0 +1,163 @@
+//! Orders of the API, carried out by the functions that carry out those of the dashboard, in the name of the token.
+
+use std::time::Duration;
+
+use fleetkey_api::backend::Fate as Wanted;
+use fleetkey_api::backend::{CampaignStep, Draft, Order, Trouble};
+use fleetkey_api::token::Holder;
+use fleetkey_dashboard::fleet::{CampaignDraft, CampaignMode, CampaignOrder, Fate, Forecast, Pace, Refused};
+use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::name::ThingName;
+use serde_json::{Value, json};
+
+use super::super::board::Among;
+use super::Shown;
+
+impl Shown {
+    /// Carries out what the holder of a token has ordered.
+    pub(super) async fn carry_out(&self, holder: &Holder, order: Order) -> Result<Value, Trouble> {
+        let holder = format!("{} ({})", holder.name, holder.role.as_str());
+        let by = format!("{holder} of the API");
+        match order {
+            Order::Release { thing, why } => self.release(thing, format!("{holder} says: {why}")).await,
+            Order::Rotate { thing, why } => self.rotate(thing, &why, &by).await,
+            Order::Certificate { certificate, fate, why } => {
+                self.decide(certificate, fated(fate), (&by, why)).await
+            }
+            Order::Start(draft) => self.start(&draft, &by).await,
+            Order::Campaign { name, step, why } => self.step(name, step, (&by, why)).await,
+        }
+    }
+
+    async fn release(&self, thing: ThingName, said: String) -> Result<Value, Trouble> {
+        if !self.watch.look(|store, _| store.thing(&thing).is_some_and(|row| row.frozen.is_some())) {
+            return Err(Trouble::Bad(format!("{thing} is not frozen")));
+        }
+        let released = self.reception.release_because(thing.clone(), said).await;
+        released.map_err(Trouble::Unavailable)?;
+        Ok(json!({ "thing": thing, "released": true }))
+    }
+
+    async fn rotate(&self, thing: ThingName, why: &str, by: &str) -> Result<Value, Trouble> {
+        if self.watch.look(|store, _| store.thing(&thing).is_none()) {
+            return Err(Trouble::Missing(format!("no thing {thing} is known")));
+        }
+        let told = self.board.rotate(vec![thing.clone()], format!("{why}, says {by}"), by).await;
+        told.map_err(unavailable)?;
+        Ok(json!({ "thing": thing, "told": true }))
+    }
+
+    /// Of a certificate that is so already, its connections are ended once more.
+    async fn decide(
+        &self,
+        id: CertificateId,
+        fate: Fate,
+        (by, why): (&str, String),
+    ) -> Result<Value, Trouble> {
+        let found = self.watch.look(|store, _| {
+            let row = store.certificate(&id)?;
+            Some((row.thing.clone(), row.status, store.own().get(&id).cloned()))
+        });
+        let (thing, status, own) =
+            found.ok_or_else(|| Trouble::Missing(format!("no certificate {id} is known")))?;
+        if let Some(role) = own {
+            let words = format!(
+                "it is the operator's own, {role}: `fleetkey setup` and `fleetkey rotate-claim` see to it"
+            );
+            return Err(Trouble::Conflict(words));
+        }
+        let status =
+            status.ok_or_else(|| Trouble::Unavailable("the account has not told of it yet".into()))?;
+        if status != fate.status() && !fate.fits(status) {
+            return Err(Trouble::Conflict(format!("it is {status}")));
+        }
+        let done = self.board.seal_fate(thing.clone(), (id, fate), (by, why)).await.map_err(unavailable)?;
+        Ok(json!({ "certificate": id, "thing": thing, "status": fate.status(), "done": done.words }))
+    }
+
+    async fn start(&self, draft: &Draft, by: &str) -> Result<Value, Trouble> {
+        if self.board.one_campaign(&draft.name).is_some() {
+            return Err(Trouble::Conflict(format!("there is a campaign {} already", draft.name)));
+        }
+        let among = match &draft.group {
+            Some(group) => Among::Members(self.board.members(group).await.map_err(bad)?),
+            None if draft.things.is_empty() => Among::All,
+            None => Among::List(draft.things.iter().cloned().collect()),
+        };
+        let wanted = drafted(draft);
+        let Forecast { devices, waves } = self.board.forecast(&wanted, &among).map_err(bad)?;
+        if !draft.dry_run {
+            self.board.start(&wanted, &among, by).await.map_err(bad)?;
+        }
+        Ok(json!({ "campaign": draft.name, "dry_run": draft.dry_run, "devices": devices, "waves": waves }))
+    }
+
+    async fn step(
+        &self,
+        name: String,
+        step: CampaignStep,
+        (by, why): (&str, String),
+    ) -> Result<Value, Trouble> {
+        let mode = self.board.one_campaign(&name).ok_or_else(|| no_campaign(&name))?.mode;
+        let fits = match step {
+            CampaignStep::Pause => mode == CampaignMode::Running,
+            CampaignStep::Resume => matches!(mode, CampaignMode::Paused(_)),
+            CampaignStep::Abort => !mode.is_over(),
+            CampaignStep::Rollback => !matches!(mode, CampaignMode::RolledBack(_)),
+        };
+        if !fits {
+            return Err(Trouble::Conflict(format!("it is {}", mode.word())));
+        }
+        let order = match step {
+            CampaignStep::Pause => CampaignOrder::Pause { name: name.clone(), why },
+            CampaignStep::Resume => CampaignOrder::Resume { name: name.clone(), why },
+            CampaignStep::Abort => CampaignOrder::Abort { name: name.clone(), why },
+            CampaignStep::Rollback => CampaignOrder::Rollback { name: name.clone(), why },
+        };
+        let done = self.board.order_campaign(order, by).await.map_err(unavailable)?;
+        Ok(json!({ "campaign": name, "done": done.words }))
+    }
+}
+
+/// There is none of this name.
+pub(super) fn no_campaign(name: &str) -> Trouble {
+    Trouble::Missing(format!("there is no campaign {name:?}"))
+}
+
+const fn fated(fate: Wanted) -> Fate {
+    match fate {
+        Wanted::Reactivate => Fate::Reactivate,
+        Wanted::Deactivate => Fate::Deactivate,
+        Wanted::Revoke => Fate::Revoke,
+    }
+}
+
+/// A draft as the dashboard's form has it.
+fn drafted(draft: &Draft) -> CampaignDraft {
+    let usual = Pace::default();
+    CampaignDraft {
+        name: draft.name.clone(),
+        why: draft.why.clone(),
+        things: draft.thing.clone().unwrap_or_default(),
+        older_than: draft.older_than.map(Duration::from_secs),
+        rule: draft.rule.clone().unwrap_or_default(),
+        pace: Pace {
+            canary: draft.canary.unwrap_or(usual.canary),
+            growth: draft.growth.unwrap_or(usual.growth),
+            rate: draft.rate.unwrap_or(usual.rate),
+            at_once: draft.at_once.unwrap_or(usual.at_once),
+            window: draft.window.clone().unwrap_or_default(),
+            patience: draft.patience.map_or(usual.patience, Duration::from_secs),
+            tries: draft.tries.unwrap_or(usual.tries),
+            threshold: draft.threshold.unwrap_or(usual.threshold),
+        },
+    }
+}
+
+fn bad(Refused(why): Refused) -> Trouble {
+    Trouble::Bad(why)
+}
+
+fn unavailable(Refused(why): Refused) -> Trouble {
+    Trouble::Unavailable(why)
+}

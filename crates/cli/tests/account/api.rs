@@ -1,0 +1,187 @@
+//! The controller's API as a script sees it: a token, JSON, and the journal that names the token.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::process::Process;
+use crate::serve::{Fleet, inventory_is_taken};
+
+/// The API of a controller, with one token.
+pub(crate) struct Api {
+    address: String,
+    token: String,
+}
+
+impl Api {
+    /// With a new token of this role, which bears the role's name.
+    pub(crate) fn of(url: &str, fleet: &Path, role: &str) -> Self {
+        let made = ["token", "create", "--name", role, "--role", role, "--json", "--fleet-dir"];
+        let (code, told, errors) =
+            crate::process::run(&[made.as_slice(), &[fleet.to_str().unwrap()]].concat());
+        assert_eq!(code, 0, "{errors}");
+        let token = serde_json::from_str::<Value>(&told).unwrap()["token"].as_str().unwrap().to_owned();
+        Self { address: url.trim_start_matches("http://").to_owned(), token }
+    }
+
+    /// HTTP status and body.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        write!(
+            stream,
+            "{method} /api/v1{path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            self.address,
+            self.token,
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap_or_default())
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Value {
+        let (status, told) = self.ask("GET", path, &Value::Null);
+        assert!(status == 200 || status == 404, "{path}: {status} {told}");
+        told
+    }
+
+    /// Orders something, for a reason, and is obeyed.
+    #[track_caller]
+    pub(crate) fn order(&self, path: &str, why: &str) -> Value {
+        let (status, told) = self.ask("POST", path, &json!({ "why": why }));
+        assert_eq!(status, 200, "{path}: {told}");
+        told
+    }
+
+    /// Orders something, for a reason, and is refused: in words.
+    #[track_caller]
+    fn refused(&self, path: &str, expected: u16) -> String {
+        let (status, told) = self.ask("POST", path, &json!({ "why": "to try" }));
+        assert_eq!(status, expected, "{path}: {told}");
+        told["message"].as_str().unwrap().to_owned()
+    }
+}
+
+fn journal(fleet: &Fleet, about: &str) -> String {
+    let directory = fleet.path().to_str().unwrap();
+    crate::process::run(&["journal", "show", "--about", about, "--fleet-dir", directory]).1
+}
+
+fn serving(fleet: &Fleet) -> (Process, String) {
+    let mut process = Process::of(fleet.serve(fleet.core.url()));
+    let url = process.event("serving")["url"].as_str().unwrap().to_owned();
+    process.event("ready");
+    inventory_is_taken(&url);
+    (process, url)
+}
+
+/// A script counts a campaign, begins it, follows it to its end, pauses, resumes and aborts another, and has one device
+/// rotate; the journal has each of it in the token's name.
+#[test]
+fn a_script_runs_campaigns_and_the_journal_names_its_token() {
+    let mut fleet = Fleet::of_one();
+    fleet.core.provision("press-2", fleet.path());
+    let (process, url) = serving(&fleet);
+    let (operator, auditor) =
+        (Api::of(&url, fleet.path(), "operator"), Api::of(&url, fleet.path(), "auditor"));
+    assert_eq!(auditor.get("/campaigns"), json!({ "campaigns": [] }));
+    let start = |draft: &Value| operator.ask("POST", "/campaigns", draft);
+    let spring = json!({ "name": "spring", "why": "yearly", "thing": "press-1" });
+    let mut dry = spring.clone();
+    dry["dry_run"] = true.into();
+    let foreseen = json!({ "campaign": "spring", "dry_run": true, "devices": 1, "waves": [1] });
+    assert_eq!(start(&dry), (200, foreseen));
+    assert_eq!(auditor.get("/campaigns"), json!({ "campaigns": [] }), "nothing was begun");
+    assert_eq!(auditor.ask("POST", "/campaigns", &spring).0, 403);
+    for (draft, words) in [
+        (json!({ "name": "x", "why": "y", "thing": "nobody" }), "no device was selected"),
+        (json!({ "name": "x", "why": "y", "thing": "*", "window": "noon" }), "22:00-04:30"),
+        (json!({ "name": "x", "why": "y", "thing": "*", "rate": 301 }), "half of what an account registers"),
+        (json!({ "name": "x", "why": "y", "things": ["press-1", "press-7"] }), "press-7"),
+        (json!({ "name": "x", "why": "y", "group": "nowhere" }), "nowhere"),
+    ] {
+        let (status, told) = start(&draft);
+        assert!(status == 400 && told["message"].as_str().unwrap().contains(words), "{draft}: {told}");
+    }
+
+    assert_eq!(start(&spring).0, 200);
+    let new = fleet.committed();
+    fleet.wait("spring", || auditor.get("/campaigns/spring")["mode"] == "done");
+    let stands = auditor.get("/campaigns/spring");
+    assert_eq!((&stands["counts"]["rotated"], &stands["pace"]["tries"]), (&1.into(), &2.into()), "{stands}");
+    fleet.only_is_left(&new);
+    assert_eq!(start(&spring).0, 409, "its name is taken");
+
+    // Its agent does not run.
+    assert_eq!(start(&json!({ "name": "winter", "why": "yearly", "things": ["press-2"] })).0, 200);
+    assert!(operator.order("/campaigns/winter/pause", "rain")["done"].as_str().unwrap().contains("paused"));
+    let paused = auditor.get("/campaigns/winter");
+    assert_eq!(
+        (&paused["mode"], &paused["why"]),
+        (&"paused".into(), &"rain, says operator (operator) of the API".into())
+    );
+    assert!(operator.refused("/campaigns/winter/pause", 409).contains("paused"));
+    operator.order("/campaigns/winter/resume", "sun");
+    operator.order("/campaigns/winter/abort", "enough");
+    assert!(operator.refused("/campaigns/winter/resume", 409).contains("aborted"));
+    assert!(operator.refused("/campaigns/autumn/abort", 404).contains("autumn"));
+    assert_eq!(auditor.get("/campaigns")["campaigns"][0]["campaign"], "winter", "the newest first");
+
+    assert_eq!(operator.order("/things/press-1/rotate", "a test")["told"], true);
+    let newer = fleet.committed();
+    fleet.only_is_left(&newer);
+    operator.refused("/things/nobody/rotate", 404);
+    process.signal("TERM");
+    assert!(process.end().0.success());
+    let told = journal(&fleet, "winter");
+    for action in ["campaign start", "campaign pause", "campaign resume", "campaign abort"] {
+        assert!(told.contains(action), "{action}: {told}");
+    }
+    assert!(told.contains("sun, says operator (operator) of the API"), "{told}");
+    assert!(journal(&fleet, "press-1").contains("a test, says operator (operator) of the API"));
+}
+
+/// An admin takes a certificate out of use, gives it back, and ends it; an operator may not. The account and the journal
+/// have it at once, and what cannot be is refused.
+#[test]
+fn an_admin_ends_certificates_and_the_journal_names_the_token() {
+    let fleet = Fleet::of_one();
+    let (process, url) = serving(&fleet);
+    let (operator, admin) = (Api::of(&url, fleet.path(), "operator"), Api::of(&url, fleet.path(), "admin"));
+    let id = fleet.certificates().remove(0).0;
+    let place = format!("/certificates/{id}");
+    let stands = |status: &str| {
+        assert_eq!(fleet.certificates(), [(id.clone(), status.to_owned())]);
+        assert_eq!(admin.get(&place)["status"], status);
+    };
+    operator.refused(&format!("{place}/deactivate"), 403);
+    stands("ACTIVE");
+    let told = admin.order(&format!("{place}/deactivate"), "it was stolen");
+    assert_eq!((&told["status"], &told["thing"]), (&"INACTIVE".into(), &"press-1".into()), "{told}");
+    stands("INACTIVE");
+    admin.order(&format!("{place}/deactivate"), "once more");
+    admin.order(&format!("{place}/reactivate"), "it was found");
+    stands("ACTIVE");
+    admin.order(&format!("{place}/revoke"), "it was scrapped");
+    stands("REVOKED");
+    assert!(admin.refused(&format!("{place}/reactivate"), 409).contains("REVOKED"));
+    admin.refused(&format!("/certificates/{}/revoke", "0".repeat(64)), 404);
+    let own = admin.get("/certificates?status=ACTIVE&limit=10");
+    let own = own["rows"].as_array().unwrap().iter().find(|row| row["part"] == "own").unwrap();
+    let own = format!("/certificates/{}/revoke", own["certificate"].as_str().unwrap());
+    assert!(admin.refused(&own, 409).contains("the operator's own"));
+
+    process.signal("TERM");
+    assert!(process.end().0.success());
+    let told = journal(&fleet, &id);
+    for words in ["deactivate", "reactivate", "revoke", "it was scrapped, says admin (admin) of the API"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}

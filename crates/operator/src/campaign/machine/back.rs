@@ -1,0 +1,174 @@
+//! A campaign's way back. Nobody is told to rotate any more, and for each device that was told:
+//!
+//! - one that has not asked for the retirement of the certificate before is told to return to that by itself
+//!   ([`fleetkey_model::retirement::WayBack`]), and is watched until it has. With which certificate somebody is connected who
+//!   came before the controller nobody tells; so whoever is not known to be on an old one is told, which is harmless;
+//! - one that has asked ([`Turn::Rotated`]) does not return: the certificate that it superseded is kept, and made ACTIVE
+//!   again if it was INACTIVE. One that is REVOKED is past that.
+//!
+//! Each step is durable before anything follows from it, and may be taken twice.
+
+use fleetkey_model::name::ThingName;
+use fleetkey_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Campaign, Device, Step, Turn};
+
+/// How often a device is told to return.
+const TRIES: u8 = 3;
+/// Whoever has registered nothing new at this try, a device's patience after the first, has not rotated.
+const SECOND: u8 = 2;
+
+/// What a rollback has come to for a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// It uses a certificate from before the campaign: it went back, or had not rotated.
+    Back,
+    /// It goes on with the new one and does not return: too late, or it cannot.
+    Stays,
+    /// The certificate before is ACTIVE as it was, and is not retired until the thing is released.
+    Kept,
+    /// The same, and it was INACTIVE.
+    Reactivated,
+    /// The certificate before is REVOKED, or gone.
+    Past,
+}
+
+impl Way {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Back => "back",
+            Self::Stays => "stays",
+            Self::Kept => "kept",
+            Self::Reactivated => "reactivated",
+            Self::Past => "past",
+        }
+    }
+}
+
+impl Campaign {
+    /// What a device's superseded certificate has come to; what is to be kept of it, if that is news.
+    pub fn returned(&mut self, thing: &ThingName, at: Timestamp, how: Way) -> Option<Turn> {
+        let turn = self.turns.get_mut(thing).filter(|turn| matches!(turn, Turn::Keeping { .. }))?;
+        *turn = Turn::Returned { at, how };
+        Some(*turn)
+    }
+
+    /// The account knows no certificate of a device that was registered since the campaign was made; what is to be kept
+    /// of that, if it is news. At first it may be about to register one.
+    pub fn has_nothing_new(&mut self, thing: &ThingName, at: Timestamp) -> Option<Turn> {
+        let was_asked = |turn: &&mut Turn| matches!(turn, Turn::Returning { tries, .. } if *tries >= SECOND);
+        let turn = self.turns.get_mut(thing).filter(was_asked)?;
+        *turn = Turn::Returned { at, how: Way::Back };
+        Some(*turn)
+    }
+
+    /// Looks at everybody who was told, at the campaign's rate for whoever is to be sent something or changed.
+    pub(super) fn take_back(
+        &mut self,
+        now: Timestamp,
+        look: &impl Fn(&ThingName) -> Device,
+        step: &mut Step,
+    ) {
+        let pause = self.pause();
+        self.next = self.next.max(now - super::SLACK);
+        self.pending = false;
+        for thing in &self.order {
+            let Some(turn) = self.turns.get_mut(thing) else { continue };
+            let Some(what) = next(*turn, now, self.plan.patience, self.given.contains(thing), || {
+                Place::of(look(thing), self.plan.created_at)
+            }) else {
+                continue;
+            };
+            self.pending = true;
+            let new = match what {
+                What::Wait => continue,
+                What::End(how) => Turn::Returned { at: now, how },
+                What::Send(..) | What::Keep if self.next > now => continue,
+                What::Send(tries) => {
+                    step.send_back.push(thing.clone());
+                    Turn::Returning { at: now, tries }
+                }
+                What::Keep => {
+                    step.keep.push(thing.clone());
+                    self.given.insert(thing.clone());
+                    Turn::Keeping { at: now }
+                }
+            };
+            if !matches!(what, What::End(_)) {
+                self.next = self.next + pause;
+            }
+            *turn = new;
+            step.turns.push((thing.clone(), new));
+        }
+    }
+}
+
+/// What comes next for a device.
+#[derive(Debug, Clone, Copy)]
+enum What {
+    /// It will tell by itself.
+    Wait,
+    /// It is told to return, the so-manieth time.
+    Send(u8),
+    /// What it superseded is kept.
+    Keep,
+    /// Nothing.
+    End(Way),
+}
+
+/// Which certificate a device uses.
+enum Place {
+    /// One that was registered since the campaign was made.
+    New,
+    /// One from before.
+    Old,
+    /// It is away.
+    Away,
+    /// That is not known.
+    Unknown,
+}
+
+impl Place {
+    fn of(device: Device, made: Timestamp) -> Self {
+        match device.using {
+            Some((_, created)) if created >= made => Self::New,
+            Some(_) => Self::Old,
+            None if device.is_away => Self::Away,
+            None => Self::Unknown,
+        }
+    }
+}
+
+/// `None` when nothing is to come.
+fn next(
+    turn: Turn,
+    now: Timestamp,
+    patience: core::time::Duration,
+    given: bool,
+    place: impl FnOnce() -> Place,
+) -> Option<What> {
+    let is_over = |at: Timestamp| now.since(at) >= patience;
+    Some(match turn {
+        Turn::Waiting | Turn::Returned { .. } => return None,
+        Turn::Rotated { .. } => What::Keep,
+        // Whoever was to keep it was killed, or the account has refused: once more.
+        Turn::Keeping { at } if !given || is_over(at) => What::Keep,
+        Turn::Keeping { .. } => What::Wait,
+        Turn::Told { .. } | Turn::Left { .. } | Turn::Failed { .. } => match place() {
+            Place::New | Place::Unknown => What::Send(1),
+            // It may be at it; one that has failed is not.
+            Place::Old if matches!(turn, Turn::Failed { .. }) => return None,
+            Place::Old if matches!(turn, Turn::Left { .. }) => What::End(Way::Back),
+            Place::Old | Place::Away => What::Wait,
+        },
+        Turn::Returning { at, tries } => match place() {
+            Place::Old => What::End(Way::Back),
+            Place::New | Place::Unknown if is_over(at) && tries >= TRIES => What::End(Way::Stays),
+            Place::New | Place::Unknown if is_over(at) => What::Send(tries.saturating_add(1)),
+            Place::New | Place::Unknown | Place::Away => What::Wait,
+        },
+    })
+}
