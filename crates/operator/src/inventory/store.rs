@@ -13,8 +13,8 @@ use super::census::{Described, ListedCertificate, ListedThing};
 use super::findings::Thresholds;
 use super::index::{Index, Marks, Suspects};
 use crate::control_plane::CertificateSummary;
-use crate::controller::{FreezeReason, PresenceEvent};
 use crate::controller::presence::Overtaking;
+use crate::controller::{FreezeReason, PresenceEvent};
 
 pub use row::{Ages, Certificate, Open, Thing};
 
