@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod cited;
 mod commands;
 pub mod control;
 mod core;
@@ -21,6 +22,7 @@ mod retirement;
 mod stage;
 mod tokens;
 mod up;
+mod works;
 
 use std::process::ExitCode;
 

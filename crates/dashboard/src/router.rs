@@ -29,6 +29,7 @@ mod demo;
 mod door;
 mod file;
 mod proof;
+mod works;
 
 /// Everything that answering needs.
 pub(crate) struct App {

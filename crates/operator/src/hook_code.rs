@@ -2,7 +2,7 @@
 //!
 //! The list of serials travels in the archive and not in the environment, which holds 4 KB.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::archive::zip;
 use crate::cloud::Archive;
@@ -19,6 +19,15 @@ const SOURCE: &str = include_str!("../../../deploy/lambda/fleetkey_hook.py");
 
 /// The archive for a fleet that lets these serials in: claim and recovery go by the list, rotation by the thing itself.
 pub fn archive(names: &Names, serials: &[String]) -> Archive {
+    let configuration = configuration(names, serials).to_string();
+    Archive::new(zip(&[
+        ("fleetkey_hook.py", SOURCE.as_bytes()),
+        ("fleetkey_hook.json", configuration.as_bytes()),
+    ]))
+}
+
+/// What it decides by.
+pub(crate) fn configuration(names: &Names, serials: &[String]) -> Value {
     let rules = [
         (&names.claim_template, "serials"),
         (&names.rotation_template, "own_thing"),
@@ -26,11 +35,7 @@ pub fn archive(names: &Names, serials: &[String]) -> Archive {
     ];
     let templates: serde_json::Map<_, _> =
         rules.iter().map(|(name, rule)| (name.to_string(), json!(rule))).collect();
-    let configuration = json!({ "templates": templates, "serials": serials }).to_string();
-    Archive::new(zip(&[
-        ("fleetkey_hook.py", SOURCE.as_bytes()),
-        ("fleetkey_hook.json", configuration.as_bytes()),
-    ]))
+    json!({ "templates": templates, "serials": serials })
 }
 
 #[cfg(test)]

@@ -54,6 +54,11 @@ impl Panel {
         self.dashboard.as_ref().map(Dashboard::url)
     }
 
+    /// No device is tried any more.
+    pub(crate) async fn rest(&self) {
+        self.workbench.close().await;
+    }
+
     /// Serves nobody any more.
     pub(crate) async fn close(self) {
         self.board.close();

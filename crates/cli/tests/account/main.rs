@@ -34,3 +34,4 @@ mod sign_request;
 mod thief;
 mod unreliable;
 mod whole;
+mod works;
