@@ -97,11 +97,14 @@ fn a_clean_up_that_was_killed_halfway_is_planned_again_and_finished() {
     process.signal("KILL");
     assert!(!process.end().0.success());
 
-    let (process, browser) = behind(&fleet, fleet.core.url());
+    let (mut process, browser) = behind(&fleet, fleet.core.url());
     let left = browser.watch("/cleanup", &["policy ClaimPolicy", "role fleetkey-hook", "Carry it out …"]);
     assert!(!left.contains("thing press-1") && !left.contains("topic rule"), "{left}");
     carry_out(&browser, "/cleanup", "the+end");
-    browser.watch("/cleanup", &["looked again: nothing of the fleet is left", "own identity is gone"]);
+    browser.watch(
+        "/cleanup",
+        &["looked again: nothing of the fleet is left", "has no identity of its own any more"],
+    );
     let clients = fleet.clients();
     let (policies, things) = clients.wait(async {
         let policies = clients.iot.list_policies().send().await.unwrap();
@@ -111,7 +114,8 @@ fn a_clean_up_that_was_killed_halfway_is_planned_again_and_finished() {
 
     browser.watch("/setup", &["policy ClaimPolicy", "create", "Carry it out …"]);
     carry_out(&browser, "/setup", "a+new+beginning");
-    browser.watch("/setup", &["the controller has a new identity"]);
+    browser.watch("/setup", &["the controller takes up its new identity by itself"]);
+    process.event("ready");
     end(&fleet, process);
     fleet.core.run(&["status"], fleet.path()).good();
 }

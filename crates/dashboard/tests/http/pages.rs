@@ -93,7 +93,29 @@ async fn no_page_shows_a_secret() {
     let link = bench.dashboard.url().rsplit('/').next().unwrap().to_owned();
     let session = bench.session().await;
     let value = session.split_once('=').unwrap().1;
-    for path in ["/", "/devices", "/devices/pump-000001", "/settings", "/findings"] {
+    assert_eq!(bench.post("/try/SN-1/provision", &session, "").await.status, 303);
+    for path in [
+        "/",
+        "/devices",
+        "/devices/pump-000001",
+        "/devices/pump-000001/rotation",
+        "/devices/pump-000001/policies",
+        "/rotations",
+        "/campaigns",
+        "/campaigns/autumn",
+        "/findings",
+        "/inventory",
+        "/inventory.csv",
+        "/policies",
+        "/provisioning",
+        "/setup",
+        "/cleanup",
+        "/journal",
+        "/try",
+        "/try/SN-1",
+        "/settings",
+        "/api/status?serial=SN-1",
+    ] {
         let page = bench.page(path, &session).await;
         for secret in [link.as_str(), value, crate::support::OPERATOR, crate::support::AUDITOR, "PRIVATE KEY"]
         {

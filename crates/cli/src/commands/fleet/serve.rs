@@ -5,6 +5,7 @@
 
 mod board;
 mod campaigns;
+mod line;
 mod pages;
 mod shown;
 mod tend;
@@ -15,7 +16,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use fleetkey_agent::tls::ClientIdentity;
 use fleetkey_api::feed::Feed;
 use fleetkey_api::{Server, ServerConfig};
 use fleetkey_aws::permit::{Command, WITH_PAGES};
@@ -34,7 +34,6 @@ use super::settings::Settings;
 use super::setup::Ground;
 use super::{inventory, now, options, print_iam};
 use crate::args::ServeArgs;
-use crate::control::Line;
 use crate::datadir::DataDir;
 use crate::fleet_file::FleetFile;
 use crate::interrupt::Interrupt;
@@ -44,6 +43,7 @@ use crate::stage;
 
 use board::{Board, Office};
 use campaigns::Campaigns;
+use line::Line;
 use pages::Pages;
 use shown::Shown;
 use tend::Tended;
@@ -154,10 +154,8 @@ impl Post {
                 .observed_by(metrics)
                 .observed_by(Arc::new(Told(feed)))
                 .observed_by(board.clone());
-        let pair = &self.file.controller;
-        let identity = ClientIdentity::from_files(&pair.certificate, &pair.key)
-            .context("the controller's identity cannot be read; fleetkey setup makes it")?;
-        let line = Line { dialer: stage::dialer(&self.file), identity };
+        let pair = self.file.controller.clone();
+        let line = Line::new(stage::dialer(&self.file), pair, !args.panel.no_dashboard)?;
         let client = self.settings.wanted(self.scope())?.fleet.names.controller_client;
         Ok((Controller::start(engine, line, Connection::new(client)), board, watch))
     }

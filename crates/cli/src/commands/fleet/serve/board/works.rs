@@ -25,8 +25,9 @@ use crate::works::Works;
 const CHANGED: &str =
     "the account has changed since the plan was made, so nothing was done; look at the plan again";
 /// What a controller is without its own identity.
-const ALONE: &str = "This controller's own identity is gone with it: stop the controller, or set the fleet up again and start it anew";
-const RENEWED: &str = "the controller has a new identity: start it anew to have it used";
+const ALONE: &str =
+    "This controller has no identity of its own any more: stop it, or set the fleet up again from here";
+const RENEWED: &str = "the controller takes up its new identity by itself";
 
 impl Board {
     /// Begins to carry a plan out.
