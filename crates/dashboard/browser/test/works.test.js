@@ -33,6 +33,8 @@ test("a fleet is removed by its name, and the page follows it to the end", async
   await page.getByLabel(/^The fleet's name/).fill("defualt");
   await page.getByRole("button", { name: "Clean up" }).click();
   await page.getByRole("alert").getByText("Type the name of the fleet").waitFor();
+  // The console told of the refusal, as it is to.
+  assert.match(page.complaints.splice(0).join(), /^Failed to load resource: .* 400/);
   await page.getByLabel(/^The fleet's name/).fill("default");
   await page.getByRole("button", { name: "Clean up" }).click();
   await page.waitForURL(`${site.url}/cleanup`);
