@@ -127,7 +127,7 @@ mod tests {
                 found.filter_map(|(_, value)| colour(value)).next_back()
             };
             let is_text = ["text", ".label", ".count"].iter().any(|word| selector.contains(word));
-            let text = named("color").or(named("fill").filter(|_| is_text));
+            let text = named("color").or_else(|| named("fill").filter(|_| is_text));
             match (text, named("background")) {
                 (Some(text), Some(ground)) => {
                     pairs.text.insert((text, ground));
