@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::Aws;
 use crate::error::{gone, optional, refused};
-use crate::permit::Command::{Cleanup, RecoveryWindow, Setup, Status};
+use crate::permit::Command::{Cleanup, Pages, RecoveryWindow, Setup, Status};
 use crate::permit::{On, Permit};
 
 pub(crate) const PERMITS: &[Permit] = &[
@@ -44,10 +44,13 @@ pub(crate) const PERMITS: &[Permit] = &[
     Permit { call: "lambda:RemovePermission", also: &[], on: On::Function, by: &[Setup] },
     Permit { call: "lambda:TagResource", also: &[], on: On::Function, by: &[Setup] },
     Permit { call: "lambda:DeleteFunction", also: &[], on: On::Function, by: &[Cleanup] },
+    Permit { call: "lambda:InvokeFunction", also: &[], on: On::Function, by: &[Pages] },
 ];
 
 /// Who calls the function: AWS IoT, and nobody else.
 const CALLER: &str = "iot.amazonaws.com";
+/// How much of a function's own words on its failure is told.
+const TOLD: usize = 300;
 
 impl Aws {
     pub(crate) async fn look_at_function(&self, name: &str) -> Result<Option<Found>, ApiError> {
@@ -129,6 +132,22 @@ impl Aws {
 
     pub(crate) async fn drop_function(&self, name: &str) -> Done {
         gone(self.lambda.delete_function().function_name(name).send().await.map_err(refused))
+    }
+
+    /// Has a function run on an event, and waits for what it returns.
+    ///
+    /// # Errors
+    /// When it may not be invoked, when it fails, or when what it returns is no JSON.
+    pub async fn invoke(&self, name: &str, event: &Value) -> Result<Value, ApiError> {
+        let call = self.lambda.invoke().function_name(name).payload(Blob::new(event.to_string()));
+        let answer = call.send().await.map_err(refused)?;
+        let payload = answer.payload().map(Blob::as_ref).unwrap_or_default();
+        if let Some(kind) = answer.function_error() {
+            let words: String = String::from_utf8_lossy(payload).chars().take(TOLD).collect();
+            return Err(ApiError::Other(format!("the function failed ({kind}): {words}")));
+        }
+        serde_json::from_slice(payload)
+            .map_err(|error| ApiError::Other(format!("the function's answer cannot be read: {error}")))
     }
 
     /// Adds the permissions that are missing.

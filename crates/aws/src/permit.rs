@@ -25,6 +25,8 @@ pub enum Command {
     Doctor,
     /// `fleetkey serve`.
     Serve,
+    /// What the pages of `fleetkey serve` ask besides what other commands do.
+    Pages,
     /// `fleetkey inventory`.
     Inventory,
     /// `fleetkey revoke`.
@@ -89,7 +91,7 @@ pub enum On {
 /// What one call needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Permit {
-    /// Service and operation as the recorder writes them, which is the action's name in IAM but for what `also` says.
+    /// The action's name in IAM, as the recorder writes it, but for what `also` says.
     pub call: &'static str,
     /// Further actions that IAM asks for: tags at creation, passing a role.
     pub also: &'static [&'static str],
@@ -122,11 +124,32 @@ pub fn all() -> Vec<Permit> {
     .concat()
 }
 
-/// The least policy with which `command` can do its work on a fleet; of one that changes its names, as it was and as it
+/// Whose calls `fleetkey serve` makes when its pages are used, all of them.
+pub const WITH_PAGES: [Command; 7] = [
+    Command::Serve,
+    Command::Pages,
+    Command::Doctor,
+    Command::Status,
+    Command::Revoke,
+    Command::Setup,
+    Command::Cleanup,
+];
+
+/// What IAM calls an operation of the SDK's: Lambda's `Invoke` is `InvokeFunction` (Service Authorization Reference, AWS
+/// Lambda).
+pub(crate) fn action(service: &str, operation: &str) -> String {
+    match (service, operation) {
+        ("lambda", "Invoke") => "lambda:InvokeFunction".to_owned(),
+        _ => format!("{service}:{operation}"),
+    }
+}
+
+/// The least policy with which `commands` can do their work on a fleet; of one that changes its names, as it was and as it
 /// is to be.
-pub fn policy(command: Command, fleets: &[Wanted]) -> Value {
+pub fn policy(commands: &[Command], fleets: &[Wanted]) -> Value {
     let mut by_resource: BTreeMap<On, BTreeSet<&'static str>> = BTreeMap::new();
-    for permit in all().iter().filter(|permit| permit.by.contains(&command)) {
+    let asked = |permit: &&Permit| permit.by.iter().any(|command| commands.contains(command));
+    for permit in all().iter().filter(asked) {
         by_resource.entry(permit.on).or_default().insert(permit.call);
         for also in permit.also {
             // Passing a role is asked of the role, whatever the call is about.
@@ -223,7 +246,7 @@ mod tests {
             .flat_map(|(field, service)| {
                 let client = format!("self.{field}.");
                 let calls = code.split(&client).skip(1).filter_map(|rest| rest.split_once("()"));
-                calls.map(|(operation, _)| format!("{service}:{}", camel(operation))).collect::<Vec<_>>()
+                calls.map(|(operation, _)| action(service, &camel(operation))).collect::<Vec<_>>()
             })
             .collect()
     }
@@ -261,9 +284,9 @@ mod tests {
         let names = CloudNames::new("", &scope.region);
         let fleet = Fleet { scope, root: TopicRoot::default(), names: Names::new("").unwrap() };
         let wanted = Wanted { fleet, names, serials: Vec::new(), windows: Vec::new(), retention_days: 30 };
-        let status = policy(Command::Status, std::slice::from_ref(&wanted)).to_string();
+        let status = policy(&[Command::Status], std::slice::from_ref(&wanted)).to_string();
         assert!(!status.contains("Create") && !status.contains("Delete") && !status.contains("PassRole"));
-        let setup = policy(Command::Setup, std::slice::from_ref(&wanted));
+        let setup = policy(&[Command::Setup], std::slice::from_ref(&wanted));
         let pass = setup["Statement"]
             .as_array()
             .unwrap()
@@ -277,6 +300,7 @@ mod tests {
             Command::RotateClaim,
             Command::TemporaryClaim,
             Command::Serve,
+            Command::Pages,
             Command::Inventory,
             Command::Revoke,
             Command::SignRequest,
@@ -289,7 +313,7 @@ mod tests {
             Command::PanicUndo,
             Command::Campaign,
         ] {
-            let policy = policy(command, std::slice::from_ref(&wanted));
+            let policy = policy(&[command], std::slice::from_ref(&wanted));
             let statements = policy["Statement"].as_array().unwrap();
             let actions = statements.iter().flat_map(|statement| statement["Action"].as_array().unwrap());
             assert!(actions.into_iter().all(|action| !action.as_str().unwrap().contains('*')), "{command:?}");

@@ -9,6 +9,8 @@ use aws_sdk_iot::error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use fleetkey_operator::cloud::CallRecord;
 
+use crate::permit::action;
+
 /// Headers that carry the service's id of a request: all but CloudFront-like edges use the first.
 const REQUEST_IDS: [&str; 2] = ["x-amzn-requestid", "x-amz-request-id"];
 
@@ -68,7 +70,7 @@ impl Intercept for Recorder {
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let call = match bag.load::<Metadata>() {
-            Some(metadata) => format!("{}:{}", service(metadata.service()), metadata.name()),
+            Some(metadata) => action(&service(metadata.service()), metadata.name()),
             None => return Ok(()),
         };
         let headers = context.response().map(|response| response.headers());

@@ -1,12 +1,13 @@
 //! What joins the operator's side to a local IoT Core: its account as the control plane (against AWS the SDK stands
 //! here), and the way to its broker.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use fleetkey_agent::tls::{ClientIdentity, Dialer, Stream};
 use fleetkey_iotcore::account::{Account, AccountError};
 use fleetkey_iotcore::hook::{BuiltinHook, SerialPattern};
-use fleetkey_iotcore::registry::CertificateRecord;
+use fleetkey_iotcore::registry::{CertificateRecord, TemplateRecord};
 use fleetkey_iotcore::server::{Handle, Presences};
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::{ClientId, GroupName, PolicyName, TemplateName, ThingName};
@@ -15,6 +16,7 @@ use fleetkey_operator::control_plane::{
 };
 use fleetkey_operator::controller::Connector;
 use fleetkey_operator::documents::RECOVERED_ATTRIBUTE;
+use fleetkey_operator::setup::Present;
 
 /// The controller's way to the broker: mutual TLS, like any client.
 #[derive(Debug)]
@@ -66,13 +68,7 @@ impl ControlPlane for LocalControl {
     }
 
     async fn template(&self, name: &TemplateName) -> Result<TemplateSpec, ApiError> {
-        let record = self.0.describe_template(name).map_err(api_error)?;
-        Ok(TemplateSpec {
-            name: record.name,
-            body: record.body,
-            enabled: record.enabled,
-            hook: record.hook.map(hook_of),
-        })
+        self.0.describe_template(name).map(spec).map_err(api_error)
     }
 
     async fn create_template(&self, template: &TemplateSpec) -> Done {
@@ -143,6 +139,30 @@ impl ControlPlane for LocalControl {
     async fn connection(&self, client: &ClientId) -> Result<Connected, ApiError> {
         Ok(self.1.since(client).map_or(Connected::No, Connected::Since))
     }
+}
+
+impl Present for LocalControl {
+    fn group(&self, name: &GroupName) -> bool {
+        self.0.describe_thing_group(name).is_ok()
+    }
+
+    fn policy(&self, name: &PolicyName) -> Option<String> {
+        self.0.describe_policy(name).ok().map(|record| record.text)
+    }
+
+    fn template(&self, name: &TemplateName) -> Option<TemplateSpec> {
+        self.0.describe_template(name).ok().map(spec)
+    }
+
+    fn policies_of(&self, certificate: &CertificateId) -> Option<BTreeSet<PolicyName>> {
+        let record = self.0.describe_certificate(certificate).ok()?;
+        Some(record.policies.into_iter().collect())
+    }
+}
+
+fn spec(record: TemplateRecord) -> TemplateSpec {
+    let TemplateRecord { name, body, enabled, hook, .. } = record;
+    TemplateSpec { name, body, enabled, hook: hook.map(hook_of) }
 }
 
 fn summary(record: &CertificateRecord) -> CertificateSummary {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod cited;
 mod commands;
 #[cfg(feature = "aws")]
 mod confirm;
@@ -24,6 +25,7 @@ mod stage;
 mod tokens;
 mod up;
 mod windows;
+mod works;
 
 use std::process::ExitCode;
 

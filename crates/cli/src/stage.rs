@@ -30,9 +30,11 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// A fleet's account, ready.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    fleet: Fleet,
     file: FleetFile,
     report: Report,
+    /// With what it was set up, for another time.
+    control: LocalControl,
+    settings: Settings,
     dialer: Dialer,
     grace: Duration,
     retirement: Retirement,
@@ -58,26 +60,33 @@ impl Stage {
         }
         let fleet = Fleet { scope, root: called.topic_root(), names };
         let settings = Settings {
-            fleet: fleet.clone(),
+            fleet,
             claim_hook: Some(Hook::Serials { allow: vec!["*".to_owned()] }),
             rotation_hook: Some(Hook::OwnThing),
             directory: data.operator(),
         };
         let control = LocalControl::of(core);
         let report = setup(&control, &settings).await.context("the account cannot be set up")?;
-        let file = FleetFile::of(core, &fleet, &report);
+        let fleet = &settings.fleet;
+        let file = FleetFile::of(core, fleet, &report);
         file.write(&data.operator())?;
         let dialer = dialer(&file);
         let identity = identity(&file.controller)?;
         let recovery = fleet.names.recovery_template.clone();
         let windows = Kept::start(control.clone(), recovery, data.operator());
-        let retirement = Retirement::start(control, dialer.clone(), identity, &fleet, data, grace).await?;
-        Ok(Self { fleet, file, report, dialer, grace, retirement, windows })
+        let line = dialer.clone();
+        let retirement = Retirement::start(control.clone(), line, identity, fleet, data, grace).await?;
+        Ok(Self { file, report, control, settings, dialer, grace, retirement, windows })
     }
 
     /// What set-up found and did.
     pub(crate) fn report(&self) -> &Report {
         &self.report
+    }
+
+    /// With what it was set up.
+    pub(crate) fn tools(&self) -> (LocalControl, Settings) {
+        (self.control.clone(), self.settings.clone())
     }
 
     /// What devices must know.
@@ -87,11 +96,11 @@ impl Stage {
 
     /// What its resources are called.
     pub(crate) fn names(&self) -> &Names {
-        &self.fleet.names
+        &self.settings.fleet.names
     }
 
     pub(crate) fn root(&self) -> &TopicRoot {
-        &self.fleet.root
+        &self.settings.fleet.root
     }
 
     /// How long a retired certificate stays INACTIVE before it is REVOKED.
@@ -105,7 +114,7 @@ impl Stage {
     }
 
     pub(crate) fn observer_client(&self) -> &ClientId {
-        &self.fleet.names.observer_client
+        &self.settings.fleet.names.observer_client
     }
 
     pub(crate) fn observer(&self) -> Result<ClientIdentity> {

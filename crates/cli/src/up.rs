@@ -94,9 +94,11 @@ async fn trial(
     }
     let load = Load::start(&fleet, stage.root(), run);
     panel.board().running(load.counting(), counter.received());
+    let parting = panel.board().parting();
     tokio::select! {
         () = over(args.run_for) => {}
         () = interrupt.asked() => {}
+        () = parting.cancelled() => {}
         () = reporter.progress(&fleet, &load, &counter) => {}
     }
     reporter.winding_down();
@@ -112,6 +114,19 @@ async fn trial(
             }
         }
     };
+    if parting.is_cancelled() {
+        // Nobody may hold on to what goes. The pages stay: somebody wants to see that it has gone.
+        panel.rest().await;
+        fleet.stop().await;
+        stage.end().await;
+        panel.board().clean_up().await;
+        tokio::select! {
+            () = over(args.run_for) => {}
+            () = interrupt.asked() => {}
+        }
+        panel.close().await;
+        return Ok(summary);
+    }
     // Before the agents: a page must not hold one back.
     panel.close().await;
     fleet.stop().await;

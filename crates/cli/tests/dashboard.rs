@@ -14,6 +14,8 @@ mod process;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use process::{PATIENCE, Process};
 use serde_json::Value;
@@ -41,6 +43,12 @@ impl Browser {
         let set = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("a session");
         browser.cookie = set.split(';').next().unwrap().to_owned();
         browser
+    }
+
+    /// Sends a form, and expects to be led on.
+    fn order(&self, path: &str, form: &str) {
+        let answer = self.send("POST", path, form);
+        assert!(answer.starts_with("HTTP/1.1 303"), "{path} {form}: {answer}");
     }
 
     fn page(&self, path: &str) -> String {
@@ -122,4 +130,139 @@ fn an_address_that_others_can_reach_is_refused_and_no_dashboard_is_none() {
     assert!(process.event("ready")["dashboard_url"].is_null());
     let (status, lines, errors) = process.end();
     assert!(status.success(), "{}\n{errors}", lines.join("\n"));
+}
+
+/// Orders what a page plans, by the plan that it shows.
+fn carry_out(browser: &Browser, path: &str, why: &str) {
+    let asked = browser.send("POST", path, "");
+    let mark = asked.split("name=\"plan\" value=\"").nth(1).unwrap_or_else(|| panic!("{asked}"));
+    let mark = mark.split('"').next().unwrap();
+    browser.order(path, &format!("confirm=yes&plan={mark}&why={why}&fleet=trial"));
+}
+
+/// The devices come to rest before anything is removed, so that the trial's verdict is a good one.
+#[test]
+fn a_trial_is_taken_down_and_set_up_again_from_the_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut process = up(dir.path().to_str().unwrap(), &["--devices", "2", "--rotate-every", "1h"]);
+    let browser = Browser::open(&process.event("ready"));
+    process.event("progress");
+    let settled = browser.page("/setup");
+    assert!(settled.contains("steps keep") && !settled.contains("Carry it out"), "{settled}");
+    browser.watch("/cleanup", &["thing device-0002", "claim certificate", "Carry it out …"]);
+    carry_out(&browser, "/cleanup", "the+end");
+    let page = browser.watch("/cleanup", &["looked again: nothing of the fleet is left"]);
+    assert!(page.contains("There is nothing to do"), "{page}");
+    assert!(browser.page("/devices").contains("0 devices"));
+    let journal = browser.page("/journal");
+    for words in ["thing device-0001", "policy DevicePolicy", "controller certificate", "the end"] {
+        assert!(journal.contains(words), "{words}: {journal}");
+    }
+    carry_out(&browser, "/setup", "once+more");
+    browser.watch("/setup", &["made or changed; start `fleetkey up` again", "steps keep"]);
+    browser.watch("/provisioning", &["CertRotationTemplate-rotate", "ACTIVE"]);
+    process.signal("INT");
+    let (status, lines, errors) = process.end();
+    assert!(status.success(), "{}\n{errors}", lines.join("\n"));
+    let summary: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+    assert_eq!((&summary["event"], &summary["lost"]), (&"summary".into(), &0.into()), "{summary}");
+}
+
+/// From the moment before a message is published to the one in which the open page shows it, over the broker, the subscriber and
+/// the stream of events. The figures are told, not asserted.
+#[test]
+fn a_message_that_the_broker_hears_is_on_the_open_page() {
+    const ROUNDS: usize = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let mut process = up(dir.path().to_str().unwrap(), &["--devices", "1", "--rotate-every", "1h"]);
+    let browser = Browser::open(&process.event("ready"));
+    browser.watch("/", &["all clear"]);
+    for (verb, form) in [("provision", ""), ("connect", ""), ("subscribe", "filter=device/bench-1/%23")] {
+        browser.order(&format!("/try/bench-1/{verb}"), form);
+    }
+    browser.watch("/try/bench-1", &["hears device/bench-1/#"]);
+    let mut events = BufReader::new(browser.request("GET", "/events?after=0", "")).lines();
+    let mut spans: Vec<Duration> = Vec::new();
+    for round in 0..ROUNDS {
+        let payload = format!("round-{round}-of-{ROUNDS}");
+        let form = format!("topic=device/bench-1/x&payload={payload}");
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| browser.order("/try/bench-1/publish", &form));
+            let shown = || browser.page("/try/bench-1").contains(&format!("device/bench-1/x: {payload}"));
+            while !shown() {
+                let told = events.by_ref().map(Result::unwrap).find(|line| line.starts_with("event: "));
+                assert!(told.is_some(), "the events ended before {payload} was shown");
+            }
+            spans.push(begun.elapsed());
+        });
+    }
+    spans.sort();
+    let millis = |span: Duration| span.as_secs_f64() * 1000.0;
+    let (median, worst) = (millis(spans[ROUNDS / 2]), millis(spans[ROUNDS - 1]));
+    println!(
+        "published to shown: median {median:.1} ms, worst {worst:.1} ms, {:.3} of a second",
+        worst / 1000.0
+    );
+    process.signal("INT");
+    assert!(process.end().0.success());
+}
+
+/// `fleetkey up` with one device and these variables.
+fn up_with(data: &str, variables: &[(&str, &str)], rest: &[&str]) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleetkey"));
+    command.args(["up", "--json", "--data-dir", data, "--mqtt-port", "0", "--alpn-port", "0"]);
+    command.args(["--devices", "1", "--rotate-every", "1h"]).args(rest).envs(variables.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Process::of(command.spawn().unwrap())
+}
+
+fn end(process: Process) -> String {
+    process.signal("INT");
+    let (status, lines, errors) = process.end();
+    assert!(status.success(), "{}\n{errors}", lines.join("\n"));
+    errors
+}
+
+/// `API_TOKEN` lets scripts in, `FLASK_SECRET` keeps a browser's session over a restart, `SKIP_AUTH` lets everybody in on this
+/// computer, says so, and is refused elsewhere.
+#[test]
+fn the_demos_environment_is_honoured() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let variables = [("API_TOKEN", "a-token"), ("FLASK_SECRET", "a secret")];
+    let mut process = up_with(data, &variables, &[]);
+    let mut browser = Browser::open(&process.event("ready"));
+    process.event("progress");
+    let session = std::mem::replace(&mut browser.cookie, "x-api-token-instead=1".to_owned());
+    assert!(browser.page("/").starts_with("HTTP/1.1 303"), "nobody without a session");
+    let asked = |token: &str| {
+        let mut stream = TcpStream::connect(&browser.address).unwrap();
+        let address = &browser.address;
+        write!(stream, "GET /api/devices HTTP/1.1\r\nhost: {address}\r\nx-api-token: {token}\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(asked("a-token").starts_with("HTTP/1.1 200") && asked("another").starts_with("HTTP/1.1 401"));
+    end(process);
+
+    let mut process = up_with(data, &variables, &["--dashboard", &browser.address]);
+    process.event("progress");
+    browser.cookie = session;
+    assert!(browser.page("/").starts_with("HTTP/1.1 200"), "the session has outlived the restart");
+    end(process);
+
+    let mut process = up_with(data, &[("SKIP_AUTH", "1")], &[]);
+    let link = process.event("ready")["dashboard_url"].as_str().unwrap().to_owned();
+    process.event("progress");
+    let address = link.strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
+    let open = Browser { address, cookie: String::new() };
+    for path in ["/", "/devices", "/provisioning", "/settings"] {
+        assert!(open.page(path).contains("SKIP_AUTH is set"), "{path}");
+    }
+    assert!(end(process).contains("SKIP_AUTH"), "the log warns");
+    let (status, _, errors) = up_with(data, &[("SKIP_AUTH", "1")], &["--dashboard", "0.0.0.0:0"]).end();
+    assert!(!status.success() && errors.contains("SKIP_AUTH") && errors.contains("loopback"), "{errors}");
 }

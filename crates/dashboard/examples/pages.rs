@@ -36,22 +36,27 @@ const SIZE: usize = 200_000;
 /// How late an event may reach a page.
 const LATE: Duration = Duration::from_secs(1);
 
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 21] = [
     "/",
     "/devices",
     "/devices?q=99",
     "/devices?q=nothing-like-it",
     "/devices/pump-050000",
     "/devices/pump-050000/rotation",
+    "/devices/pump-050000/policies",
     "/rotations",
     "/findings",
     "/inventory",
     "/inventory?q=99&status=ACTIVE",
     "/policies",
+    "/policies/idle%2C%20and%20words%20of%20some%20length",
     "/provisioning",
+    "/setup",
+    "/cleanup",
     "/journal",
     "/campaigns",
     "/campaigns/autumn",
+    "/campaigns?new=1",
     "/settings",
 ];
 
@@ -94,7 +99,7 @@ async fn serve(devices: usize) -> (Dashboard, Arc<Hub>) {
 }
 
 async fn pages(browser: &Browser, rounds: usize) {
-    println!("{:<32} {:>9} {:>6}  {:>9} {:>9} {:>6}", "page", "bytes", "of max", "median", "worst", "of max");
+    println!("{:<52} {:>9} {:>6}  {:>9} {:>9} {:>6}", "page", "bytes", "of max", "median", "worst", "of max");
     for path in PAGES {
         let (mut spans, mut size) = (Vec::new(), 0);
         for _ in 0..rounds {
@@ -106,7 +111,7 @@ async fn pages(browser: &Browser, rounds: usize) {
         spans.sort();
         let (median, worst) = (spans[spans.len() / 2], spans[spans.len() - 1]);
         println!(
-            "{path:<32} {size:>9} {:>6.2}  {:>6.2} ms {:>6.2} ms {:>6.2}",
+            "{path:<52} {size:>9} {:>6.2}  {:>6.2} ms {:>6.2} ms {:>6.2}",
             ratio(size, SIZE),
             millis(median),
             millis(worst),

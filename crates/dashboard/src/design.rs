@@ -1,7 +1,7 @@
-//! Colours as tokens, light and dark, and the pairs that must be readable on each other.
+//! Colours as tokens, light and dark.
 //!
-//! The style sheet knows colours by these names only; [`sheet`] writes them out. The test computes every contrast by
-//! WCAG 2.2, 1.4.3. Hues follow Okabe and Ito's set, which the common forms of colour blindness tell apart; shape and
+//! The style sheet knows colours by these names only; [`sheet`] writes them out. A test reads the sheet itself for which text
+//! stands on which ground, and computes every contrast by WCAG 2.2, 1.4.3 and 1.4.11. Hues follow Okabe and Ito's set, which the common forms of colour blindness tell apart; shape and
 //! word say the same everywhere.
 
 /// A colour, 24-bit RGB.
@@ -43,42 +43,6 @@ pub const TOKENS: [Token; 16] = [
     token("focus", 0x8a2be2, 0xd6a8ff),
 ];
 
-/// Text on ground: each pair has a contrast of at least 4.5.
-pub const TEXT: [(&str, &str); 28] = [
-    ("ink", "ground"),
-    ("ink", "panel"),
-    ("ink", "raised"),
-    ("faint", "ground"),
-    ("faint", "panel"),
-    ("faint", "raised"),
-    ("link", "ground"),
-    ("link", "panel"),
-    ("link", "raised"),
-    ("on-accent", "accent"),
-    ("good", "ground"),
-    ("good", "panel"),
-    ("good", "raised"),
-    ("busy", "ground"),
-    ("busy", "panel"),
-    ("busy", "raised"),
-    ("warn", "ground"),
-    ("warn", "panel"),
-    ("warn", "raised"),
-    ("bad", "ground"),
-    ("bad", "panel"),
-    ("bad", "raised"),
-    ("quiet", "ground"),
-    ("quiet", "panel"),
-    ("quiet", "raised"),
-    ("focus", "ground"),
-    ("focus", "panel"),
-    ("focus", "raised"),
-];
-
-/// Borders of controls and bars of charts: at least 3 (WCAG 2.2, 1.4.11).
-pub const SHAPES: [(&str, &str); 4] =
-    [("edge", "ground"), ("edge", "panel"), ("accent", "panel"), ("accent", "ground")];
-
 /// The tokens as custom properties, the dark ones where the reader prefers them.
 pub fn sheet() -> String {
     let list = |colour: fn(&Token) -> Colour| -> String {
@@ -108,50 +72,154 @@ fn luminance(Colour(rgb): Colour) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
-    fn pair(name: &str) -> Token {
-        TOKENS.into_iter().find(|token| token.name == name).expect("a token has this name")
+    const RULES: &str = include_str!("../assets/style.css");
+
+    /// Separates what spacing separates already; says nothing that would have to be seen.
+    const DECORATION: &str = "line";
+
+    /// What stands on what, by the names of the colours.
+    #[derive(Debug, Default)]
+    struct Pairs<'a> {
+        /// Text on its ground.
+        text: BTreeSet<(&'a str, &'a str)>,
+        /// Borders of controls, bars, outlines: what must be seen and is not read.
+        shapes: BTreeSet<(&'a str, &'a str)>,
     }
 
-    fn readable(pairs: &[(&str, &str)], least: f64) {
-        for (front, back) in pairs {
-            let (front, back) = (pair(front), pair(back));
-            for (scheme, ratio) in
-                [("light", contrast(front.light, back.light)), ("dark", contrast(front.dark, back.dark))]
-            {
-                assert!(ratio >= least, "{} on {}, {scheme}: {ratio:.2}", front.name, back.name);
+    /// The rules of a sheet, those within `@media` too: selector and declarations.
+    fn rules(sheet: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
+        let (mut open, mut found, mut start) = (Vec::new(), Vec::new(), 0);
+        for (at, char) in sheet.char_indices().filter(|(_, char)| matches!(char, '{' | '}')) {
+            let text = sheet[start..at].trim();
+            start = at + 1;
+            match char {
+                '{' => open.push(text.rsplit("*/").next().unwrap().trim()),
+                _ => {
+                    let selector = open.pop().expect("every block was opened");
+                    let pairs = text.split(';').filter_map(|line| line.split_once(':'));
+                    let declarations: Vec<_> =
+                        pairs.map(|(name, value)| (name.trim(), value.trim())).collect();
+                    found.push((selector, declarations));
+                }
             }
         }
+        found
+    }
+
+    /// The colour that a value names.
+    fn colour(value: &str) -> Option<&str> {
+        let mut names = value.split("var(--").skip(1).map(|rest| rest.split(')').next().unwrap());
+        names.find(|name| TOKENS.iter().any(|token| token.name == *name))
+    }
+
+    /// A rule that gives text a colour may apply wherever no other rule gives the ground, so each such text is held against
+    /// each ground; a rule that gives both stands for itself. The root gives both, and its ground is under everything.
+    fn pairs(sheet: &str) -> Pairs<'_> {
+        let (mut pairs, mut texts, mut grounds) = (Pairs::default(), BTreeSet::new(), BTreeSet::new());
+        let mut shapes = BTreeSet::new();
+        for (selector, declarations) in rules(sheet) {
+            let named = |wanted: &str| {
+                let found = declarations.iter().filter(|(name, _)| *name == wanted);
+                found.filter_map(|(_, value)| colour(value)).next_back()
+            };
+            let is_text = ["text", ".label", ".count"].iter().any(|word| selector.contains(word));
+            let text = named("color").or_else(|| named("fill").filter(|_| is_text));
+            match (text, named("background")) {
+                (Some(text), Some(ground)) => {
+                    pairs.text.insert((text, ground));
+                    if selector == "html" {
+                        texts.insert(text);
+                        grounds.insert(ground);
+                    }
+                }
+                (Some(text), None) => drop(texts.insert(text)),
+                (None, Some(ground)) => drop(grounds.insert(ground)),
+                (None, None) => {}
+            }
+            let seen = declarations.iter().filter(|(name, _)| {
+                let drawn = ["border", "outline", "stroke", "accent-color"];
+                drawn.iter().any(|word| name.starts_with(word)) || *name == "fill" && !is_text
+            });
+            shapes.extend(seen.filter_map(|(_, value)| colour(value)).filter(|name| *name != DECORATION));
+        }
+        for ground in &grounds {
+            pairs.text.extend(texts.iter().map(|text| (*text, *ground)));
+            pairs.shapes.extend(shapes.iter().map(|shape| (*shape, *ground)));
+        }
+        pairs
+    }
+
+    /// The pairs that are closer to each other than `least`, with how close; and the closest of all.
+    fn too_close(pairs: &BTreeSet<(&str, &str)>, least: f64) -> (Vec<String>, f64) {
+        let token = |name: &str| TOKENS.into_iter().find(|token| token.name == name).expect("a known colour");
+        let (mut close, mut closest) = (Vec::new(), 21.0_f64);
+        for (front, back) in pairs {
+            let (one, other) = (token(front), token(back));
+            for (scheme, ratio) in
+                [("light", contrast(one.light, other.light)), ("dark", contrast(one.dark, other.dark))]
+            {
+                closest = closest.min(ratio);
+                if ratio < least {
+                    close.push(format!("{front} on {back}, {scheme}: {ratio:.2}"));
+                }
+            }
+        }
+        (close, closest)
     }
 
     #[test]
-    fn every_text_is_readable_on_its_ground_by_day_and_by_night() {
+    fn every_text_of_the_style_sheet_is_readable_on_every_ground_by_day_and_by_night() {
         assert!((contrast(Colour(0), Colour(0xffffff)) - 21.0).abs() < 1e-9, "the formula is WCAG's");
-        readable(&TEXT, 4.5);
+        let pairs = pairs(RULES);
+        for known in [("ink", "ground"), ("on-accent", "accent"), ("bad", "raised"), ("faint", "panel")] {
+            assert!(pairs.text.contains(&known), "{known:?} was not found: {pairs:?}");
+        }
+        let (close, closest) = too_close(&pairs.text, 4.5);
+        println!("{} pairs of text and ground in two schemes, the closest {closest:.2}", pairs.text.len());
+        assert!(close.is_empty(), "{close:?}");
     }
 
     #[test]
     fn borders_of_controls_and_bars_stand_out() {
-        readable(&SHAPES, 3.0);
+        let pairs = pairs(RULES);
+        for known in [("edge", "panel"), ("accent", "panel"), ("focus", "ground")] {
+            assert!(pairs.shapes.contains(&known), "{known:?} was not found: {pairs:?}");
+        }
+        let (close, closest) = too_close(&pairs.shapes, 3.0);
+        println!("{} pairs of shape and ground in two schemes, the closest {closest:.2}", pairs.shapes.len());
+        assert!(close.is_empty(), "{close:?}");
+    }
+
+    #[test]
+    fn a_colour_that_cannot_be_read_is_found_wherever_it_is_used() {
+        let sheet =
+            "html{color:var(--ink);background:var(--ground)} @media print { p { color:var(--line); } }";
+        let (close, _) = too_close(&pairs(sheet).text, 4.5);
+        assert_eq!(close.len(), 2, "by day and by night: {close:?}");
     }
 
     #[test]
     fn the_style_sheet_uses_only_colours_that_have_a_name_here() {
-        let rules = include_str!("../assets/style.css");
-        for used in rules.split("var(--").skip(1) {
+        for used in RULES.split("var(--").skip(1) {
             let name = used.split([')', ',']).next().unwrap();
             let known = TOKENS.iter().any(|token| token.name == name);
-            let own = rules.contains(&format!("--{name}:"));
+            let own = RULES.contains(&format!("--{name}:"));
             assert!(known || own, "--{name} is used and not defined");
         }
-        for forbidden in ["rgb(", "hsl(", "#0", "#1", "#2", "#f", "#c", "#e", "url("] {
-            assert!(!rules.contains(forbidden), "{forbidden} in the style sheet: colours are tokens");
+        // What would make a contrast another than that of two tokens.
+        for forbidden in [
+            "rgb(", "hsl(", "#0", "#1", "#2", "#f", "#c", "#e", "url(", "opacity", "filter", "blend",
+            "gradient",
+        ] {
+            assert!(!RULES.contains(forbidden), "{forbidden} in the style sheet: colours are tokens");
         }
-        let coloured = rules.split("color:var(--").skip(1).map(|rest| rest.split([')', ',']).next().unwrap());
-        for name in coloured {
-            let checked = TEXT.iter().chain(&SHAPES).any(|(front, back)| *front == name || *back == name);
-            assert!(checked || name == "line", "--{name} is a colour whose contrast nobody checks");
+        let coloured = rules(RULES).into_iter().flat_map(|(_, declarations)| declarations);
+        for (name, value) in coloured.filter(|(name, _)| matches!(*name, "color" | "background")) {
+            assert!(colour(value).is_some(), "{name}: {value} is no token");
         }
     }
 }

@@ -16,9 +16,10 @@ pub use device::{
 pub use inventory::{InventoryPage, InventoryQuery, InventoryRow};
 pub use journal::{JournalEntry, JournalPage};
 pub use overview::{Bar, Figures, Finding, Overview, Severity, Site};
-pub use policy::{Action, Decided, Policy, PolicyVersion, Question, Statement, Verdict};
+pub use policy::{Action, Decided, Policy, PolicyVersion, Question, Spread, Statement, Verdict};
 pub use provisioning::{Act, Claim, Direction, Plan, PlanStep, Provisioning, Recovery, Template};
 pub use rotation::{Outcome, Phase, Rotation, Step};
+pub use work::{HookTest, Probe, Taken, Work, WorkEnd};
 
 mod campaign;
 mod device;
@@ -28,6 +29,7 @@ mod overview;
 mod policy;
 mod provisioning;
 mod rotation;
+mod work;
 
 /// What is known of something that only the account knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,17 +71,20 @@ pub trait Fleet: Send + Sync + 'static {
     fn incidents(&self, limit: usize) -> Vec<Incident>;
 
     /// All policies, in the order of their names.
-    fn policies(&self) -> Vec<Policy>;
+    fn policies(&self) -> Known<Vec<Policy>>;
 
-    /// What the broker would decide, and why.
+    /// What the broker would decide, and why; `None` while the account is being asked, and the hub is told of its answer.
     ///
     /// # Errors
-    /// When there is no such device, or it has no certificate in use.
-    fn decide(&self, question: &Question) -> Result<Verdict, Refused>;
+    /// When there is no such device, or it has no certificate in use, or the account does not tell.
+    fn decide(&self, question: &Question) -> Result<Option<Verdict>, Refused>;
 
     /// The versions of a policy, oldest first; none when there is no such policy.
     fn policy_versions(&self, name: &str) -> Vec<PolicyVersion> {
-        let current = self.policies().into_iter().find(|policy| policy.name == name);
+        let Known::Told(all) = self.policies() else {
+            return Vec::new();
+        };
+        let current = all.into_iter().find(|policy| policy.name == name);
         current.map(PolicyVersion::only).into_iter().collect()
     }
 
@@ -103,6 +108,26 @@ pub trait Fleet: Send + Sync + 'static {
     /// What set-up would make, or clean-up remove; nothing is done.
     fn plan(&self, _direction: Direction) -> Known<Plan> {
         Known::Elsewhere
+    }
+
+    /// The fleet's name, which whoever cleans up has to type; `None` where [`Order::Build`] is not carried out from here.
+    fn builds(&self) -> Option<String> {
+        None
+    }
+
+    /// The set-up or clean-up that was begun last from a page.
+    fn work(&self) -> Option<Work> {
+        None
+    }
+
+    /// Whether [`Order::TestHook`] is carried out from here.
+    fn tests_hook(&self) -> bool {
+        false
+    }
+
+    /// What the hook decided when it was asked last.
+    fn hook_test(&self) -> Option<HookTest> {
+        None
     }
 
     /// Campaigns, the newest first; `None` where none can be carried out.
@@ -139,6 +164,18 @@ pub enum Order {
     Rotate(Vec<ThingName>),
     /// Begins a campaign, or has one pause, go on or end. Ordered only by who has just shown that they are themselves.
     Campaign(CampaignOrder),
+    /// Begins to carry a plan out; answered once it has begun. One at a time; not begun where the account is no longer as
+    /// the plan found it. Ordered only by an admin who has just shown that they are themselves.
+    Build {
+        /// Which way.
+        direction: Direction,
+        /// As it was shown to whoever orders it.
+        plan: Box<Plan>,
+        /// Why, for the journal.
+        why: String,
+    },
+    /// The pre-provisioning hook is asked about requests that nobody has made. Changes nothing.
+    TestHook,
     /// A certificate of this device may connect, may not for now, or never may again. Ordered only by an admin who has
     /// just shown that they are themselves.
     Certificate {

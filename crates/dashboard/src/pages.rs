@@ -22,10 +22,11 @@ pub(crate) use overview::overview;
 pub(crate) use policies::policies;
 pub(crate) use policy::policy;
 pub(crate) use proof::NO_PROOF;
-pub(crate) use provisioning::{plan, provisioning};
+pub(crate) use provisioning::provisioning;
 pub(crate) use rotation::{rotation, rotations};
 pub(crate) use settings::settings;
 pub(crate) use small::{login, message, plain, welcome};
+pub(crate) use works::{Undertaking, confirm_work, plan, work_path};
 
 mod bench;
 mod campaign_form;
@@ -51,6 +52,7 @@ mod settings;
 mod small;
 mod strip;
 mod words;
+mod works;
 
 /// What every page knows.
 pub(crate) struct View<'a> {

@@ -29,6 +29,7 @@ mod demo;
 mod door;
 mod file;
 mod proof;
+mod works;
 
 /// Everything that answering needs.
 pub(crate) struct App {
@@ -125,7 +126,7 @@ impl App {
             [] => pages::overview(&view, fleet),
             ["devices"] => pages::devices(&view, fleet, request),
             ["devices", thing] => match self.thing(thing) {
-                Some(device) => pages::device(&view, &device),
+                Some(device) => pages::device(&view, &device, self.console(thing).as_deref()),
                 None => self.nowhere(&view),
             },
             ["devices", thing, "policies"] => {
@@ -179,6 +180,13 @@ impl App {
 
     fn thing(&self, name: &str) -> Option<crate::fleet::Device> {
         self.fleet.device(&ThingName::new(name).ok()?)
+    }
+
+    /// Where a device is tried by hand, if it is on the bench.
+    fn console(&self, thing: &str) -> Option<String> {
+        let devices = self.bench.as_deref()?.devices();
+        let device = devices.into_iter().find(|device| device.serial.as_str() == thing)?;
+        Some(pages::bench_path(&device.serial))
     }
 
     /// The public certificate, as a file.

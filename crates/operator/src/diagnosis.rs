@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use fleetkey_model::arn::Scope;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus, ThingPrincipalType};
 use fleetkey_model::name::{ClientId, ThingName};
-use fleetkey_policy::{Action, Context, Decision, Outcome, PolicyDocument, Request, evaluate};
+use fleetkey_policy::{
+    Action, Context, Decision, Outcome, PolicyDocument, Request, StatementRef, evaluate, near_misses,
+};
 
 use crate::control_plane::ApiError;
 
@@ -68,6 +70,17 @@ pub enum Opinion {
     },
     /// The record does not decide it: why.
     Unknown(String),
+}
+
+/// A decision with its reasons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// What it is about, as policies name it.
+    pub resource: String,
+    /// What was decided, and by which statements.
+    pub decision: Decision,
+    /// Where nothing allows it: the statements that allow the action, and not this.
+    pub near: Vec<StatementRef>,
 }
 
 /// A device before its account.
@@ -154,6 +167,25 @@ impl<'a> Diagnosis<'a> {
             return Opinion::Yes(by("allowed by", &decision));
         }
         self.denied(action, topic, &decision)
+    }
+
+    /// What is decided on `action` on `name` (a topic, a filter, of a connection the client id) when it is connected as
+    /// `client`, and of what nothing allows, which statements come close.
+    pub fn judge(&self, action: Action, name: &str, client: &ClientId) -> Judged {
+        let (resource, context) = (self.arn(action, name), self.context(client));
+        let policies = || self.policies.iter().map(|(name, document)| (*name, document));
+        let request = Request { action, resource: &resource, context: &context };
+        let decision = evaluate(policies(), &request);
+        let near = match decision.outcome {
+            Outcome::ImplicitDeny => near_misses(policies(), &request),
+            Outcome::Allowed | Outcome::ExplicitDeny => Vec::new(),
+        };
+        Judged { resource, decision, near }
+    }
+
+    /// What of the policies this program cannot read, in words.
+    pub fn unread(&self) -> &[String] {
+        &self.unread
     }
 
     /// What would have let it connect.

@@ -2,7 +2,7 @@
 //!
 //! The list of serials and the recovery windows travel in the archive and not in the environment, which holds 4 KB.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::archive::zip;
 use crate::cloud::Archive;
@@ -21,6 +21,15 @@ const SOURCE: &str = include_str!("../../../deploy/lambda/fleetkey_hook.py");
 /// The archive for a fleet that lets these serials in: claims go by the list, rotation by the thing itself, recovery by
 /// the windows, each to its end.
 pub fn archive(names: &Names, serials: &[String], windows: &[Window]) -> Archive {
+    let configuration = configuration(names, serials, windows).to_string();
+    Archive::new(zip(&[
+        ("fleetkey_hook.py", SOURCE.as_bytes()),
+        ("fleetkey_hook.json", configuration.as_bytes()),
+    ]))
+}
+
+/// What it decides by.
+pub(crate) fn configuration(names: &Names, serials: &[String], windows: &[Window]) -> Value {
     let rules = [
         (&names.claim_template, "serials"),
         (&names.rotation_template, "own_thing"),
@@ -30,11 +39,7 @@ pub fn archive(names: &Names, serials: &[String], windows: &[Window]) -> Archive
         rules.iter().map(|(name, rule)| (name.to_string(), json!(rule))).collect();
     let window = |window: &Window| json!({ "serials": window.serials, "until": window.until.as_secs() });
     let windows: Vec<_> = windows.iter().map(window).collect();
-    let configuration = json!({ "templates": templates, "serials": serials, "windows": windows }).to_string();
-    Archive::new(zip(&[
-        ("fleetkey_hook.py", SOURCE.as_bytes()),
-        ("fleetkey_hook.json", configuration.as_bytes()),
-    ]))
+    json!({ "templates": templates, "serials": serials, "windows": windows })
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@
 //! - [`chain`]: journals, each line of which holds the one before
 //! - [`chronicle`]: journals read as one list, a page at a time
 //! - [`hook_code`], [`archive`]: the pre-provisioning hook as Lambda runs it
+//! - [`hook_probe`]: requests that nobody has made, to ask it about
 //! - [`inventory`]: what there is, who was seen with it, and what about it deserves attention
 //! - [`recovery`]: who may recover by claim, and until when
 //! - [`roots`]: Amazon's root CAs
@@ -35,6 +36,7 @@ pub mod diagnosis;
 pub mod documents;
 pub mod files;
 pub mod hook_code;
+pub mod hook_probe;
 pub mod inventory;
 pub mod plan;
 pub mod recovery;

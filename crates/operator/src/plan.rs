@@ -230,6 +230,8 @@ pub struct Operator<'a, C> {
     /// What this run has removed of devices and certificates, to be looked at again.
     traces: Vec<Trace>,
     force: bool,
+    /// On whose word, for the journal, where it is more than the command.
+    order: Option<String>,
     _lock: Lock,
 }
 
@@ -260,7 +262,14 @@ impl<'a, C: Cloud> Operator<'a, C> {
             (MANAGED_TAG.to_owned(), "true".to_owned()),
         ]);
         let directory = directory.to_owned();
-        Ok(Self { tools, directory, identity, tags, state, journal, traces: Vec::new(), force, _lock: lock })
+        let (traces, order) = (Vec::new(), None);
+        Ok(Self { tools, directory, identity, tags, state, journal, traces, force, order, _lock: lock })
+    }
+
+    /// The same, on this word: it stands with every change in the journal that has no reason of its own.
+    #[must_use]
+    pub fn on_order(self, order: String) -> Self {
+        Self { order: Some(order), ..self }
     }
 
     /// Says what [`Self::apply`] would do. Reads only.

@@ -2,7 +2,7 @@
 //! controller.
 //!
 //! Idempotent and resumable: every step looks before it acts, so that a second run changes nothing and a run cut
-//! short at any call is completed by the next. Not here: taking it all down again, and showing a plan beforehand.
+//! short at any call is completed by the next. Not here: taking it all down again.
 
 use std::path::PathBuf;
 
@@ -11,12 +11,14 @@ use crate::documents::{DocumentError, Fleet};
 use crate::files::{self, FileError, Lock};
 
 pub use credential::{Credential, CredentialError};
+pub use outlook::{Present, foresee};
 pub use report::{Outcome, Report, Step};
 
 use credential::Keep;
 use retry::Retry;
 
 mod credential;
+mod outlook;
 mod report;
 mod resources;
 mod retry;
@@ -67,12 +69,7 @@ pub async fn setup<C: ControlPlane>(control: &C, settings: &Settings) -> Result<
     let fleet = &settings.fleet;
     let names = &fleet.names;
     let mut steps = vec![resources::group(control, retry, &names.group).await?];
-    for (name, document) in [
-        (&names.device_policy, fleet.device_policy()?),
-        (&names.claim_policy, fleet.claim_policy()?),
-        (&names.observer_policy, fleet.observer_policy()?),
-        (&names.controller_policy, fleet.controller_policy()?),
-    ] {
+    for (name, document) in resources::policies(fleet)? {
         steps.push(resources::policy(control, retry, name, &document).await?);
     }
     for template in resources::templates(settings) {

@@ -155,6 +155,9 @@ pub(crate) struct ServeArgs {
     /// Which share of the account's request rates that may take.
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = share)]
     pub(crate) budget: f64,
+    /// With --print-iam: what all pages of the dashboard need, too.
+    #[arg(long, requires = "print_iam")]
+    pub(crate) pages: bool,
     #[command(flatten)]
     pub(crate) account: AccountArgs,
 }

@@ -125,11 +125,11 @@ fn now() -> Timestamp {
     Clock::now(&fleetkey_iotcore::clock::SystemClock)
 }
 
-/// Prints the least policy of a command on the fleet that the directory is of, if there is one, as it was set up and as
+/// Prints the least policy of a command, or of several together, on the fleet that the directory is of, if there is one, as it was set up and as
 /// it is to be. The account is `*`, which an identity's policy reads as its own, so that no credentials are needed to
 /// ask.
 async fn print_iam(
-    command: Command,
+    commands: &[Command],
     args: &AccountArgs,
     choose: impl FnOnce(Settings) -> Settings,
 ) -> Result<ExitCode> {
@@ -153,7 +153,7 @@ async fn print_iam(
         .map(|settings| settings.wanted(scope.clone()))
         .collect::<Result<_>>()?;
     let text =
-        serde_json::to_string_pretty(&policy(command, &fleets)).context("the policy cannot be printed")?;
+        serde_json::to_string_pretty(&policy(commands, &fleets)).context("the policy cannot be printed")?;
     output::line(&text);
     Ok(ExitCode::SUCCESS)
 }

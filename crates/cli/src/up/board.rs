@@ -5,13 +5,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use fleetkey_agent::{AgentEvent, AgentHandle};
-use fleetkey_dashboard::fleet::{Incident, JournalEntry, Rotation, Tone};
+use fleetkey_dashboard::fleet::{HookTest, Incident, JournalEntry, Rotation, Tone};
 use fleetkey_dashboard::hub::Hub;
 use fleetkey_iotcore::account::Account;
 use fleetkey_iotcore::server::Handle;
@@ -19,13 +18,14 @@ use fleetkey_lifecycle::Status;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::documents::Names;
-use fleetkey_operator::setup::Outcome;
+use fleetkey_operator::setup::Settings;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 mod finding;
 mod history;
+mod hook;
 mod inventory;
 mod journal;
 mod orders;
@@ -33,8 +33,15 @@ mod policies;
 mod provisioning;
 mod read;
 mod words;
+mod works;
 
 pub(crate) use journal::Change;
+
+use works::Farewell;
+
+use crate::control::LocalControl;
+use crate::fleet_file::FleetFile;
+use crate::works::Works;
 
 /// What happened last, of the fleet and of each device.
 const INCIDENTS: usize = 200;
@@ -51,15 +58,20 @@ pub(crate) struct Board {
     hub: Arc<Hub>,
     set_up: OnceLock<SetUp>,
     state: Mutex<State>,
+    /// What the hooks said when they were asked last.
+    tested: Mutex<Option<HookTest>>,
+    works: Works,
+    farewell: Mutex<Option<Farewell>>,
+    parting: CancellationToken,
     closed: CancellationToken,
 }
 
-/// What set-up found and made.
+/// With what the account was set up.
 struct SetUp {
     names: Names,
-    /// The operator's directory, where the recovery windows are.
-    directory: PathBuf,
-    steps: Vec<(String, Outcome)>,
+    control: LocalControl,
+    settings: Settings,
+    file: FleetFile,
 }
 
 #[derive(Default)]
@@ -105,7 +117,19 @@ impl Board {
         let (account, closed) = (core.account().clone(), CancellationToken::new());
         let state = State { starting: Some("The account is set up.".to_owned()), ..State::default() };
         let (set_up, state) = (OnceLock::new(), Mutex::new(state));
-        let board = Arc::new(Self { account, endpoint, age, hub, set_up, state, closed: closed.clone() });
+        let board = Arc::new(Self {
+            works: Works::new(hub.clone()),
+            tested: Mutex::default(),
+            farewell: Mutex::default(),
+            parting: CancellationToken::new(),
+            closed: closed.clone(),
+            account,
+            endpoint,
+            age,
+            hub,
+            set_up,
+            state,
+        });
         let watching = board.clone();
         tokio::spawn(async move { closed.run_until_cancelled(watching.registry()).await });
         board

@@ -46,12 +46,17 @@ impl Panel {
     /// The account is set up: devices can be tried by hand.
     pub(crate) fn set_up(&self, data: &DataDir, stage: &Stage) {
         self.workbench.ready(data, stage.file());
-        self.board.set_up(stage, data.operator());
+        self.board.set_up(stage);
     }
 
     /// The link that opens the dashboard.
     pub(crate) fn url(&self) -> Option<&str> {
         self.dashboard.as_ref().map(Dashboard::url)
+    }
+
+    /// No device is tried any more.
+    pub(crate) async fn rest(&self) {
+        self.workbench.close().await;
     }
 
     /// Serves nobody any more.

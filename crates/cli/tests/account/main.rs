@@ -38,3 +38,4 @@ mod sign_request;
 mod thief;
 mod unreliable;
 mod whole;
+mod works;

@@ -8,14 +8,14 @@ use crate::process::{PATIENCE, Process};
 use crate::serve::{Fleet, inventory_is_taken};
 
 /// A browser with one cookie.
-struct Browser {
+pub(crate) struct Browser {
     address: String,
     cookie: String,
 }
 
 impl Browser {
     /// Opens the one-time link.
-    fn open(url: &str) -> Self {
+    pub(crate) fn open(url: &str) -> Self {
         let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
         let mut browser = Self { address: address.to_owned(), cookie: String::new() };
         let answer = browser.send("GET", &format!("/{path}"));
@@ -24,17 +24,17 @@ impl Browser {
         browser
     }
 
-    fn send(&self, method: &str, path: &str) -> String {
+    pub(crate) fn send(&self, method: &str, path: &str) -> String {
         self.send_form(method, path, "")
     }
 
     /// Sends a form, and expects to be led on.
-    fn order(&self, path: &str, form: &str) {
+    pub(crate) fn order(&self, path: &str, form: &str) {
         let answer = self.send_form("POST", path, form);
         assert!(answer.starts_with("HTTP/1.1 303"), "{path} {form}: {answer}");
     }
 
-    fn send_form(&self, method: &str, path: &str, form: &str) -> String {
+    pub(crate) fn send_form(&self, method: &str, path: &str, form: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let (address, cookie) = (&self.address, &self.cookie);
@@ -51,7 +51,7 @@ impl Browser {
     }
 
     /// Reads a page until all of this is on it.
-    fn watch(&self, path: &str, words: &[&str]) -> String {
+    pub(crate) fn watch(&self, path: &str, words: &[&str]) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
             let page = self.send("GET", path);
@@ -99,7 +99,7 @@ fn an_operator_sees_the_fleet_and_has_a_device_rotate() {
 }
 
 /// A controller that serves, and a browser that its link has let in.
-fn shown(fleet: &Fleet) -> (Process, Browser) {
+pub(crate) fn shown(fleet: &Fleet) -> (Process, Browser) {
     let mut process = Process::of(fleet.serve(fleet.core.url()));
     let url = process.event("serving")["url"].as_str().unwrap().to_owned();
     let link = process.event("ready")["dashboard_url"].as_str().unwrap().to_owned();

@@ -22,6 +22,15 @@ pub(crate) struct Stop {
     pub(crate) side: Side,
 }
 
+/// What becomes of the calls whose [`Call::what`] holds a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meant {
+    /// The first is held before the account has seen it.
+    Held(&'static str),
+    /// Each is answered as IAM does where the caller lacks this action.
+    Refused(&'static str, &'static str),
+}
+
 /// A call as it went by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Call {
@@ -41,6 +50,7 @@ pub(crate) struct Proxy {
 struct Shared {
     upstream: SocketAddr,
     stop: Option<Stop>,
+    meant: Option<Meant>,
     calls: Mutex<Vec<Call>>,
     held: Sender<()>,
 }
@@ -54,10 +64,24 @@ struct Message {
 impl Proxy {
     /// Listens on a free port and passes everything on to `upstream`, but for the call to stop at.
     pub(crate) fn start(upstream: SocketAddr, stop: Option<Stop>) -> Self {
+        Self::with(upstream, stop, None)
+    }
+
+    /// Holds the first call that has this in its line, before the account has seen it.
+    pub(crate) fn holding(upstream: SocketAddr, line: &'static str) -> Self {
+        Self::with(upstream, None, Some(Meant::Held(line)))
+    }
+
+    /// Refuses every call that has this in its line, as IAM does to whoever lacks `action`.
+    pub(crate) fn refusing(upstream: SocketAddr, line: &'static str, action: &'static str) -> Self {
+        Self::with(upstream, None, Some(Meant::Refused(line, action)))
+    }
+
+    fn with(upstream: SocketAddr, stop: Option<Stop>, meant: Option<Meant>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, held) = channel();
-        let shared = Arc::new(Shared { upstream, stop, calls: Mutex::default(), held: tell });
+        let shared = Arc::new(Shared { upstream, stop, meant, calls: Mutex::default(), held: tell });
         let accepting = shared.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
@@ -100,7 +124,15 @@ impl Shared {
         while let Some(request) = Message::read(&mut client) {
             let at = self.enter(&request);
             let held = |side| self.stop == Some(Stop { at, side });
-            if held(Side::Before) {
+            let what = request.call().what;
+            if let Some(Meant::Refused(line, action)) = self.meant
+                && what.contains(line)
+            {
+                Message::refusal(action).write(client.get_mut());
+                continue;
+            }
+            let meant = matches!(self.meant, Some(Meant::Held(line)) if what.contains(line));
+            if meant || held(Side::Before) {
                 return self.hold(&mut client);
             }
             request.write(account.get_mut());
@@ -143,6 +175,19 @@ impl Message {
         let mut body = vec![0; length];
         stream.read_exact(&mut body).unwrap();
         Some(Self { body, ..message })
+    }
+
+    /// IAM's answer to whoever lacks an action.
+    fn refusal(action: &str) -> Self {
+        let body = format!(
+            "{{\"message\":\"User: arn:aws:iam::000000000000:user/fleetkey is not authorized to perform: {action}\"}}"
+        );
+        let head = format!(
+            "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: AccessDeniedException\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        Self { head, body: body.into_bytes() }
     }
 
     /// Whoever was killed reads nothing any more.

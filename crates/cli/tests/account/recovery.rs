@@ -172,7 +172,7 @@ fn a_wiped_device_recovers_through_its_window_and_retires_nothing_until_it_is_ap
     let agent = wiped.agent.clone();
     crowd.runtime.block_on(agent.rotate());
     crowd.wait("the quarantine", || {
-        crowd.finding("recovered", "press-1").filter(|_| agent.status().alarms.len() > 0)
+        crowd.finding("recovered", "press-1").filter(|_| !agent.status().alarms.is_empty())
     });
     let there = certificates(&clients, "press-1");
     assert_eq!((there.len(), there.values().all(|status| status == "ACTIVE")), (3, true), "{there:?}");

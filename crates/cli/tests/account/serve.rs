@@ -59,6 +59,10 @@ impl Fleet {
         fleet
     }
 
+    pub(crate) fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }

@@ -42,7 +42,8 @@ export async function controlled({ connected, away = [], environment = {} }) {
     rmSync(data, { recursive: true, force: true });
   };
   try {
-    const core = run(["local", "--json", "--data-dir", account, "--rest", "127.0.0.1:0", ...PORTS]);
+    // A deprecated thing type may go at once, so that a clean-up ends within a minute.
+    const core = run(["local", "--json", "--data-dir", account, "--rest", "127.0.0.1:0", "--type-deletion-delay", "1ms", ...PORTS]);
     running.push(core);
     const ready = await core.event("ready");
     const exports = execFileSync(binary(), ["local", "env", "--data-dir", account], { encoding: "utf8" });
@@ -156,6 +157,34 @@ export async function sound(page) {
   const told = found.violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 200)).join(" | ")}`);
   assert.deepEqual(told, [], `axe on ${where}`);
   assert.ok(found.passes.length > 10, "axe looked at something");
+}
+
+/**
+ * No state is told by colour alone: whatever has the colour of a state has a shape and words; a difference has signs; a bar its
+ * label, its figure and a place in a table; a bar of progress its figures beside it.
+ */
+export async function told(page) {
+  const bare = await page.evaluate(() => {
+    const all = (selector) => [...document.querySelectorAll(selector)];
+    const words = (element) => element.textContent.trim() !== "";
+    const found = [];
+    for (const mark of all("[class*='tone-']")) {
+      // A mark of a strip without words stands beside the phase's name, one of the feed beside what happened.
+      const spoken = words(mark) || mark.closest(".ticks, .what") !== null;
+      if (!spoken || !(mark.matches(".live-state") || mark.querySelector("use"))) found.push(mark);
+    }
+    for (const line of all(".diff ins")) if (!line.textContent.startsWith("+")) found.push(line);
+    for (const line of all(".diff del")) if (!line.textContent.startsWith("−")) found.push(line);
+    for (const chart of all("svg.chart")) {
+      const bars = chart.querySelectorAll(".bar").length;
+      const rows = chart.closest("figure").querySelectorAll("tbody tr").length;
+      if (!chart.querySelector("title")?.textContent || chart.querySelectorAll(".label").length !== bars || rows !== bars) found.push(chart);
+    }
+    for (const bar of all("progress")) if (!/\d/.test(bar.closest("section").textContent)) found.push(bar);
+    for (const here of all("nav [aria-current]")) if (getComputedStyle(here).fontWeight < 600) found.push(here);
+    return found.map((element) => element.outerHTML.slice(0, 200));
+  });
+  assert.deepEqual(bare, [], `told by colour alone on ${page.url()}`);
 }
 
 export async function picture(page, name) {

@@ -11,9 +11,16 @@ pub struct Policy {
     pub name: String,
     /// The document in effect.
     pub text: String,
-    /// How many versions there are.
+    /// How many versions there are, and to how many certificates and groups it is attached, where that is known.
+    pub spread: Option<Spread>,
+}
+
+/// How far a policy reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spread {
+    /// Its versions; each can be looked at.
     pub versions: usize,
-    /// How many certificates and groups it is attached to.
+    /// The certificates and groups that it is attached to.
     pub targets: usize,
 }
 

@@ -105,6 +105,16 @@ pub struct PlanStep {
     pub words: String,
 }
 
+impl Direction {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::SetUp => "set-up",
+            Self::CleanUp => "clean-up",
+        }
+    }
+}
+
 /// A plan.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
@@ -114,4 +124,11 @@ pub struct Plan {
     pub command: String,
     /// What else is to be known, one sentence; may be empty.
     pub note: String,
+}
+
+impl Plan {
+    /// How many of the steps change something.
+    pub fn changes(&self) -> usize {
+        self.steps.iter().filter(|step| step.act != Act::Keep).count()
+    }
 }

@@ -9,7 +9,8 @@ use super::{View, device_path, fate, frame, rotation_path};
 use crate::fleet::{Certificate, Device, Tone};
 use crate::http::Answer;
 
-pub(crate) fn device(view: &View<'_>, device: &Device) -> Answer {
+/// `console` is where it is tried by hand.
+pub(crate) fn device(view: &View<'_>, device: &Device, console: Option<&str>) -> Answer {
     let thing = &device.row.thing;
     let content = html! {
         nav class="crumbs" aria-label="Path" { a href="/devices" { "Devices" } }
@@ -28,6 +29,7 @@ pub(crate) fn device(view: &View<'_>, device: &Device) -> Answer {
             } @else {
                 p class="faint" { "This device cannot be ordered from here." }
             }
+            @if let Some(path) = console { p { a href=(path) { "Console: connect, publish and subscribe by hand" } } }
         }
         section id="certificates" data-live aria-labelledby="certificates-head" {
             h2 id="certificates-head" { "Certificates" }

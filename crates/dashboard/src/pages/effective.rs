@@ -5,6 +5,7 @@ use maud::html;
 
 use super::parts::certificate;
 use super::policy::policy_path;
+use super::provisioning::being_asked;
 use super::words::counted;
 use super::{View, device_path, frame};
 use crate::fleet::{Action, Fleet, Question, Verdict};
@@ -19,21 +20,25 @@ pub(crate) fn effective(view: &View<'_>, fleet: &dyn Fleet, thing: &ThingName) -
     let content = html! {
         nav class="crumbs" aria-label="Path" { a href="/devices" { "Devices" } " / " a href=(device_path(thing)) { (thing) } }
         h1 { "What " (thing) " may do" }
-        @match &answer {
+        div id="effective" data-live { @match &answer {
             Err(refused) => { p class="notice" { (refused) } }
-            Ok(verdict) => {
+            Ok(None) => { (being_asked()) }
+            Ok(Some(verdict)) => {
                 p {
                     (counted(verdict.asked.len(), "policy document")) " counted for certificate " (certificate(Some(&verdict.certificate)))
                     " as client " code { (question.client) } ". Variables that this connection gives a value are replaced by it."
                 }
                 @for policy in &verdict.asked {
                     section aria-label=(policy.name) {
-                        h2 { a href=(policy_path(&policy.name)) { (policy.name) } }
+                        h2 {
+                            @if policy.spread.is_some() { a href=(policy_path(&policy.name)) { (policy.name) } }
+                            @else { (policy.name) }
+                        }
                         pre tabindex="0" { code { (resolved(&policy.text, &question, verdict)) } }
                     }
                 }
             }
-        }
+        } }
         p { a href={ "/policies?thing=" (thing) "&action=iot:Publish" } { "Ask whether it may do something" } }
     };
     Some(frame::page(view, 200, &format!("What {thing} may do"), None, &content))

@@ -5,9 +5,10 @@ use maud::{Markup, html};
 
 use super::parts::{badge, certificate};
 use super::policy::policy_path;
+use super::provisioning::{being_asked, known};
 use super::words::counted;
 use super::{View, device_path, frame};
-use crate::fleet::{Action, Decided, Fleet, Policy, Question, Statement, Tone, Verdict};
+use crate::fleet::{Action, Decided, Fleet, Policy, Question, Spread, Statement, Tone, Verdict};
 use crate::http::{Answer, Request};
 
 /// The longest topic (AWS IoT quotas).
@@ -21,17 +22,18 @@ pub(crate) fn policies(view: &View<'_>, fleet: &dyn Fleet, request: &Request) ->
         section aria-labelledby="ask" {
             h2 id="ask" { "Why was it denied?" }
             (form(request))
-            @match &answer {
-                None => {}
-                Some(Err(words)) => { p class="alarm" role="alert" { (words) } }
-                Some(Ok((question, verdict))) => { (shown(question, verdict)) }
+            div id="verdict" data-live {
+                @match &answer {
+                    None => {}
+                    Some(Err(words)) => { p class="alarm" { (words) } }
+                    Some(Ok((_, None))) => { (being_asked()) }
+                    Some(Ok((question, Some(verdict)))) => { (shown(question, verdict)) }
+                }
             }
         }
-        section aria-labelledby="all" {
+        section id="policies" data-live aria-labelledby="all" {
             h2 id="all" { "All policies" }
-            @let all = fleet.policies();
-            @if all.is_empty() { p class="empty" { "There are none yet." } }
-            @for policy in &all { (document(policy, false)) }
+            (known(&fleet.policies(), "fleetkey status", &|all: &Vec<Policy>| documents(all)))
         }
     };
     let status = if matches!(answer, Some(Err(_))) { 400 } else { 200 };
@@ -55,7 +57,14 @@ fn question(request: &Request) -> Result<Question, String> {
     Ok(Question { thing, client, action, topic })
 }
 
-fn decide(fleet: &dyn Fleet, question: &Question) -> Result<(Question, Verdict), String> {
+fn documents(all: &[Policy]) -> Markup {
+    html! {
+        @if all.is_empty() { p class="empty" { "There are none yet." } }
+        @for policy in all { (document(policy, false)) }
+    }
+}
+
+fn decide(fleet: &dyn Fleet, question: &Question) -> Result<(Question, Option<Verdict>), String> {
     let verdict = fleet.decide(question).map_err(|refused| refused.to_string())?;
     Ok((question.clone(), verdict))
 }
@@ -81,7 +90,7 @@ fn form(request: &Request) -> Markup {
 
 fn shown(question: &Question, verdict: &Verdict) -> Markup {
     html! {
-        div class="notice" role="status" {
+        div class="notice" {
             p { (outcome(verdict.decided)) " " (because(verdict)) }
             dl class="facts" {
                 div { dt { "Asked" } dd { (question.action.name()) " on " code class="long" { (verdict.resource) } } }
@@ -144,9 +153,11 @@ fn document(policy: &Policy, decided: bool) -> Markup {
             summary {
                 strong { (policy.name) } " "
                 @if decided { (badge(Tone::Busy, "decided")) " " }
-                span class="faint" { (counted(policy.versions, "version")) ", attached to " (policy.targets) }
+                @if let Some(Spread { versions, targets }) = policy.spread {
+                    span class="faint" { (counted(versions, "version")) ", attached to " (targets) }
+                }
             }
-            p { a href=(policy_path(&policy.name)) { "Versions of " (policy.name) } }
+            @if policy.spread.is_some() { p { a href=(policy_path(&policy.name)) { "Versions of " (policy.name) } } }
             pre tabindex="0" { code { (policy.text) } }
         }
     }

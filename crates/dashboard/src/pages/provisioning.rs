@@ -1,13 +1,11 @@
-//! How devices come in: templates and who decides, claims, the recovery window; what set-up makes and clean-up removes.
+//! How devices come in: templates, who decides and whether they decide well, claims, the recovery window.
 
 use maud::{Markup, html};
 
-use super::parts::{badge, certificate, status};
-use super::words::{counted, date, moment};
+use super::parts::{badge, button, certificate, status};
+use super::words::{date, moment, span};
 use super::{View, frame};
-use crate::fleet::{
-    Act, Claim, Direction, Fleet, Known, Plan, PlanStep, Provisioning, Recovery, Template, Tone,
-};
+use crate::fleet::{Claim, Fleet, HookTest, Known, Probe, Provisioning, Recovery, Template, Tone};
 use crate::http::Answer;
 
 pub(crate) fn provisioning(view: &View<'_>, fleet: &dyn Fleet) -> Answer {
@@ -23,6 +21,12 @@ pub(crate) fn provisioning(view: &View<'_>, fleet: &dyn Fleet) -> Answer {
             h2 id="templates-head" { "Templates" }
             (part(&|all| templates(view, &all.templates)))
         }
+        @if fleet.tests_hook() {
+            section id="hook" data-live aria-labelledby="hook-head" {
+                h2 id="hook-head" { "Who decides, put to the test" }
+                (hook(view, fleet.hook_test().as_ref()))
+            }
+        }
         section id="claims" data-live aria-labelledby="claims-head" {
             h2 id="claims-head" { "Claims" }
             (part(&|all| claims(view, &all.claims)))
@@ -32,32 +36,23 @@ pub(crate) fn provisioning(view: &View<'_>, fleet: &dyn Fleet) -> Answer {
     frame::page(view, 200, "Provisioning", None, &content)
 }
 
-/// What would be done, and by which command. Nothing is done from here.
-pub(crate) fn plan(view: &View<'_>, fleet: &dyn Fleet, direction: Direction) -> Answer {
-    let (title, command) = match direction {
-        Direction::SetUp => ("What set-up makes", "fleetkey setup --plan"),
-        Direction::CleanUp => ("What clean-up removes", "fleetkey cleanup --plan"),
-    };
-    let content = html! {
-        nav class="crumbs" aria-label="Path" { a href="/provisioning" { "Provisioning" } }
-        h1 { (title) }
-        section id="plan" data-live aria-label="Plan" { (known(&fleet.plan(direction), command, &steps)) }
-    };
-    frame::page(view, 200, title, None, &content)
-}
-
 /// What is known, drawn; otherwise why it is not.
-fn known<T>(known: &Known<T>, command: &str, draw: &dyn Fn(&T) -> Markup) -> Markup {
+pub(super) fn known<T>(known: &Known<T>, command: &str, draw: &dyn Fn(&T) -> Markup) -> Markup {
     match known {
         Known::Told(told) => draw(told),
         Known::Elsewhere => frame::elsewhere(command),
-        Known::Asked => html! {
-            p class="empty" { (badge(Tone::Busy, "the account is being asked")) " Without a script, load the page again in a moment." }
-        },
+        Known::Asked => being_asked(),
         Known::Refused(why) => html! {
             p class="notice" { (badge(Tone::Warn, "the account does not tell")) " " (why) }
-            p { "It takes what " code { "fleetkey status --print-iam" } " prints. On the command line: " code { (command) } }
+            p { "It takes what " code { "fleetkey serve --print-iam --pages" } " prints. On the command line: " code { (command) } }
         },
+    }
+}
+
+/// In place of what only the account knows.
+pub(super) fn being_asked() -> Markup {
+    html! {
+        p class="empty" { (badge(Tone::Busy, "the account is being asked")) " Without a script, load the page again in a moment." }
     }
 }
 
@@ -140,40 +135,58 @@ fn claims(view: &View<'_>, claims: &[Claim]) -> Markup {
     }
 }
 
-fn steps(plan: &Plan) -> Markup {
-    let count = |act| plan.steps.iter().filter(|step| step.act == act).count();
+/// The hook's verdicts on requests that nobody has made, and a button that asks for them again.
+fn hook(view: &View<'_>, test: Option<&HookTest>) -> Markup {
     html! {
-        @if plan.steps.is_empty() {
-            p class="empty" { "There is nothing to do." }
-        } @else {
-            p {
-                @for act in [Act::Create, Act::Change, Act::Keep, Act::Delete] {
-                    @if count(act) > 0 { (counted(count(act), "step")) " " (act.word()) ". " }
-                }
+        @match test {
+            None => {
+                p class="empty" { "Not asked since the dashboard started. It is asked about requests that nobody has made: some it must allow, some it must refuse. Nothing is provisioned." }
             }
-            div class="scroll" tabindex="0" role="region" aria-label="Table of steps" {
-                table {
-                    thead { tr { th scope="col" { "What becomes of it" } th scope="col" { "Resource" } th scope="col" { "Note" } } }
-                    tbody { @for step in &plan.steps { (one(step)) } }
-                }
-            }
+            Some(test) => { (verdicts(view, test)) }
         }
-        @if !plan.note.is_empty() { p { (plan.note) } }
-        @if !plan.command.is_empty() { p { "Nothing is done from this page; this does it: " code class="long" { (plan.command) } } }
+        @if frame::may_order(view) { (button("/provisioning/hook", "Ask it now", "test-hook")) }
     }
 }
 
-fn one(step: &PlanStep) -> Markup {
-    let tone = match step.act {
-        Act::Create | Act::Change => Tone::Busy,
-        Act::Keep => Tone::Good,
-        Act::Delete => Tone::Bad,
-    };
+fn verdicts(view: &View<'_>, test: &HookTest) -> Markup {
+    let right = test.probes.iter().all(Probe::is_right);
+    html! {
+        p {
+            @if test.probes.is_empty() { (badge(Tone::Warn, "nothing to ask")) " No template names anybody who decides. " }
+            @else if right { (badge(Tone::Good, "as it is to be")) " " }
+            @else { (badge(Tone::Bad, "not as it is to be")) " " }
+            "Asked " (moment(test.at, view.now)) "."
+        }
+        @if !test.probes.is_empty() {
+            div class="scroll" tabindex="0" role="region" aria-label="Table of verdicts" {
+                table {
+                    thead {
+                        tr {
+                            th scope="col" { "Request" } th scope="col" { "Template" } th scope="col" { "Is to be" }
+                            th scope="col" { "Verdict" } th scope="col" { "Took" }
+                        }
+                    }
+                    tbody { @for probe in &test.probes { (verdict(probe)) } }
+                }
+            }
+        }
+    }
+}
+
+fn verdict(probe: &Probe) -> Markup {
+    let word = |allowed: bool| if allowed { "allowed" } else { "refused" };
     html! {
         tr {
-            td { (badge(tone, step.act.word())) }
-            th scope="row" class="text" { (step.what) }
-            td class="text" { (step.words) }
+            th scope="row" class="text" { (probe.asked) }
+            td { (probe.template) }
+            td { (word(probe.expected)) }
+            td class="text" {
+                @match &probe.answer {
+                    Ok(allowed) => { (badge(if probe.is_right() { Tone::Good } else { Tone::Bad }, word(*allowed))) }
+                    Err(why) => { (badge(Tone::Bad, "no verdict")) " " (why) }
+                }
+            }
+            td class="nowrap" { (span(probe.took)) }
         }
     }
 }

@@ -4,6 +4,7 @@ use fleetkey_model::name::ThingName;
 
 use super::{App, Order};
 use crate::access::{Actor, Grant};
+use crate::fleet::Direction;
 use crate::http::{Answer, Request};
 use crate::pages;
 
@@ -17,6 +18,9 @@ impl App {
             }
             ["campaigns"] => self.begin_campaign(request, actor).await,
             ["campaigns", name, verb] => self.decide_campaign([name, verb], request, actor).await,
+            ["setup"] => self.build(Direction::SetUp, request, actor).await,
+            ["cleanup"] => self.build(Direction::CleanUp, request, actor).await,
+            ["provisioning", "hook"] => self.test_hook(request, actor).await,
             ["try", ..] => self.order_bench(request, actor).await,
             ["api", ..] => self.order_demo(request, actor).await,
             ["settings", "link"] => self.another_link(request, actor),

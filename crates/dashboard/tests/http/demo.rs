@@ -106,6 +106,10 @@ async fn the_five_steps_are_one_path_of_forms() {
         "a payload is text"
     );
     assert!(bench.page("/try", &session).await.body.contains("SN-1"));
+    let link = "href=\"/try/pump-000001\"";
+    assert!(!bench.page("/devices/pump-000001", &session).await.body.contains(link));
+    assert_eq!(bench.post("/try/pump-000001/provision", &session, "").await.status, 303);
+    assert!(bench.page("/devices/pump-000001", &session).await.body.contains(link), "its console");
 }
 
 #[tokio::test]

@@ -20,3 +20,4 @@ mod pages;
 mod sizes;
 mod strangers;
 mod tls;
+mod works;

@@ -32,8 +32,9 @@ async fn every_page_is_whole_without_a_script() {
         ),
         ("/campaigns/winter", &["aborted", "1 more device", "5 % of the devices"]),
         ("/provisioning", &["Recovery window", "open", "enabled", "Claims", "in 1 min", "What set-up makes"]),
-        ("/setup", &["1 step create", "this does it"]),
-        ("/cleanup", &["1 step delete", "this does it"]),
+        ("/provisioning", &["not as it is to be", "no verdict", "7 ms", "Ask it now"]),
+        ("/setup", &["1 step create", "not finished", "12 steps of 21", "Carry it out …", "journal"]),
+        ("/cleanup", &["1 step delete", "Carry it out …", "On the command line"]),
         ("/policies/all%20is%20well", &["in effect", "1 line new, 1 line gone", "before", "after"]),
         ("/policies/all%20is%20well?from=2&to=3", &["Version 3", "all is well"]),
         ("/policies", &["Why was it denied?", "all is well"]),
@@ -70,13 +71,18 @@ async fn every_page_is_whole_without_a_script() {
 async fn what_is_not_known_yet_or_not_told_is_said_so() {
     for (words, shown) in [
         ("the account is asked", ["the account is being asked", "load the page again"]),
-        ("the account refuses", ["the account does not tell", "fleetkey status --print-iam"]),
+        ("the account refuses", ["the account does not tell", "fleetkey serve --print-iam --pages"]),
     ] {
         let bench = Bench::with(Sample::of(3, words), access()).await;
         let session = bench.session().await;
         for path in ["/setup", "/cleanup"] {
             let page = bench.page(path, &session).await;
             assert!(page.status == 200 && shown.iter().all(|word| page.body.contains(word)), "{}", page.body);
+        }
+        let asking = words == "the account is asked";
+        for path in ["/policies?thing=pump-000001&action=iot:Connect", "/devices/pump-000001/policies"] {
+            let page = bench.page(path, &session).await;
+            assert_eq!(page.body.contains("the account is being asked"), asking, "{path}: {}", page.body);
         }
     }
 }
@@ -87,7 +93,29 @@ async fn no_page_shows_a_secret() {
     let link = bench.dashboard.url().rsplit('/').next().unwrap().to_owned();
     let session = bench.session().await;
     let value = session.split_once('=').unwrap().1;
-    for path in ["/", "/devices", "/devices/pump-000001", "/settings", "/findings"] {
+    assert_eq!(bench.post("/try/SN-1/provision", &session, "").await.status, 303);
+    for path in [
+        "/",
+        "/devices",
+        "/devices/pump-000001",
+        "/devices/pump-000001/rotation",
+        "/devices/pump-000001/policies",
+        "/rotations",
+        "/campaigns",
+        "/campaigns/autumn",
+        "/findings",
+        "/inventory",
+        "/inventory.csv",
+        "/policies",
+        "/provisioning",
+        "/setup",
+        "/cleanup",
+        "/journal",
+        "/try",
+        "/try/SN-1",
+        "/settings",
+        "/api/status?serial=SN-1",
+    ] {
         let page = bench.page(path, &session).await;
         for secret in [link.as_str(), value, crate::support::OPERATOR, crate::support::AUDITOR, "PRIVATE KEY"]
         {

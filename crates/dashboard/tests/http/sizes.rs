@@ -21,6 +21,8 @@ async fn with_100_000_devices_every_page_is_less_than_200_kb() {
         "/campaigns/autumn",
         "/campaigns?new=1",
         "/provisioning",
+        "/setup",
+        "/cleanup",
         "/policies",
     ] {
         let page = bench.page(path, &session).await;

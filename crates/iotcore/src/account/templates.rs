@@ -1,8 +1,14 @@
 //! Provisioning templates of an account.
 
-use fleetkey_model::name::TemplateName;
+use std::collections::BTreeMap;
+
+use fleetkey_model::name::{TemplateName, ThingName};
+use fleetkey_model::provisioning::SERIAL_PARAMETER;
+use fleetkey_model::secret::OwnershipToken;
 
 use super::{Account, AccountError};
+use crate::hook::allows;
+use crate::provisioning::{Caller, Register};
 use crate::registry::{BuiltinHook, TemplateRecord};
 
 impl Account {
@@ -68,6 +74,24 @@ impl Account {
     /// When the template does not exist.
     pub fn describe_template(&self, name: &TemplateName) -> Result<TemplateRecord, AccountError> {
         Ok(self.store.read().require_template(name)?.clone())
+    }
+
+    /// What a template's own hook says to `caller` asking for the thing of this serial; nothing is registered. `None` where
+    /// there is no such template, nobody decides, or a function does, which is asked elsewhere.
+    pub fn hook_decision(&self, template: &TemplateName, caller: &Caller, serial: &str) -> Option<bool> {
+        let registry = self.store.read();
+        let hook = registry.template(template)?.hook.as_ref()?;
+        if matches!(hook, BuiltinHook::Function { .. }) {
+            return None;
+        }
+        let thing = ThingName::new(serial).ok()?;
+        let request = Register {
+            template: template.clone(),
+            token: OwnershipToken::new("nobody's"),
+            parameters: BTreeMap::from([(SERIAL_PARAMETER.to_owned(), serial.to_owned())]),
+            allowed_by: None,
+        };
+        Some(allows(hook, &registry, caller, &thing, &request))
     }
 
     /// DeleteProvisioningTemplate.

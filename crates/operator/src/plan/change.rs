@@ -73,7 +73,7 @@ impl<'a, C: Cloud> Operator<'a, C> {
             phase,
             action: change.action,
             what: &change.what,
-            why: change.why.as_deref(),
+            why: change.why.as_deref().or(self.order.as_deref()),
             before: change.before.as_ref(),
             after: change.after.as_ref(),
             calls,

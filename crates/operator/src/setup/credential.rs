@@ -161,7 +161,7 @@ impl<C: ControlPlane> Keep<'_, C> {
 }
 
 /// Reads the credential in `home`; `None` when there is no certificate.
-fn load(home: &Path) -> Result<Option<Credential>, SetupError> {
+pub(super) fn load(home: &Path) -> Result<Option<Credential>, SetupError> {
     let (certificate, key) = (certificate_in(home), key_in(home));
     let Some(pem) = files::read(&certificate)? else {
         return Ok(None);

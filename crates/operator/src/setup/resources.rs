@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::retry::{Retry, failed};
 use super::{Outcome, Settings, SetupError, Step};
 use crate::control_plane::{ApiError, ControlPlane, Done, TemplateSpec};
+use crate::documents::{DocumentError, Fleet};
 
 pub(super) async fn group<C: ControlPlane>(
     control: &C,
@@ -33,6 +34,17 @@ pub(super) async fn policy<C: ControlPlane>(
         Err(error) => Err(error),
     };
     step(format!("policy {name}"), outcome)
+}
+
+/// The policies, by name.
+pub(super) fn policies(fleet: &Fleet) -> Result<[(&PolicyName, String); 4], DocumentError> {
+    let names = &fleet.names;
+    Ok([
+        (&names.device_policy, fleet.device_policy()?),
+        (&names.claim_policy, fleet.claim_policy()?),
+        (&names.observer_policy, fleet.observer_policy()?),
+        (&names.controller_policy, fleet.controller_policy()?),
+    ])
 }
 
 pub(super) async fn template<C: ControlPlane>(
@@ -81,12 +93,12 @@ fn step(resource: String, outcome: Result<Outcome, ApiError>) -> Result<Step, Se
     }
 }
 
-fn same_template(found: &TemplateSpec, wanted: &TemplateSpec) -> bool {
+pub(super) fn same_template(found: &TemplateSpec, wanted: &TemplateSpec) -> bool {
     found.enabled == wanted.enabled && found.hook == wanted.hook && same_json(&found.body, &wanted.body)
 }
 
 /// Whether two documents say the same, however they are written.
-fn same_json(left: &str, right: &str) -> bool {
+pub(super) fn same_json(left: &str, right: &str) -> bool {
     let parse = |text| serde_json::from_str::<Value>(text).ok();
     left == right || parse(left).is_some_and(|left| Some(left) == parse(right))
 }

@@ -24,7 +24,7 @@ use crate::retirement::LEDGER;
 pub(crate) async fn run(command: CampaignCommand) -> Result<ExitCode> {
     match command {
         CampaignCommand::Start(args) if args.account.print_iam => {
-            return print_iam(Command::Campaign, &args.account, |settings| settings).await;
+            return print_iam(&[Command::Campaign], &args.account, |settings| settings).await;
         }
         CampaignCommand::Start(args) => start(&args).await?,
         CampaignCommand::List { place } => {

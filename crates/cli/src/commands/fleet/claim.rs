@@ -14,7 +14,7 @@ use crate::ignore;
 /// Exchanges the claim certificate: the new one takes the old one's place on disk, the old one is removed.
 pub(crate) async fn rotate(args: RotateClaimArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::RotateClaim, &args.account, |settings| settings).await;
+        return print_iam(&[Command::RotateClaim], &args.account, |settings| settings).await;
     }
     let desk = Desk::open(&args.account, |settings| settings).await?;
     let mut operator = desk.operator(false).await?;
@@ -33,7 +33,7 @@ pub(crate) async fn rotate(args: RotateClaimArgs) -> Result<ExitCode> {
 /// Has a claim made that ends after five minutes.
 pub(crate) async fn temporary(args: TemporaryClaimArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::TemporaryClaim, &args.account, |settings| settings).await;
+        return print_iam(&[Command::TemporaryClaim], &args.account, |settings| settings).await;
     }
     ensure!(!args.out.exists(), "{} exists; name a directory that does not", args.out.display());
     let desk = Desk::open(&args.account, |settings| settings).await?;

@@ -1,14 +1,17 @@
 //! `fleetkey cleanup`: removes a fleet from an account, and proves it.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use fleetkey_aws::Aws;
 use fleetkey_aws::permit::Command;
 use fleetkey_operator::files;
-use fleetkey_operator::plan::{Doomed, Removed};
+use fleetkey_operator::plan::{Doomed, Operator, Removed, Wanted};
 use serde_json::json;
 
 use super::settings::FILE as SETTINGS_FILE;
+use super::setup::ROOTS_FILE;
 use super::{Desk, print_iam};
 use crate::args::CleanupArgs;
 use crate::fleet_file::FILE as FLEET_FILE;
@@ -17,7 +20,7 @@ use crate::output::{self, Audience};
 /// Shows what would go, or removes it; fails when something is left that should be gone.
 pub(crate) async fn run(args: CleanupArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::Cleanup, &args.account, |settings| settings).await;
+        return print_iam(&[Command::Cleanup], &args.account, |settings| settings).await;
     }
     let desk = Desk::open(&args.account, |settings| settings).await?;
     let mut operator = desk.operator(args.force).await?;
@@ -26,19 +29,32 @@ pub(crate) async fn run(args: CleanupArgs) -> Result<ExitCode> {
         show(&operator.doomed(&wanted).await?, desk.audience);
         return Ok(ExitCode::SUCCESS);
     }
-    let removed = operator.cleanup(&wanted).await?;
+    let removed = carry_out(&mut operator, &wanted, &desk.data.operator()).await?;
     let clean = removed.remains.found.is_empty();
-    if clean {
-        for name in [SETTINGS_FILE, FLEET_FILE, "root-ca.pem"] {
-            files::remove(&desk.data.operator().join(name))?;
-        }
-    }
     let foreign: Vec<_> = removed.foreign.iter().map(ToString::to_string).collect();
     let fields = json!({
         "removed": removed.removed.len(), "foreign": foreign, "remains": removed.remains.found,
     });
-    desk.conclude(if clean { "clean" } else { "remains" }, &fields, &words(&removed, &foreign));
+    desk.conclude(if clean { "clean" } else { "remains" }, &fields, &words(&removed));
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Removes a fleet, and what set-up wrote down of it once nothing of it is left.
+///
+/// # Errors
+/// When the account refuses or a file cannot be removed; the next run goes on from there.
+pub(super) async fn carry_out(
+    operator: &mut Operator<'_, Aws>,
+    wanted: &Wanted,
+    directory: &Path,
+) -> Result<Removed> {
+    let removed = operator.cleanup(wanted).await?;
+    if removed.remains.found.is_empty() {
+        for name in [SETTINGS_FILE, FLEET_FILE, ROOTS_FILE] {
+            files::remove(&directory.join(name))?;
+        }
+    }
+    Ok(removed)
 }
 
 /// What would go and what would stay, line by line.
@@ -55,7 +71,9 @@ fn show(doomed: &Doomed, audience: Audience) {
     }
 }
 
-fn words(removed: &Removed, foreign: &[String]) -> String {
+/// What came of it.
+pub(super) fn words(removed: &Removed) -> String {
+    let foreign: Vec<_> = removed.foreign.iter().map(ToString::to_string).collect();
     let mut words = format!("{} removed", removed.removed.len());
     if removed.remains.found.is_empty() {
         words.push_str("; looked again: nothing of the fleet is left");

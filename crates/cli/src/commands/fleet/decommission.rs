@@ -15,7 +15,7 @@ use crate::args::DecommissionArgs;
 /// Removes the thing, its certificates and its local files; fails when something is left.
 pub(crate) async fn run(args: DecommissionArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::Decommission, &args.account, |settings| settings).await;
+        return print_iam(&[Command::Decommission], &args.account, |settings| settings).await;
     }
     let desk = Desk::open(&args.account, |settings| settings).await?;
     let serial = SerialNumber::new(args.thing.as_str()).ok();

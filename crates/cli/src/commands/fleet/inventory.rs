@@ -32,7 +32,7 @@ const PAGE: usize = 1000;
 /// Prints the inventory, taken anew if it is too old.
 pub(crate) async fn run(args: InventoryArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::Inventory, &args.account, |settings| settings).await;
+        return print_iam(&[Command::Inventory], &args.account, |settings| settings).await;
     }
     let data = DataDir::existing(&args.account.fleet_dir)?;
     let file = FleetFile::read(&data)?;

@@ -1,6 +1,7 @@
 //! `fleetkey panic`: stops what has leaked at once, says how many seconds that took and what is left to do; and the way
 //! back.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -26,8 +27,8 @@ pub(crate) async fn run(command: PanicCommand) -> Result<ExitCode> {
 }
 
 /// Refuses while something is stopped: set-up and windows would set it going again.
-pub(super) fn none(data: &DataDir) -> Result<()> {
-    let stopped = Stopped::read(&data.operator())?;
+pub(super) fn none(directory: &Path) -> Result<()> {
+    let stopped = Stopped::read(directory)?;
     ensure!(
         stopped.is_empty(),
         "a panic stands ({}): fleetkey panic undo restores what it has stopped, then go on",
@@ -38,7 +39,7 @@ pub(super) fn none(data: &DataDir) -> Result<()> {
 
 async fn claim(args: PanicClaimArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::PanicClaim, &args.account, |settings| settings).await;
+        return print_iam(&[Command::PanicClaim], &args.account, |settings| settings).await;
     }
     let data = DataDir::existing(&args.account.fleet_dir)?;
     let desk = Desk::open(&args.account, |settings| settings).await?;
@@ -109,7 +110,7 @@ fn clients(data: &DataDir, certificates: &[CertificateId], named: Vec<ClientId>)
 
 async fn policy(args: PanicPolicyArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::PanicPolicy, &args.account, |settings| settings).await;
+        return print_iam(&[Command::PanicPolicy], &args.account, |settings| settings).await;
     }
     let policy = args.policy.context("which policy?")?;
     DataDir::existing(&args.account.fleet_dir)?;
@@ -149,7 +150,7 @@ async fn policy(args: PanicPolicyArgs) -> Result<ExitCode> {
 
 async fn undo(args: PanicUndoArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::PanicUndo, &args.account, |settings| settings).await;
+        return print_iam(&[Command::PanicUndo], &args.account, |settings| settings).await;
     }
     let data = DataDir::existing(&args.account.fleet_dir)?;
     let desk = Desk::open(&args.account, |settings| settings).await?;

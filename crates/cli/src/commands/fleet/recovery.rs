@@ -8,7 +8,7 @@ mod print;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fleetkey_aws::permit::Command;
@@ -19,6 +19,7 @@ use fleetkey_operator::files::Lock;
 use fleetkey_operator::plan::State;
 use fleetkey_operator::recovery::{Window, WindowError, Windows};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{Desk, now, print_iam, with_windows};
 use crate::args::{AccountArgs, CloseArgs, OpenArgs, RecoveryCommand};
@@ -46,12 +47,12 @@ pub(crate) async fn run(command: RecoveryCommand) -> Result<ExitCode> {
 
 async fn open(args: OpenArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::RecoveryWindow, &args.account, |settings| settings).await;
+        return print_iam(&[Command::RecoveryWindow], &args.account, |settings| settings).await;
     }
     let serials = named(&args)?;
     let why = args.why.unwrap_or_default();
     let data = DataDir::existing(&args.account.fleet_dir)?;
-    super::panic::none(&data)?;
+    super::panic::none(&data.operator())?;
     let open = |windows: &mut Windows, now: Timestamp| {
         let number = windows.open(now, serials, args.span, &why)?;
         windows.get(number).cloned().ok_or(WindowError::None(number))
@@ -73,7 +74,7 @@ async fn open(args: OpenArgs) -> Result<ExitCode> {
 
 async fn close(args: CloseArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::RecoveryWindow, &args.account, |settings| settings).await;
+        return print_iam(&[Command::RecoveryWindow], &args.account, |settings| settings).await;
     }
     let data = DataDir::existing(&args.account.fleet_dir)?;
     let close = |windows: &mut Windows, now: Timestamp| {

@@ -17,7 +17,7 @@ use crate::output::{self, Audience};
 /// Fails when a connection has not ended.
 pub(crate) async fn run(args: RevokeArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::Revoke, &args.account, |settings| settings).await;
+        return print_iam(&[Command::Revoke], &args.account, |settings| settings).await;
     }
     let desk = Desk::open(&args.account, |settings| settings).await?;
     let mut operator = desk.operator(false).await?;

@@ -5,20 +5,21 @@
 
 mod board;
 mod campaigns;
+mod line;
 mod pages;
 mod shown;
 mod tend;
 mod told;
 mod windows;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use fleetkey_agent::tls::ClientIdentity;
 use fleetkey_api::feed::Feed;
 use fleetkey_api::{Server, ServerConfig};
-use fleetkey_aws::permit::Command;
+use fleetkey_aws::permit::{Command, WITH_PAGES};
 use fleetkey_aws::{Aws, Options};
 use fleetkey_dashboard::fleet::Site;
 use fleetkey_model::arn::Scope;
@@ -33,9 +34,9 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::settings::Settings;
+use super::setup::Ground;
 use super::{inventory, now, options, print_iam};
 use crate::args::ServeArgs;
-use crate::control::Line;
 use crate::datadir::DataDir;
 use crate::fleet_file::FleetFile;
 use crate::interrupt::Interrupt;
@@ -45,6 +46,7 @@ use crate::stage;
 
 use board::{Board, Office};
 use campaigns::Campaigns;
+use line::Line;
 use pages::Pages;
 use shown::Shown;
 use tend::Tended;
@@ -54,7 +56,8 @@ use windows::WindowKeeper;
 /// Serves until it is interrupted.
 pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::Serve, &args.account, |settings| settings).await;
+        let commands = if args.pages { WITH_PAGES.as_slice() } else { &[Command::Serve] };
+        return print_iam(commands, &args.account, |settings| settings).await;
     }
     let address = args.listen;
     ensure!(
@@ -86,12 +89,12 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         watch,
         aws: post.aws.clone(),
         feed,
-        board,
+        board: board.clone(),
         directory: post.data.operator(),
         thresholds: Thresholds { aged_after: args.rotate_every, ..Thresholds::default() },
     };
     let server = Server::start(listener, Arc::new(shown), &ServerConfig { hosts: args.hosts.clone() })?;
-    tell(audience, "serving", &post.words(&server), &post.fields(&server));
+    tell(audience, "serving", &post.words(&server, pages.url()), &post.fields(&server, pages.url()));
     let ready = tokio::select! {
         ready = controller.ready() => ready,
         () = interrupt.asked() => false,
@@ -100,9 +103,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         let Connections { hearing, wanted } = controller.reception().connections();
         let heard =
             format!("the controller hears requests and presence by {hearing} of {wanted} connections");
-        let words = pages.url().map(|url| format!("{heard}\ndashboard, by this link once: {url}"));
         let fields = json!({ "dashboard_url": pages.url(), "connections": hearing });
-        tell(audience, "ready", &words.unwrap_or(heard), &fields);
+        tell(audience, "ready", &heard, &fields);
         interrupt.asked().await;
     }
     campaigns.stop().await;
@@ -111,7 +113,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
     tended.stop().await;
     controller.stop().await;
     server.stop().await;
-    tell(audience, "stopped", "stopped", &json!({ "calls": post.aws.calls() }));
+    let calls: BTreeSet<_> = post.aws.calls().into_iter().chain(board.calls()).collect();
+    tell(audience, "stopped", "stopped", &json!({ "calls": calls }));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -152,7 +155,7 @@ impl Post {
         let watch = inventory::opened(&self.data, &self.file, &Snapshot::at(&directory), &records);
         let chain = Chain::open(&directory.join(CONTROLLER_JOURNAL_FILE))
             .context("the controller's journal cannot be used")?;
-        let account = (self.aws.clone(), self.office(args));
+        let account = (self.aws.clone(), self.office(args)?);
         let board = Board::new(watch.clone(), account, self.site(), args.rotate_every, &records);
         let board = Arc::new(board);
         let engine =
@@ -161,24 +164,28 @@ impl Post {
                 .observed_by(metrics)
                 .observed_by(Arc::new(Told(feed)))
                 .observed_by(board.clone());
-        let pair = &self.file.controller;
-        let identity = ClientIdentity::from_files(&pair.certificate, &pair.key)
-            .context("the controller's identity cannot be read; fleetkey setup makes it")?;
-        let line = Line { dialer: stage::dialer(&self.file), identity };
+        let pair = self.file.controller.clone();
+        let line = Line::new(stage::dialer(&self.file), pair, !args.panel.no_dashboard)?;
         let client = self.settings.wanted(self.scope())?.fleet.names.controller_client;
         let connection = Connection::new(client).shared_by(args.connections);
         Ok((Controller::start(engine, line, connection), board, watch))
     }
 
     /// What orders of pages are carried out with.
-    fn office(&self, args: &ServeArgs) -> Office {
+    fn office(&self, args: &ServeArgs) -> Result<Office> {
         let options = Options { data_host: Some(self.file.endpoint.clone()), ..options(&args.account) };
-        Office {
+        let FleetFile { mqtt_port, alpn_port, root_ca, .. } = &self.file;
+        // Read now: a clean-up that a page orders takes the file away, and a set-up after it needs what was in it.
+        let roots = std::fs::read_to_string(root_ca)
+            .with_context(|| format!("the root certificates {} cannot be read", root_ca.display()))?;
+        Ok(Office {
             options,
             directory: self.data.operator(),
             settings: self.settings.clone(),
+            ground: Ground { mqtt_port: *mqtt_port, alpn_port: *alpn_port, roots },
             turn: Arc::default(),
-        }
+            calls: Arc::default(),
+        })
     }
 
     fn site(&self) -> Site {
@@ -195,17 +202,19 @@ impl Post {
         scope_of(&self.who)
     }
 
-    fn words(&self, server: &Server) -> String {
+    /// The link is told at once: whoever has to see why the controller does not get ready needs it most.
+    fn words(&self, server: &Server, link: Option<&str>) -> String {
         let Identity { account, region, arn } = &self.who;
+        let pages = link.map(|link| format!("\ndashboard, by this link once: {link}")).unwrap_or_default();
         format!(
-            "controller of account {account} in {region}, as {arn}\nhttp://{address}/metrics, /healthz, /readyz\nCtrl-C ends it",
+            "controller of account {account} in {region}, as {arn}\nhttp://{address}/metrics, /healthz, /readyz{pages}\nCtrl-C ends it",
             address = server.address()
         )
     }
 
-    fn fields(&self, server: &Server) -> serde_json::Value {
+    fn fields(&self, server: &Server, link: Option<&str>) -> serde_json::Value {
         json!({
-            "url": format!("http://{}", server.address()),
+            "url": format!("http://{}", server.address()), "dashboard_url": link,
             "account": self.who.account, "region": self.who.region, "who": self.who.arn,
         })
     }

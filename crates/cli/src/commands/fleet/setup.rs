@@ -1,11 +1,13 @@
 //! `fleetkey setup`: makes in an account all that a fleet needs, and writes what its devices must know.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use fleetkey_aws::Aws;
 use fleetkey_aws::permit::Command;
 use fleetkey_operator::files;
-use fleetkey_operator::plan::{Action, Plan, Wanted};
+use fleetkey_operator::plan::{Action, Applied, Operator, Plan, Wanted};
 use fleetkey_operator::roots;
 use serde_json::{Value, json};
 
@@ -16,18 +18,18 @@ use crate::fleet_file::{FleetFile, Place};
 use crate::output::{self, Audience};
 
 /// The roots by which devices know the endpoint.
-const ROOTS_FILE: &str = "root-ca.pem";
+pub(super) const ROOTS_FILE: &str = "root-ca.pem";
 
 /// Plans, and unless only a plan was asked for, applies.
 pub(crate) async fn run(args: SetupArgs) -> Result<ExitCode> {
     let chosen = |settings| choose(settings, &args);
     if args.account.print_iam {
-        return print_iam(Command::Setup, &args.account, chosen).await;
+        return print_iam(&[Command::Setup], &args.account, chosen).await;
     }
     let desk = Desk::open(&args.account, chosen).await?;
     let mut operator = desk.operator(args.force).await?;
     if !args.plan {
-        panic::none(&desk.data)?;
+        panic::none(&desk.data.operator())?;
     }
     let wanted = desk.wanted_now(&operator)?;
     let plan = operator.plan(&wanted).await?;
@@ -40,21 +42,46 @@ pub(crate) async fn run(args: SetupArgs) -> Result<ExitCode> {
             .with_context(|| format!("the root certificates {} cannot be read", path.display()))?,
         None => roots::amazon()?,
     };
+    let ground = Ground { mqtt_port: args.mqtt_port, alpn_port: args.alpn_port, roots };
     let directory = desk.data.operator();
-    desk.settings.write(&directory)?;
-    let applied = operator.apply(&wanted, plan).await?;
-    let root_ca = directory.join(ROOTS_FILE);
-    files::write(&root_ca, roots.as_bytes(), files::PUBLIC)?;
-    let endpoint = applied.endpoint.clone();
-    let place = Place { endpoint, mqtt_port: args.mqtt_port, alpn_port: args.alpn_port, root_ca };
-    let credentials = [&applied.claim, &applied.observer, &applied.controller];
-    FleetFile::new(place, &wanted.fleet, credentials).write(&directory)?;
+    let applied = carry_out(&mut operator, (&wanted, plan), &desk.settings, &ground, &directory).await?;
     let changed = applied.steps.iter().filter(|(action, _)| *action != "keep").count();
     let words = words(&wanted, &applied.endpoint, changed, &args);
     let fields =
         json!({ "endpoint": applied.endpoint, "changed": changed, "kept": applied.steps.len() - changed });
     desk.conclude("ready", &fields, &words);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the account does not tell of where devices find their broker.
+#[derive(Debug, Clone)]
+pub(super) struct Ground {
+    pub(super) mqtt_port: u16,
+    pub(super) alpn_port: u16,
+    /// The roots by which they know it, PEM.
+    pub(super) roots: String,
+}
+
+/// Applies a plan and writes down what the next commands and the devices must know.
+///
+/// # Errors
+/// When the account refuses or a file cannot be written; the next run goes on from there.
+pub(super) async fn carry_out(
+    operator: &mut Operator<'_, Aws>,
+    (wanted, plan): (&Wanted, Plan),
+    settings: &Settings,
+    ground: &Ground,
+    directory: &Path,
+) -> Result<Applied> {
+    settings.write(directory)?;
+    let applied = operator.apply(wanted, plan).await?;
+    let root_ca = directory.join(ROOTS_FILE);
+    files::write(&root_ca, ground.roots.as_bytes(), files::PUBLIC)?;
+    let endpoint = applied.endpoint.clone();
+    let place = Place { endpoint, mqtt_port: ground.mqtt_port, alpn_port: ground.alpn_port, root_ca };
+    let credentials = [&applied.claim, &applied.observer, &applied.controller];
+    FleetFile::new(place, &wanted.fleet, credentials).write(directory)?;
+    Ok(applied)
 }
 
 fn choose(mut settings: Settings, args: &SetupArgs) -> Settings {

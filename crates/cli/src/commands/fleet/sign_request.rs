@@ -39,7 +39,7 @@ struct Job {
 /// Signs, compares, writes, registers.
 pub(crate) async fn run(args: SignRequestArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::SignRequest, &args.account, |settings| settings).await;
+        return print_iam(&[Command::SignRequest], &args.account, |settings| settings).await;
     }
     let desk = Desk::open(&args.account, |settings| settings).await?;
     let job = Job::of(&args, &desk)?;

@@ -14,7 +14,7 @@ use crate::output::{self, Audience};
 /// Prints a line a resource; fails when one is missing or differs.
 pub(crate) async fn run(args: StatusArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::Status, &args.account, |settings| settings).await;
+        return print_iam(&[Command::Status], &args.account, |settings| settings).await;
     }
     let desk = Desk::open(&args.account, |settings| settings).await?;
     // What somebody else has made is to be shown, not refused: nothing is touched.

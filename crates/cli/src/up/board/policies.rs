@@ -1,7 +1,7 @@
 //! Policies and their decisions, by the evaluator of the broker.
 
 use fleetkey_dashboard::fleet::{
-    Action, Decided, Policy, PolicyVersion, Question, Refused, Statement, Verdict,
+    Action, Decided, Policy, PolicyVersion, Question, Refused, Spread, Statement, Verdict,
 };
 use fleetkey_iotcore::account::{self, Account, Authorization};
 use fleetkey_iotcore::limits::Switches;
@@ -9,7 +9,8 @@ use fleetkey_iotcore::registry::{PolicyRecord, Registry, VersionRef};
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::PolicyName;
 use fleetkey_policy::{Outcome, StatementRef};
-use serde_json::Value;
+
+use crate::cited::{action, cited};
 
 /// All policies.
 pub(super) fn all(account: &Account) -> Vec<Policy> {
@@ -81,41 +82,27 @@ fn verdict(
 fn cite(registry: &Registry, statement: &StatementRef) -> Statement {
     let name = PolicyName::new(statement.policy.as_str()).ok();
     let document = name.and_then(|name| registry.policy(&name)).map(|record| record.text.as_str());
-    let text = document.and_then(|text| written(text, statement.statement)).unwrap_or_default();
-    Statement {
-        policy: statement.policy.clone(),
-        number: statement.statement + 1,
-        sid: statement.sid.clone(),
-        text,
-    }
-}
-
-/// The statement with this index, as it was written. A document may have one statement in place of a list.
-fn written(document: &str, index: usize) -> Option<String> {
-    let document: Value = serde_json::from_str(document).ok()?;
-    let statements = document.get("Statement")?;
-    let statement = statements.as_array().map_or(Some(statements), |list| list.get(index))?;
-    serde_json::to_string_pretty(statement).ok()
+    cited(statement, document)
 }
 
 fn policy(registry: &Registry, record: &PolicyRecord) -> Policy {
     Policy {
         name: record.name.to_string(),
         text: record.text.clone(),
-        versions: record.all_versions().len(),
-        targets: registry.policy_targets(&record.name).len(),
+        spread: Some(Spread {
+            versions: record.all_versions().len(),
+            targets: registry.policy_targets(&record.name).len(),
+        }),
     }
 }
 
 /// The action, and what it is done to, as policies name it.
 fn asked(account: &Account, question: &Question) -> (fleetkey_policy::Action, String) {
-    use fleetkey_policy::Action as Asked;
     let (scope, topic) = (account.scope(), question.topic.as_str());
-    match question.action {
-        Action::Connect => (Asked::Connect, scope.client(&question.client)),
-        Action::Publish => (Asked::Publish, scope.topic(topic)),
-        Action::Subscribe => (Asked::Subscribe, scope.topic_filter(topic)),
-        Action::Receive => (Asked::Receive, scope.topic(topic)),
-        Action::RetainPublish => (Asked::RetainPublish, scope.topic(topic)),
-    }
+    let resource = match question.action {
+        Action::Connect => scope.client(&question.client),
+        Action::Subscribe => scope.topic_filter(topic),
+        Action::Publish | Action::Receive | Action::RetainPublish => scope.topic(topic),
+    };
+    (action(question.action), resource)
 }

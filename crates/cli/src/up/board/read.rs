@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use fleetkey_dashboard::fleet::{
     Answer, Bar, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Direction, Done,
-    Figures, Filter, Finding, Fleet, Holder, Incident, InventoryPage, InventoryQuery, JournalPage, Known,
-    Order, Overview, Plan, Policy, PolicyVersion, Provisioning, Question, Refused, Rotation, Site, Tone,
-    Verdict,
+    Figures, Filter, Finding, Fleet, Holder, HookTest, Incident, InventoryPage, InventoryQuery, JournalPage,
+    Known, Order, Overview, Plan, Policy, PolicyVersion, Provisioning, Question, Refused, Rotation, Site,
+    Tone, Verdict, Work,
 };
 use fleetkey_iotcore::registry::{CertificateRecord, Registry};
 use fleetkey_lifecycle::Status;
@@ -118,8 +118,8 @@ impl Fleet for Board {
         self.state().incidents.iter().take(limit).cloned().collect()
     }
 
-    fn policies(&self) -> Vec<Policy> {
-        policies::all(&self.account)
+    fn policies(&self) -> Known<Vec<Policy>> {
+        Known::Told(policies::all(&self.account))
     }
 
     fn policy_versions(&self, name: &str) -> Vec<PolicyVersion> {
@@ -142,17 +142,33 @@ impl Fleet for Board {
         Known::Told(self.planned(direction))
     }
 
+    fn builds(&self) -> Option<String> {
+        Some("trial".to_owned())
+    }
+
+    fn work(&self) -> Option<Work> {
+        self.works.last()
+    }
+
+    fn tests_hook(&self) -> bool {
+        true
+    }
+
+    fn hook_test(&self) -> Option<HookTest> {
+        self.tested()
+    }
+
     fn decides(&self) -> bool {
         true
     }
 
-    fn decide(&self, question: &Question) -> Result<Verdict, Refused> {
+    fn decide(&self, question: &Question) -> Result<Option<Verdict>, Refused> {
         let device = self.device(&question.thing);
         let device = device.ok_or_else(|| Refused(format!("there is no device {}", question.thing)))?;
         let in_use = device.certificates.iter().find(|known| known.holder == Holder::InUse);
         let in_use =
             in_use.ok_or_else(|| Refused(format!("{} has no certificate in use", question.thing)))?;
-        policies::decide(&self.account, in_use.id, question)
+        policies::decide(&self.account, in_use.id, question).map(Some)
     }
 
     fn perform<'a>(&'a self, order: Order, by: &'a str) -> Answer<'a> {
@@ -160,6 +176,10 @@ impl Fleet for Board {
             Order::Rotate(things) => Box::pin(self.rotate(things, by)),
             Order::Certificate { thing, certificate, fate, why } => {
                 Box::pin(async move { self.decide_fate(thing, certificate, fate, (by, &why)).await })
+            }
+            Order::TestHook => Box::pin(async move { self.test_hook() }),
+            Order::Build { direction, plan, why } => {
+                Box::pin(async move { self.build(direction, &plan, (by, why)).await })
             }
             Order::Campaign(_) => Box::pin(async {
                 Err::<Done, Refused>(Refused(

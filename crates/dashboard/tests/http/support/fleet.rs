@@ -6,9 +6,10 @@ use std::time::Duration;
 use fleetkey_dashboard::fleet::{
     Act, Action, Answer, Bar, Campaign, CampaignCounts, CampaignDraft, CampaignMode, Certificate, Claim,
     Connection, Decided, Device, DevicePage, DeviceQuery, DeviceRow, Direction, Done, Figures, Filter,
-    Finding, Fleet, Forecast, Holder, Incident, InventoryPage, InventoryQuery, InventoryRow, JournalEntry,
-    JournalPage, Known, Order, Outcome, Overview, Pace, Phase, Plan, PlanStep, Policy, PolicyVersion,
-    Provisioning, Question, Recovery, Refused, Rotation, Severity, Site, Statement, Template, Tone, Verdict,
+    Finding, Fleet, Forecast, Holder, HookTest, Incident, InventoryPage, InventoryQuery, InventoryRow,
+    JournalEntry, JournalPage, Known, Order, Outcome, Overview, Pace, Phase, Plan, PlanStep, Policy,
+    PolicyVersion, Probe, Provisioning, Question, Recovery, Refused, Rotation, Severity, Site, Spread,
+    Statement, Taken, Template, Tone, Verdict, Work, WorkEnd,
 };
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
@@ -79,6 +80,20 @@ impl Sample {
             issuer: self.words.clone(),
             policies: [self.words.clone()].into(),
             pem: format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", self.words),
+        }
+    }
+
+    /// A set-up that did not come to its end.
+    fn ended(&self) -> Work {
+        Work {
+            direction: Direction::SetUp,
+            by: self.words.clone(),
+            begun: NOW,
+            steps: 21,
+            done: 12,
+            last: vec![Taken { act: Act::Create, what: self.words.clone() }],
+            at: Some(self.words.clone()),
+            end: Some(WorkEnd { at: NOW, outcome: Err(self.words.clone()) }),
         }
     }
 
@@ -161,11 +176,15 @@ impl Fleet for Sample {
         self.things.iter().take(limit).map(|thing| self.incident(Some(thing))).collect()
     }
 
-    fn policies(&self) -> Vec<Policy> {
-        vec![Policy { name: self.words.clone(), text: self.words.clone(), versions: 1, targets: 2 }]
+    fn policies(&self) -> Known<Vec<Policy>> {
+        let spread = Some(Spread { versions: 1, targets: 2 });
+        Known::Told(vec![Policy { name: self.words.clone(), text: self.words.clone(), spread }])
     }
 
-    fn decide(&self, question: &Question) -> Result<Verdict, Refused> {
+    fn decide(&self, question: &Question) -> Result<Option<Verdict>, Refused> {
+        if self.words == "the account is asked" {
+            return Ok(None);
+        }
         if !self.things.contains(&question.thing) {
             return Err(Refused(self.words.clone()));
         }
@@ -181,15 +200,16 @@ impl Fleet for Sample {
             text: self.words.clone(),
         };
         let denied = decided == Decided::ImplicitDeny;
-        Ok(Verdict {
+        let Known::Told(asked) = self.policies() else { return Ok(None) };
+        Ok(Some(Verdict {
             decided,
             certificate: CertificateId::of_der(b"new"),
             resource: question.topic.clone(),
             by: if denied { Vec::new() } else { vec![cited()] },
             near: if denied { vec![cited()] } else { Vec::new() },
-            asked: self.policies(),
+            asked,
             missing: vec![self.words.clone()],
-        })
+        }))
     }
 
     fn policy_versions(&self, name: &str) -> Vec<PolicyVersion> {
@@ -273,7 +293,38 @@ impl Fleet for Sample {
         if self.words == "the account refuses" {
             return Known::Refused(self.words.clone());
         }
-        Known::Told(Plan { steps: vec![step], command: self.words.clone(), note: self.words.clone() })
+        // As many as a plan names one by one, and a fleet's resources.
+        let steps = vec![step; if self.things.len() > 200 { 220 } else { 1 }];
+        Known::Told(Plan { steps, command: self.words.clone(), note: self.words.clone() })
+    }
+
+    fn builds(&self) -> Option<String> {
+        Some("presses".to_owned())
+    }
+
+    fn work(&self) -> Option<Work> {
+        if self.words == "somebody cleans up" {
+            let end = None;
+            return Some(Work { direction: Direction::CleanUp, end, ..self.ended() });
+        }
+        Some(self.ended())
+    }
+
+    fn tests_hook(&self) -> bool {
+        true
+    }
+
+    fn hook_test(&self) -> Option<HookTest> {
+        let probe = |expected, answer| Probe {
+            template: self.words.clone(),
+            asked: self.words.clone(),
+            expected,
+            answer,
+            took: Duration::from_millis(7),
+        };
+        let refused = Err(self.words.clone());
+        let probes = vec![probe(true, Ok(true)), probe(false, Ok(true)), probe(false, refused)];
+        Some(HookTest { at: NOW, probes })
     }
 
     fn campaigns(&self) -> Option<Vec<Campaign>> {
@@ -325,7 +376,7 @@ impl Fleet for Sample {
             let things = match &order {
                 Order::Rotate(things) => things.clone(),
                 Order::Certificate { thing, .. } => vec![thing.clone()],
-                Order::Campaign(_) => Vec::new(),
+                Order::Campaign(_) | Order::Build { .. } | Order::TestHook => Vec::new(),
             };
             if things.iter().any(|thing| !self.things.contains(thing)) {
                 return Err(Refused(self.words.clone()));

@@ -15,7 +15,7 @@ use crate::args::{ApproveArgs, RejectArgs};
 /// Has the device rotate, and takes the mark away.
 pub(super) async fn approve(args: ApproveArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::RecoveryApprove, &args.account, |settings| settings).await;
+        return print_iam(&[Command::RecoveryApprove], &args.account, |settings| settings).await;
     }
     let thing = args.thing.context("which thing?")?;
     let why = args.why.unwrap_or_default();
@@ -47,7 +47,7 @@ pub(super) async fn approve(args: ApproveArgs) -> Result<ExitCode> {
 /// Ends what came of the recovery, then takes the mark away. Fails when a connection has not ended.
 pub(super) async fn reject(args: RejectArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::RecoveryReject, &args.account, |settings| settings).await;
+        return print_iam(&[Command::RecoveryReject], &args.account, |settings| settings).await;
     }
     let thing = args.thing.context("which thing?")?;
     let desk = Desk::open(&args.account, |settings| settings).await?;

@@ -55,7 +55,7 @@ fn fields(window: &Window, settled: bool) -> Value {
 /// What the account says of each device of a window.
 pub(super) async fn show(args: ShowArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        return print_iam(Command::RecoveryShow, &args.account, |settings| settings).await;
+        return print_iam(&[Command::RecoveryShow], &args.account, |settings| settings).await;
     }
     let data = DataDir::existing(&args.account.fleet_dir)?;
     let windows = Windows::read(&data.operator())?;

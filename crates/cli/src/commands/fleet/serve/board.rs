@@ -10,17 +10,20 @@ mod doors;
 mod journals;
 mod notes;
 mod office;
+mod policies;
 mod read;
 mod stock;
 mod sums;
 mod words;
+mod works;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fleetkey_aws::Aws;
-use fleetkey_dashboard::fleet::{Connection, Site};
+use fleetkey_dashboard::fleet::{Connection, HookTest, Site};
 use fleetkey_dashboard::hub::Hub;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
@@ -38,7 +41,10 @@ use closer::Closer;
 use doors::Doors;
 use journals::Journals;
 use notes::Notes;
+use policies::Policies;
 use sums::Summing;
+
+use crate::works::Works;
 
 /// What the pages of `serve` are about.
 pub(super) struct Board {
@@ -53,6 +59,9 @@ pub(super) struct Board {
     standing: Standing,
     journals: Arc<Journals>,
     doors: Doors,
+    policies: Policies,
+    works: Arc<Works>,
+    tested: Mutex<Option<HookTest>>,
     office: Office,
     /// There once the controller runs.
     reception: Mutex<Option<Reception>>,
@@ -81,6 +90,9 @@ impl Board {
             sums: Mutex::default(),
             standing: Standing::default(),
             doors: Doors::default(),
+            policies: Policies::default(),
+            works: Arc::new(Works::new(hub.clone())),
+            tested: Mutex::default(),
             journals: Arc::new(Journals::of(&office.directory)),
             office,
             reception: Mutex::default(),
@@ -124,6 +136,11 @@ impl Board {
     /// Who works on the account for the pages.
     pub(super) const fn office(&self) -> &Office {
         &self.office
+    }
+
+    /// Every call that pages have made of the account, once.
+    pub(super) fn calls(&self) -> BTreeSet<String> {
+        self.office.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where changes are told.

@@ -21,6 +21,7 @@ use fleetkey_operator::plan::{self, Action, Doomed, Patience, State, scope_of};
 use fleetkey_operator::recovery::Windows;
 
 use super::super::super::{now, with_windows};
+use super::office::Manner;
 use super::{Board, Office};
 use crate::windows::whom;
 
@@ -30,7 +31,7 @@ const GOOD: Duration = Duration::from_secs(60);
 const MOST: usize = 200;
 
 /// What was asked, and what the account said.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Doors {
     provisioning: Asked<Provisioning>,
     making: Asked<Plan>,
@@ -39,7 +40,7 @@ pub(super) struct Doors {
 
 /// One question.
 #[derive(Debug)]
-struct Asked<T>(Arc<Mutex<Slot<T>>>);
+pub(super) struct Asked<T>(Arc<Mutex<Slot<T>>>);
 
 #[derive(Debug)]
 struct Slot<T> {
@@ -49,15 +50,39 @@ struct Slot<T> {
     until: Timestamp,
 }
 
+impl<T> Clone for Asked<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self { known: Known::Asked, asking: false, until: Timestamp::default() }
+    }
+}
+
 impl<T> Default for Asked<T> {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Slot { known: Known::Asked, asking: false, until: Timestamp::default() })))
+        Self(Arc::new(Mutex::new(Slot::default())))
     }
 }
 
 impl<T: Clone + Send + 'static> Asked<T> {
+    /// Asks anew at the next look. What is being asked for meanwhile is shown for a moment and not kept.
+    fn forget(&self) {
+        let mut slot = lock(&self.0);
+        slot.known = Known::Asked;
+        slot.until = Timestamp::default();
+    }
+
+    /// What is known.
+    fn known(&self) -> Known<T> {
+        lock(&self.0).known.clone()
+    }
+
     /// What is known; if that is nothing, or old, it is asked for, and open pages are told of the answer.
-    fn look(
+    pub(super) fn look(
         &self,
         hub: &Arc<Hub>,
         ask: impl Future<Output = Result<T, Refused>> + Send + 'static,
@@ -76,9 +101,21 @@ impl<T: Clone + Send + 'static> Asked<T> {
     }
 }
 
+impl Doors {
+    /// The account is another now.
+    pub(super) fn forget(&self) {
+        self.provisioning.forget();
+        self.making.forget();
+        self.removal.forget();
+    }
+}
+
 impl Board {
-    /// Templates, claims and the recovery window.
+    /// Templates, claims and the recovery window. While set-up or clean-up is under way nothing further is asked.
     pub(super) fn doors(&self) -> Known<Provisioning> {
+        if self.works.is_under_way() {
+            return self.doors.provisioning.known();
+        }
         let (office, closed) = (self.office.clone(), self.closed.clone());
         let ask = async move { office.work(&closed, Office::provisioning).await };
         self.doors.provisioning.look(&self.hub, ask)
@@ -88,18 +125,19 @@ impl Board {
     pub(super) fn planned(&self, direction: Direction) -> Known<Plan> {
         let (office, closed) = (self.office.clone(), self.closed.clone());
         let ask = async move { office.work(&closed, move |office| office.plan(direction)).await };
-        match direction {
-            Direction::SetUp => self.doors.making.look(&self.hub, ask),
-            Direction::CleanUp => self.doors.removal.look(&self.hub, ask),
-        }
+        let asked = match direction {
+            Direction::SetUp => &self.doors.making,
+            Direction::CleanUp => &self.doors.removal,
+        };
+        if self.works.is_under_way() { asked.known() } else { asked.look(&self.hub, ask) }
     }
 }
 
 impl Office {
     async fn plan(self, direction: Direction) -> Result<Plan> {
-        let aws = Aws::new(&self.options).await;
-        // What somebody else has made is to be shown, not refused: nothing is touched.
-        let operator = self.operator(&aws, true).await?;
+        let aws = self.account().await;
+        // What somebody else has made is to be shown, not refused: nothing is touched. Clean-up leaves it alone.
+        let operator = self.operator(&aws, Manner::brief(direction == Direction::SetUp)).await?;
         let wanted = with_windows(self.settings.wanted(operator.scope())?, &self.directory)?;
         Ok(match direction {
             Direction::SetUp => making(&operator.plan(&wanted).await?),
@@ -108,7 +146,7 @@ impl Office {
     }
 
     async fn provisioning(self) -> Result<Provisioning> {
-        let aws = Aws::new(&self.options).await;
+        let aws = self.account().await;
         let who = Patience::ASKING.call(|_| {}, || aws.identity()).await?;
         let wanted = self.settings.wanted(scope_of(&who))?;
         let names = &wanted.fleet.names;
@@ -169,7 +207,7 @@ async fn claim(aws: &Aws, id: CertificateId, policy: &str) -> Result<Claim> {
     })
 }
 
-fn making(plan: &plan::Plan) -> Plan {
+pub(super) fn making(plan: &plan::Plan) -> Plan {
     let resources = plan.steps.iter().map(|step| (step.key.to_string(), &step.action));
     let certificates = plan.certificates.iter().map(|(role, action)| (format!("{role} certificate"), action));
     Plan {
@@ -191,7 +229,7 @@ fn step(what: String, action: &Action) -> PlanStep {
     PlanStep { act, what, words }
 }
 
-fn removal(doomed: Doomed) -> Plan {
+pub(super) fn removal(doomed: Doomed) -> Plan {
     let delete = |what: String, words: &str| PlanStep { act: Act::Delete, what, words: words.to_owned() };
     let (things, more) = (doomed.things.iter().take(MOST), doomed.things.len().saturating_sub(MOST));
     let mut steps: Vec<_> =

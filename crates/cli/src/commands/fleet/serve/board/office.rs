@@ -1,9 +1,11 @@
 //! What an operator has done to the account from a page: by the very functions of the commands, each time with an
 //! account and a journal of its own, so that no call of the controller's is mixed up with it.
 
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use fleetkey_aws::{Aws, Options};
@@ -17,7 +19,7 @@ use fleetkey_operator::control_plane::{ApiError, ControlPlane};
 use fleetkey_operator::controller::{Record, Stage};
 use fleetkey_operator::inventory::Ledgered;
 use fleetkey_operator::plan::{
-    CloudNames, Ended, Ending, Operator, Outcome, Patience, PlanError, Silent, Tools,
+    CloudNames, Ended, Ending, Operator, Outcome, Patience, PlanError, Progress, Silent, Tools,
 };
 use fleetkey_operator::recovery::Windows;
 use tokio::runtime::Handle;
@@ -26,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::super::keys::AgentKeys;
 use super::super::super::settings::Settings;
+use super::super::super::setup::Ground;
 use super::super::super::{now, with_windows};
 use super::Board;
 
@@ -39,8 +42,58 @@ pub(in super::super) struct Office {
     /// The operator's directory.
     pub(in super::super) directory: PathBuf,
     pub(in super::super) settings: Settings,
+    /// What the account does not tell of the fleet.
+    pub(in super::super) ground: Ground,
     /// One at a time: the directory is one operator's.
     pub(in super::super) turn: Arc<Mutex<()>>,
+    /// Every call that was made of the account, once.
+    pub(in super::super) calls: Calls,
+}
+
+type Calls = Arc<std::sync::Mutex<BTreeSet<String>>>;
+
+/// An account that is asked for one piece of work; its calls are added up at the end.
+pub(super) struct Visit {
+    aws: Aws,
+    calls: Calls,
+}
+
+impl Deref for Visit {
+    type Target = Aws;
+
+    fn deref(&self) -> &Aws {
+        &self.aws
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).extend(self.aws.calls());
+    }
+}
+
+/// How an operator goes to work.
+pub(super) struct Manner<'a> {
+    /// Whether what somebody else has made is taken for ours.
+    pub(super) force: bool,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) making: Patience,
+    pub(super) deleting: Patience,
+}
+
+impl Manner<'_> {
+    /// Somebody waits for the page.
+    pub(super) const fn brief(force: bool) -> Self {
+        Self { force, progress: &Silent, making: Patience::ASKING, deleting: Patience::ASKING }
+    }
+}
+
+/// A refusal of the account with what to do about it.
+pub(super) fn hinted(words: &str) -> String {
+    match words.contains("AccessDenied") || words.contains("not authorized") {
+        true => format!("{words}. `fleetkey serve --print-iam --pages` prints what all pages need of IAM."),
+        false => words.to_owned(),
+    }
 }
 
 impl Office {
@@ -62,11 +115,16 @@ impl Office {
         // On a thread of its own: it waits for the disk at every step.
         let working = move || runtime.block_on(closed.run_until_cancelled(work(office)));
         match tokio::task::spawn_blocking(working).await {
-            Ok(Some(outcome)) => outcome.map_err(|error| Refused(format!("{error:#}"))),
+            Ok(Some(outcome)) => outcome.map_err(|error| Refused(hinted(&format!("{error:#}")))),
             _ => {
                 Err(Refused("the controller was stopped; look at the journal for how far it came".to_owned()))
             }
         }
+    }
+
+    /// The account, for one piece of work.
+    pub(super) async fn account(&self) -> Visit {
+        Visit { aws: Aws::new(&self.options).await, calls: self.calls.clone() }
     }
 
     /// Takes the fleet directory, as the commands do.
@@ -76,18 +134,16 @@ impl Office {
     pub(super) async fn operator<'a>(
         &self,
         aws: &'a Aws,
-        force: bool,
+        manner: Manner<'a>,
     ) -> Result<Operator<'a, Aws>, PlanError> {
-        let tools = Tools {
-            cloud: aws,
-            keys: &AgentKeys,
-            clock: &now,
-            progress: &Silent,
-            making: Patience::ASKING,
-            deleting: Patience::ASKING,
-        };
-        let fleet = CloudNames::new(&self.settings.name_prefix, "").fleet;
-        Operator::open(tools, &self.directory, &fleet, force).await
+        let Manner { force, progress, making, deleting } = manner;
+        let tools = Tools { cloud: aws, keys: &AgentKeys, clock: &now, progress, making, deleting };
+        Operator::open(tools, &self.directory, &self.fleet(), force).await
+    }
+
+    /// The fleet's name.
+    pub(super) fn fleet(&self) -> String {
+        CloudNames::new(&self.settings.name_prefix, "").fleet
     }
 
     /// Brings the account into line with the recovery windows; what was changed, in words.
@@ -102,8 +158,8 @@ impl Office {
     }
 
     async fn kept(self) -> anyhow::Result<Vec<String>> {
-        let aws = Aws::new(&self.options).await;
-        let mut operator = self.operator(&aws, false).await?;
+        let aws = self.account().await;
+        let mut operator = self.operator(&aws, Manner::brief(false)).await?;
         let mut windows = Windows::read(&self.directory)?;
         windows.expire(now());
         windows.write(&self.directory)?;
@@ -116,18 +172,18 @@ impl Office {
 
     /// Makes a certificate ACTIVE again if that can be done: not one that is REVOKED.
     async fn bring_back(self, id: CertificateId, ending: Ending) -> anyhow::Result<Option<Ended>> {
-        let aws = Aws::new(&self.options).await;
+        let aws = self.account().await;
         match Patience::ASKING.call(|_| {}, || aws.describe_certificate(&id)).await {
             Ok(found) if found.status == CertificateStatus::Revoked => return Ok(None),
             Err(ApiError::NotFound(_)) => return Ok(None),
             found => found?,
         };
-        Ok(Some(self.operator(&aws, false).await?.revoke(&id, &ending).await?))
+        Ok(Some(self.operator(&aws, Manner::brief(false)).await?.revoke(&id, &ending).await?))
     }
 
     async fn end(self, id: CertificateId, ending: Ending) -> anyhow::Result<Ended> {
-        let aws = Aws::new(&self.options).await;
-        Ok(self.operator(&aws, false).await?.revoke(&id, &ending).await?)
+        let aws = self.account().await;
+        Ok(self.operator(&aws, Manner::brief(false)).await?.revoke(&id, &ending).await?)
     }
 }
 
@@ -230,11 +286,8 @@ impl Board {
             cut: fate != Fate::Reactivate,
             patience: CUT_WITHIN,
         };
-        let ended = self.office.work(&self.closed, move |office| office.end(id, ending)).await.map_err(
-            |refused| {
-                Refused(format!("{refused}. `fleetkey revoke --print-iam` prints what it needs of IAM."))
-            },
-        )?;
+        self.works.expect_rest()?;
+        let ended = self.office.work(&self.closed, move |office| office.end(id, ending)).await?;
         let words = words(&ended, fate, by);
         self.watch.clone().with(|store, _| store.changed(now(), id, Some(fate.status())));
         self.closer.forget(&id);

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use fleetkey_dashboard::fleet::{
     Answer, Campaign, CampaignDraft, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow,
-    Direction, Done, Filter, Finding, Fleet, Forecast, Holder, Incident, InventoryPage, InventoryQuery,
-    JournalPage, Known, Order, Overview, Plan, Policy, Provisioning, Question, Refused, Rotation, Severity,
-    Site, Tone, Verdict,
+    Direction, Done, Filter, Finding, Fleet, Forecast, Holder, HookTest, Incident, InventoryPage,
+    InventoryQuery, JournalPage, Known, Order, Overview, Plan, Policy, PolicyVersion, Provisioning, Question,
+    Refused, Rotation, Severity, Site, Tone, Verdict, Work,
 };
 use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
@@ -118,15 +118,17 @@ impl Fleet for Board {
         self.notes().news(limit)
     }
 
-    fn policies(&self) -> Vec<Policy> {
+    fn policies(&self) -> Known<Vec<Policy>> {
+        self.own_policies()
+    }
+
+    /// Only the documents in effect are asked for.
+    fn policy_versions(&self, _name: &str) -> Vec<PolicyVersion> {
         Vec::new()
     }
 
-    fn decide(&self, question: &Question) -> Result<Verdict, Refused> {
-        Err(Refused(format!(
-            "the controller may not ask the account that; `fleetkey doctor` does, for example beside {}'s files",
-            question.thing
-        )))
+    fn decide(&self, question: &Question) -> Result<Option<Verdict>, Refused> {
+        self.judged(question)
     }
 
     fn inventory(&self, query: &InventoryQuery) -> Option<InventoryPage> {
@@ -143,6 +145,22 @@ impl Fleet for Board {
 
     fn plan(&self, direction: Direction) -> Known<Plan> {
         self.planned(direction)
+    }
+
+    fn builds(&self) -> Option<String> {
+        Some(self.office.fleet())
+    }
+
+    fn work(&self) -> Option<Work> {
+        self.works.last()
+    }
+
+    fn tests_hook(&self) -> bool {
+        true
+    }
+
+    fn hook_test(&self) -> Option<HookTest> {
+        self.tested()
     }
 
     fn campaigns(&self) -> Option<Vec<Campaign>> {
@@ -170,6 +188,8 @@ impl Fleet for Board {
                     self.decide_fate(thing, (certificate, fate), (&by, why)).await
                 }
                 Order::Campaign(order) => self.order_campaign(order, &by).await,
+                Order::Build { direction, plan, why } => self.build(direction, *plan, (&by, &why)),
+                Order::TestHook => self.test_hook().await,
             }
         })
     }
@@ -267,7 +287,7 @@ impl Board {
 
 /// The attested certificate; before one was, the newest that was registered; of a thing that others provisioned, the
 /// newest that may connect.
-fn current(store: &Store, thing: &Thing) -> Option<CertificateId> {
+pub(super) fn current(store: &Store, thing: &Thing) -> Option<CertificateId> {
     let active = || {
         let rows = thing.certificates.iter().filter_map(|id| store.certificate(id).map(|row| (row, *id)));
         let active = rows.filter(|(row, _)| row.status == Some(CertificateStatus::Active));

@@ -1,0 +1,163 @@
+//! Set-up and clean-up that a page has ordered, by the very functions of the commands, on a thread of their own; and the hook,
+//! asked about requests that nobody has made.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use fleetkey_aws::Aws;
+use fleetkey_dashboard::fleet::{Direction, Done, HookTest, Plan, Probe, Refused};
+use fleetkey_model::arn::Scope;
+use fleetkey_operator::cloud::{Cloud, Found, Key, Kind, Spec};
+use fleetkey_operator::control_plane::ApiError;
+use fleetkey_operator::hook_probe;
+use fleetkey_operator::plan::{Applied, Patience, scope_of};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::super::super::{cleanup, panic, setup};
+use super::super::super::{now, with_windows};
+use super::office::Manner;
+use super::{Board, Office, doors};
+use crate::works::Works;
+
+/// The account is not as the plan found it that somebody has agreed to.
+const CHANGED: &str =
+    "the account has changed since the plan was made, so nothing was done; look at the plan again";
+/// What a controller is without its own identity.
+const ALONE: &str =
+    "This controller has no identity of its own any more: stop it, or set the fleet up again from here";
+const RENEWED: &str = "the controller takes up its new identity by itself";
+
+impl Board {
+    /// Begins to carry a plan out.
+    pub(super) fn build(
+        &self,
+        direction: Direction,
+        seen: Plan,
+        (by, why): (&str, &str),
+    ) -> Result<Done, Refused> {
+        self.works.begin(direction, by)?;
+        let order = format!("{why}, says {by} of the dashboard");
+        let (office, closed, works) = (self.office.clone(), self.closed.clone(), self.works.clone());
+        let doors = self.doors.clone();
+        tokio::spawn(async move {
+            let progress = works.clone();
+            let work = move |office: Office| office.build(direction, seen, order, progress);
+            let outcome = office.work(&closed, work).await;
+            doors.forget();
+            works.end(outcome.map_err(|refused| refused.to_string()));
+        });
+        Ok(Done { words: format!("the {} has begun", direction.word()) })
+    }
+
+    /// Asks the hook, and keeps what it said for the page.
+    pub(super) async fn test_hook(&self) -> Result<Done, Refused> {
+        self.works.expect_rest()?;
+        let probes = self.office.work(&self.closed, Office::ask_hook).await?;
+        let words = format!("{} requests were made up and judged", probes.len());
+        *self.tested.lock().unwrap_or_else(PoisonError::into_inner) = Some(HookTest { at: now(), probes });
+        self.hub.tell("account", None);
+        Ok(Done { words })
+    }
+
+    pub(super) fn tested(&self) -> Option<HookTest> {
+        self.tested.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Office {
+    async fn build(
+        self,
+        direction: Direction,
+        seen: Plan,
+        order: String,
+        progress: Arc<Works>,
+    ) -> Result<String> {
+        let aws = self.account().await;
+        let manner = Manner {
+            force: false,
+            progress: &*progress,
+            making: Patience::MAKING,
+            deleting: Patience::DELETING,
+        };
+        let mut operator = self.operator(&aws, manner).await?.on_order(order);
+        let wanted = with_windows(self.settings.wanted(operator.scope())?, &self.directory)?;
+        match direction {
+            Direction::SetUp => {
+                panic::none(&self.directory)?;
+                let plan = operator.plan(&wanted).await?;
+                ensure!(doors::making(&plan).steps == seen.steps, CHANGED);
+                let plan = (&wanted, plan);
+                let applied =
+                    setup::carry_out(&mut operator, plan, &self.settings, &self.ground, &self.directory);
+                Ok(made(&applied.await?))
+            }
+            Direction::CleanUp => {
+                let doomed = operator.doomed(&wanted).await?;
+                ensure!(doors::removal(doomed).steps == seen.steps, CHANGED);
+                let removed = cleanup::carry_out(&mut operator, &wanted, &self.directory).await?;
+                let words = cleanup::words(&removed);
+                ensure!(removed.remains.found.is_empty(), "{words}");
+                Ok(format!("{words}. {ALONE}"))
+            }
+        }
+    }
+
+    async fn ask_hook(self) -> Result<Vec<Probe>> {
+        let aws = self.account().await;
+        let who = Patience::ASKING.call(|_| {}, || aws.identity()).await?;
+        let scope = scope_of(&who);
+        let wanted = with_windows(self.settings.wanted(scope.clone())?, &self.directory)?;
+        let mut probes = Vec::new();
+        for probe in hook_probe::probes(&wanted.fleet.names, &wanted.serials) {
+            let (answer, took) = ask(&aws, &probe, &scope).await;
+            probes.push(Probe {
+                template: probe.template.to_string(),
+                asked: probe.words,
+                expected: probe.expected,
+                answer: answer.map_err(|error| super::office::hinted(&format!("{error:#}"))),
+                took,
+            });
+        }
+        Ok(probes)
+    }
+}
+
+/// What the template's function says to a request, and how long it took for that.
+async fn ask(aws: &Aws, probe: &hook_probe::Probe, scope: &Scope) -> (Result<bool>, Duration) {
+    let function = match function(aws, probe).await {
+        Ok(function) => function,
+        Err(error) => return (Err(error), Duration::ZERO),
+    };
+    let begun = Instant::now();
+    let answer = aws.invoke(&function, &probe.event(scope)).await;
+    (answer.map_err(Into::into).and_then(|answer| verdict(&answer)), begun.elapsed())
+}
+
+/// The function that decides on requests to a template.
+async fn function(aws: &Aws, probe: &hook_probe::Probe) -> Result<String> {
+    let key = Key::new(Kind::Template, probe.template.as_str());
+    match Patience::ASKING.call(|_| {}, || aws.look(&key)).await? {
+        Some(Found { spec: Spec::Template { hook: Some(arn), .. }, .. }) => {
+            Ok(arn.rsplit_once("function:").map_or(arn.as_str(), |(_, name)| name).to_owned())
+        }
+        Some(_) => bail!("nobody decides: the template names no function"),
+        None => Err(ApiError::NotFound(format!("there is no template {}", probe.template)).into()),
+    }
+}
+
+fn verdict(answer: &Value) -> Result<bool> {
+    match answer.get("allowProvisioning").and_then(Value::as_bool) {
+        Some(allowed) => Ok(allowed),
+        None => bail!("its answer has no allowProvisioning, which AWS IoT takes for a refusal"),
+    }
+}
+
+fn made(applied: &Applied) -> String {
+    let changed = applied.steps.iter().filter(|(action, _)| *action != "keep").count();
+    let renewed =
+        applied.steps.iter().any(|(action, what)| *action == "create" && what == "controller certificate");
+    let words = format!("{changed} made or changed; devices dial {}", applied.endpoint);
+    if renewed { format!("{words}; {RENEWED}") } else { words }
+}

@@ -1,0 +1,184 @@
+//! Set-up and clean-up that are ordered from a page of the controller's dashboard, and the hook's test.
+
+use fleetkey_operator::archive::zip;
+
+use crate::core::Outcome;
+use crate::least_privilege::within;
+use crate::pages::{Browser, shown};
+use crate::process::{PATIENCE, Process};
+use crate::proxy::Proxy;
+use crate::serve::Fleet;
+
+const TEMPLATE: &str = "CertRotationTemplate";
+
+/// The page before the order, with the plan that it shows.
+fn mark(browser: &Browser, path: &str) -> String {
+    let asked = browser.send("POST", path);
+    let value = asked.split("name=\"plan\" value=\"").nth(1).unwrap_or_else(|| panic!("{asked}"));
+    value.split('"').next().unwrap().to_owned()
+}
+
+fn carry_out(browser: &Browser, path: &str, why: &str) {
+    let mark = mark(browser, path);
+    browser.order(path, &format!("confirm=yes&plan={mark}&why={why}&fleet=default"));
+}
+
+/// A controller behind a proxy, and a browser that its link has let in, whether the controller gets ready or not.
+fn behind(fleet: &Fleet, url: &str) -> (Process, Browser) {
+    let mut process = Process::of(fleet.serve(url));
+    let link = process.event("serving")["dashboard_url"].as_str().unwrap().to_owned();
+    (process, Browser::open(&link))
+}
+
+/// Closes or opens a template behind our back.
+fn set_template(fleet: &Fleet, name: &str, enabled: bool) {
+    let update = fleet.clients().iot.update_provisioning_template().template_name(name).enabled(enabled);
+    fleet.clients().wait(update.send()).unwrap();
+}
+
+fn is_open(fleet: &Fleet) -> bool {
+    let template = fleet.clients().iot.describe_provisioning_template().template_name(TEMPLATE);
+    fleet.clients().wait(template.send()).unwrap().enabled().unwrap()
+}
+
+/// Ends a controller; what it has called is what all pages together may call.
+fn end(fleet: &Fleet, process: Process) {
+    process.signal("TERM");
+    let (status, lines, errors) = process.end();
+    assert!(status.success(), "{errors}");
+    let lines = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    within(&fleet.core, &["serve", "--pages"], &Outcome { code: 0, lines, errors });
+}
+
+/// What differs is put right as the plan says, in the name of whoever ordered it; where the account has changed since the plan
+/// was made, nothing is done.
+#[test]
+fn an_operator_sets_the_fleet_up_again_from_the_page() {
+    let fleet = Fleet::of_one();
+    set_template(&fleet, TEMPLATE, false);
+    let (process, browser) = shown(&fleet);
+    browser.watch("/setup", &["it differs in enabled", "Carry it out …"]);
+    let stale = mark(&browser, "/setup");
+    set_template(&fleet, "CertRotationTemplate-recover", true);
+    browser.order("/setup", &format!("confirm=yes&plan={stale}&why=it+was+closed"));
+    browser.watch("/setup", &["not finished", "the account has changed since the plan was made"]);
+    assert!(!is_open(&fleet), "nothing was done");
+
+    browser.watch("/setup", &["2 steps change", "Carry it out …"]);
+    carry_out(&browser, "/setup", "it+was+closed");
+    browser.watch("/setup", &["The set-up that session", "done", "2 made or changed", "steps keep"]);
+    assert!(is_open(&fleet));
+    let entry = "because it was closed, says session";
+    browser.watch("/journal", &["provisioning template CertRotationTemplate", "change", entry]);
+    let settled = browser.send("POST", "/setup");
+    assert!(settled.contains("There is nothing to do"), "{settled}");
+    end(&fleet, process);
+    fleet.core.run(&["status"], fleet.path()).good();
+}
+
+/// Pages go on while a fleet is removed, and nothing else is changed meanwhile. Killed in the middle, the next controller plans
+/// what is left, and the same page brings it to its end, and back.
+#[test]
+fn a_clean_up_that_was_killed_halfway_is_planned_again_and_finished() {
+    let fleet = Fleet::of_one();
+    let proxy = Proxy::holding(fleet.core.address(), "DELETE /policies/ClaimPolicy");
+    let (process, browser) = behind(&fleet, &proxy.url());
+    browser.watch("/cleanup", &["thing press-1", "Carry it out …"]);
+    let mark = mark(&browser, "/cleanup");
+    let form = format!("confirm=yes&plan={mark}&why=the+end&fleet=Default");
+    let refused = browser.send_form("POST", "/cleanup", &form);
+    assert!(refused.starts_with("HTTP/1.1 400") && refused.contains("Type the name"), "{refused}");
+    carry_out(&browser, "/cleanup", "the+end");
+    proxy.held().recv_timeout(PATIENCE).unwrap();
+    let page = browser.watch("/cleanup", &["under way", "Now: ", "ClaimPolicy"]);
+    assert!(!page.contains("Carry it out"), "{page}");
+    let other = browser.send("POST", "/provisioning/hook");
+    assert!(other.starts_with("HTTP/1.1 409") && other.contains("a clean-up is under way"), "{other}");
+    process.signal("KILL");
+    assert!(!process.end().0.success());
+
+    let (mut process, browser) = behind(&fleet, fleet.core.url());
+    let left = browser.watch("/cleanup", &["policy ClaimPolicy", "role fleetkey-hook", "Carry it out …"]);
+    assert!(!left.contains("thing press-1") && !left.contains("topic rule"), "{left}");
+    carry_out(&browser, "/cleanup", "the+end");
+    browser.watch(
+        "/cleanup",
+        &["looked again: nothing of the fleet is left", "has no identity of its own any more"],
+    );
+    let clients = fleet.clients();
+    let (policies, things) = clients.wait(async {
+        let policies = clients.iot.list_policies().send().await.unwrap();
+        (policies.policies().len(), clients.iot.list_things().send().await.unwrap().things().len())
+    });
+    assert_eq!((policies, things), (0, 0));
+
+    browser.watch("/setup", &["policy ClaimPolicy", "create", "Carry it out …"]);
+    carry_out(&browser, "/setup", "a+new+beginning");
+    browser.watch("/setup", &["the controller takes up its new identity by itself"]);
+    process.event("ready");
+    end(&fleet, process);
+    fleet.core.run(&["status"], fleet.path()).good();
+}
+
+/// Two requests that it must allow and two that it must refuse; a function that somebody has put in its place is found out.
+#[test]
+fn an_operator_puts_the_hook_to_the_test() {
+    let fleet = Fleet::of_one();
+    let (process, browser) = shown(&fleet);
+    browser.order("/provisioning/hook", "");
+    let page = browser.send("GET", "/provisioning");
+    for words in
+        ["as it is to be", "which is on the list", "122 characters", "another&#39;s thing", "refused"]
+    {
+        assert!(page.contains(words) || page.contains(&words.replace("&#39;", "'")), "{words}: {page}");
+    }
+    let open = b"def handler(event, context):\n    return {'allowProvisioning': True}\n";
+    let code = aws_sdk_lambda::primitives::Blob::new(zip(&[("fleetkey_hook.py", open)]));
+    let update = fleet.clients().lambda.update_function_code().function_name("fleetkey-hook").zip_file(code);
+    fleet.clients().wait(update.send()).unwrap();
+    browser.order("/provisioning/hook", "");
+    browser.watch("/provisioning", &["not as it is to be"]);
+    end(&fleet, process);
+}
+
+/// "Why was it denied?" is answered from the account, by the statement that decides or nearly does.
+#[test]
+fn an_operator_asks_why_something_was_denied() {
+    let fleet = Fleet::of_one();
+    let (process, browser) = shown(&fleet);
+    browser.watch("/policies", &["DevicePolicy", "ClaimPolicy", "iot:Connection.Thing.IsAttached"]);
+    let ask = "/policies?thing=press-1&action=iot:";
+    browser.watch(&format!("{ask}Connect"), &["allowed", "Allowed by statement", "client/press-1"]);
+    let elsewhere = format!("{ask}Publish&topic=device/press-2/x");
+    browser.watch(&elsewhere, &["denied implicitly", "Closest", "1 document looked at"]);
+    browser.watch("/devices/press-1/policies", &["1 policy document counted", "DevicePolicy", "press-1"]);
+    let nobody = browser.send("GET", "/policies?thing=press-9&action=iot:Connect");
+    assert!(nobody.starts_with("HTTP/1.1 400") && nobody.contains("there is no device press-9"), "{nobody}");
+    end(&fleet, process);
+}
+
+/// Whoever may not is told which action of IAM is missing, and where to get all of them.
+#[test]
+fn what_the_account_does_not_allow_is_told_with_the_action_that_is_missing() {
+    let fleet = Fleet::of_one();
+    let proxy = Proxy::refusing(fleet.core.address(), "/invocations", "lambda:InvokeFunction");
+    let (process, browser) = behind(&fleet, &proxy.url());
+    browser.order("/provisioning/hook", "");
+    let missing = ["no verdict", "not authorized to perform: lambda:InvokeFunction", "--print-iam --pages"];
+    browser.watch("/provisioning", &missing);
+    end(&fleet, process);
+
+    set_template(&fleet, TEMPLATE, false);
+    let proxy = Proxy::refusing(
+        fleet.core.address(),
+        "PATCH /provisioning-templates/CertRotationTemplate",
+        "iot:UpdateProvisioningTemplate",
+    );
+    let (process, browser) = behind(&fleet, &proxy.url());
+    browser.watch("/setup", &["it differs in enabled", "Carry it out …"]);
+    carry_out(&browser, "/setup", "it+was+closed");
+    let missing = ["not finished", "to perform: iot:UpdateProvisioningTemplate", "--print-iam --pages"];
+    browser.watch("/setup", &missing);
+    assert!(!is_open(&fleet));
+    end(&fleet, process);
+}
