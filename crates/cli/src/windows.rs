@@ -98,7 +98,11 @@ async fn look(
     windows.expire(now);
     let open = windows.open_at(now);
     let found = control.template(template).await.context("the recovery template cannot be read")?;
-    let wanted = TemplateSpec { enabled: !open.is_empty(), hook: Some(hook(&open)), ..found.clone() };
+    // Closed, it lets nobody in whatever its hook says: that stays, so that set-up finds the template as it made it.
+    let wanted = match open.is_empty() {
+        true => TemplateSpec { enabled: false, ..found.clone() },
+        false => TemplateSpec { enabled: true, hook: Some(hook(&open)), ..found.clone() },
+    };
     if wanted != found {
         control.replace_template(&wanted).await.context("the recovery template cannot be changed")?;
     }

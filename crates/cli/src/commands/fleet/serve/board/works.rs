@@ -38,7 +38,7 @@ impl Board {
         (by, why): (&str, &str),
     ) -> Result<Done, Refused> {
         self.works.begin(direction, by)?;
-        let order = format!("{why}, says {by} of the dashboard");
+        let order = format!("{why}, says {by}");
         let (office, closed, works) = (self.office.clone(), self.closed.clone(), self.works.clone());
         let doors = self.doors.clone();
         tokio::spawn(async move {
