@@ -241,13 +241,13 @@ class Retirement(Exported):
     def test_the_line_goes_up_through_a_bridge(self):
         self.begin("retires-2")
         directory, _ = self.export("mosquitto", self.device)
-        with Bridge(directory) as local:
+        with Bridge(directory.with_suffix(".conf"), (directory / "bridge.conf").read_text()) as local:
             local.bridged()
         self.switch()
         directory, sheet = self.export("mosquitto", self.device)
         payload = line_of(sheet, "payload ").removeprefix("payload ").strip()
         self.agent.retires_on_anothers_word()
-        with Bridge(directory) as local:
+        with Bridge(directory.with_suffix(".conf"), (directory / "bridge.conf").read_text()) as local:
             local.bridged()
             publish(local, Identity("tool", None, None), requests("retires-2"), payload)
             self.assertRetired()
