@@ -196,7 +196,8 @@ fn retire_request(of: &Material, id: &str) -> String {
     format!(
         "{topic}\n\
          {payload}\n\
-         \x20      The broker's word on that connection is what the superseded certificate goes by.\n",
+         \x20      The broker's word on that connection is what the superseded certificate goes by. Not while the PLC\n\
+         \x20      is on the certificate before: then nothing is retired, and an agent waits no longer.\n",
     )
 }
 
