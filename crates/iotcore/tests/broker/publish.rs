@@ -237,6 +237,7 @@ async fn deliveries_over_the_rate_are_discarded_but_not_what_has_waited() {
         assert_eq!(publisher.publish("t", "x").await, Ok(ReasonCode::SUCCESS));
     }
     let mut heard = 0;
+    // Until its next second begins, as many as the machine sends: identifiers come round.
     'listening: loop {
         publisher.publish("t", "last").await.unwrap();
         client.ping().await;

@@ -56,7 +56,7 @@ impl Client {
     }
 
     pub(crate) fn id(&mut self) -> PacketId {
-        self.next_id += 1;
+        self.next_id = self.next_id.checked_add(1).unwrap_or(1);
         PacketId::new(self.next_id).unwrap()
     }
 
