@@ -197,6 +197,10 @@ class Agent:
                 return
         raise AssertionError(told)
 
+    def hears(self, words):
+        """Waits until the agent says this of itself."""
+        self._agent.line(lambda line: words in line, what=f"a line with {words!r}")
+
     def run(self, *arguments):
         """The same, to its good end; the object that it printed."""
         with Process([AGENT, *arguments, "--config", self._config], stderr=subprocess.DEVNULL) as command:

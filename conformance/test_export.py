@@ -225,14 +225,17 @@ class Retirement(Exported):
         def on_those_before(words):
             return [word.replace(str(directory), str(before)) for word in words]
 
+        self.agent.retires_on_anothers_word()
         self.run_command(on_those_before(command))
         with Printed(on_those_before(program)) as running:
             running.ready()
             answer = json.loads(answered.message()[2])
-            self.assertEqual((answer["id"], answer["retired"]), (payload["id"], []))
+            self.assertEqual((answer["id"], answer["witness"], answer["retired"]), (payload["id"], self.first, []))
+            self.agent.hears("on another certificate")
             self.assertEqual(self.status(), "ACTIVE")
-
         self.agent.retires_on_anothers_word()
+        self.assertEqual(self.agent.run("status")["state"], "retiring")
+
         self.run_command(command)
         with Printed(program) as running:
             running.ready()

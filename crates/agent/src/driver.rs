@@ -216,8 +216,14 @@ impl Driver {
         }
     }
 
-    /// The answer to a request that runs is its outcome; any other comes by itself.
+    /// The answer to a request that runs is its outcome; any other comes by itself. Where the session is another
+    /// program's, "retired" says nothing unless it says on whose word.
     fn on_answer(&mut self, answer: ControllerAnswer, running: &mut Option<Running>) {
+        let is_of_nobody = answer.status == RetireStatus::Retired && answer.witness.is_none();
+        if is_of_nobody && self.executor.is_without_session() {
+            tracing::warn!(id = answer.id, "passed over an answer that does not say which certificate asked");
+            return;
+        }
         if let Some(Running { action: Action::RequestRetire { id }, .. }) = running {
             if *id != answer.id {
                 tracing::debug!(id = answer.id, "passed over an answer to another request");

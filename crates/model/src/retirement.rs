@@ -93,6 +93,10 @@ pub struct ControllerAnswer {
     pub id: String,
     /// How far it has come.
     pub status: RetireStatus,
+    /// The certificate that the broker saw ask: the one that is kept. Where another program has the thing's session that
+    /// may be the certificate before, and then nothing of the newer one was retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<CertificateId>,
     /// The certificates that can no longer connect.
     #[serde(default)]
     pub retired: Vec<CertificateId>,

@@ -102,6 +102,8 @@ pub struct Cloud {
     pub refuses_until: Timestamp,
     /// Certificates that an operator killed.
     pub killed: BTreeSet<CertificateId>,
+    /// Certificates that were out of use at some time, whoever did it.
+    out_of_use: BTreeSet<CertificateId>,
     /// Those of them that count as accepted all the same: they were all that the device had, which no device can help.
     pub waived: BTreeSet<CertificateId>,
     /// Certificates with which the older ones were asked to be retired.
@@ -142,6 +144,7 @@ impl Cloud {
             down_until: Timestamp::default(),
             refuses_until: Timestamp::default(),
             killed: BTreeSet::new(),
+            out_of_use: BTreeSet::new(),
             waived: BTreeSet::new(),
             retired_by: BTreeSet::new(),
             proven: BTreeSet::new(),
@@ -396,6 +399,7 @@ impl Cloud {
         let plan = self.registry.plan_update_certificate(id, status, now).map_err(|error| error.code())?;
         self.commit(plan);
         if status != CertificateStatus::Active {
+            self.out_of_use.insert(*id);
             let of =
                 |(client, session): (&ClientId, &Session)| (session.principal == *id).then(|| client.clone());
             let clients: Vec<ClientId> = self.sessions.iter().filter_map(of).collect();
@@ -412,6 +416,16 @@ impl Cloud {
     /// Whether a certificate is ACTIVE.
     pub fn is_active(&self, id: &CertificateId) -> bool {
         self.registry.certificate(id).is_some_and(|record| record.status == CertificateStatus::Active)
+    }
+
+    /// Whether it was out of use at some time; people may have put it into use again.
+    pub fn was_out_of_use(&self, id: &CertificateId) -> bool {
+        self.out_of_use.contains(id)
+    }
+
+    /// The second in which a certificate was made.
+    pub fn created_in(&self, id: &CertificateId) -> Option<u64> {
+        self.registry.certificate(id).map(|record| record.created_at.as_secs())
     }
 
     /// A certificate for people.

@@ -313,6 +313,7 @@ impl Env {
             Asked::Registration { .. } => Kind::Registration,
         };
         let fault = self.director.powered_step(Place::Ask)?;
+        fault.filter(|fault| *fault == Fault::Beside).iter().for_each(|_| self.director.was_idle());
         self.spend(Duration::from_millis(300));
         self.watch.asked(self.now);
         let answer = match fault {

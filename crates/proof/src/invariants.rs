@@ -177,6 +177,20 @@ pub fn i4_retire_only_after_a_durable_commit(
     }
 }
 
+/// I4: what the device takes for retired was taken out of use. Of two certificates of one second neither is the older to
+/// the controller: the registry tells no more of their age.
+pub fn i4_retired_is_out_of_use(
+    before: &CertificateId,
+    current: Option<&CertificateId>,
+    cloud: &Cloud,
+    watch: &mut Watch,
+) {
+    let is_older = current.is_none_or(|current| cloud.created_in(before) != cloud.created_in(current));
+    if cloud.is_active(before) && !cloud.was_out_of_use(before) && is_older {
+        watch.fail("I4", || format!("taken for retired: {}", cloud.describe(before)));
+    }
+}
+
 /// I5: who the device is after a start follows from what the disk holds.
 pub fn i5_identity_at_start(machine: &Machine, home: &Home, watch: &mut Watch) {
     let image = Image::of(&home.disk.view(Side::Seen));

@@ -124,7 +124,7 @@ mod tests {
                     18:clock=2099 19:clock=true 20:delay=600 21:deactivate=current 22:revoke=candidate 23:rotate \
                     24:compromise 25:hush 26:echo 27:swap 28:ctl=dies 29:ctl=unheard 30:clone 31:thief=rotate \
                     32:off=7200 33:taken 34:claim=off 35:wipe=current 36:wipe=record 37:refuse=4000 38:stage \
-                    39:switch 40:retire 41:rollback";
+                    39:switch 40:retire 41:rollback 42:beside";
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
     }

@@ -196,8 +196,8 @@ fn retire_request(of: &Material, id: &str) -> String {
     format!(
         "{topic}\n\
          {payload}\n\
-         \x20      The broker's word on that connection is what the superseded certificate goes by. Not while the PLC\n\
-         \x20      is on the certificate before: then nothing is retired, and an agent waits no longer.\n",
+         \x20      The broker's word on that connection is what the superseded certificate goes by. Said while the\n\
+         \x20      PLC is on the certificate before it retires nothing: say it again then.\n",
     )
 }
 

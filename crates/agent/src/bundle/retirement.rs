@@ -42,8 +42,8 @@ fn told(program: &Plain<'_>, how: &str, Request { topic, payload }: &Request) ->
          {how}, at QoS 1:\n\
          \x20 topic    {topic}\n\
          \x20 payload  {payload}\n\
-         Not on a connection with the certificate before: it retires nothing then, and the agent waits no longer. Say it again\n\
-         if `status` goes on saying \"retiring\" for a minute. For a program that cannot say it: stop it, say it with its\n\
+         On a connection with the certificate before it retires nothing. Say it again if `status` goes on saying\n\
+         \"retiring\" for a minute. For a program that cannot say it: stop it, say it with its\n\
          files and client id, start it:\n\
          \x20 mosquitto_pub {options} -q 1 -t {topic} -m '{payload}'\n",
         options = program.mosquitto_options(),

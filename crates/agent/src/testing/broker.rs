@@ -270,7 +270,7 @@ fn published(
     publish: &Publish,
 ) -> Vec<Packet> {
     let topic = publish.topic.to_string();
-    let answer = registry.answer(&topic, &publish.payload);
+    let answer = registry.answer(principal, &topic, &publish.payload);
     let is_business = answer.is_none();
     registry.seen.push(Seen::Published {
         client: client.to_owned(),

@@ -112,7 +112,12 @@ impl Registry {
     }
 
     /// The answer to a publish on one of the topics that the cloud serves: where and what.
-    pub(super) fn answer(&mut self, topic: &str, payload: &[u8]) -> Option<(String, Vec<u8>)> {
+    pub(super) fn answer(
+        &mut self,
+        principal: CertificateId,
+        topic: &str,
+        payload: &[u8],
+    ) -> Option<(String, Vec<u8>)> {
         match ReservedTopic::parse(topic) {
             Some(ReservedTopic::CreateFromCsr(Format::Json, Leg::Request)) => {
                 let accepted = ReservedTopic::CreateFromCsr(Format::Json, Leg::Accepted);
@@ -124,7 +129,7 @@ impl Registry {
             }
             _ => match FleetTopic::parse(topic) {
                 Some(FleetTopic::Requests(thing)) if self.answers_retire => {
-                    Some((FleetTopic::Answers(thing).to_string(), retire(payload)))
+                    Some((FleetTopic::Answers(thing).to_string(), retire(principal, payload)))
                 }
                 _ => None,
             },
@@ -162,12 +167,13 @@ impl Registry {
     }
 }
 
-fn retire(payload: &[u8]) -> Vec<u8> {
+fn retire(principal: CertificateId, payload: &[u8]) -> Vec<u8> {
     let request: DeviceRequest = serde_json::from_slice(payload).unwrap();
     let answer = ControllerAnswer {
         op: request.op,
         id: request.id,
         status: RetireStatus::Retired,
+        witness: Some(principal),
         retired: vec![],
         message: None,
     };

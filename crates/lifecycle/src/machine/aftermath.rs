@@ -74,6 +74,7 @@ impl Machine {
             return;
         }
         match answer.status {
+            RetireStatus::Retired if !self.vouches_for_current(&answer) => self.on_retired_beside(),
             RetireStatus::Retired => self.on_retired(answer),
             RetireStatus::Pending => {
                 self.frozen = false;
@@ -86,6 +87,23 @@ impl Machine {
                 self.wait_retire(10);
             }
         }
+    }
+
+    /// Whether it was the committed certificate that asked, as far as the answer says who did.
+    fn vouches_for_current(&self, answer: &ControllerAnswer) -> bool {
+        let current = self.durable.current.and_then(|slot| self.slots.get(&slot)?.certificate.as_ref());
+        answer.witness.is_none_or(|witness| current.is_some_and(|current| current.id == witness))
+    }
+
+    /// A program that has the thing's session asked while it was on another certificate: what that one superseded is
+    /// retired, and what ours superseded is not.
+    fn on_retired_beside(&mut self) {
+        self.frozen = false;
+        self.wait_retire(1);
+        let until = self.retire.until.unwrap_or(self.now);
+        let why =
+            "not retired yet: the thing's session asked for it on another certificate than the one in use";
+        self.notices.push_back(Notice::Waiting { why: why.to_string(), until });
     }
 
     fn on_retired(&mut self, answer: ControllerAnswer) {

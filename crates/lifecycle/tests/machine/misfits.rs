@@ -5,6 +5,7 @@ use std::time::Duration;
 use fleetkey_lifecycle::event::{Event, StorageFault};
 use fleetkey_lifecycle::record::Phase;
 use fleetkey_lifecycle::{Action, Notice, SlotFacts, SlotId};
+use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::retirement::{ControllerAnswer, DeviceCommand, RequestOp, RetireStatus};
 
 use crate::world::{Fault, World, exported, name_of};
@@ -140,12 +141,32 @@ fn an_answer_to_another_request_retires_nothing() {
     until(&mut world, "RequestRetire");
     let id = "of another rotation".to_owned();
     let status = RetireStatus::Retired;
-    let answer = ControllerAnswer { op: RequestOp::Retire, id, status, retired: Vec::new(), message: None };
-    world.give(Event::RetireAnswered(answer));
+    world.give(Event::RetireAnswered(answer_of(id, status, None)));
     assert_eq!(world.machine.record().previous, Some(SlotId(1)));
     assert!(!world.notices.iter().any(|notice| matches!(notice, Notice::Retired { .. })));
     world.pass(DAY);
     assert!(!world.slots.contains_key(&SlotId(1)), "its own answer does");
+}
+
+#[test]
+fn an_answer_to_whoever_asked_on_the_certificate_before_retires_nothing() {
+    let mut world = World::provisioned();
+    ask(&mut world);
+    until(&mut world, "RequestRetire");
+    let (before, current) = (world.certificate_of(SlotId(1)), world.certificate_of(SlotId(2)));
+    let id = world.machine.record().aftermath.as_ref().unwrap().id.clone();
+    world.give(Event::RetireAnswered(answer_of(id.clone(), RetireStatus::Retired, before)));
+    assert_eq!(world.machine.record().previous, Some(SlotId(1)));
+    assert_eq!(world.machine.status().state, fleetkey_lifecycle::status::StateName::Retiring);
+    assert!(matches!(world.notices.last(), Some(Notice::Waiting { .. })), "and it says why it waits");
+    assert_eq!(world.machine.poll(), None, "it asks again in a while");
+    world.give(Event::RetireAnswered(answer_of(id, RetireStatus::Retired, current)));
+    world.settle();
+    assert!(!world.slots.contains_key(&SlotId(1)), "the word of the one in use retires it");
+}
+
+fn answer_of(id: String, status: RetireStatus, witness: Option<CertificateId>) -> ControllerAnswer {
+    ControllerAnswer { op: RequestOp::Retire, id, status, witness, retired: Vec::new(), message: None }
 }
 
 #[test]

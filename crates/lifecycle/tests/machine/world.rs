@@ -354,15 +354,16 @@ impl World {
         } else {
             self.retire_answers.remove(0)
         };
+        let current = self.record.as_ref().and_then(|record| record.current).unwrap();
+        let keep = self.certificate_of(current).unwrap();
         if status == RetireStatus::Retired {
-            let current = self.record.as_ref().and_then(|record| record.current).unwrap();
-            let keep = self.certificate_of(current).unwrap();
             self.retired.extend(self.registered.iter().copied().filter(|&id| id != keep));
         }
         Event::RetireAnswered(ControllerAnswer {
             op: RequestOp::Retire,
             id,
             status,
+            witness: Some(keep),
             retired: Vec::new(),
             message: None,
         })

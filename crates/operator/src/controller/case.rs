@@ -404,6 +404,7 @@ impl Case {
             op: RequestOp::Retire,
             id: record.request.clone(),
             status: record.status(),
+            witness: Some(record.witness.certificate),
             retired: record.retired(),
             message: record.frozen.map(|freeze| freeze.reason.to_string()),
         };

@@ -2,11 +2,11 @@
 
 use fleetkey_agent::store::{FaultKind, SlotIdentity, StoreFault};
 use fleetkey_lifecycle::event::{FailureKind, Tier};
-use fleetkey_lifecycle::record::Authority;
+use fleetkey_lifecycle::record::{Authority, Record, Stage};
 use fleetkey_lifecycle::{Action, Event, SlotId};
 use fleetkey_model::name::{ClientId, TemplateName};
 use fleetkey_model::provisioning::Rejection;
-use fleetkey_model::retirement::{DeviceRequest, RequestOp};
+use fleetkey_model::retirement::{ControllerAnswer, DeviceRequest, RequestOp, RetireStatus};
 use fleetkey_model::secret::OwnershipToken;
 use fleetkey_model::topic::TopicRoot;
 use fleetkey_policy::Action as Right;
@@ -24,6 +24,7 @@ impl Ship {
     pub(super) fn execute(&mut self, env: &mut Env, home: &Home, action: Action) -> Result<Event, Dark> {
         match action {
             Action::Persist(record) => {
+                self.judge_retired(env, &record);
                 let written = self.store.write_record(&record);
                 stored(env, written, |()| Event::Persisted)
             }
@@ -265,6 +266,12 @@ impl Ship {
             fault.iter().for_each(|_| env.director.was_idle());
             return no("not connected");
         };
+        if fault == Some(Fault::Beside) {
+            if let Some(answer) = self.answer_beside(id) {
+                return Ok(Event::RetireAnswered(answer));
+            }
+            env.director.was_idle();
+        }
         invariants::i4_retire_only_after_a_durable_commit(self.link.target, home, &mut env.watch);
         if let Some((_, certificate)) = self.link.target {
             env.cloud.is_asked_to_retire(certificate);
@@ -292,8 +299,40 @@ impl Ship {
         }
     }
 
+    /// The device is about to take its predecessor for retired.
+    fn judge_retired(&self, env: &mut Env, record: &Record) {
+        let is_retired =
+            |record: &Record| record.aftermath.as_ref().is_some_and(|it| it.stage == Stage::Retired);
+        let is_news = !self.facts.confirmed.as_ref().is_some_and(is_retired);
+        let before = record.previous.and_then(|slot| self.machine.slot(slot)?.certificate.as_ref());
+        if let Some(before) = before.filter(|_| is_news && is_retired(record)) {
+            let current = record.current.and_then(|slot| self.machine.slot(slot)?.certificate.as_ref());
+            invariants::i4_retired_is_out_of_use(
+                &before.id,
+                current.map(|current| &current.id),
+                &env.cloud,
+                &mut env.watch,
+            );
+        }
+    }
+
+    /// What the controller says to a program that asks on the certificate before: to that one nothing is older.
+    fn answer_beside(&self, id: &str) -> Option<ControllerAnswer> {
+        let before =
+            self.machine.record().previous.and_then(|slot| self.machine.slot(slot)?.certificate.as_ref())?;
+        Some(ControllerAnswer {
+            op: RequestOp::Retire,
+            id: id.to_owned(),
+            status: RetireStatus::Retired,
+            witness: Some(before.id),
+            retired: Vec::new(),
+            message: None,
+        })
+    }
+
     fn tell_staged(&mut self, env: &mut Env, home: &Home, id: &str) -> Result<Event, Dark> {
         let fault = env.director.powered_step(Place::Ask)?;
+        fault.filter(|fault| *fault == Fault::Beside).iter().for_each(|_| env.director.was_idle());
         let no = |why: &str| Ok(Event::NoAnswer { why: why.to_owned() });
         let Some(number) = self.link.up else {
             fault.iter().for_each(|_| env.director.was_idle());

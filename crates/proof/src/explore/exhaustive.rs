@@ -135,6 +135,7 @@ fn faults_at(place: Place) -> Vec<Fault> {
                 Fault::Late(20),
                 Fault::Stale,
                 Fault::Twice(4),
+                Fault::Beside,
             ];
             let said = [
                 Said::Throttled,

@@ -79,7 +79,10 @@ fn fault(rng: &mut Rng) -> Fault {
             Fault::Disk(errno, calls)
         }
         12..=13 => rng.pick(&[Fault::Lost, Fault::Mute]).unwrap_or(Fault::Lost),
-        14 => rng.pick(&[Fault::Late(steps), Fault::Twice(steps), Fault::Stale]).unwrap_or(Fault::Stale),
+        14 => {
+            let faults = [Fault::Late(steps), Fault::Twice(steps), Fault::Stale, Fault::Beside];
+            rng.pick(&faults).unwrap_or(Fault::Stale)
+        }
         15..=16 => Fault::Reject(said(rng)),
         17 => Fault::RejectDone(said(rng)),
         18 => rng.pick(&[Fault::Refuse, Fault::NoRoute]).unwrap_or(Fault::Refuse),

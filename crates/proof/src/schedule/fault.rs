@@ -28,6 +28,9 @@ pub enum Fault {
     Stale,
     /// The answer comes, and once more so many steps later.
     Twice(u32),
+    /// Instead of the device another program with the thing's session asks for the retirement, still on the certificate
+    /// before, and the answer to that is what the device hears.
+    Beside,
     /// The cloud says no.
     Reject(Said),
     /// The cloud does it and says no.
@@ -140,10 +143,11 @@ pub enum Theft {
 }
 
 /// Faults without a number, and their words.
-const WORDS: [(Fault, &str); 43] = [
+const WORDS: [(Fault, &str); 44] = [
     (Fault::Lost, "lost"),
     (Fault::Mute, "mute"),
     (Fault::Stale, "stale"),
+    (Fault::Beside, "beside"),
     (Fault::Reject(Said::Throttled), "429"),
     (Fault::Reject(Said::Denied), "403"),
     (Fault::Reject(Said::Bad), "400"),
@@ -205,7 +209,7 @@ impl Fault {
                 _ => false,
             },
             Self::Lost | Self::Late(_) | Self::Stale | Self::Twice(_) => place == Place::Ask,
-            Self::Reject(_) | Self::RejectDone(_) => place == Place::Ask,
+            Self::Beside | Self::Reject(_) | Self::RejectDone(_) => place == Place::Ask,
             Self::Mute => matches!(place, Place::Ask | Place::Connect),
             Self::Refuse | Self::NoRoute => matches!(place, Place::Connect | Place::Tier),
             Self::Hush | Self::Echo | Self::Swap => place == Place::Tell,

@@ -1,6 +1,7 @@
 //! Whole agents whose directory, claim or session is not as it should be: what still works, and what they say.
 
 use fleetkey_lifecycle::status::StateName;
+use fleetkey_model::certificate::CertificateId;
 
 use super::*;
 use crate::config::Verification;
@@ -120,6 +121,42 @@ async fn a_device_without_the_session_of_its_thing_says_what_its_retirement_wait
     agent.rotate().await;
     let status = agent.until(|status| is_blocked_by(status, "[session] live = false")).await.unwrap();
     assert_eq!((status.current, status.previous), (Some(SlotId(2)), Some(SlotId(1))));
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_without_the_session_of_its_thing_believes_only_who_asked_on_its_own_certificate() {
+    let broker = Broker::start().await;
+    let mut config = broker.device("dev-1");
+    config.session.live = false;
+    config.timeouts.answer = Duration::from_millis(50);
+    let agent = start(config).await;
+    let mut events = agent.events();
+    let status = agent.until(|status| status.connected && status.exported).await.unwrap();
+    let before = status.certificate.unwrap();
+    broker.registry().answers_retire = false;
+    agent.rotate().await;
+    let status = agent.until(|status| is_blocked_by(status, "[session] live = false")).await.unwrap();
+    let current = status.certificate.unwrap();
+    let id = status.rotation.unwrap();
+    let answer = async |witness: Option<CertificateId>| {
+        let mut answer = serde_json::json!({"op": "retire", "id": id, "status": "retired"});
+        if let Some(witness) = witness {
+            answer["witness"] = serde_json::json!(witness);
+        }
+        let payload = answer.to_string();
+        broker.send("dev-1~agent", "fleetkey/things/dev-1/answers", payload.as_bytes()).await;
+    };
+    answer(None).await;
+    answer(Some(before)).await;
+    until(
+        &mut events,
+        |event| matches!(event, AgentEvent::Waiting { why, .. } if why.contains("another certificate")),
+    )
+    .await;
+    assert_eq!(agent.status().previous, Some(SlotId(1)));
+    answer(Some(current)).await;
+    until(&mut events, is_retired).await;
     agent.stop().await;
 }
 
