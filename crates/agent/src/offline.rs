@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetkey_lifecycle::Status;
 use fleetkey_lifecycle::event::Offline;
+use fleetkey_lifecycle::{SlotId, Status};
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::time::Timestamp;
 
@@ -103,22 +103,33 @@ pub enum OfflineError {
 /// See [`OfflineError`].
 pub async fn perform(config: AgentConfig, step: Offline, patience: Duration) -> Result<Done, OfflineError> {
     let state_dir = config.state_dir.clone();
+    let staged = match blocking(&state_dir, client::status_of).await {
+        Ok(DeviceState::Running(report)) => report.status.candidate,
+        _ => None,
+    };
     let asked = blocking(&state_dir, move |dir| client::offline(dir, step)).await;
     match asked {
-        Ok(_) => follow(&state_dir, step, patience).await,
+        Ok(_) => follow(&state_dir, Order { step, staged }, patience).await,
         Err(AskError::Refused(why)) => Err(OfflineError::Senseless(why)),
         Err(AskError::NotRunning(_)) => run(config, step, patience).await,
         Err(error) => Err(OfflineError::Ask(error)),
     }
 }
 
+/// A step, and what was to be committed when it was ordered: a switch that was met is the one before, unless to that.
+#[derive(Debug, Clone, Copy)]
+struct Order {
+    step: Offline,
+    staged: Option<SlotId>,
+}
+
 /// Asks the running agent how it goes until the step has ended.
-async fn follow(state_dir: &Path, step: Offline, patience: Duration) -> Result<Done, OfflineError> {
+async fn follow(state_dir: &Path, order: Order, patience: Duration) -> Result<Done, OfflineError> {
     let mut blocked = None;
     let ended = async {
         loop {
             match blocking(state_dir, client::status_of).await {
-                Ok(DeviceState::Running(report)) => match judge(step, &report.status) {
+                Ok(DeviceState::Running(report)) => match judge(order, &report.status) {
                     Some(ended) => return ended,
                     None => blocked = report.status.blocked,
                 },
@@ -143,10 +154,11 @@ async fn run(config: AgentConfig, step: Offline, patience: Duration) -> Result<D
 
 async fn carried_out(agent: &AgentHandle, step: Offline) -> Result<Done, OfflineError> {
     agent.hold(true).await;
+    let order = Order { step, staged: agent.status().candidate };
     agent.offline(step).await.map_err(OfflineError::Senseless)?;
     let mut ended = None;
     let watched = agent.until(|status| {
-        ended = judge(step, status);
+        ended = judge(order, status);
         ended.is_some()
     });
     watched.await;
@@ -154,9 +166,11 @@ async fn carried_out(agent: &AgentHandle, step: Offline) -> Result<Done, Offline
 }
 
 /// How the step has ended, if it has; for a status that was told after the order was noted.
-fn judge(step: Offline, status: &Status) -> Option<Result<Done, OfflineError>> {
+fn judge(order: Order, status: &Status) -> Option<Result<Done, OfflineError>> {
+    let step = order.step;
     let in_use = status.certificate.filter(|_| status.exported);
     let met = status.met.is_some_and(|met| met.order == step && Some(met.slot) == status.current);
+    let switched = order.staged.map_or(met, |staged| Some(staged) == status.current);
     let failed = |what: &str| {
         let why = status.blocked.as_deref().unwrap_or("the log tells why");
         Some(Err(OfflineError::Failed(format!("{what}: {why}"))))
@@ -167,7 +181,7 @@ fn judge(step: Offline, status: &Status) -> Option<Result<Done, OfflineError>> {
             let staged = status.staged.filter(|staged| staged.tried_to_tell)?;
             Some(Ok(Done::Staged { certificate: staged.certificate, verified: staged.verified }))
         }
-        Offline::Switch if met => in_use.map(|certificate| Ok(Done::Switched(certificate))),
+        Offline::Switch if switched => in_use.map(|certificate| Ok(Done::Switched(certificate))),
         Offline::Switch if status.candidate.is_none() => failed("the staged certificate was refused"),
         Offline::Retire => status.previous.is_none().then_some(Ok(Done::Retired)),
         Offline::Rollback if met && !status.held => {

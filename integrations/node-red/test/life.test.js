@@ -9,7 +9,7 @@ const { after, afterEach, before, beforeEach, describe, test } = require('node:t
 const { Asked } = require('./support/asked');
 const { Core } = require('./support/core');
 const { Export } = require('./support/export');
-const { broker, tally, traffic } = require('./support/flows');
+const { broker, gaps, tally, traffic } = require('./support/flows');
 const { NodeRed, PACKAGE } = require('./support/nodered');
 const { Program } = require('./support/program');
 const { until } = require('./support/wait');
@@ -125,9 +125,11 @@ describe('life', () => {
         await until('the last telemetry', () => observer.on(TELEMETRY).some(({ n }) => n >= made));
         const up = tally(observer.on(TELEMETRY).map(({ n }) => n), made);
         const down = tally(came, commands);
-        context.diagnostic(`${made} sent, ${up.lost.length} lost; ${commands} commands, ${down.lost.length} lost`);
+        context.diagnostic(`${made} sent, ${up.lost.length} lost, ${up.again} again; ${commands} commands, ${down.lost.length} lost, ${down.again} again`);
         assert.equal(started, 1, 'flows that are not about MQTT are not restarted');
-        // How long the gap is depends on the machine; that nothing is lost outside of it does not.
+        // How long the gap is depends on the machine; that there is one, and that nothing is lost outside of it, does not.
+        assert.ok(gaps(up.lost) <= 1 && gaps(down.lost) <= 1, `one gap either way: ${up.lost}; ${down.lost}`);
+        assert.equal(up.again, 0, 'the client that Node-RED makes anew sends nothing again');
         assert.deepEqual(up.lost.filter(n => n <= before.up || n > after.made), []);
         assert.deepEqual(down.lost.filter(n => n <= before.down || n > after.commands), []);
     });

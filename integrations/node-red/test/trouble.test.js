@@ -10,7 +10,7 @@ const { Agent } = require('./support/agent');
 const { Asked } = require('./support/asked');
 const { Core, principalOf } = require('./support/core');
 const { Export } = require('./support/export');
-const { broker, tally, traffic } = require('./support/flows');
+const { broker, gaps, tally, traffic } = require('./support/flows');
 const { NodeRed } = require('./support/nodered');
 const { until } = require('./support/wait');
 
@@ -110,18 +110,21 @@ describe('trouble', () => {
         assert.deepEqual(tally(observer.on(TELEMETRY).map(({ n }) => n).filter(n => n <= last), last), { last, lost: [], again: 0 });
     });
 
-    test('why a connection fails is logged, and an agent that watches the log rotates for it', async () => {
+    test('why a connection fails is logged, and an agent that watches the log raises an alarm and rotates for it', async () => {
         const other = await Core.start('--setup');
         let agent;
         try {
-            red = await NodeRed.start([...broker({ ...core, ready: core.ready, rootCa: other.rootCa }, files), ...traffic(1)]);
+            const log = path.join(files.state, 'red.log');
+            agent = await Agent.start(other, 'pump-02', { more: `[watch]\nfile = "${log}"\nrotate = true\nspacing = "0s"` });
+            const { certificate: before } = await agent.status();
+            red = await NodeRed.start([...broker({ ...core, ready: core.ready, rootCa: other.rootCa }, files), ...traffic(1)],
+                { log });
             const line = await red.program.line('the reason', line => /\[fleetkey\] broker .*certificate/.test(line));
-            agent = await Agent.start(other, 'pump-02', { more: '[watch]\nfile = "red.log"\nrotate = true\nspacing = "0s"' });
-            fs.writeFileSync(path.join(agent.directory, 'red.log'), `${line}\n`);
             const told = await agent.event('the alarm', ({ event }) => event === 'client_trouble');
             assert.equal(told.trouble, 'server_identity', line);
             assert.equal(told.held_back, undefined, told.held_back);
-            const { reason } = await agent.event('the rotation', ({ event, reason }) => event === 'committed' && reason !== 'provision');
+            const { reason, certificate } = await agent.event('the rotation', ({ event, reason }) => event === 'committed' && reason !== 'provision');
+            assert.notEqual(certificate, before);
             assert.equal(reason, 'compromise');
         } finally {
             await agent?.stop();
@@ -179,26 +182,39 @@ describe('trouble', () => {
     });
 });
 
-test('where the session does not survive the change of certificate, subscriptions are made again and nothing is lost upwards', async context => {
+test('where the session does not survive the change of certificate, subscriptions are made again: nothing is lost upwards, and one gap of commands', async context => {
     const core = await Core.start('--session-survives-certificate-change', 'false');
     const files = new Export();
-    let red, observer;
+    let red, observer, flow;
     try {
         files.swing(await core.certificate());
-        observer = await core.observer('observer', [TELEMETRY, CONNECTED]);
+        observer = await core.observer('observer', [TELEMETRY, CONNECTED, '$aws/events/subscriptions/subscribed/pump-01']);
         red = await NodeRed.start([...broker(core, files), ...traffic(0.03)]);
-        await until('telemetry', () => observer.on(TELEMETRY).length >= 10);
+        const state = async () => JSON.parse((await red.request('GET', '/state')).text);
+        await until('the subscription', () => observer.on('$aws/events/subscriptions/subscribed/pump-01').length > 0, () => red.program.transcript());
+        let commands = 0;
+        flow = setInterval(() => observer.client.publish('pm500/pump-01/commands', JSON.stringify({ n: ++commands }), { qos: 1 }), 30);
+        const passes = async () => {
+            const [up, down] = [observer.on(TELEMETRY).length + 10, (await state()).came.length + 10];
+            await until('messages either way', async () => observer.on(TELEMETRY).length >= up && (await state()).came.length >= down);
+        };
+        await passes();
         const second = await core.certificate();
         files.swing(second);
         await red.on(second);
-        observer.client.publish('pm500/pump-01/commands', '{"n":1}', { qos: 1 });
-        const state = async () => JSON.parse((await red.request('GET', '/state')).text);
-        await until('a command on the new session', async () => (await state()).came.includes(1));
-        const { made: last } = await state();
+        await passes();
+        clearInterval(flow);
+        await until('the last command', async () => (await state()).came.includes(commands), async () => JSON.stringify(await state()));
+        const { came, made: last } = await state();
         await until('the last telemetry', () => observer.on(TELEMETRY).some(({ n }) => n === last));
-        assert.deepEqual(tally(observer.on(TELEMETRY).map(({ n }) => n).filter(n => n <= last), last), { last, lost: [], again: 0 });
-        context.diagnostic(`held ${red.connection().last_swap.milliseconds} ms`);
+        const up = tally(observer.on(TELEMETRY).map(({ n }) => n).filter(n => n <= last), last);
+        const down = tally(came, commands);
+        context.diagnostic(`held ${red.connection().last_swap.milliseconds} ms; ${down.last} commands, ${down.lost.length} lost, ${down.again} again`);
+        assert.deepEqual(up, { last, lost: [], again: 0 });
+        assert.ok(gaps(down.lost) <= 1, `what is lost of commands is one gap: ${down.lost}`);
+        assert.equal(down.again, 0, 'a session that is gone repeats nothing');
     } finally {
+        clearInterval(flow);
         await red?.stop();
         await observer?.stop();
         await core.stop();

@@ -154,6 +154,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_pair_that_does_not_belong_together_is_shown_to_nobody() {
+        let (client, chain) = identity("device");
+        let (stranger, _) = identity("stranger");
+        let server = Server::trusting(&chain).await;
+        let torn = ClientIdentity { key: stranger.key, chain: client.chain };
+        let error = dialer(&server, server.port()).dial(&torn).await.unwrap_err();
+        assert!(matches!(error, DialError::Config(_)), "{error}");
+        assert_eq!(Failure::from(error).kind, FailureKind::Unreachable, "the broker has said nothing");
+    }
+
+    #[tokio::test]
     async fn a_refused_certificate_shows_at_the_first_read_and_is_about_us() {
         let (_, chain) = identity("device");
         let server = Server::trusting(&chain).await;

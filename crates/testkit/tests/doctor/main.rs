@@ -8,6 +8,7 @@
 )]
 
 mod bed;
+mod client;
 mod files;
 mod healthy;
 mod network;

@@ -12,6 +12,7 @@ use fleetkey_agent::offline::{Done, OfflineError, perform};
 use fleetkey_agent::{AgentEvent, AgentHandle};
 use fleetkey_lifecycle::event::Offline;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_operator::controller::{Config, Controller};
 use fleetkey_testkit::Bench;
 use fleetkey_testkit::wait::within;
 
@@ -158,6 +159,50 @@ async fn the_running_agent_takes_the_steps_and_goes_back_while_its_session_stays
         agent.stop().await;
         bench.core.shutdown().await;
     }
+}
+
+/// Waits until the controller has it attested that this certificate is in use.
+async fn attested(controller: &Controller, certificate: CertificateId) {
+    within("the request", async {
+        while !controller.records().await.iter().any(|record| record.witness.certificate == certificate) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// The controller waits before it takes the certificate before out of use, whatever the device says: what the device may
+/// say, whoever has its key may say. The operator need not wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_takes_the_superseded_certificate_out_of_use_at_once_and_the_controller_finds_it_done() {
+    let bench = Bench::start().await;
+    let mut config = bench.device("device-1");
+    config.rotation.soak = Duration::from_secs(24 * 3600);
+    let agent = bench.running(config.clone()).await;
+    // The second time there is a record of the device, and something on its way out.
+    for _ in 0..2 {
+        let controller = bench.controller_with(Config::default()).await;
+        let (old, before) = (agent.status().certificate.unwrap(), bench.exported("device-1"));
+        let Done::Staged { certificate: new, .. } = done(&config, Offline::Stage).await else { panic!() };
+        assert_eq!(done(&config, Offline::Switch).await, Done::Switched(new));
+        let waits = perform(config.clone(), Offline::Retire, Duration::from_millis(1)).await.unwrap_err();
+        assert!(matches!(waits, OfflineError::NotYet { .. }), "{waits}");
+        attested(&controller, new).await;
+        assert_eq!(status(&bench, &old), CertificateStatus::Active, "the controller soaks for an hour");
+
+        bench.core.account().update_certificate(&old, CertificateStatus::Inactive).await.unwrap();
+        assert!(bench.connect(&before, "device-1~agent").await.is_err(), "it is of no use now");
+        controller.stop().await;
+
+        let controller = bench.controller(Duration::from_secs(3600)).await;
+        assert_eq!(done(&config, Offline::Retire).await, Done::Retired, "the hour is over");
+        assert!(controller.records().await.iter().all(|record| record.frozen.is_none()));
+        let now = [old, new].map(|certificate| status(&bench, &certificate));
+        assert_eq!(now, [CertificateStatus::Inactive, CertificateStatus::Active]);
+        controller.stop().await;
+    }
+    agent.stop().await;
+    bench.core.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,15 +9,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use fleetkey_agent::AgentHandle;
 use fleetkey_agent::sidecar::{Listen, SidecarSettings};
 use fleetkey_iotcore::clock::SystemClock;
 use fleetkey_iotcore::faults::{Effect, Operation, Rule};
-use fleetkey_model::name::ClientId;
+use fleetkey_model::name::{ClientId, PolicyName};
 use fleetkey_model::topic::TopicFilter;
 use fleetkey_mqtt::link::{Client, ConnectOptions, Messages};
-use fleetkey_mqtt::session::SessionConfig;
+use fleetkey_mqtt::session::{Outgoing, SessionConfig};
 use fleetkey_mqtt::{
     Connect, Disconnect, Limits, Packet, PacketId, Properties, Property, PubAck, Publish, QoS, ReasonCode,
     Subscribe, SubscribeFilter, Version, Will, decode, encode,
@@ -165,10 +165,24 @@ impl ByHand {
     }
 
     async fn subscribes(&mut self, topic: String) {
-        let filters = vec![SubscribeFilter::new(topic, QoS::AtLeastOnce)];
+        self.asks_for(SubscribeFilter::new(topic, QoS::AtLeastOnce)).await;
+        assert!(matches!(self.hears().await, Packet::SubAck(ack) if !ack.reasons[0].is_error()));
+    }
+
+    async fn asks_for(&mut self, filter: SubscribeFilter) {
+        let filters = vec![filter];
         let subscribe = Subscribe { packet_id: PacketId::FIRST, filters, properties: Properties::new() };
         self.says(&Packet::Subscribe(subscribe)).await;
-        assert!(matches!(self.hears().await, Packet::SubAck(ack) if !ack.reasons[0].is_error()));
+    }
+
+    /// A message, which it acknowledges: what it says, and whether it was retained. An answer may come before it.
+    async fn takes(&mut self) -> (Bytes, bool) {
+        loop {
+            if let Packet::Publish(publish) = self.hears().await {
+                self.says(&Packet::PubAck(PubAck::new(publish.packet_id.unwrap()))).await;
+                return (publish.payload, publish.retain);
+            }
+        }
     }
 }
 
@@ -304,6 +318,67 @@ async fn a_client_that_dies_has_its_will_published_and_one_that_disconnects_has_
     assert_eq!(will.payload, "dead");
     device.agent.stop().await;
     bench.core.shutdown().await;
+}
+
+/// A device whose certificate in use may publish retained messages as well, which the shipped policy does not allow.
+async fn may_retain(bench: &Bench, device: &Device) {
+    let name = PolicyName::new("retains").unwrap();
+    let statement = r#"{"Effect":"Allow","Action":["iot:Publish","iot:RetainPublish"],"Resource":"*"}"#;
+    let document = format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#);
+    let account = bench.core.account();
+    if account.describe_policy(&name).is_err() {
+        account.create_policy(&name, &document).await.unwrap();
+    }
+    account.attach_policy(&name, &device.agent.status().certificate.unwrap()).await.unwrap();
+}
+
+async fn retains(bench: &Bench, device: Device, handling: u8, survives: bool) {
+    may_retain(bench, &device).await;
+    let (sender, _) = operator(bench, &format!("~sends-{}", device.name)).await;
+    let said = |payload: &'static str, retain| Outgoing {
+        topic: device.topic("orders").into(),
+        payload: payload.into(),
+        qos: QoS::AtLeastOnce,
+        retain,
+        properties: Properties::new(),
+    };
+    sender.publish_message(said("kept", true)).await.unwrap();
+    let (mut client, _) = device.connect_by_hand().await;
+    let filter = SubscribeFilter::new(device.topic("orders"), QoS::AtLeastOnce);
+    client.asks_for(SubscribeFilter { retain_handling: handling, ..filter }).await;
+    assert_eq!(client.takes().await, ("kept".into(), true));
+    let (qos, packet_id) = (QoS::AtLeastOnce, PacketId::new(7));
+    let up = Publish { qos, packet_id, retain: true, ..Publish::new(device.topic("telemetry"), "state") };
+    client.says(&Packet::Publish(up)).await;
+    while !matches!(client.hears().await, Packet::PubAck(_)) {}
+
+    device.rotates(1, survives).await;
+    sender.publish_message(said("next", false)).await.unwrap();
+    // MQTT 3.1.1 cannot make a subscription without being sent what is retained (3.8.4).
+    if !survives && handling == 0 {
+        assert_eq!(client.takes().await, ("kept".into(), true));
+    }
+    assert_eq!(client.takes().await, ("next".into(), false), "nothing else comes a second time");
+
+    let (late, mut heard) = operator(bench, &format!("~hears-{}", device.name)).await;
+    late.subscribe(&[(device.topic("telemetry").as_str(), QoS::AtLeastOnce)]).await.unwrap();
+    let found = within("the retained message", heard.recv()).await.unwrap();
+    assert_eq!((found.payload, found.retain), ("state".into(), true));
+    device.agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retained_messages_go_both_ways_and_come_again_only_with_a_subscription_that_is_made_again() {
+    for survives in [true, false] {
+        let bench = bench(survives).await;
+        let controller = bench.controller(Duration::from_secs(3600)).await;
+        for (name, version, handling) in [("device-1", Version::V311, 0), ("device-2", Version::V5, 1)] {
+            let device = Device::start(&bench, name, version, false).await;
+            retains(&bench, device, handling, survives).await;
+        }
+        controller.stop().await;
+        bench.core.shutdown().await;
+    }
 }
 
 /// Where in a move its client is held.

@@ -10,6 +10,11 @@ function percentile(values, share) {
     return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)];
 }
 
+/** Milliseconds that 99 of 100 rotations did not exceed; of fewer than a hundred rotations, the longest. */
+function p99(moves) {
+    return percentile(moves.map(move => move.held_ms), 0.99);
+}
+
 /** @param {{held_ms: number}[]} moves */
 function held(moves) {
     const values = moves.map(move => move.held_ms);
@@ -20,4 +25,4 @@ function held(moves) {
     return `held ${told.join(', ')} of ${LIMIT} ms`;
 }
 
-module.exports = { held, percentile };
+module.exports = { LIMIT, held, p99 };

@@ -18,9 +18,10 @@ const RED = process.env.FLEETKEY_NODE_RED ?? require.resolve('node-red/red.js');
 class NodeRed {
     /**
      * @param {object[]} flows
-     * @param {{plugin?: boolean, settings?: string, environment?: object}} [options] `settings` is JavaScript, inside `module.exports = {…}`
+     * @param {{plugin?: boolean, settings?: string, environment?: object, log?: string}} [options] `settings` is JavaScript, inside
+     *     `module.exports = {…}`; `log` is a file for what it logs
      */
-    static async start(flows, { plugin = true, settings = 'httpAdminRoot: false,', environment = {} } = {}) {
+    static async start(flows, { plugin = true, settings = 'httpAdminRoot: false,', environment = {}, log } = {}) {
         const red = new NodeRed();
         red.directory = fs.mkdtempSync(path.join(os.tmpdir(), 'fleetkey-node-red-user-'));
         red.port = await freePort();
@@ -34,14 +35,14 @@ class NodeRed {
         if (plugin) {
             install(red.directory);
         }
-        red.environment = environment;
+        Object.assign(red, { environment, log });
         await red.run();
         return red;
     }
 
     async run() {
         this.program = new Program(process.execPath, [RED, '-u', this.directory, '-s', path.join(this.directory, 'settings.js')],
-            { cwd: this.directory, env: { ...process.env, ...this.environment } });
+            { cwd: this.directory, env: { ...process.env, ...this.environment }, log: this.log });
         await this.program.line('the flows', line => line.includes('Started flows'));
     }
 

@@ -2,13 +2,15 @@
 'use strict';
 
 const { spawn } = require('node:child_process');
+const fs = require('node:fs');
 
 const { until } = require('./wait');
 
 class Program {
     lines = [];
 
-    constructor(command, args, options = {}) {
+    /** `log` is a file that gets what it prints as well, as it comes. */
+    constructor(command, args, { log, ...options } = {}) {
         this.command = [command, ...args].join(' ');
         this.child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
         this.ended = new Promise(resolve => {
@@ -19,6 +21,9 @@ class Program {
         for (const stream of [this.child.stdout, this.child.stderr]) {
             let rest = '';
             stream.setEncoding('utf8').on('data', data => {
+                if (log) {
+                    fs.appendFileSync(log, data);
+                }
                 const lines = (rest + data).split('\n');
                 rest = lines.pop();
                 this.lines.push(...lines);

@@ -92,6 +92,22 @@ fn an_identity_that_is_refused_costs_no_message_and_the_one_before_serves_again_
 }
 
 #[test]
+fn a_broker_that_has_no_time_for_the_new_link_has_refused_nobody_and_the_one_before_serves_again() {
+    let mut world = served(FIVE, true);
+    world.broker.throttles = 3;
+    identity(&mut world, 2);
+    world.dialed(true);
+    world.publish("up/a", QoS::AtLeastOnce);
+    world.arrive();
+    assert_eq!(unsettled(&world), Some((SlotId(2), Tier::Connack, FailureKind::Unreachable)));
+    world.come_to_rest();
+    let failed = world.reports.iter().filter(|report| matches!(report, Report::Failed { .. }));
+    assert_eq!((failed.count(), world.broker.throttles), (2, 0));
+    assert_eq!(world.relay.snapshot().serving, Some(SlotId(1)));
+    assert_eq!((world.closed_by_relay, world.broker.wills, world.broker.received.len()), (0, 0, 1));
+}
+
+#[test]
 fn an_identity_that_cannot_be_dialled_changes_nothing() {
     let mut world = served(PERSISTENT, true);
     identity(&mut world, 2);
@@ -208,6 +224,48 @@ fn a_clean_client_of_5_ends_its_session_with_its_disconnect() {
     world.arrive();
     assert!(!world.broker.holds_a_session());
     assert_eq!(world.broker.wills, 0);
+}
+
+#[test]
+fn what_a_later_connack_narrows_is_told_and_held_to_and_what_it_widens_holds_again() {
+    let mut world = served(FIVE, true);
+    let first = world.broker.offers.clone();
+    world.broker.offers = fleetkey_mqtt::Properties::new()
+        .with(Property::ReceiveMaximum(2))
+        .with(Property::MaximumPacketSize(100))
+        .with(Property::RetainAvailable(0))
+        .with(Property::TopicAliasMaximum(8));
+    identity(&mut world, 2);
+    world.come_to_rest();
+    let what = vec!["receive maximum", "maximum packet size", "retain"];
+    assert_eq!(world.reports.first(), Some(&Report::Narrowed { what }), "aliases are used in neither case");
+
+    for _ in 0..5 {
+        world.publish("up/a", QoS::AtLeastOnce);
+        world.client_is_heard();
+    }
+    let snapshot = world.relay.snapshot();
+    assert_eq!((snapshot.unanswered_up, snapshot.waiting_up), (2, 3));
+    world.arrive();
+    assert_eq!(world.broker.received.len(), 5);
+
+    let retained = || Publish { retain: true, ..Publish::new("up/a", "6") };
+    let (local, large) = (world.local(), Publish::new("up/a", "7".repeat(100)));
+    for message in [retained(), large] {
+        world.tell(Input::Client(local, Packet::Publish(message)));
+    }
+    world.arrive();
+    assert_eq!((world.relay.snapshot().dropped_up, world.broker.received.len()), (2, 5));
+
+    world.broker.offers = first;
+    identity(&mut world, 3);
+    world.come_to_rest();
+    world.tell(Input::Client(local, Packet::Publish(retained())));
+    world.arrive();
+    assert_eq!((world.relay.snapshot().dropped_up, world.broker.received.len()), (2, 6));
+    assert_eq!((world.closed_by_relay, world.client.said.clone()), (0, vec![]));
+    let told = world.reports.iter().filter(|report| matches!(report, Report::Narrowed { .. }));
+    assert_eq!(told.count(), 1);
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub(in super::super) struct Broker {
     pub(in super::super) survives: bool,
     /// Identities that are refused at CONNACK.
     pub(in super::super) refused: BTreeSet<SlotId>,
+    /// So many CONNECTs more it has no time for, whoever asks.
+    pub(in super::super) throttles: u32,
     /// Refuse by closing, as AWS does.
     pub(in super::super) closes: bool,
     /// Unacknowledged messages to the client at once.
@@ -60,6 +62,8 @@ pub(in super::super) struct Broker {
     pub(in super::super) lowest_id: bool,
     /// What is sent again has another identifier, and no DUP.
     pub(in super::super) renumbers: bool,
+    /// What its CONNACK says of what it takes.
+    pub(in super::super) offers: Properties,
     session: Option<Session>,
     connection: Option<Connection>,
 }
@@ -69,6 +73,7 @@ impl Broker {
         Self {
             survives,
             refused: BTreeSet::new(),
+            throttles: 0,
             closes: false,
             window: 10,
             received: Vec::new(),
@@ -80,6 +85,7 @@ impl Broker {
             sessions_lost: 0,
             lowest_id: false,
             renumbers: false,
+            offers: Properties::new(),
             session: None,
             connection: None,
         }
@@ -99,9 +105,11 @@ impl Broker {
     }
 
     pub(super) fn connect(&mut self, link: LinkId, slot: SlotId, connect: &Connect) -> Out {
-        if self.refused.contains(&slot) {
-            let refusal =
-                (!self.closes).then(|| Packet::ConnAck(ConnAck::refused(ReasonCode::NOT_AUTHORIZED)));
+        let throttled = self.throttles > 0;
+        self.throttles -= u32::from(throttled);
+        if throttled || self.refused.contains(&slot) {
+            let reason = if throttled { ReasonCode::QUOTA_EXCEEDED } else { ReasonCode::NOT_AUTHORIZED };
+            let refusal = (!self.closes).then(|| Packet::ConnAck(ConnAck::refused(reason)));
             return refusal.into_iter().map(|packet| (link, Some(packet))).chain([(link, None)]).collect();
         }
         let mut out = Out::new();
@@ -122,8 +130,8 @@ impl Broker {
             Version::V5 => connect.properties.session_expiry().unwrap_or_default() == 0,
         };
         self.connection = Some(Connection { link, version: connect.version, will: connect.will.clone() });
-        let accepted =
-            ConnAck { session_present, reason: ReasonCode::SUCCESS, properties: Properties::new() };
+        let properties = self.offers.clone();
+        let accepted = ConnAck { session_present, reason: ReasonCode::SUCCESS, properties };
         out.push((link, Some(Packet::ConnAck(accepted))));
         out.extend(self.again(link));
         out.extend(self.flush());
