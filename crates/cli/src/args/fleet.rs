@@ -166,7 +166,7 @@ pub(crate) struct ServeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RevokeArgs {
     /// A certificate's id; repeatable.
-    #[arg(value_name = "CERTIFICATE", required_unless_present_any = ["thing", "print_iam"])]
+    #[arg(value_name = "CERTIFICATE", required_unless_present_any = ["thing", "list", "print_iam"])]
     pub(crate) certificates: Vec<CertificateId>,
     /// Every certificate of this thing: the device can connect no more.
     #[arg(long, value_name = "NAME", conflicts_with = "certificates")]
@@ -174,6 +174,9 @@ pub(crate) struct RevokeArgs {
     /// Make them INACTIVE, which can be undone, instead of REVOKED, which cannot.
     #[arg(long)]
     pub(crate) inactive: bool,
+    /// A file of certificates' ids, one a line. A run that was cut short is run again: what is done is passed over.
+    #[arg(long, value_name = "FILE", conflicts_with = "thing")]
+    pub(crate) list: Option<PathBuf>,
     /// Why, for the journal.
     #[arg(long, value_name = "TEXT", default_value = "by command")]
     pub(crate) why: String,
