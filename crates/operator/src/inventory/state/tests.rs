@@ -1,5 +1,6 @@
 //! States from what an account and a broker have told.
 
+use super::CertificateStatus::{Active, Inactive, Revoked};
 use super::*;
 use crate::control_plane::CertificateSummary;
 use crate::inventory::condition as condition_of;
@@ -36,8 +37,6 @@ fn store(certificates: &[(u64, CertificateStatus)]) -> Store {
 fn state(store: &Store, now: u64) -> Option<State> {
     condition_of(store, &press(), day(now)).map(|condition| condition.state)
 }
-
-use CertificateStatus::{Active, Inactive, Revoked};
 
 #[test]
 fn one_that_is_active_and_attested_is_ready_whatever_lies_retired_beside_it() {
