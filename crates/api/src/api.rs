@@ -41,6 +41,7 @@ enum What {
     Certificates,
     Certificate,
     Thing,
+    History,
     Findings,
     Journal,
     Campaigns,
@@ -68,11 +69,12 @@ const fn post(path: &'static str, role: Role, ordered: Ordered) -> Route {
     Route { method: Method::POST, path, role, what: What::Order(ordered) }
 }
 
-static ROUTES: [Route; 20] = [
+static ROUTES: [Route; 21] = [
     get("/status", What::Status),
     get("/certificates", What::Certificates),
     get("/certificates/{id}", What::Certificate),
     get("/things/{name}", What::Thing),
+    get("/things/{name}/history", What::History),
     get("/findings", What::Findings),
     get("/journal", What::Journal),
     get("/campaigns", What::Campaigns),
@@ -160,6 +162,7 @@ impl Api {
             What::Certificates => Question::Certificates(question::selection(&query)?),
             What::Certificate => Question::Certificate(segment.parse().map_err(|error| bad(&error))?),
             What::Thing => Question::Thing(ThingName::new(segment).map_err(|error| bad(&error))?),
+            What::History => Question::History(ThingName::new(segment).map_err(|error| bad(&error))?),
             What::Findings => Question::Findings(question::rule(&query)?),
             What::Journal => question::journal(&query)?,
         };

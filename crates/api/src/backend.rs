@@ -53,6 +53,8 @@ pub enum Question {
     Certificate(CertificateId),
     /// One thing, with its certificates and findings.
     Thing(ThingName),
+    /// What became of a thing's certificates, oldest first.
+    History(ThingName),
     /// What deserves attention; of one rule only, if it is named.
     Findings(Option<String>),
     /// Lines of the controller's journal after this one, oldest first.
@@ -83,6 +85,8 @@ pub struct Selection {
     pub connected: Option<bool>,
     /// Found by this rule.
     pub rule: Option<String>,
+    /// Of things in this state.
+    pub state: Option<String>,
     /// After this one.
     pub after: Option<CertificateId>,
     /// At most so many.

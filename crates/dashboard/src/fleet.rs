@@ -13,7 +13,7 @@ pub use campaign::{Campaign, CampaignCounts, CampaignDraft, CampaignMode, Campai
 pub use device::{
     Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Filter, Holder, Incident, Tone,
 };
-pub use inventory::{InventoryPage, InventoryQuery, InventoryRow};
+pub use inventory::{InventoryPage, InventoryQuery, InventoryRow, STATES};
 pub use journal::{JournalEntry, JournalPage};
 pub use overview::{Bar, Figures, Finding, Overview, Severity, Site};
 pub use policy::{Action, Decided, Policy, PolicyVersion, Question, Spread, Statement, Verdict};

@@ -14,7 +14,9 @@ use fleetkey_model::name::{ClientId, ThingName};
 use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::PresenceKind;
 use fleetkey_operator::controller::{Event, Observer, PresenceEvent};
-use fleetkey_operator::inventory::{Crawl, ListedCertificate, ListedThing, Query, Store, Thresholds, Watch};
+use fleetkey_operator::inventory::{
+    Crawl, History, ListedCertificate, ListedThing, Query, State, Store, Thresholds, Watch,
+};
 use serde_json::json;
 
 const DAY: u64 = 86_400;
@@ -36,6 +38,7 @@ fn measured(devices: u64) -> serde_json::Value {
     let ended = Query { status: Some(CertificateStatus::Revoked), ..Query::default() };
     let away = Query { connected: Some(false), ..Query::default() };
     let aged = Query { older_than: Some(Duration::from_secs(300 * DAY)), ..Query::default() };
+    let degraded = Query { state: Some(State::Degraded), ..Query::default() };
     let thresholds = Thresholds::default();
     let begun = Instant::now();
     (0..EVENTS).for_each(|n| watch.heard(NOW, &event(n, n % devices)));
@@ -48,6 +51,10 @@ fn measured(devices: u64) -> serde_json::Value {
         "filter_by_status_ms": worst(|| page(&ended)),
         "filter_by_connection_ms": worst(|| page(&away)),
         "filter_by_age_ms": worst(|| page(&aged)),
+        "filter_by_state_ms": worst(|| page(&degraded)),
+        "ready_ms": worst(|| page(&Query { state: Some(State::Ready), ..Query::default() })),
+        "count_by_state_ms": worst(|| watch.look(|store, _| degraded.count(store, NOW))),
+        "history_ms": worst(|| watch.look(|store, _| History::of(store, &thing(7)).told(store, Vec::new()).len())),
         "findings": watch.findings(NOW, &thresholds).len(),
         "findings_ms": worst(|| watch.findings(NOW, &thresholds).len()),
         "survey_ms": worst(|| watch.survey(NOW, &thresholds).findings.len()),

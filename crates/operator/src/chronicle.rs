@@ -176,6 +176,33 @@ impl Journal {
     }
 }
 
+/// The entries of journals whose line contains one of these words, each journal's in its order. One that is not there is
+/// empty. Blocking: it reads all of them.
+///
+/// # Errors
+/// When a journal cannot be read.
+pub fn lines_with(paths: &[PathBuf], words: &[String]) -> Result<Vec<Kept>, FileError> {
+    let mut found = Vec::new();
+    for path in paths {
+        let Some(file) = (Journal { path: path.clone(), read: 0 }).open()? else { continue };
+        let mut reader = BufReader::new(file);
+        let mut text = Vec::new();
+        loop {
+            text.clear();
+            reader.read_until(b'\n', &mut text).map_err(|error| FileError::new("read", path, error))?;
+            if text.is_empty() {
+                break;
+            }
+            // What is no entry, as a line that a power cut has torn, is passed over.
+            let Ok(line) = std::str::from_utf8(&text) else { continue };
+            if words.iter().any(|word| line.contains(word.as_str())) {
+                found.extend(serde_json::from_str::<Kept>(line).ok());
+            }
+        }
+    }
+    Ok(found)
+}
+
 fn length(path: &Path) -> Result<u64, FileError> {
     match std::fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
@@ -234,6 +261,18 @@ mod tests {
         for odd in [0, 1, 99, u64::MAX] {
             assert!(chronicle.leaf(Some(odd), 9).unwrap().lines.len() <= 5, "{odd}");
         }
+    }
+
+    #[test]
+    fn lines_are_found_by_a_word_of_theirs() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = [JOURNAL_FILE, CONTROLLER_JOURNAL_FILE].map(|name| directory.path().join(name));
+        let with = |word: &str| lines_with(&paths, &[word.to_owned()]).unwrap();
+        assert!(with("press-1").is_empty(), "there is none yet");
+        enter(&paths[0], 1, "thing press-1");
+        enter(&paths[1], 2, "thing press-2");
+        assert_eq!(with("press-2").len(), 1);
+        assert_eq!((with("press-").len(), with("oven").len()), (2, 0));
     }
 
     #[test]

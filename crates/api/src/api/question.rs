@@ -11,7 +11,7 @@ use crate::backend::{Question, Selection};
 const MOST: usize = 1000;
 const USUAL: usize = 100;
 
-/// `status`, `thing`, `older_than`, `unseen_for` (seconds), `connected`, `rule`, `after`, `limit`.
+/// `status`, `thing`, `older_than`, `unseen_for` (seconds), `connected`, `rule`, `state`, `after`, `limit`.
 pub(super) fn selection(query: &str) -> Result<Selection, Refusal> {
     let mut selection = Selection { limit: USUAL, ..Selection::default() };
     for (name, value) in pairs(query)? {
@@ -22,6 +22,7 @@ pub(super) fn selection(query: &str) -> Result<Selection, Refusal> {
             "unseen_for" => selection.unseen_for = Some(seconds(&value)?),
             "connected" => selection.connected = Some(truth(&value)?),
             "rule" => selection.rule = Some(value),
+            "state" => selection.state = Some(value),
             "after" => selection.after = Some(value.parse().map_err(|error| bad(&error))?),
             "limit" => selection.limit = limit(&value)?,
             other => return Err(unknown(other)),

@@ -9,7 +9,7 @@ use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::{SerialNumber, TemplateName, ThingName};
 use fleetkey_model::topic::TopicRoot;
 use fleetkey_operator::controller::Connection;
-use fleetkey_operator::inventory::Rule;
+use fleetkey_operator::inventory::{Rule, State};
 
 /// Which account and which fleet.
 #[derive(Debug, Clone, Args)]
@@ -137,6 +137,9 @@ pub(crate) struct ServeArgs {
     /// How old a certificate may become: shows when a rotation is due, and older ones are a finding.
     #[arg(long, value_name = "DURATION", default_value = "60days", value_parser = super::duration)]
     pub(crate) rotate_every: Duration,
+    /// How much earlier than that devices rotate at most, each at an offset of its own: their setting `jitter`.
+    #[arg(long, value_name = "DURATION", default_value = "1day", value_parser = super::delay)]
+    pub(crate) rotation_jitter: Duration,
     /// How long an older certificate stays ACTIVE after its successor was attested.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = super::duration)]
     pub(crate) soak: Duration,
@@ -166,11 +169,14 @@ pub(crate) struct ServeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RevokeArgs {
     /// A certificate's id; repeatable.
-    #[arg(value_name = "CERTIFICATE", required_unless_present_any = ["thing", "print_iam"])]
+    #[arg(value_name = "CERTIFICATE", required_unless_present_any = ["thing", "list", "print_iam"])]
     pub(crate) certificates: Vec<CertificateId>,
     /// Every certificate of this thing: the device can connect no more.
     #[arg(long, value_name = "NAME", conflicts_with = "certificates")]
     pub(crate) thing: Option<ThingName>,
+    /// A file of certificates' ids, one a line. A run that was cut short is run again: what is done is passed over.
+    #[arg(long, value_name = "FILE", conflicts_with = "thing")]
+    pub(crate) list: Option<PathBuf>,
     /// Make them INACTIVE, which can be undone, instead of REVOKED, which cannot.
     #[arg(long)]
     pub(crate) inactive: bool,
@@ -236,18 +242,27 @@ pub(crate) struct InventoryArgs {
     /// Only those that are connected, or are not.
     #[arg(long, value_name = "BOOL")]
     pub(crate) connected: Option<bool>,
+    /// Only those of things in this state: ready, rotating, degraded, back-off.
+    #[arg(long, value_name = "STATE")]
+    pub(crate) state: Option<State>,
     /// Only those that this rule has found, for example aged or never-seen.
     #[arg(long, value_name = "RULE")]
     pub(crate) finding: Option<Rule>,
     /// Print what deserves attention instead: what was seen, why it matters, what to do.
     #[arg(long)]
     pub(crate) findings: bool,
+    /// Print instead what became of this thing's certificates, oldest first, by whom and why.
+    #[arg(long, value_name = "THING", conflicts_with_all = ["findings", "finding", "thing", "status", "state"])]
+    pub(crate) history: Option<ThingName>,
     /// Nobody is to be provisioned these days: a claim in use is a finding.
     #[arg(long)]
     pub(crate) season_over: bool,
     /// How old a certificate may become: shows when a rotation is due, and older ones are a finding.
-    #[arg(long, value_name = "DURATION", value_parser = super::duration)]
-    pub(crate) rotate_every: Option<Duration>,
+    #[arg(long, value_name = "DURATION", default_value = "60days", value_parser = super::duration)]
+    pub(crate) rotate_every: Duration,
+    /// How much earlier than that devices rotate at most, each at an offset of its own: their setting `jitter`.
+    #[arg(long, value_name = "DURATION", default_value = "1day", value_parser = super::delay)]
+    pub(crate) rotation_jitter: Duration,
     /// How to print; a table at a terminal, JSON lines otherwise.
     #[arg(long, value_enum)]
     pub(crate) format: Option<InventoryFormat>,

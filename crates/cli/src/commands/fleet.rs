@@ -13,6 +13,8 @@ pub(super) mod setup;
 pub(super) mod sign_request;
 pub(super) mod status;
 
+mod due;
+mod history;
 mod keys;
 mod progress;
 mod rates;

@@ -118,6 +118,14 @@ fn a_script_runs_campaigns_and_the_journal_names_its_token() {
     assert_eq!((&stands["counts"]["rotated"], &stands["pace"]["tries"]), (&1.into(), &2.into()), "{stands}");
     fleet.only_is_left(&new);
     assert_eq!(start(&spring).0, 409, "its name is taken");
+    fleet.wait("the state", || auditor.get("/things/press-1")["state"] == "Ready");
+    fleet.wait("the history", || {
+        let history = auditor.get("/things/press-1/history");
+        let steps = || history["history"].as_array().unwrap().iter().map(|step| &step["what"]);
+        let whats = ["registered", "command rotate", "attested", "deactivate", "revoke", "delete"];
+        whats.into_iter().all(|what| steps().any(|step| step == what))
+    });
+    assert_eq!(auditor.ask("GET", "/things/nobody/history", &Value::Null).0, 404);
 
     // Its agent does not run.
     assert_eq!(start(&json!({ "name": "winter", "why": "yearly", "things": ["press-2"] })).0, 200);

@@ -6,6 +6,8 @@ use crate::core::{Core, Outcome, a_directory};
 use crate::inventory::Clients;
 use crate::least_privilege::exact;
 
+const DAY_MILLIS: u64 = 86_400_000;
+
 /// The certificates that a run has printed.
 fn rows(outcome: &Outcome) -> Vec<&Value> {
     outcome.lines.iter().filter(|line| line["event"] == "certificate").collect()
@@ -39,6 +41,10 @@ fn every_certificate_is_listed_once_and_known_from_then_on() {
     let of_press = all.iter().find(|row| row["thing"] == "press-1").unwrap();
     assert_eq!(of_press["status"], "ACTIVE");
     assert!(all.iter().all(|row| row["not_after"].as_u64().is_some()));
+    assert_eq!((&of_press["state"], &of_press["age"].is_u64()), (&"Ready".into(), &true));
+    let moment = |name: &str| of_press[name].as_u64().unwrap();
+    let (due, latest) = (moment("rotation_due"), moment("created_at") + 60 * DAY_MILLIS);
+    assert!(due < latest && due >= latest - DAY_MILLIS, "each device at its own offset: {due} {latest}");
     assert!(first.last()["ages"]["certificates"].as_u64().is_some());
     exact(&core, &["inventory"], std::slice::from_ref(&first));
 
@@ -49,6 +55,17 @@ fn every_certificate_is_listed_once_and_known_from_then_on() {
     let ended = clients.iot.update_certificate().certificate_id(id).new_status("INACTIVE".into());
     clients.wait(ended.send()).unwrap();
     assert_eq!(rows(&inventory(&["--status", "inactive", "--max-age", "0s"])).len(), 1);
+
+    let degraded = inventory(&["--state", "degraded"]);
+    assert_eq!(rows(&degraded).iter().map(|row| &row["thing"]).collect::<Vec<_>>(), ["press-1"]);
+    assert_eq!(rows(&inventory(&["--state", "ready"])).len(), 1);
+    let history = inventory(&["--history", "press-1"]);
+    let whats: Vec<_> =
+        history.lines.iter().filter(|line| line["event"] == "history").map(|line| &line["what"]).collect();
+    assert_eq!(whats, ["registered", "INACTIVE"], "{:#?}", history.lines);
+    assert!(
+        core.run(&["inventory", "--history", "nobody"], fleet.path()).errors.contains("nothing is known")
+    );
 
     let aged = inventory(&["--findings", "--finding", "aged", "--rotate-every", "1ms"]);
     let aged: Vec<_> = aged.lines.iter().filter(|line| line["event"] == "finding").collect();

@@ -6,6 +6,9 @@ use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 
+/// The states of a thing, in cert-manager's words.
+pub const STATES: [&str; 4] = ["Ready", "Rotating", "Degraded", "BackOff"];
+
 /// Which certificates are wanted; what is not said does not matter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InventoryQuery {
@@ -13,6 +16,8 @@ pub struct InventoryQuery {
     pub text: String,
     /// Its status.
     pub status: Option<CertificateStatus>,
+    /// The state of its thing, one of [`STATES`].
+    pub state: Option<&'static str>,
     /// It was registered at least so long ago.
     pub older_than: Option<Duration>,
     /// It ends within so long, or has ended.
@@ -36,6 +41,8 @@ pub struct InventoryRow {
     pub status: Option<CertificateStatus>,
     /// Which part it plays, a word or two: `in use`, `former`, `claim`.
     pub part: Option<String>,
+    /// The state of its thing, one of [`STATES`].
+    pub state: Option<&'static str>,
     /// When it was registered.
     pub created: Option<Timestamp>,
     /// When it ends.

@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use super::parts::{certificate, status};
 use super::words::{counted, date, moment, span};
 use super::{View, device_path, frame};
-use crate::fleet::{Fleet, InventoryPage, InventoryQuery, InventoryRow};
+use crate::fleet::{Fleet, InventoryPage, InventoryQuery, InventoryRow, STATES};
 use crate::http::{Answer, Request, text};
 
 const ROWS: usize = 100;
@@ -36,6 +36,7 @@ pub(crate) fn inventory_query(request: &Request, limit: usize) -> InventoryQuery
     InventoryQuery {
         text: request.query("q").chars().take(TEXT).collect(),
         status: STATUSES.into_iter().find(|status| status.as_str() == request.query("status")),
+        state: STATES.into_iter().find(|state| *state == request.query("state")),
         older_than: days("older"),
         ends_within: days("ends"),
         after: request.query("after").parse().ok(),
@@ -74,7 +75,7 @@ pub(crate) fn inventory(view: &View<'_>, fleet: &dyn Fleet, request: &Request) -
 
 /// The first line of the file.
 pub(crate) const INVENTORY_HEAD: &str =
-    "certificate,thing,status,part,registered,ends,rotation_due,connected,last_seen\r\n";
+    "certificate,thing,status,part,state,registered,ends,rotation_due,connected,last_seen\r\n";
 
 /// Rows of the file (RFC 4180). No value can be a formula: names have no `=`, `+` or `@`, and all is quoted.
 pub(crate) fn inventory_lines(rows: &[InventoryRow]) -> String {
@@ -86,9 +87,10 @@ pub(crate) fn inventory_lines(rows: &[InventoryRow]) -> String {
         // Writing to a String cannot fail.
         let _ = write!(
             lines,
-            "\"{}\",\"{thing}\",\"{}\",\"{part}\",\"{}\",\"{}\",\"{}\",\"{}\",\"{}\"\r\n",
+            "\"{}\",\"{thing}\",\"{}\",\"{part}\",\"{}\",\"{}\",\"{}\",\"{}\",\"{}\",\"{}\"\r\n",
             row.certificate,
             row.status.map_or("", CertificateStatus::as_str),
+            row.state.unwrap_or_default(),
             at(row.created),
             at(row.not_after),
             at(row.due),
@@ -104,9 +106,10 @@ fn same(query: &InventoryQuery) -> String {
     let days =
         |span: Option<Duration>| span.map(|span| (span.as_secs() / DAY).to_string()).unwrap_or_default();
     format!(
-        "q={}&status={}&older={}&ends={}",
+        "q={}&status={}&state={}&older={}&ends={}",
         text::encode(&query.text),
         query.status.map_or("", CertificateStatus::as_str),
+        query.state.unwrap_or_default(),
         days(query.older_than),
         days(query.ends_within)
     )
@@ -123,6 +126,13 @@ fn search(query: &InventoryQuery) -> Markup {
                 option value="" selected[query.status.is_none()] { "any" }
                 @for status in STATUSES {
                     option value=(status) selected[query.status == Some(status)] { (status) }
+                }
+            }
+            label for="state" { "State" }
+            select id="state" name="state" {
+                option value="" selected[query.state.is_none()] { "any" }
+                @for state in STATES {
+                    option value=(state) selected[query.state == Some(state)] { (state) }
                 }
             }
             label for="older" { "At least … days old" }
@@ -144,7 +154,7 @@ fn table(view: &View<'_>, page: &InventoryPage) -> Markup {
                     thead {
                         tr {
                             th scope="col" { "SHA-256" } th scope="col" { "Device" } th scope="col" { "Status" }
-                            th scope="col" { "Part" } th scope="col" { "Age" } th scope="col" { "Ends" }
+                            th scope="col" { "Part" } th scope="col" { "State" } th scope="col" { "Age" } th scope="col" { "Ends" }
                             th scope="col" { "Next rotation" } th scope="col" { "Connected" }
                         }
                     }
@@ -162,6 +172,7 @@ fn one(view: &View<'_>, row: &InventoryRow) -> Markup {
             td { @match &row.thing { Some(thing) => { a href=(device_path(thing)) { (thing) } } None => { "–" } } }
             td { @match row.status { Some(known) => { (status(known)) } None => { "–" } } }
             td { (row.part.as_deref().unwrap_or("–")) }
+            td { (row.state.unwrap_or("–")) }
             td { @match row.created { Some(at) => { (span(view.now.since(at))) } None => { "–" } } }
             td class="nowrap" { @match row.not_after { Some(at) => { (date(at)) } None => { "–" } } }
             td { @match row.due { Some(at) => { (moment(at, view.now)) } None => { "–" } } }

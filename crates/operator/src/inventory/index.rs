@@ -35,6 +35,8 @@ pub(super) struct Index {
     ended: BTreeMap<CertificateStatus, BTreeSet<CertificateId>>,
     /// Frozen, or with a certificate in use that is not the attested one.
     uneasy: BTreeSet<ThingName>,
+    /// Whose certificates are not just one ACTIVE one, which is the attested or the newest.
+    unsettled: BTreeSet<ThingName>,
     /// By the connections of their window, from two on.
     restless: BTreeSet<(u32, ThingName)>,
 }
@@ -73,9 +75,10 @@ impl Marks {
         }
     }
 
-    /// Whether its thing may be uneasy by one and not by the other.
+    /// Whether its thing may be uneasy, or settled, by one and not by the other.
     pub(super) fn is_otherwise_in_use(&self, other: &Self) -> bool {
-        (self.open, self.connected) != (other.open, other.connected)
+        let of = |marks: &Self| (marks.open, marks.connected, marks.status, marks.end);
+        of(self) != of(other)
     }
 
     const fn is_active(&self) -> bool {
@@ -129,13 +132,20 @@ impl Index {
         }
     }
 
-    /// A thing is, or is not, one to look at.
-    pub(super) fn thing(&mut self, name: &ThingName, is_uneasy: bool) {
-        if !is_uneasy {
-            self.uneasy.remove(name);
-        } else if !self.uneasy.contains(name) {
-            self.uneasy.insert(name.clone());
+    /// A thing is, or is not, one to look at; and it is, or is not, settled.
+    pub(super) fn thing(&mut self, name: &ThingName, is_uneasy: bool, is_settled: bool) {
+        for (names, is_in) in [(&mut self.uneasy, is_uneasy), (&mut self.unsettled, !is_settled)] {
+            if !is_in {
+                names.remove(name);
+            } else if !names.contains(name) {
+                names.insert(name.clone());
+            }
         }
+    }
+
+    /// The things whose state is not Ready as a matter of course.
+    pub(super) const fn unsettled(&self) -> &BTreeSet<ThingName> {
+        &self.unsettled
     }
 
     /// A thing's window has so many connections, and had so many.

@@ -10,6 +10,7 @@ use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use serde::Serialize;
 
+use super::state::{self, Condition, State};
 use super::store::{Certificate, Store};
 
 /// So many rows are looked up one by one; of more, a page is found by going through all.
@@ -34,7 +35,13 @@ pub struct Query {
     pub named: Option<String>,
     /// Known to end by then, or to have ended.
     pub ends_by: Option<Timestamp>,
+    /// Of things in this state.
+    pub state: Option<State>,
 }
+
+/// When a thing's certificate is to be rotated that was registered then and ends then, as far as that is known: what the
+/// devices themselves go by, which is theirs to say.
+pub type Due<'a> = &'a dyn Fn(&ThingName, Timestamp, Option<Timestamp>) -> Timestamp;
 
 /// A page of rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,9 +65,13 @@ pub struct Row {
     pub status_since: Option<Timestamp>,
     /// `current` (attested, or the newest that was registered), `older`, `own` (the operator's), or nothing that is known.
     pub part: Option<&'static str>,
+    /// The state of its thing.
+    pub state: Option<State>,
     /// When it was registered.
     pub created_at: Option<Timestamp>,
-    /// When a rotation is due by age, if the fleet's age is known; devices spread theirs before it.
+    /// How long ago that was, in seconds.
+    pub age: Option<u64>,
+    /// When its device rotates it, if the fleet's settings are known: of a current one.
     pub rotation_due: Option<Timestamp>,
     /// Its end, if it was described.
     pub not_after: Option<Timestamp>,
@@ -80,14 +91,15 @@ impl Query {
         &self,
         store: &Store,
         now: Timestamp,
-        rotate_every: Option<Duration>,
+        due: Option<Due<'_>>,
         after: Option<CertificateId>,
         limit: usize,
     ) -> Listing {
         let few = self.few(store);
-        let mut fitting = rows(store, few.as_deref(), after).filter(|(id, row)| self.fits(now, id, row));
-        let rows: Vec<_> =
-            fitting.by_ref().take(limit).map(|(id, row)| shown(store, *id, row, rotate_every)).collect();
+        let mut fitting =
+            rows(store, few.as_deref(), after).filter(|(id, row)| self.fits(store, now, id, row));
+        let shown = |(id, row): (&CertificateId, &Certificate)| shown(store, now, *id, row, due);
+        let rows: Vec<_> = fitting.by_ref().take(limit).map(shown).collect();
         let more = fitting.next().is_some();
         Listing { next: rows.last().filter(|_| more).map(|row| row.certificate), rows }
     }
@@ -95,7 +107,7 @@ impl Query {
     /// How many fit.
     pub fn count(&self, store: &Store, now: Timestamp) -> usize {
         let few = self.few(store);
-        rows(store, few.as_deref(), None).filter(|(id, row)| self.fits(now, id, row)).count()
+        rows(store, few.as_deref(), None).filter(|(id, row)| self.fits(store, now, id, row)).count()
     }
 
     /// The only certificates that can fit, where a condition leaves so few. Where all of them leave many, a page of those
@@ -105,11 +117,14 @@ impl Query {
         let status = || few(store.index().of(self.status?)?);
         let connected = || few(store.index().open()).filter(|_| self.connected == Some(true));
         let named = || few(named(store, self.thing.as_ref()?));
-        among.or_else(|| status().or_else(connected).or_else(named).map(Cow::Owned))
+        // Of what is not settled something may be Ready all the same.
+        let state =
+            || few(unsettled(store)).filter(|_| self.state.is_some_and(|state| state != State::Ready));
+        among.or_else(|| status().or_else(connected).or_else(named).or_else(state).map(Cow::Owned))
     }
 
     /// Whether a certificate is one of them.
-    pub fn fits(&self, now: Timestamp, id: &CertificateId, row: &Certificate) -> bool {
+    pub fn fits(&self, store: &Store, now: Timestamp, id: &CertificateId, row: &Certificate) -> bool {
         let long_ago =
             |moment: Option<Timestamp>, span: Duration| now.since(moment.unwrap_or_default()) >= span;
         self.status.is_none_or(|status| row.status == Some(status))
@@ -125,6 +140,7 @@ impl Query {
             && self.named.as_ref().is_none_or(|part| {
                 part.is_empty() || row.thing.as_ref().is_some_and(|thing| contains(thing.as_str(), part))
             })
+            && self.state.is_none_or(|state| state_of(store, row, now) == Some(state))
     }
 }
 
@@ -154,7 +170,27 @@ fn named<'a>(store: &'a Store, pattern: &'a str) -> impl Iterator<Item = &'a Cer
     begins.filter(move |(name, _)| like(pattern, name.as_str())).flat_map(|(_, row)| &row.certificates)
 }
 
-fn shown(store: &Store, id: CertificateId, row: &Certificate, rotate_every: Option<Duration>) -> Row {
+/// The certificates of things that are not settled.
+fn unsettled(store: &Store) -> impl Iterator<Item = &CertificateId> {
+    let things = store.index().unsettled().iter().filter_map(|name| store.thing(name));
+    things.flat_map(|thing| &thing.certificates)
+}
+
+/// The state of a certificate's thing. Nearly all are settled, and looked up at once.
+fn state_of(store: &Store, row: &Certificate, now: Timestamp) -> Option<State> {
+    let thing = row.thing.as_ref()?;
+    if !store.index().unsettled().contains(thing) {
+        return Some(State::Ready);
+    }
+    condition(store, thing, now).map(|condition| condition.state)
+}
+
+/// How a thing's certificates are, and why; `None` of a thing of which the account has told no certificate.
+pub fn condition(store: &Store, thing: &ThingName, now: Timestamp) -> Option<Condition> {
+    state::condition(store, store.thing(thing)?, now)
+}
+
+fn shown(store: &Store, now: Timestamp, id: CertificateId, row: &Certificate, due: Option<Due<'_>>) -> Row {
     let told = Some(row.told_at).filter(|at| *at > Timestamp::default());
     let part = part(store, id, row);
     Row {
@@ -163,10 +199,12 @@ fn shown(store: &Store, id: CertificateId, row: &Certificate, rotate_every: Opti
         status: row.status,
         status_since: row.status.map(|_| row.status_since),
         part,
+        state: state_of(store, row, now),
         created_at: row.created_at,
-        rotation_due: rotate_every
+        age: row.created_at.map(|created| now.since(created).as_secs()),
+        rotation_due: due
             .filter(|_| part == Some("current"))
-            .and_then(|age| row.created_at.map(|created| created + age)),
+            .and_then(|due| Some(due(row.thing.as_ref()?, row.created_at?, row.not_after))),
         not_after: row.not_after,
         connected_at: row.connected_at,
         seen_at: row.seen_at,
@@ -181,7 +219,7 @@ fn part(store: &Store, id: CertificateId, row: &Certificate) -> Option<&'static 
         return Some("own");
     }
     let thing = store.thing(row.thing.as_ref()?)?;
-    let current = thing.attested.map(|(witness, _)| witness).or(thing.newest)?;
+    let current = state::current(thing)?;
     if id == current {
         return Some("current");
     }
@@ -293,7 +331,8 @@ mod tests {
         let (store, now) = (store(), Timestamp::from_secs(11 * 86_400));
         let (mut all, mut after) = (Vec::new(), None);
         loop {
-            let page = Query::default().page(&store, now, Some(Duration::from_secs(60)), after, 3);
+            let page =
+                Query::default().page(&store, now, Some(&|_, at, _| at + Duration::from_secs(60)), after, 3);
             all.extend(page.rows);
             after = page.next;
             if after.is_none() {

@@ -12,11 +12,12 @@ use fleetkey_model::time::Timestamp;
 use super::census::{Described, ListedCertificate, ListedThing};
 use super::findings::Thresholds;
 use super::index::{Index, Marks, Suspects};
+use super::state;
 use crate::control_plane::CertificateSummary;
 use crate::controller::presence::Overtaking;
 use crate::controller::{FreezeReason, PresenceEvent};
 
-pub use row::{Ages, Certificate, Open, Thing};
+pub use row::{Ages, Certificate, Open, Past, Thing};
 
 mod row;
 
@@ -160,7 +161,11 @@ impl Store {
     /// A certificate became a thing's witness.
     pub fn witnessed(&mut self, thing: &ThingName, id: CertificateId, at: Timestamp) {
         self.attach(thing, id);
-        self.things.entry(thing.clone()).or_default().attested = Some((id, at));
+        let row = self.things.entry(thing.clone()).or_default();
+        let before = row.attested.replace((id, at));
+        if before.map(|(before, _)| before) != Some(id) {
+            self.supersede(thing, id, at);
+        }
         self.weigh(thing);
     }
 
@@ -212,7 +217,7 @@ impl Store {
     pub fn changed(&mut self, now: Timestamp, id: CertificateId, status: Option<CertificateStatus>) {
         match status {
             Some(status) => self.edit(id, |row| row.set_status(now, status)),
-            None => self.remove(&id),
+            None => self.remove(now, &id),
         }
     }
 
@@ -227,12 +232,16 @@ impl Store {
     pub fn listed_things(&mut self, now: Timestamp, page: &[ListedThing]) {
         for found in page {
             let row = self.things.entry(found.name.clone()).or_default();
-            (row.told_at, row.newest) = (now, found.newest);
+            let before = std::mem::replace(&mut row.newest, found.newest);
+            row.told_at = now;
             if row.recovered != found.recovered {
                 self.recovered(&found.name, found.recovered);
             }
             if let Some(id) = found.newest.filter(|id| self.certificates.contains_key(id)) {
                 self.attach(&found.name, id);
+            }
+            if before != found.newest {
+                self.weigh(&found.name);
             }
         }
     }
@@ -256,7 +265,7 @@ impl Store {
     pub fn swept_certificates(&mut self, begun: Timestamp, now: Timestamp) {
         let gone = |row: &Certificate| row.told_at < begun && row.seen_at < Some(begun);
         let gone: Vec<_> = self.certificates.iter().filter(|(_, row)| gone(row)).map(|(id, _)| *id).collect();
-        gone.iter().for_each(|id| self.remove(id));
+        gone.iter().for_each(|id| self.remove(now, id));
         self.ages.certificates = Some(now);
     }
 
@@ -266,7 +275,7 @@ impl Store {
         things.retain(|name, row| {
             let stays = row.told_at >= begun || !row.certificates.is_empty();
             if !stays {
-                index.thing(name, false);
+                index.thing(name, false, true);
                 index.connects(name, row.connects.1, 0);
             }
             stays
@@ -310,7 +319,22 @@ impl Store {
                 || row.recovered.is_some()
                 || row.attested.is_some_and(|(witness, at)| others(witness, at))
         });
-        self.index.thing(name, is_uneasy);
+        let is_settled = self.things.get(name).is_none_or(|row| state::is_settled(self, row));
+        self.index.thing(name, is_uneasy, is_settled);
+    }
+
+    /// A certificate was attested: those of its thing that are older have a successor now.
+    fn supersede(&mut self, thing: &ThingName, id: CertificateId, at: Timestamp) {
+        self.edit(id, |row| (row.attested_at, row.superseded_at) = (row.attested_at.or(Some(at)), None));
+        let created = self.certificates.get(&id).and_then(|row| row.created_at);
+        let is_older = |row: &Certificate| row.attested_at.is_some() || row.created_at < created;
+        let others: Vec<_> = self.things.get(thing).map_or_else(Vec::new, |row| {
+            let others = row.certificates.iter().filter(|other| **other != id);
+            others.filter(|id| self.certificates.get(*id).is_some_and(is_older)).copied().collect()
+        });
+        for other in others {
+            self.edit(other, |row| row.superseded_at = row.superseded_at.or(Some(at)));
+        }
     }
 
     fn attach(&mut self, thing: &ThingName, id: CertificateId) {
@@ -334,7 +358,12 @@ impl Store {
         self.weigh(&thing);
     }
 
-    fn remove(&mut self, id: &CertificateId) {
+    fn remove(&mut self, now: Timestamp, id: &CertificateId) {
+        if let Some(row) = self.certificates.get(id)
+            && let Some(thing) = row.thing.as_ref().and_then(|thing| self.things.get_mut(thing))
+        {
+            thing.remember(now, *id, row);
+        }
         self.detach(id);
         if let Some(row) = self.certificates.remove(id) {
             self.index.certificate(*id, Marks::of(&row), Marks::default());

@@ -9,15 +9,17 @@ mod walk;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use fleetkey_aws::permit::Command;
 use fleetkey_aws::{Aws, Options};
 use fleetkey_model::certificate::{CertificateFacts, CertificateId};
+use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::controller::{Journal, Record};
 use fleetkey_operator::inventory::{Query, Snapshot, Store, Thresholds, Watch, findings};
 
-use super::{now, options, print_iam};
+use super::due::Rhythm;
+use super::{history, now, options, print_iam};
 use crate::args::{InventoryArgs, InventoryFormat};
 use crate::datadir::DataDir;
 use crate::fleet_file::FleetFile;
@@ -42,7 +44,10 @@ pub(crate) async fn run(args: InventoryArgs) -> Result<ExitCode> {
     if !args.offline && !is_fresh(&watch, &args, now()) && !is_served(&data) {
         walk::walk(&aws, &watch, &snapshot, &args).await?;
     }
-    watch.look(|store, _| show(store, &args, &aws));
+    match &args.history {
+        Some(thing) => show_history(&data, &watch, thing, &args, &aws)?,
+        None => watch.look(|store, _| show(store, &args, &aws)),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -82,16 +87,36 @@ fn is_served(data: &DataDir) -> bool {
     Journal::is_in_use(&data.operator().join(LEDGER))
 }
 
-fn show(store: &Store, args: &InventoryArgs, aws: &Aws) {
-    let now = now();
-    let format = args.format.unwrap_or_else(|| match Audience::of(args.account.json) {
+fn format(args: &InventoryArgs) -> InventoryFormat {
+    args.format.unwrap_or_else(|| match Audience::of(args.account.json) {
         Audience::Person => InventoryFormat::Table,
         Audience::Program => InventoryFormat::Json,
-    });
-    let mut thresholds = Thresholds { claims_expected: !args.season_over, ..Thresholds::default() };
-    if let Some(age) = args.rotate_every {
-        thresholds.aged_after = age;
-    }
+    })
+}
+
+fn show_history(
+    data: &DataDir,
+    watch: &Watch,
+    thing: &ThingName,
+    args: &InventoryArgs,
+    aws: &Aws,
+) -> Result<()> {
+    let happened = history::of(watch, &data.operator(), thing).context("the journals cannot be read")?;
+    ensure!(
+        !happened.is_empty(),
+        "nothing is known of a thing {thing}: neither the account nor a journal tells"
+    );
+    let mut printer = Printer::new(format(args), now());
+    happened.iter().for_each(|happening| printer.happening(thing, happening));
+    watch.look(|store, _| printer.end(store, &aws.calls()));
+    Ok(())
+}
+
+fn show(store: &Store, args: &InventoryArgs, aws: &Aws) {
+    let (now, format) = (now(), format(args));
+    let rhythm = Rhythm::new(args.rotate_every, args.rotation_jitter);
+    let thresholds =
+        Thresholds { claims_expected: !args.season_over, aged_after: rhythm.age(), ..Thresholds::default() };
     let found = findings(store, now, &thresholds);
     let mut printer = Printer::new(format, now);
     if args.findings {
@@ -109,12 +134,14 @@ fn show(store: &Store, args: &InventoryArgs, aws: &Aws) {
         older_than: args.older_than,
         unseen_for: args.unseen_for,
         connected: args.connected,
+        state: args.state,
         among,
         ..Query::default()
     };
     let mut after = None;
     loop {
-        let page = query.page(store, now, args.rotate_every, after, PAGE);
+        let due = |thing: &ThingName, created, end| rhythm.due(thing, created, end);
+        let page = query.page(store, now, Some(&due), after, PAGE);
         page.rows.iter().for_each(|row| printer.row(row));
         after = page.next;
         if after.is_none() {

@@ -1,27 +1,29 @@
 //! `fleetkey revoke`: certificates ended at once, the connections that were open with them cut, and how long it took.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fleetkey_aws::permit::Command;
-use fleetkey_model::certificate::CertificateStatus;
-use fleetkey_operator::control_plane::ControlPlane;
-use fleetkey_operator::plan::{Cut, Ended, Ending, Outcome, Patience};
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_operator::control_plane::{ApiError, ControlPlane};
+use fleetkey_operator::plan::{Cut, Ended, Ending, Outcome, Patience, PlanError};
 use serde_json::{Value, json};
 
 use super::{Desk, print_iam};
 use crate::args::RevokeArgs;
 use crate::output::{self, Audience};
 
-/// Fails when a connection has not ended.
+/// Fails when a connection has not ended, or there was no such certificate.
 pub(crate) async fn run(args: RevokeArgs) -> Result<ExitCode> {
     if args.account.print_iam {
         return print_iam(&[Command::Revoke], &args.account, |settings| settings).await;
     }
+    let mut certificates = args.certificates.clone();
+    certificates.extend(args.list.as_deref().map(listed).transpose()?.into_iter().flatten());
     let desk = Desk::open(&args.account, |settings| settings).await?;
     let mut operator = desk.operator(false).await?;
-    let mut certificates = args.certificates.clone();
     if let Some(thing) = &args.thing {
         let listed = Patience::ASKING.call(|_| {}, || desk.aws.thing_certificates(thing)).await;
         let listed = listed.with_context(|| format!("the certificates of {thing} cannot be listed"))?;
@@ -33,24 +35,45 @@ pub(crate) async fn run(args: RevokeArgs) -> Result<ExitCode> {
         cut: !args.keep_connections,
         patience: args.within,
     };
-    let mut stays = 0usize;
+    let (mut stays, mut missing) = (0usize, 0usize);
     for certificate in &certificates {
-        let ended = operator.revoke(certificate, &ending).await?;
+        let ended = match operator.revoke(certificate, &ending).await {
+            Err(error @ PlanError::Call { error: ApiError::NotFound(_), .. }) => {
+                // It cannot connect any more. The others are to be ended all the same.
+                output::warn(&error.to_string());
+                missing += 1;
+                continue;
+            }
+            ended => ended?,
+        };
         stays += ended.connections.iter().filter(|cut| cut.outcome == Outcome::Stays).count();
         match desk.audience {
             Audience::Program => output::json(&fields(&ended, &ending)),
             Audience::Person => words(&ended, &ending).iter().for_each(|line| output::line(line)),
         }
     }
-    let told = match (certificates.len(), stays) {
+    let known = certificates.len() - missing;
+    let told = match (known, stays) {
         (0, _) => "there is no certificate to end".to_owned(),
         (n, 0) => format!("{n} ended"),
         (n, stays) => {
             format!("{n} ended; {stays} connections are still open: the account cuts them within minutes")
         }
     };
-    desk.conclude("revoked", &json!({ "certificates": certificates.len(), "still_open": stays }), &told);
-    Ok(if stays == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let fields = json!({ "certificates": known, "missing": missing, "still_open": stays });
+    desk.conclude("revoked", &fields, &told);
+    Ok(if stays + missing == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The certificates of a list, which is read whole before any is ended.
+fn listed(path: &Path) -> Result<Vec<CertificateId>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let ids = lines.map(|(at, line)| {
+        let id = line.trim().parse::<CertificateId>();
+        id.with_context(|| format!("line {} of {}", at + 1, path.display()))
+    });
+    ids.collect()
 }
 
 pub(super) fn fields(ended: &Ended, ending: &Ending) -> Value {

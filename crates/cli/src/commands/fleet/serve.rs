@@ -28,11 +28,12 @@ use fleetkey_operator::cloud::{Cloud, Identity};
 use fleetkey_operator::controller::{
     Config, Connection, Connections, Controller, Engine, Journal, Ledger, Metrics,
 };
-use fleetkey_operator::inventory::{Snapshot, Thresholds, Watch};
+use fleetkey_operator::inventory::{Snapshot, Watch};
 use fleetkey_operator::plan::{CloudNames, Patience, State, scope_of};
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::due::Rhythm;
 use super::settings::Settings;
 use super::setup::Ground;
 use super::{inventory, now, options, print_iam};
@@ -91,7 +92,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         feed,
         board: board.clone(),
         directory: post.data.operator(),
-        thresholds: Thresholds { aged_after: args.rotate_every, ..Thresholds::default() },
+        rhythm: Rhythm::new(args.rotate_every, args.rotation_jitter),
     };
     let server = Server::start(listener, Arc::new(shown), &ServerConfig { hosts: args.hosts.clone() })?;
     tell(audience, "serving", &post.words(&server, pages.url()), &post.fields(&server, pages.url()));
@@ -156,7 +157,13 @@ impl Post {
         let chain = Chain::open(&directory.join(CONTROLLER_JOURNAL_FILE))
             .context("the controller's journal cannot be used")?;
         let account = (self.aws.clone(), self.office(args)?);
-        let board = Board::new(watch.clone(), account, self.site(), args.rotate_every, &records);
+        let board = Board::new(
+            watch.clone(),
+            account,
+            self.site(),
+            Rhythm::new(args.rotate_every, args.rotation_jitter),
+            &records,
+        );
         let board = Arc::new(board);
         let engine =
             Engine::new(Ledger::new(config(args), records), journal, self.aws.clone(), Arc::new(now))

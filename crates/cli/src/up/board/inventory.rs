@@ -8,6 +8,7 @@ use fleetkey_lifecycle::Status;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
+use fleetkey_operator::inventory::State;
 
 use super::Board;
 
@@ -22,7 +23,12 @@ impl Board {
             .collect();
         let claim_policy = self.set_up.get().map(|set_up| &set_up.names.claim_policy);
         let registry = self.account.store().read();
-        let found = |record: &&CertificateRecord| fits(query, record, now);
+        let of =
+            |record: &CertificateRecord| record.things.keys().next().and_then(|thing| statuses.get(thing));
+        let found = |record: &&CertificateRecord| {
+            let is_in = |wanted| of(record).map(state) == Some(wanted);
+            query.state.is_none_or(is_in) && fits(query, record, now)
+        };
         let total = if query.count { registry.certificates().filter(found).count() } else { 0 };
         let mut rest = registry.certificates_after(query.after.as_ref()).filter(found);
         let rows: Vec<InventoryRow> = rest
@@ -31,7 +37,8 @@ impl Board {
             .map(|record| {
                 let user = in_use.get(&record.id);
                 let claim = claim_policy.is_some_and(|policy| record.policies.contains(policy));
-                row(record, user.map(|(_, status)| *status), claim)
+                let row = row(record, user.map(|(_, status)| *status), claim);
+                InventoryRow { state: of(record).map(state), ..row }
             })
             .collect();
         let more = rest.next().is_some();
@@ -60,12 +67,27 @@ fn row(record: &CertificateRecord, user: Option<&Status>, claim: bool) -> Invent
         thing: record.things.keys().next().cloned(),
         status: Some(record.status),
         part: part.map(str::to_owned),
+        state: None,
         created: Some(record.created_at),
         not_after: Some(record.not_after),
         due: user.and_then(|status| status.due),
         connected: user.map(|status| status.connected),
         seen: None,
     }
+}
+
+/// The state of a device, by its own word, as the controller has it by the broker's.
+fn state(status: &Status) -> &'static str {
+    let state = if !status.alarms.is_empty() {
+        State::Degraded
+    } else if status.rotation.is_some() {
+        State::Rotating
+    } else if status.failures > 0 {
+        State::BackOff
+    } else {
+        State::Ready
+    };
+    state.as_str()
 }
 
 /// Whether `text` contains `part`, any case, without a copy: it is asked of every row.

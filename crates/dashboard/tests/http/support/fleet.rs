@@ -232,6 +232,7 @@ impl Fleet for Sample {
             thing: Some(thing.clone()),
             status: query.status.or(Some(CertificateStatus::Active)),
             part: Some(self.words.clone()),
+            state: query.state.or(Some("Ready")),
             created: Some(NOW - query.older_than.unwrap_or_default()),
             not_after: Some(Timestamp::AWS_CERTIFICATE_END),
             due: None,

@@ -14,7 +14,7 @@ use crate::inventory::census::{Described, ListedCertificate, ListedThing};
 use crate::inventory::findings::{Finding, sort};
 use crate::inventory::query::Query;
 use crate::inventory::rules::View;
-use crate::inventory::{Store, Thresholds, findings};
+use crate::inventory::{Certificate, State, Store, Thresholds, condition, findings};
 
 /// Everything happens within some hours, and the thresholds are minutes.
 const MINUTE: u64 = 60;
@@ -156,6 +156,15 @@ fn fitting(query: &Query, store: &Store, now: Timestamp) -> Vec<CertificateId> {
     store.certificates.keys().filter(|id| alone(id)).copied().collect()
 }
 
+/// All certificates whose thing is in a state, by a look at each.
+fn in_state(state: State, store: &Store, now: Timestamp) -> Vec<CertificateId> {
+    let is_in = |row: &Certificate| {
+        let found = row.thing.as_ref().and_then(|thing| condition(store, thing, now));
+        found.is_some_and(|condition| condition.state == state)
+    };
+    store.certificates.iter().filter(|(_, row)| is_in(row)).map(|(id, _)| *id).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -187,6 +196,11 @@ proptest! {
                 let found: Vec<_> = page.rows.iter().map(|row| row.certificate).collect();
                 prop_assert_eq!(found, fitting(&query, &store, now));
             }
+        }
+        for state in State::ALL {
+            let page = Query { state: Some(state), ..Query::default() }.page(&store, now, None, None, 100);
+            let found: Vec<_> = page.rows.iter().map(|row| row.certificate).collect();
+            prop_assert_eq!(found, in_state(state, &store, now));
         }
     }
 }

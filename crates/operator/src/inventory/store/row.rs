@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 /// How many things' names one certificate is remembered to have connected under.
 const MOST_HOLDERS: usize = 4;
+/// How many deleted certificates of a thing are remembered: a device that rotates without end must not fill the memory.
+const MOST_PAST: usize = 12;
 
 /// What is known of a certificate.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +27,12 @@ pub struct Certificate {
     pub not_after: Option<Timestamp>,
     /// The thing that it is attached to, as far as is known.
     pub thing: Option<ThingName>,
+    /// When the broker first attested it, by its clock.
+    #[serde(default)]
+    pub attested_at: Option<Timestamp>,
+    /// When a newer one of its thing was attested.
+    #[serde(default)]
+    pub superseded_at: Option<Timestamp>,
     /// When it last connected, by the broker's clock.
     pub connected_at: Option<Timestamp>,
     /// The last sign of it, by the broker's clock.
@@ -64,6 +72,26 @@ pub struct Thing {
     pub connects: (Timestamp, u32),
     /// Its certificates, as far as is known.
     pub certificates: BTreeSet<CertificateId>,
+    /// Those that it had and that the account has no more, the newest last: the last few.
+    #[serde(default)]
+    pub past: Vec<Past>,
+}
+
+/// What stays of a certificate that is deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    /// Its id.
+    pub certificate: CertificateId,
+    /// When it was registered.
+    pub created_at: Option<Timestamp>,
+    /// When the broker first attested it, by its clock.
+    pub attested_at: Option<Timestamp>,
+    /// When a newer one was attested.
+    pub superseded_at: Option<Timestamp>,
+    /// The last sign of it, by the broker's clock.
+    pub seen_at: Option<Timestamp>,
+    /// When it was found to be gone, by our clock.
+    pub gone_at: Timestamp,
 }
 
 /// How old the knowledge is: when each kind of it was last complete, by our clock.
@@ -79,6 +107,16 @@ pub struct Ages {
     pub events: Option<Timestamp>,
     /// Since when events are heard without a gap that is known of.
     pub watching_since: Option<Timestamp>,
+}
+
+impl Thing {
+    /// One of its certificates is gone.
+    pub(super) fn remember(&mut self, now: Timestamp, certificate: CertificateId, row: &Certificate) {
+        let Certificate { created_at, attested_at, superseded_at, seen_at, .. } = *row;
+        self.past.push(Past { certificate, created_at, attested_at, superseded_at, seen_at, gone_at: now });
+        let surplus = self.past.len().saturating_sub(MOST_PAST);
+        self.past.drain(..surplus);
+    }
 }
 
 impl Certificate {

@@ -2,21 +2,24 @@
 
 use std::collections::BTreeSet;
 
+use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
-use fleetkey_operator::inventory::{Finding, Row, Store};
+use fleetkey_operator::inventory::{Finding, Happening, Row, State, Store};
 use serde_json::{Value, json};
 
 use crate::args::InventoryFormat;
 use crate::output;
 
 /// The columns of the CSV.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 14] = [
     "certificate",
     "thing",
     "status",
     "status_since",
     "part",
+    "state",
     "created_at",
+    "age",
     "rotation_due",
     "not_after",
     "connected_at",
@@ -50,18 +53,23 @@ impl Printer {
                     "CERTIFICATE",
                     "STATUS",
                     "PART",
+                    "STATE",
                     "AGE",
+                    "DUE",
                     "SEEN",
                     "CONNECTED AS",
                 ]));
                 let age = row.created_at.map_or_else(String::new, |at| self.ago(at));
+                let due = row.rotation_due.map_or_else(String::new, |at| self.until(at));
                 let seen = row.seen_at.map_or_else(|| "never".to_owned(), |at| self.ago(at));
                 output::line(&line([
                     row.thing.as_ref().map_or("-", |thing| thing.as_str()),
                     &row.certificate.short(),
                     row.status.map_or("?", |status| status.as_str()),
                     row.part.unwrap_or("-"),
+                    row.state.map_or("-", State::as_str),
                     &age,
+                    &due,
                     &seen,
                     &row.connections.join(" "),
                 ]));
@@ -101,6 +109,41 @@ impl Printer {
         self.printed += 1;
     }
 
+    pub(super) fn happening(&mut self, thing: &ThingName, happening: &Happening) {
+        let Happening { at, certificate, what, who, why, told_by } = happening;
+        match self.format {
+            InventoryFormat::Json => {
+                let mut fields = json!(happening);
+                if let Some(fields) = fields.as_object_mut() {
+                    fields.insert("thing".to_owned(), json!(thing));
+                }
+                output::json(&with_event("history", fields));
+            }
+            InventoryFormat::Csv => {
+                self.heading("at,thing,certificate,what,who,why,told_by");
+                let some = |text: &Option<String>| text.clone().unwrap_or_default();
+                output::line(&csv(&[
+                    at.to_string(),
+                    thing.to_string(),
+                    certificate.as_ref().map(ToString::to_string).unwrap_or_default(),
+                    what.clone(),
+                    some(who),
+                    some(why),
+                    (*told_by).to_owned(),
+                ]));
+            }
+            InventoryFormat::Table => {
+                let of = certificate.as_ref().map_or_else(String::new, |id| format!("{} ", id.short()));
+                let mut line = format!("{at} {of}{what}");
+                for (word, text) in [("by", who), ("because", why)] {
+                    line.extend(text.iter().flat_map(|text| [", ", word, " ", text.as_str()]));
+                }
+                output::line(&line);
+            }
+        }
+        self.printed += 1;
+    }
+
     /// How many there were, and how old what they rest on is.
     pub(super) fn end(self, store: &Store, calls: &BTreeSet<String>) {
         let ages = store.ages();
@@ -131,15 +174,22 @@ impl Printer {
         }
     }
 
-    /// A span in its largest unit.
     fn ago(&self, at: Timestamp) -> String {
-        let seconds = self.now.since(at).as_secs();
-        match seconds {
-            0..120 => format!("{seconds} s"),
-            120..7200 => format!("{} min", seconds / 60),
-            7200..172_800 => format!("{} h", seconds / 3600),
-            _ => format!("{} d", seconds / 86_400),
-        }
+        span(self.now.since(at).as_secs())
+    }
+
+    fn until(&self, at: Timestamp) -> String {
+        if at > self.now { span(at.since(self.now).as_secs()) } else { "now".to_owned() }
+    }
+}
+
+/// Seconds in their largest unit.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
     }
 }
 
@@ -151,8 +201,10 @@ fn with_event(event: &str, value: Value) -> Value {
     line
 }
 
-fn line([thing, certificate, status, part, age, seen, clients]: [&str; 7]) -> String {
-    let text = format!("{thing:<32} {certificate:<11} {status:<9} {part:<8} {age:>8} {seen:>8}  {clients}");
+fn line([thing, certificate, status, part, state, age, due, seen, clients]: [&str; 9]) -> String {
+    let text = format!(
+        "{thing:<32} {certificate:<11} {status:<9} {part:<8} {state:<8} {age:>8} {due:>8} {seen:>8}  {clients}"
+    );
     text.trim_end().to_owned()
 }
 
@@ -164,7 +216,9 @@ fn fields(row: &Row) -> Vec<String> {
         row.status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
         time(row.status_since),
         row.part.unwrap_or_default().to_owned(),
+        row.state.map(|state| state.to_string()).unwrap_or_default(),
         time(row.created_at),
+        row.age.map(|seconds| seconds.to_string()).unwrap_or_default(),
         time(row.rotation_due),
         time(row.not_after),
         time(row.connected_at),

@@ -20,7 +20,6 @@ mod works;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use fleetkey_aws::Aws;
 use fleetkey_dashboard::fleet::{Connection, HookTest, Site};
@@ -44,6 +43,7 @@ use notes::Notes;
 use policies::Policies;
 use sums::Summing;
 
+use super::super::due::Rhythm;
 use crate::works::Works;
 
 /// What the pages of `serve` are about.
@@ -52,7 +52,8 @@ pub(super) struct Board {
     hub: Arc<Hub>,
     site: Site,
     /// How old a certificate may become.
-    age: Duration,
+    /// What the devices are set to.
+    rhythm: Rhythm,
     notes: Mutex<Notes>,
     sums: Mutex<Summing>,
     closer: Closer,
@@ -80,7 +81,7 @@ impl Board {
         watch: Watch,
         (aws, office): (Arc<Aws>, Office),
         site: Site,
-        age: Duration,
+        rhythm: Rhythm,
         records: &[Record],
     ) -> Self {
         let (hub, closed) = (Arc::new(Hub::new()), CancellationToken::new());
@@ -99,7 +100,7 @@ impl Board {
             watch,
             hub,
             site,
-            age,
+            rhythm,
             closed,
         }
     }
@@ -149,7 +150,7 @@ impl Board {
     }
 
     fn thresholds(&self) -> Thresholds {
-        Thresholds { aged_after: self.age, ..Thresholds::default() }
+        Thresholds { aged_after: self.rhythm.age(), ..Thresholds::default() }
     }
 
     fn reception(&self) -> Option<Reception> {

@@ -18,6 +18,7 @@ use fleetkey_operator::controller::{Connections, Metrics, Reception};
 use fleetkey_operator::inventory::{Thresholds, Watch, render};
 use serde_json::Value;
 
+use super::super::due::Rhythm;
 use super::super::now;
 use super::board::Board;
 use crate::tokens;
@@ -36,8 +37,15 @@ pub(super) struct Shown {
     pub(super) board: Arc<Board>,
     /// The operator's directory.
     pub(super) directory: PathBuf,
+    /// What the devices are set to.
+    pub(super) rhythm: Rhythm,
+}
+
+impl Shown {
     /// From when on something is a finding.
-    pub(super) thresholds: Thresholds,
+    fn thresholds(&self) -> Thresholds {
+        Thresholds { aged_after: self.rhythm.age(), ..Thresholds::default() }
+    }
 }
 
 impl Backend for Shown {
@@ -58,7 +66,7 @@ impl Backend for Shown {
     async fn metrics(&self) -> String {
         let totals = tokio::time::timeout(PATIENCE, self.reception.totals()).await.ok().flatten();
         let mut page = self.metrics.render(totals.as_ref(), self.reception.connections());
-        let (watch, now, thresholds) = (self.watch.clone(), now(), self.thresholds.clone());
+        let (watch, now, thresholds) = (self.watch.clone(), now(), self.thresholds());
         // Off the runtime's threads: a large fleet takes a moment.
         let survey = tokio::task::spawn_blocking(move || watch.survey(now, &thresholds)).await;
         if let Ok(survey) = survey {
@@ -83,11 +91,16 @@ impl Backend for Shown {
         match question {
             Question::Status => Ok(answers::status(&self.watch, self.unready().as_deref())),
             Question::Certificates(selection) => {
-                answers::certificates(&self.watch, selection, &self.thresholds)
+                answers::certificates(&self.watch, selection, &self.thresholds(), &self.rhythm)
             }
-            Question::Certificate(id) => answers::certificate(&self.watch, id),
-            Question::Thing(thing) => answers::thing(&self.watch, &thing, &self.thresholds),
-            Question::Findings(rule) => answers::findings_of(&self.watch, rule.as_deref(), &self.thresholds),
+            Question::Certificate(id) => answers::certificate(&self.watch, id, &self.rhythm),
+            Question::Thing(thing) => answers::thing(&self.watch, &thing, &self.thresholds(), &self.rhythm),
+            Question::History(thing) => {
+                answers::history(self.watch.clone(), self.directory.clone(), thing).await
+            }
+            Question::Findings(rule) => {
+                answers::findings_of(&self.watch, rule.as_deref(), &self.thresholds())
+            }
             Question::Journal { after, limit } => {
                 answers::journal(self.directory.clone(), after, limit).await
             }

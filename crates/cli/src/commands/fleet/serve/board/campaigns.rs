@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fleetkey_aws::Aws;
 use fleetkey_dashboard::fleet::{
     Campaign, CampaignCounts, CampaignDraft, CampaignMode, CampaignOrder, Done, Forecast, Pace, Refused,
 };
@@ -70,7 +69,7 @@ impl Board {
 
     /// Who is in a group or in one below it, asked of the account.
     pub(in super::super) async fn members(&self, group: &GroupName) -> Result<BTreeSet<ThingName>, Refused> {
-        let aws = Aws::new(&self.office.options).await;
+        let aws = self.office.account().await;
         let needs = "`fleetkey campaign start --print-iam` prints what it needs of IAM";
         selection::members(&aws, group).await.map_err(|error| Refused(format!("{error:#}; {needs}")))
     }

@@ -214,7 +214,7 @@ impl Board {
     ) -> Result<bool, Refused> {
         let reception =
             self.reception().ok_or_else(|| Refused("the controller is not ready yet".to_owned()))?;
-        let aws = Aws::new(&self.office.options).await;
+        let aws = self.office.account().await;
         let listed = Patience::ASKING.call(|_| {}, || aws.thing_certificates(thing)).await;
         let listed =
             listed.map_err(|error| Refused(format!("its certificates cannot be listed: {error}")))?;

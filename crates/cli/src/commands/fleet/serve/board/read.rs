@@ -30,7 +30,7 @@ impl Fleet for Board {
     }
 
     fn overview(&self) -> Overview {
-        let mut sums = self.sums().of(&self.watch, now(), self.age);
+        let mut sums = self.sums().of(&self.watch, now(), self.rhythm.age());
         {
             let notes = self.notes();
             sums.figures.rotating = u64::try_from(notes.rotating().len()).ok();
@@ -50,7 +50,7 @@ impl Fleet for Board {
             starting,
             figures: sums.figures,
             ages: sums.ages,
-            ages_caption: format!("due at {}", short(self.age)),
+            ages_caption: format!("due at {}", short(self.rhythm.age())),
             expiries: sums.ends,
         }
     }
@@ -225,7 +225,9 @@ impl Board {
 
     fn row(&self, store: &Store, name: &ThingName, thing: &Thing, rotating: bool) -> DeviceRow {
         let current = current(store, thing);
-        let created = current.and_then(|id| store.certificate(&id)).and_then(|row| row.created_at);
+        let certificate = current.and_then(|id| store.certificate(&id));
+        let created = certificate.and_then(|row| row.created_at);
+        let end = certificate.and_then(|row| row.not_after);
         let (state, tone) = self.health(store, name, thing, rotating);
         DeviceRow {
             thing: name.clone(),
@@ -234,7 +236,7 @@ impl Board {
             tone,
             certificate: current,
             age: created.map(|created| now().since(created)),
-            due: created.map(|created| created + self.age),
+            due: created.map(|created| self.rhythm.due(name, created, end)),
         }
     }
 

@@ -1,8 +1,9 @@
 //! The inventory as a page and a file show it: what the account was last heard to have, and who was seen with it.
 
 use fleetkey_dashboard::fleet::{InventoryPage, InventoryQuery, InventoryRow};
+use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
-use fleetkey_operator::inventory::{Ages, Query, Row, Store};
+use fleetkey_operator::inventory::{Ages, Query, Row, State, Store};
 
 use super::super::super::now;
 use super::Board;
@@ -16,14 +17,17 @@ impl Board {
             status: query.status,
             older_than: query.older_than,
             named: Some(query.text.clone()).filter(|text| !text.is_empty()),
+            state: query.state.and_then(|state| state.parse().ok()),
             ends_by: query.ends_within.map(|span| now + span),
             ..Query::default()
         };
         if query.count {
-            self.watch.each_certificate(|_, id, row| total += usize::from(wanted.fits(now, id, row)));
+            self.watch
+                .each_certificate(|store, id, row| total += usize::from(wanted.fits(store, now, id, row)));
         }
+        let due = |thing: &ThingName, created, end| self.rhythm.due(thing, created, end);
         self.watch.look(|store, _| {
-            let page = wanted.page(store, now, Some(self.age), query.after, query.limit);
+            let page = wanted.page(store, now, Some(&due), query.after, query.limit);
             let rows = page.rows.into_iter().map(|row| shown(store, row)).collect();
             InventoryPage { rows, next: page.next, total, told: told(store.ages(), now) }
         })
@@ -50,6 +54,7 @@ fn shown(store: &Store, row: Row) -> InventoryRow {
         thing: row.thing,
         status: row.status,
         part,
+        state: row.state.map(State::as_str),
         created: row.created_at,
         not_after: row.not_after,
         due: row.rotation_due,

@@ -9,10 +9,11 @@ use fleetkey_dashboard::fleet::{Campaign, CampaignCounts, Pace};
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use fleetkey_operator::chain::CONTROLLER_JOURNAL_FILE;
-use fleetkey_operator::inventory::{self, Finding, Query, Rule, Store, Thresholds, Watch};
+use fleetkey_operator::inventory::{self, Ages, Finding, Query, Rule, Store, Thresholds, Watch};
 use serde_json::{Value, json};
 
-use super::super::super::now;
+use super::super::super::due::Rhythm;
+use super::super::super::{history, now};
 
 /// How the controller is.
 pub(super) fn status(watch: &Watch, unready: Option<&str>) -> Value {
@@ -31,38 +32,66 @@ pub(super) fn certificates(
     watch: &Watch,
     selection: Selection,
     thresholds: &Thresholds,
+    rhythm: &Rhythm,
 ) -> Result<Value, Trouble> {
     let rule = selection.rule.as_deref().map(named).transpose()?;
+    let state = selection.state.as_deref().map(str::parse).transpose().map_err(Trouble::Bad)?;
     let Selection { status, thing, older_than, unseen_for, connected, after, limit, .. } = selection;
     let among = rule.map(|rule| {
         let found = found(watch, Some(rule), thresholds).into_iter();
         found.filter_map(|found| found.certificate).collect::<BTreeSet<_>>()
     });
     Ok(watch.look(|store, _| {
-        let query = Query { status, thing, older_than, unseen_for, connected, among, ..Query::default() };
-        let page = query.page(store, now(), Some(thresholds.aged_after), after, limit);
+        let query =
+            Query { status, thing, older_than, unseen_for, connected, state, among, ..Query::default() };
+        let due = |thing: &ThingName, created, end| rhythm.due(thing, created, end);
+        let page = query.page(store, now(), Some(&due), after, limit);
         json!({ "rows": page.rows, "next": page.next, "ages": store.ages() })
     }))
 }
 
 /// One certificate.
-pub(super) fn certificate(watch: &Watch, id: CertificateId) -> Result<Value, Trouble> {
-    let rows = watch.look(|store, _| only(store, BTreeSet::from([id])));
+pub(super) fn certificate(watch: &Watch, id: CertificateId, rhythm: &Rhythm) -> Result<Value, Trouble> {
+    let rows = watch.look(|store, _| only(store, BTreeSet::from([id]), rhythm));
     rows.into_iter().next().ok_or_else(|| Trouble::Missing(format!("no certificate {id} is known")))
 }
 
 /// One thing.
-pub(super) fn thing(watch: &Watch, name: &ThingName, thresholds: &Thresholds) -> Result<Value, Trouble> {
+pub(super) fn thing(
+    watch: &Watch,
+    name: &ThingName,
+    thresholds: &Thresholds,
+    rhythm: &Rhythm,
+) -> Result<Value, Trouble> {
     let missing = || Trouble::Missing(format!("no thing {name} is known"));
     watch.look(|store, _| {
         let row = store.thing(name).ok_or_else(missing)?;
         let found = inventory::findings_of(store, name, now(), thresholds);
+        let condition = inventory::condition(store, name, now());
         Ok(json!({
             "thing": name, "attested": row.attested.map(|(id, _)| id), "attested_at": row.attested.map(|(_, at)| at),
-            "frozen": row.frozen, "certificates": only(store, row.certificates.clone()), "findings": found,
+            "state": condition.map(|known| known.state), "state_why": condition.and_then(|known| known.why),
+            "frozen": row.frozen, "certificates": only(store, row.certificates.clone(), rhythm), "findings": found,
             "ages": store.ages(),
         }))
     })
+}
+
+/// What became of a thing's certificates.
+pub(super) async fn history(watch: Watch, directory: PathBuf, thing: ThingName) -> Result<Value, Trouble> {
+    let name = thing.clone();
+    // Off the runtime's threads: it reads the journals.
+    let read = tokio::task::spawn_blocking(move || (history::of(&watch, &directory, &thing), ages(&watch)));
+    let (found, ages) = read.await.map_err(|error| Trouble::Unavailable(error.to_string()))?;
+    let found = found.map_err(|error| Trouble::Unavailable(error.to_string()))?;
+    if found.is_empty() {
+        return Err(Trouble::Missing(format!("no thing {name} is known")));
+    }
+    Ok(json!({ "thing": name, "history": found, "ages": ages }))
+}
+
+fn ages(watch: &Watch) -> Ages {
+    watch.look(|store, _| store.ages())
 }
 
 /// What deserves attention.
@@ -72,7 +101,7 @@ pub(super) fn findings_of(
     thresholds: &Thresholds,
 ) -> Result<Value, Trouble> {
     let rule = rule.map(named).transpose()?;
-    Ok(json!({ "findings": found(watch, rule, thresholds), "ages": watch.look(|store, _| store.ages()) }))
+    Ok(json!({ "findings": found(watch, rule, thresholds), "ages": ages(watch) }))
 }
 
 /// Lines of the journal, each as it stands.
@@ -121,9 +150,10 @@ fn counts(counts: &CampaignCounts) -> Value {
     })
 }
 
-fn only(store: &Store, ids: BTreeSet<CertificateId>) -> Vec<Value> {
+fn only(store: &Store, ids: BTreeSet<CertificateId>, rhythm: &Rhythm) -> Vec<Value> {
     let limit = ids.len();
-    let page = Query { among: Some(ids), ..Query::default() }.page(store, now(), None, None, limit);
+    let due = |thing: &ThingName, created, end| rhythm.due(thing, created, end);
+    let page = Query { among: Some(ids), ..Query::default() }.page(store, now(), Some(&due), None, limit);
     page.rows.into_iter().map(|row| json!(row)).collect()
 }
 

@@ -1,0 +1,77 @@
+//! States from what an account and a broker have told.
+
+use super::CertificateStatus::{Active, Inactive, Revoked};
+use super::*;
+use crate::control_plane::CertificateSummary;
+use crate::inventory::condition as condition_of;
+use fleetkey_model::name::ThingName;
+
+const DAY: u64 = 86_400;
+
+fn id(n: u8) -> CertificateId {
+    CertificateId::of_der(&[n])
+}
+
+fn press() -> ThingName {
+    ThingName::new("press-1").unwrap()
+}
+
+fn day(day: u64) -> Timestamp {
+    Timestamp::from_secs(day * DAY)
+}
+
+/// Certificates registered on these days, with their status; the first of them attested.
+fn store(certificates: &[(u64, CertificateStatus)]) -> Store {
+    let mut store = Store::default();
+    let summary = |(n, (at, status)): (usize, &(u64, CertificateStatus))| CertificateSummary {
+        id: id(u8::try_from(n).unwrap()),
+        status: *status,
+        created_at: day(*at),
+    };
+    let listed: Vec<_> = certificates.iter().enumerate().map(summary).collect();
+    store.listed(day(20), &press(), &listed);
+    store.witnessed(&press(), id(0), day(10));
+    store
+}
+
+fn state(store: &Store, now: u64) -> Option<State> {
+    condition_of(store, &press(), day(now)).map(|condition| condition.state)
+}
+
+#[test]
+fn one_that_is_active_and_attested_is_ready_whatever_lies_retired_beside_it() {
+    assert_eq!(state(&store(&[(10, Active)]), 20), Some(State::Ready));
+    assert_eq!(state(&store(&[(10, Active), (5, Inactive), (1, Revoked)]), 20), Some(State::Ready));
+    assert_eq!(state(&Store::default(), 20), None);
+}
+
+#[test]
+fn another_that_is_active_is_a_rotation_until_it_was_given_up() {
+    assert_eq!(state(&store(&[(10, Active), (5, Active)]), 20), Some(State::Rotating), "an older one");
+    let newer = store(&[(10, Active), (19, Active)]);
+    assert_eq!(state(&newer, 19), Some(State::Rotating));
+    assert_eq!(state(&newer, 21), Some(State::BackOff), "it was never used");
+}
+
+#[test]
+fn what_asks_for_a_person_is_degraded() {
+    assert_eq!(state(&store(&[(10, Inactive), (5, Active)]), 20), Some(State::Degraded), "the attested one");
+    assert_eq!(state(&store(&[(10, Revoked)]), 20), Some(State::Degraded), "none is left");
+    let mut frozen = store(&[(10, Active)]);
+    frozen.frozen(&press(), Some("why".into()));
+    assert_eq!(state(&frozen, 20), Some(State::Degraded));
+    frozen.frozen(&press(), None);
+    assert_eq!(state(&frozen, 20), Some(State::Ready));
+    let mut short = store(&[(10, Active)]);
+    short.described(id(0), &crate::inventory::Described { not_after: day(30) });
+    assert_eq!((state(&short, 29), state(&short, 30)), (Some(State::Ready), Some(State::Degraded)));
+}
+
+#[test]
+fn words_are_read_as_they_are_written() {
+    for state in State::ALL {
+        assert_eq!(state.as_str().parse(), Ok(state));
+    }
+    assert_eq!("back-off".parse(), Ok(State::BackOff));
+    assert!("fine".parse::<State>().is_err());
+}
