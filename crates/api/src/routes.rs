@@ -8,6 +8,11 @@ use crate::backend::Backend;
 use crate::guard::Guard;
 use crate::reply::{METRICS, Refused, Reply, only, reply, words};
 
+/// Answering has panicked; the log has told of it.
+pub(crate) fn broken() -> Reply {
+    words(StatusCode::INTERNAL_SERVER_ERROR, "this could not be answered")
+}
+
 /// Answers one request.
 pub(crate) async fn answer<B: Backend>(
     backend: &B,

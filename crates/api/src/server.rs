@@ -148,14 +148,16 @@ async fn accept<B: Backend>(listener: TcpListener, door: Door<B>) {
 }
 
 async fn serve<B: Backend>(tcp: TcpStream, source: SocketAddr, door: Door<B>) {
-    let Door { backend, guard, api, stopped, .. } = door;
+    let Door { backend, guard, api, stopped, tracker, .. } = door;
     // Small answers must not wait for an acknowledgement.
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY cannot be set");
     }
     let service = service_fn(move |request| {
         let (backend, guard, api) = (backend.clone(), guard.clone(), api.clone());
-        async move { Ok::<_, Infallible>(routes::answer(&*backend, &guard, &api, request).await) }
+        // On a task of its own: what was ordered comes to its end, with all that is noted of it, whether the client waits or not.
+        let answering = tracker.spawn(async move { routes::answer(&*backend, &guard, &api, request).await });
+        async move { answering.await.or_else(|_| Ok::<_, Infallible>(routes::broken())) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(HEADERS).max_buf_size(HEAD_BYTES);

@@ -63,6 +63,7 @@ impl Stage {
             fleet,
             claim_hook: Some(Hook::Serials { allow: vec!["*".to_owned()] }),
             rotation_hook: Some(Hook::OwnThing),
+            recovery_hook: None,
             directory: data.operator(),
         };
         let control = LocalControl::of(core);

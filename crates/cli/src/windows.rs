@@ -8,9 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use fleetkey_iotcore::clock::{Clock, SystemClock};
 use fleetkey_model::name::TemplateName;
+use fleetkey_model::time::Timestamp;
 use fleetkey_operator::control_plane::{ControlPlane, Hook, TemplateSpec};
 use fleetkey_operator::files::Lock;
-use fleetkey_operator::recovery::{Window, Windows};
+use fleetkey_operator::recovery::{Window, WindowError, Windows};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -113,6 +114,23 @@ async fn look(
     Ok(true)
 }
 
+/// Who decides on recoveries at `now`, by the windows of the operator's directory; `None` while none is open.
+pub(crate) fn decides(directory: &Path, now: Timestamp) -> Result<Option<Hook>, WindowError> {
+    let open = Windows::read(directory)?.open_at(now);
+    Ok((!open.is_empty()).then(|| hook(&open)))
+}
+
+/// Closes all windows of an account that is gone: nobody is to be shut out of it.
+pub(crate) fn end(directory: &Path, now: Timestamp) -> Result<(), WindowError> {
+    let mut windows = Windows::read(directory)?;
+    if windows.is_settled() && windows.open_at(now).is_empty() {
+        return Ok(());
+    }
+    windows.close(now, None)?;
+    windows.settled();
+    windows.write(directory)
+}
+
 /// A serial has no character that a pattern gives a meaning.
 fn hook(open: &[Window]) -> Hook {
     let serials = open.iter().flat_map(|window| &window.serials);
@@ -123,7 +141,24 @@ fn hook(open: &[Window]) -> Hook {
 mod tests {
     use super::*;
     use fleetkey_model::name::SerialNumber;
-    use fleetkey_model::time::Timestamp;
+
+    #[test]
+    fn an_account_that_is_gone_leaves_no_window_open_and_none_to_see_to() {
+        let (directory, now) = (tempfile::tempdir().unwrap(), Timestamp::from_secs(10));
+        let directory = directory.path();
+        end(directory, now).unwrap();
+        assert!(!directory.join(fleetkey_operator::recovery::WINDOWS_FILE).exists(), "there was none");
+        let mut windows = Windows::default();
+        let serials = [SerialNumber::new("press-1").unwrap()].into();
+        windows.open(now, serials, Duration::from_secs(60), "flood").unwrap();
+        windows.write(directory).unwrap();
+        let allow = vec!["press-1".to_owned()];
+        assert_eq!(decides(directory, now).unwrap(), Some(Hook::Serials { allow }));
+        end(directory, now).unwrap();
+        assert_eq!(decides(directory, now).unwrap(), None);
+        let windows = Windows::read(directory).unwrap();
+        assert!(!windows.is_due(Timestamp::from_secs(9999)) && windows.all().len() == 1, "{windows:?}");
+    }
 
     #[test]
     fn a_long_list_is_counted() {

@@ -161,11 +161,38 @@ fn a_trial_is_taken_down_and_set_up_again_from_the_page() {
     carry_out(&browser, "/setup", "once+more");
     browser.watch("/setup", &["made or changed; start `fleetkey up` again", "steps keep"]);
     browser.watch("/provisioning", &["CertRotationTemplate-rotate", "ACTIVE"]);
+    carry_out(&browser, "/cleanup", "once+and+for+all");
+    let page = browser.watch("/cleanup", &["looked again: nothing of the fleet is left"]);
+    assert!(page.contains("There is nothing to do"), "the second is carried out like the first: {page}");
+    assert!(browser.page("/journal").contains("once and for all"));
     process.signal("INT");
     let (status, lines, errors) = process.end();
     assert!(status.success(), "{}\n{errors}", lines.join("\n"));
     let summary: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
     assert_eq!((&summary["event"], &summary["lost"]), (&"summary".into(), &0.into()), "{summary}");
+}
+
+/// While some may recover, that is how the account is to be: a set-up would not shut them out, and neither does it.
+#[test]
+fn a_recovery_window_that_is_open_is_nothing_for_set_up_to_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let mut process = up(data, &["--devices", "1", "--rotate-every", "1h"]);
+    let browser = Browser::open(&process.event("ready"));
+    process.event("progress");
+    let window = ["recovery", "open", "--serial", "device-0001", "--for", "1h", "--why", "flood"];
+    let (code, _, errors) = process::run(&[window.as_slice(), &["--fleet-dir", data]].concat());
+    assert_eq!(code, 0, "{errors}");
+    browser.watch("/provisioning", &["serials that match device-0001", "closes"]);
+    let plan = browser.page("/setup");
+    assert!(plan.contains("steps keep") && !plan.contains("Carry it out"), "{plan}");
+    carry_out(&browser, "/cleanup", "the+end");
+    browser.watch("/cleanup", &["looked again: nothing of the fleet is left"]);
+    carry_out(&browser, "/setup", "once+more");
+    browser.watch("/setup", &["made or changed", "steps keep"]);
+    browser.watch("/provisioning", &["No thing that exists can be provisioned again"]);
+    process.signal("INT");
+    assert!(process.end().0.success());
 }
 
 /// From the moment before a message is published to the one in which the open page shows it, over the broker, the subscriber and

@@ -3,7 +3,7 @@
 //!
 //! `cargo run -p fleetkey-dashboard --example pages [devices] [rounds]` serves a fleet that is made up, by default of 100 000
 //! devices; `… --example pages at LINK [rounds]` asks a dashboard that runs, by its one-time link. Times are a client's, over
-//! loopback, so they are more than the server's. Numbers, not a test. `… --example pages serve [devices]` prints the link to
+//! loopback, so they are more than the server's. It fails when a page is above its limits. `… --example pages serve [devices]` prints the link to
 //! a made-up fleet and serves it until it is killed, to look at pages without a broker.
 
 #![allow(
@@ -29,36 +29,14 @@ use tokio::time::Instant;
 
 #[path = "../tests/http/support/fleet.rs"]
 mod fleet;
+#[path = "../tests/http/support/paths.rs"]
+mod paths;
 
 /// What a page may take (the product's limits).
 const TIME: Duration = Duration::from_millis(50);
 const SIZE: usize = 200_000;
 /// How late an event may reach a page.
 const LATE: Duration = Duration::from_secs(1);
-
-const PAGES: [&str; 21] = [
-    "/",
-    "/devices",
-    "/devices?q=99",
-    "/devices?q=nothing-like-it",
-    "/devices/pump-050000",
-    "/devices/pump-050000/rotation",
-    "/devices/pump-050000/policies",
-    "/rotations",
-    "/findings",
-    "/inventory",
-    "/inventory?q=99&status=ACTIVE",
-    "/policies",
-    "/policies/idle%2C%20and%20words%20of%20some%20length",
-    "/provisioning",
-    "/setup",
-    "/cleanup",
-    "/journal",
-    "/campaigns",
-    "/campaigns/autumn",
-    "/campaigns?new=1",
-    "/settings",
-];
 
 #[tokio::main]
 async fn main() {
@@ -69,44 +47,52 @@ async fn main() {
     if arguments.first().is_some_and(|first| first == "at") {
         let link = arguments.get(1).expect("the one-time link of a dashboard that runs");
         let browser = Browser::open(link).await;
-        pages(&browser, number(2, 20)).await;
+        let asked = paths::pages(&browser.first("/devices").await, &browser.first("/policies").await);
+        pages(&browser, &asked, number(2, 20)).await;
         return;
     }
     if arguments.first().is_some_and(|first| first == "serve") {
-        let (dashboard, _hub) = serve(number(1, 12)).await;
+        let (dashboard, _hub) =
+            serve(fleet::Sample::of(number(1, 12), "idle, and words of some length")).await;
         println!("{}", dashboard.url());
         std::future::pending::<()>().await;
     }
     let (devices, rounds) = (number(0, 100_000), number(1, 20));
-    let (dashboard, hub) = serve(devices).await;
+    let sample = fleet::Sample::full(devices);
+    let asked = paths::pages(sample.thing(devices / 2).as_str(), &sample.policy());
+    let (dashboard, hub) = serve(sample).await;
     println!("{devices} devices, {rounds} rounds");
     let browser = Browser::open(dashboard.url()).await;
-    pages(&browser, rounds).await;
+    pages(&browser, &asked, rounds).await;
     events(&browser, &hub, rounds).await;
     dashboard.stop().await;
 }
 
-async fn serve(devices: usize) -> (Dashboard, Arc<Hub>) {
+async fn serve(sample: fleet::Sample) -> (Dashboard, Arc<Hub>) {
     let hub = Arc::new(Hub::new());
-    let parts = Parts {
-        fleet: Arc::new(fleet::Sample::of(devices, "idle, and words of some length")),
-        bench: None,
-        hub: hub.clone(),
-        clock: Arc::new(|| fleet::NOW),
-    };
+    let parts =
+        Parts { fleet: Arc::new(sample), bench: None, hub: hub.clone(), clock: Arc::new(|| fleet::NOW) };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     (Dashboard::start(listener, parts, Access::default()).unwrap(), hub)
 }
 
-async fn pages(browser: &Browser, rounds: usize) {
+/// Gives up after the last page if the median of one was too slow, or one too large. Pages that are not there, such as a campaign
+/// of a fleet that has none, are told as such and not measured.
+async fn pages(browser: &Browser, asked: &[String], rounds: usize) {
     println!("{:<52} {:>9} {:>6}  {:>9} {:>9} {:>6}", "page", "bytes", "of max", "median", "worst", "of max");
-    for path in PAGES {
+    let mut above = Vec::new();
+    for path in asked {
         let (mut spans, mut size) = (Vec::new(), 0);
         for _ in 0..rounds {
             let begun = Instant::now();
             let answer = browser.get(path).await;
             spans.push(begun.elapsed());
-            size = answer.len();
+            size = if answer.starts_with("HTTP/1.1 200") { answer.len() } else { 0 };
+        }
+        let path: String = path.chars().take(52).collect();
+        if size == 0 {
+            println!("{path:<52} is not there");
+            continue;
         }
         spans.sort();
         let (median, worst) = (spans[spans.len() / 2], spans[spans.len() - 1]);
@@ -117,7 +103,11 @@ async fn pages(browser: &Browser, rounds: usize) {
             millis(worst),
             millis(median) / millis(TIME)
         );
+        if size >= SIZE || median >= TIME {
+            above.push(path);
+        }
     }
+    assert!(above.is_empty(), "above the limits: {above:?}");
 }
 
 /// From the notice of a change to its line on an open stream.
@@ -171,6 +161,13 @@ impl Browser {
             answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("the link is good");
         browser.cookie = set.split(';').next().unwrap().to_owned();
         browser
+    }
+
+    /// What a list's first entry is called, in an address.
+    async fn first(&self, list: &str) -> String {
+        let page = self.get(list).await;
+        let link = page.split(&format!("<a href=\"{list}/")).nth(1).and_then(|rest| rest.split('"').next());
+        link.unwrap_or("none").to_owned()
     }
 
     async fn get(&self, path: &str) -> String {

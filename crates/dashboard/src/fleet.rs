@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
@@ -13,9 +14,10 @@ pub use campaign::{Campaign, CampaignCounts, CampaignDraft, CampaignMode, Campai
 pub use device::{
     Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Filter, Holder, Incident, Tone,
 };
+pub use finding::{Finding, FindingPage, FindingQuery, Severity};
 pub use inventory::{InventoryPage, InventoryQuery, InventoryRow, STATES};
 pub use journal::{JournalEntry, JournalPage};
-pub use overview::{Bar, Figures, Finding, Overview, Severity, Site};
+pub use overview::{Bar, Figures, Overview, Site};
 pub use policy::{Action, Decided, Policy, PolicyVersion, Question, Spread, Statement, Verdict};
 pub use provisioning::{Act, Claim, Direction, Plan, PlanStep, Provisioning, Recovery, Template};
 pub use rotation::{Outcome, Phase, Rotation, Step};
@@ -23,6 +25,7 @@ pub use work::{HookTest, Probe, Taken, Work, WorkEnd};
 
 mod campaign;
 mod device;
+mod finding;
 mod inventory;
 mod journal;
 mod overview;
@@ -64,8 +67,9 @@ pub trait Fleet: Send + Sync + 'static {
     /// The rotations under way and those that ended last, newest first; at most `limit`.
     fn rotations(&self, limit: usize) -> Vec<Rotation>;
 
-    /// What needs somebody to look, worst first.
-    fn findings(&self) -> Vec<Finding>;
+    /// One page of what needs somebody to look, worst first. Asked for with every look at the first page, so it must be quick
+    /// however large the fleet is.
+    fn findings(&self, query: &FindingQuery) -> FindingPage;
 
     /// What happened last in the whole fleet, newest first; at most `limit`.
     fn incidents(&self, limit: usize) -> Vec<Incident>;
@@ -106,7 +110,7 @@ pub trait Fleet: Send + Sync + 'static {
     }
 
     /// What set-up would make, or clean-up remove; nothing is done.
-    fn plan(&self, _direction: Direction) -> Known<Plan> {
+    fn plan(&self, _direction: Direction) -> Known<Arc<Plan>> {
         Known::Elsewhere
     }
 
@@ -170,7 +174,7 @@ pub enum Order {
         /// Which way.
         direction: Direction,
         /// As it was shown to whoever orders it.
-        plan: Box<Plan>,
+        plan: Arc<Plan>,
         /// Why, for the journal.
         why: String,
     },

@@ -143,7 +143,7 @@ impl App {
                 None => self.nowhere(&view),
             },
             ["rotations"] => pages::rotations(&view, fleet),
-            ["findings"] => pages::findings(&view, fleet),
+            ["findings"] => pages::findings(&view, fleet, request),
             ["inventory"] => pages::inventory(&view, fleet, request),
             ["inventory.csv"] => self.inventory_file(request),
             ["campaigns"] => self.read_campaigns(request, actor),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetkey_model::time::Timestamp;
+use hyper::Response;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,8 +23,9 @@ use crate::Clock;
 use crate::access::{Access, Desk, Grant, NoRandomness, Scope};
 use crate::bench::Bench;
 use crate::fleet::Fleet;
-use crate::http::Place;
+use crate::http::{Body, Place};
 use crate::hub::Hub;
+use crate::pages;
 use crate::router::App;
 
 pub use tls::{Tls, TlsError};
@@ -243,11 +245,18 @@ async fn welcome(tcp: TcpStream, peer: IpAddr, door: Door) {
     }
 }
 
+/// Answering has panicked; the log has told of it.
+fn broken() -> Response<Body> {
+    pages::plain(500, "this could not be answered").into_response()
+}
+
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, peer: IpAddr, door: Door) {
-    let Door { app, stopped, .. } = door;
+    let Door { app, stopped, tracker, .. } = door;
     let service = service_fn(move |request| {
         let app = app.clone();
-        async move { Ok::<_, Infallible>(app.answer(request, peer).await) }
+        // On a task of its own: what was ordered comes to its end, with all that is noted of it, whether the browser waits or not.
+        let answering = tracker.spawn(async move { app.answer(request, peer).await });
+        async move { answering.await.or_else(|_| Ok::<_, Infallible>(broken())) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(HEADERS).max_buf_size(HEAD_BYTES);

@@ -32,6 +32,8 @@ pub struct Settings {
     pub claim_hook: Option<Hook>,
     /// Decides on rotations; without one, any device can attach a certificate to any other thing.
     pub rotation_hook: Option<Hook>,
+    /// Decides on recoveries while a window is open; without one nobody may recover.
+    pub recovery_hook: Option<Hook>,
     /// Where the certificates and keys of claim, observer and controller are kept; made with mode 0700.
     pub directory: PathBuf,
 }

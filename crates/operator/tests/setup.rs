@@ -23,6 +23,7 @@ fn settings(directory: &TempDir) -> Settings {
         fleet: Fleet { scope: Scope::local(), root: TopicRoot::default(), names: Names::new("").unwrap() },
         claim_hook: Some(Hook::Serials { allow: vec!["*".into()] }),
         rotation_hook: Some(Hook::OwnThing),
+        recovery_hook: None,
         directory: directory.path().join("credentials"),
     }
 }

@@ -59,6 +59,7 @@ impl Bench {
             fleet: fleet.clone(),
             claim_hook: Some(Hook::Serials { allow: vec!["*".to_owned()] }),
             rotation_hook: Some(Hook::OwnThing),
+            recovery_hook: None,
             directory: dir.path().join("operator"),
         };
         let report = setup(&LocalControl::of(&core), &settings).await.unwrap();

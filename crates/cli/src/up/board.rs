@@ -22,6 +22,7 @@ use fleetkey_operator::setup::Settings;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 mod finding;
 mod history;
@@ -37,7 +38,7 @@ mod works;
 
 pub(crate) use journal::Change;
 
-use works::Farewell;
+use works::Ordered;
 
 use crate::control::LocalControl;
 use crate::fleet_file::FleetFile;
@@ -61,8 +62,11 @@ pub(crate) struct Board {
     /// What the hooks said when they were asked last.
     tested: Mutex<Option<HookTest>>,
     works: Works,
-    farewell: Mutex<Option<Farewell>>,
+    farewell: Mutex<Option<Ordered>>,
     parting: CancellationToken,
+    /// What goes on whoever looks.
+    tasks: TaskTracker,
+    me: Weak<Self>,
     closed: CancellationToken,
 }
 
@@ -117,7 +121,9 @@ impl Board {
         let (account, closed) = (core.account().clone(), CancellationToken::new());
         let state = State { starting: Some("The account is set up.".to_owned()), ..State::default() };
         let (set_up, state) = (OnceLock::new(), Mutex::new(state));
-        let board = Arc::new(Self {
+        let board = Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            tasks: TaskTracker::new(),
             works: Works::new(hub.clone()),
             tested: Mutex::default(),
             farewell: Mutex::default(),
@@ -180,6 +186,12 @@ impl Board {
     /// Follows nobody any more, so that every agent can be stopped.
     pub(crate) fn close(&self) {
         self.closed.cancel();
+    }
+
+    /// What was ordered has come to its end; nothing may be ordered any more.
+    pub(crate) async fn ended(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     async fn watch(

@@ -65,6 +65,7 @@ impl Panel {
         if let Some(dashboard) = self.dashboard {
             dashboard.stop().await;
         }
+        self.board.ended().await;
         self.workbench.close().await;
     }
 }

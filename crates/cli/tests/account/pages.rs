@@ -35,6 +35,13 @@ impl Browser {
     }
 
     pub(crate) fn send_form(&self, method: &str, path: &str, form: &str) -> String {
+        let mut answer = String::new();
+        self.begin(method, path, form).read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Sends a form. Whoever lets go of what comes back has closed the tab.
+    pub(crate) fn begin(&self, method: &str, path: &str, form: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let (address, cookie) = (&self.address, &self.cookie);
@@ -45,9 +52,7 @@ impl Browser {
             form.len()
         )
         .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        stream
     }
 
     /// Reads a page until all of this is on it.

@@ -27,6 +27,8 @@ pub(crate) struct Stop {
 enum Meant {
     /// The first is held before the account has seen it.
     Held(&'static str),
+    /// The first is held before the account has seen it, until [`Proxy::release`].
+    Delayed(&'static str),
     /// Each is answered as IAM does where the caller lacks this action.
     Refused(&'static str, &'static str),
 }
@@ -45,6 +47,7 @@ pub(crate) struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
     held: Receiver<()>,
+    release: Sender<()>,
 }
 
 struct Shared {
@@ -53,6 +56,7 @@ struct Shared {
     meant: Option<Meant>,
     calls: Mutex<Vec<Call>>,
     held: Sender<()>,
+    go_on: Mutex<Option<Receiver<()>>>,
 }
 
 /// One message of HTTP/1.1, as it came.
@@ -72,6 +76,11 @@ impl Proxy {
         Self::with(upstream, None, Some(Meant::Held(line)))
     }
 
+    /// Holds the first call that has this in its line until it is released.
+    pub(crate) fn delaying(upstream: SocketAddr, line: &'static str) -> Self {
+        Self::with(upstream, None, Some(Meant::Delayed(line)))
+    }
+
     /// Refuses every call that has this in its line, as IAM does to whoever lacks `action`.
     pub(crate) fn refusing(upstream: SocketAddr, line: &'static str, action: &'static str) -> Self {
         Self::with(upstream, None, Some(Meant::Refused(line, action)))
@@ -81,7 +90,9 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, held) = channel();
-        let shared = Arc::new(Shared { upstream, stop, meant, calls: Mutex::default(), held: tell });
+        let (release, go_on) = channel();
+        let go_on = Mutex::new(Some(go_on));
+        let shared = Arc::new(Shared { upstream, stop, meant, calls: Mutex::default(), held: tell, go_on });
         let accepting = shared.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
@@ -92,7 +103,7 @@ impl Proxy {
                 std::thread::spawn(move || shared.serve(client));
             }
         });
-        Self { address, shared, held }
+        Self { address, shared, held, release }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -102,6 +113,11 @@ impl Proxy {
     /// The calls so far, the held one included.
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.shared.calls.lock().unwrap().clone()
+    }
+
+    /// Passes the delayed call on.
+    pub(crate) fn release(&self) {
+        self.release.send(()).unwrap();
     }
 
     /// Is told when the call is held.
@@ -131,6 +147,9 @@ impl Shared {
                 Message::refusal(action).write(client.get_mut());
                 continue;
             }
+            if matches!(self.meant, Some(Meant::Delayed(line)) if what.contains(line)) {
+                self.delay();
+            }
             let meant = matches!(self.meant, Some(Meant::Held(line)) if what.contains(line));
             if meant || held(Side::Before) {
                 return self.hold(&mut client);
@@ -148,6 +167,14 @@ impl Shared {
         let mut calls = self.calls.lock().unwrap();
         calls.push(request.call());
         calls.len() - 1
+    }
+
+    /// Says that the call is in hand, and keeps it until it is released; further ones pass.
+    fn delay(&self) {
+        if let Some(go_on) = self.go_on.lock().unwrap().take() {
+            self.held.send(()).unwrap();
+            let _ = go_on.recv();
+        }
     }
 
     /// Says that the call is in hand, and keeps it until the caller is gone.

@@ -120,6 +120,33 @@ fn a_clean_up_that_was_killed_halfway_is_planned_again_and_finished() {
     fleet.core.run(&["status"], fleet.path()).good();
 }
 
+/// A tab that is closed while the account takes its time: the order comes to its end, with its place in the journal and on the
+/// pages, and nothing else is done to the fleet before.
+#[test]
+fn an_order_is_finished_and_told_of_although_its_tab_was_closed() {
+    let fleet = Fleet::of_one();
+    let proxy = Proxy::delaying(fleet.core.address(), "PUT /certificates/");
+    let (process, browser) = behind(&fleet, &proxy.url());
+    let id = fleet.certificates().remove(0).0;
+    browser.watch("/devices/press-1", &["Deactivate …", "DevicePolicy"]);
+    let place = format!("/devices/press-1/certificates/{id}");
+    let form = "confirm=yes&why=it+was+stolen";
+    let tab = browser.begin("POST", &format!("{place}/deactivate"), form);
+    proxy.held().recv_timeout(PATIENCE).unwrap();
+    drop(tab);
+    // It waits for its turn: two at once would find the fleet's directory taken.
+    let next = browser.begin("POST", &format!("{place}/revoke"), "confirm=yes&why=for+good");
+    assert_eq!(fleet.certificates(), [(id.clone(), "ACTIVE".to_owned())]);
+    proxy.release();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut { next }, &mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+    browser.watch("/devices/press-1", &["was made INACTIVE by session", "was made REVOKED by session"]);
+    browser.watch("/journal", &["because it was stolen, says session", "because for good, says session"]);
+    assert_eq!(fleet.certificates(), [(id, "REVOKED".to_owned())]);
+    end(&fleet, process);
+}
+
 /// Two requests that it must allow and two that it must refuse; a function that somebody has put in its place is found out.
 #[test]
 fn an_operator_puts_the_hook_to_the_test() {

@@ -1,7 +1,4 @@
-//! The first page: which account, figures, what needs attention.
-
-use fleetkey_model::name::ThingName;
-use fleetkey_model::time::Timestamp;
+//! The first page: which account, and figures.
 
 /// Where the fleet lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,43 +60,4 @@ pub struct Overview {
     pub ages_caption: String,
     /// Devices by the year in which the certificate in use ends.
     pub expiries: Vec<Bar>,
-}
-
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// The fleet or a device is in danger now.
-    Critical,
-    /// It will be.
-    High,
-    /// Worth knowing.
-    Medium,
-}
-
-impl Severity {
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::High => "high",
-            Self::Medium => "medium",
-        }
-    }
-}
-
-/// Something that needs somebody to look.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// How bad.
-    pub severity: Severity,
-    /// The device, if it is about one.
-    pub thing: Option<ThingName>,
-    /// What was seen.
-    pub seen: String,
-    /// Why it matters.
-    pub matters: String,
-    /// What to do.
-    pub remedy: String,
-    /// Since when, if that is known.
-    pub since: Option<Timestamp>,
 }

@@ -118,7 +118,8 @@ impl Direction {
 /// A plan.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// In the order in which they are taken.
+    /// All of them, in the order in which they are taken: whoever agrees to a plan agrees to each. Pages show both ends of a long
+    /// one.
     pub steps: Vec<PlanStep>,
     /// The command that carries it out.
     pub command: String,

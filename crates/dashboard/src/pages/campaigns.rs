@@ -9,6 +9,9 @@ use crate::access::Scope;
 use crate::fleet::{Campaign, CampaignCounts, CampaignMode, Fleet, Pace, Tone};
 use crate::http::{Answer, text};
 
+/// Campaigns in their table: the newest.
+const SHOWN: usize = 100;
+
 /// What can be ordered of a campaign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -79,7 +82,8 @@ pub(crate) fn campaigns(view: &View<'_>, fleet: &dyn Fleet) -> Answer {
             @if all.is_empty() {
                 p class="empty" { "There was none yet. A campaign has many devices rotate: a few first, then ever more, until too many of them fail." }
             } @else {
-                (table(view, &all))
+                (table(view, all.get(..SHOWN).unwrap_or(&all)))
+                @if all.len() > SHOWN { p class="faint" { (all.len() - SHOWN) " older ones are not shown; " code { "fleetkey campaign list" } " names them." } }
             }
         }
     };

@@ -3,23 +3,43 @@
 use maud::{Markup, html};
 
 use super::parts::{badge, severity};
-use super::words::moment;
+use super::words::{counted, moment};
 use super::{View, device_path, frame};
-use crate::fleet::{Finding, Fleet, Tone};
-use crate::http::Answer;
+use crate::fleet::{Finding, FindingPage, FindingQuery, Fleet, Tone};
+use crate::http::{Answer, Request, text};
 
-pub(crate) fn findings(view: &View<'_>, fleet: &dyn Fleet) -> Answer {
-    let findings = fleet.findings();
+const ROWS: usize = 50;
+/// The longest place of a finding.
+const PLACE: usize = 256;
+
+pub(crate) fn findings(view: &View<'_>, fleet: &dyn Fleet, request: &Request) -> Answer {
+    let after: String = request.query("after").chars().take(PLACE).collect();
+    let query = FindingQuery { after, limit: ROWS };
+    let page = fleet.findings(&query);
     let content = html! {
         h1 { "Findings" }
         section id="findings" data-live aria-label="Findings" {
-            @if findings.is_empty() {
+            @if page.total == 0 {
                 p class="notice" { (badge(Tone::Good, "all clear")) " Nothing asks for attention." }
+            } @else {
+                p { (counted(page.total, "finding")) ", the gravest first" }
             }
-            @for finding in &findings { (one(view, finding)) }
+            @for finding in &page.findings { (one(view, finding)) }
+            (further(&query, &page))
         }
     };
     frame::page(view, 200, "Findings", None, &content)
+}
+
+fn further(query: &FindingQuery, page: &FindingPage) -> Markup {
+    html! {
+        p class="pages" {
+            @if !query.after.is_empty() { a href="/findings" { "First page" } " " }
+            @if let Some(next) = &page.next {
+                a rel="next" href={ "/findings?after=" (text::encode(next)) } { "Next page" }
+            }
+        }
+    }
 }
 
 fn one(view: &View<'_>, finding: &Finding) -> Markup {

@@ -7,7 +7,7 @@ use super::parts::{badge, class, icon, incidents, severity};
 use super::rotation::table;
 use super::words::{counted, moment, number};
 use super::{View, device_path, frame};
-use crate::fleet::{DevicePage, DeviceQuery, Figures, Finding, Fleet, Tone};
+use crate::fleet::{DevicePage, DeviceQuery, Figures, FindingPage, FindingQuery, Fleet, Tone};
 use crate::http::Answer;
 
 /// Devices that fit into one glance.
@@ -20,11 +20,12 @@ const FINDINGS: usize = 6;
 pub(crate) fn overview(view: &View<'_>, fleet: &dyn Fleet) -> Answer {
     let overview = fleet.overview();
     let glance = fleet.devices(&DeviceQuery { limit: GLANCE, ..DeviceQuery::default() });
+    let worst = fleet.findings(&FindingQuery { limit: FINDINGS, ..FindingQuery::default() });
     let content = html! {
         h1 class="unseen" { "Overview" }
         section id="attention" data-live aria-labelledby="attention-head" {
             h2 id="attention-head" { "Attention" }
-            (attention(view, overview.starting.as_deref(), &fleet.findings()))
+            (attention(view, overview.starting.as_deref(), &worst))
         }
         section id="figures" data-live aria-label="Figures" { (figures(&overview.figures)) }
         section id="glance" data-live aria-labelledby="glance-head" {
@@ -50,14 +51,14 @@ pub(crate) fn overview(view: &View<'_>, fleet: &dyn Fleet) -> Answer {
     frame::page(view, 200, "Overview", None, &content)
 }
 
-fn attention(view: &View<'_>, starting: Option<&str>, findings: &[Finding]) -> Markup {
+fn attention(view: &View<'_>, starting: Option<&str>, worst: &FindingPage) -> Markup {
     html! {
         @if let Some(words) = starting { p class="notice" { (badge(Tone::Busy, "starting")) " " (words) } }
-        @if findings.is_empty() {
+        @if worst.findings.is_empty() {
             @if starting.is_none() { p class="notice" { (badge(Tone::Good, "all clear")) " Nothing asks for attention." } }
         } @else {
             ul class="findings" {
-                @for finding in findings.iter().take(FINDINGS) {
+                @for finding in &worst.findings {
                     li {
                         (severity(finding.severity)) " "
                         @if let Some(thing) = &finding.thing { a href=(device_path(thing)) { (thing) } ": " }
@@ -66,7 +67,7 @@ fn attention(view: &View<'_>, starting: Option<&str>, findings: &[Finding]) -> M
                     }
                 }
             }
-            p { a href="/findings" { "All findings, why they matter and what to do" } }
+            p { a href="/findings" { "All findings (" (number(u64::try_from(worst.total).ok())) "), why they matter and what to do" } }
         }
     }
 }

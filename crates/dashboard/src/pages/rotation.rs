@@ -10,7 +10,7 @@ use crate::fleet::{Certificate, Device, Fleet, Outcome, Rotation, Tone};
 use crate::http::Answer;
 
 /// Rotations on their page.
-const SHOWN: usize = 100;
+const SHOWN: usize = 50;
 
 pub(crate) fn rotations(view: &View<'_>, fleet: &dyn Fleet) -> Answer {
     let all = fleet.rotations(SHOWN);

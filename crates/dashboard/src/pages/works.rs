@@ -1,5 +1,8 @@
 //! What set-up makes and clean-up removes: as a plan, as a run that is followed, and the look before it is ordered.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use maud::{Markup, html};
 
 use super::parts::{badge, button};
@@ -9,6 +12,10 @@ use super::{View, frame, proof};
 use crate::access::Scope;
 use crate::fleet::{Act, Direction, Fleet, Known, Plan, PlanStep, Taken, Tone, Work};
 use crate::http::Answer;
+
+/// Of a plan with more steps, so many of the first and of the last are shown: things come first, what they need last.
+const FIRST: usize = 150;
+const LAST: usize = 100;
 
 /// What somebody is about to order.
 #[derive(Clone, Copy)]
@@ -46,7 +53,7 @@ pub(crate) fn plan(view: &View<'_>, fleet: &dyn Fleet, direction: Direction) -> 
         h1 { (title) }
         section id="work" data-live aria-label="Last run" { @if let Some(work) = &work { (run(view, work)) } }
         section id="plan" data-live aria-label="Plan" {
-            (known(&plan, command, &|plan: &Plan| steps(plan, fleet.builds().is_some())))
+            (known(&plan, command, &|plan: &Arc<Plan>| steps(plan, fleet.builds().is_some())))
             @if offered { (button(work_path(direction), "Carry it out …", "carry-out")) }
         }
     };
@@ -94,20 +101,24 @@ fn step(taken: &Taken) -> Markup {
 }
 
 fn steps(plan: &Plan, builds: bool) -> Markup {
-    let count = |act| plan.steps.iter().filter(|step| step.act == act).count();
+    let mut counts = BTreeMap::<Act, usize>::new();
+    plan.steps.iter().for_each(|step| *counts.entry(step.act).or_default() += 1);
+    let (first, more, last) = ends(&plan.steps);
     html! {
         @if plan.steps.is_empty() {
             p class="empty" { "There is nothing to do." }
         } @else {
             p {
-                @for act in [Act::Create, Act::Change, Act::Keep, Act::Delete] {
-                    @if count(act) > 0 { (counted(count(act), "step")) " " (act.word()) ". " }
-                }
+                @for (act, count) in counts { (counted(count, "step")) " " (act.word()) ". " }
             }
             div class="scroll" tabindex="0" role="region" aria-label="Table of steps" {
                 table {
                     thead { tr { th scope="col" { "What becomes of it" } th scope="col" { "Resource" } th scope="col" { "Note" } } }
-                    tbody { @for step in &plan.steps { (one(step)) } }
+                    tbody {
+                        @for step in first { (one(step)) }
+                        @if more > 0 { tr { td {} th scope="row" class="text" { (counted(more, "more step")) } td class="text" { "not shown one by one" } } }
+                        @for step in last { (one(step)) }
+                    }
                 }
             }
         }
@@ -118,6 +129,15 @@ fn steps(plan: &Plan, builds: bool) -> Markup {
                 code class="long" { (plan.command) }
             }
         }
+    }
+}
+
+/// Those that are shown, and how many there are between them.
+fn ends(steps: &[PlanStep]) -> (&[PlanStep], usize, &[PlanStep]) {
+    let more = steps.len().saturating_sub(FIRST + LAST);
+    match (more, steps.split_at_checked(FIRST)) {
+        (0, _) | (_, None) => (steps, 0, &[]),
+        (_, Some((first, rest))) => (first, more, rest.get(more..).unwrap_or_default()),
     }
 }
 

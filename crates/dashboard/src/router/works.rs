@@ -51,7 +51,7 @@ impl App {
         }
         match self.shown_to_be(Scope::Admin, request, &form, actor) {
             Ok(by) => {
-                let order = Order::Build { direction, plan: Box::new(plan.clone()), why: why.clone() };
+                let order = Order::Build { direction, plan: plan.clone(), why: why.clone() };
                 match self.fleet.perform(order, &by).await {
                     Ok(_) => Answer::see_other(pages::work_path(direction)),
                     Err(refused) => refuse(409, "Not carried out", &refused.to_string()),
@@ -110,6 +110,21 @@ mod tests {
         ];
         for other in others {
             assert_ne!(one, plan(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn every_step_counts_whether_the_page_names_it_or_not() {
+        let plan = |odd: usize| {
+            let step = |number: usize| PlanStep {
+                act: Act::Delete,
+                what: format!("thing press-{}", if number == odd { 0 } else { number }),
+                words: String::new(),
+            };
+            mark(&Plan { steps: (1..=5000).map(step).collect(), ..Plan::default() })
+        };
+        for odd in [1, 2500, 5000] {
+            assert_ne!(plan(0), plan(odd), "{odd}");
         }
     }
 }

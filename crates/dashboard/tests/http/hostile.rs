@@ -1,6 +1,6 @@
 //! Texts as a stranger would choose them: names in paths, words in pages.
 
-use crate::support::{Bench, Sample, access};
+use crate::support::{Bench, Reply, Sample, access};
 
 const SCRIPT: &str =
     "</title></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}\u{202e}";
@@ -85,10 +85,7 @@ async fn words_of_strangers_are_text_on_every_page() {
     ] {
         let page = bench.page(path, &session).await;
         assert_eq!(page.status, 200, "{path}");
-        for never in ["<script>alert", "<img", "onerror=alert(2)>\"", "</title></script>", " style="] {
-            assert!(!page.body.contains(never), "{never} in {path}");
-        }
-        assert_eq!(page.body.matches("<script").count(), 1, "{path}: our own, by its address");
+        is_harmless(path, &page);
     }
     let subject = bench.page("/devices/pump-000001", &session).await;
     let cell =
@@ -99,6 +96,78 @@ async fn words_of_strangers_are_text_on_every_page() {
     );
     let page = bench.page("/findings", &session).await;
     assert!(page.body.contains("&lt;script&gt;alert(1)"), "the words are there, as words");
+}
+
+#[track_caller]
+fn is_harmless(path: &str, page: &Reply) {
+    for never in ["<script>alert", "<img", "onerror=alert(2)>\"", "</title></script>", " style="] {
+        assert!(!page.body.contains(never), "{never} in {path}");
+    }
+    assert_eq!(page.body.matches("<script").count(), 1, "{path}: our own, by its address");
+}
+
+/// What a device on the bench sends and hears, and what is refused there.
+#[tokio::test]
+async fn what_is_tried_by_hand_is_text() {
+    let bench = Bench::start().await;
+    let session = bench.session().await;
+    let script = percent(SCRIPT);
+    for (verb, form, status) in [
+        ("provision", String::new(), 303),
+        ("subscribe", format!("filter=device/SN-1/{script}"), 303),
+        ("publish", format!("topic=device/SN-1/{script}&payload={script}"), 303),
+        ("publish", format!("topic={script}&payload={script}"), 409),
+        ("automatic", format!("every={script}&before={script}"), 409),
+    ] {
+        let reply = bench.post(&format!("/try/SN-1/{verb}"), &session, &form).await;
+        assert_eq!(reply.status, status, "{verb}: {}", reply.body);
+        if status != 303 {
+            is_harmless(verb, &reply);
+        }
+    }
+    let page = bench.page("/try/SN-1", &session).await;
+    is_harmless("/try/SN-1", &page);
+    assert!(page.body.matches("&lt;script&gt;alert(1)").count() >= 3, "{}", page.body);
+    let asked = bench.page(&format!("/try?serial={script}"), &session).await;
+    assert_eq!(asked.status, 400);
+    is_harmless("/try?serial=", &asked);
+}
+
+/// The page before an order shows what the fleet tells, and what was entered with the last attempt.
+#[tokio::test]
+async fn what_is_asked_before_an_order_is_text() {
+    let bench = Bench::with(Sample::of(3, SCRIPT), access()).await;
+    let session = bench.session().await;
+    let (script, id) = (percent(SCRIPT), fleetkey_model::certificate::CertificateId::of_der(b"new"));
+    let certificate = format!("/devices/pump-000001/certificates/{id}/revoke");
+    let entered = format!("confirm=yes&plan={script}&why={script}&fleet={script}&token={script}");
+    for (path, form, status) in [
+        ("/devices/rotate", format!("thing=pump-000001&thing={script}"), 200),
+        ("/setup", String::new(), 200),
+        ("/cleanup", String::new(), 200),
+        ("/setup", entered.clone(), 409),
+        ("/cleanup", entered.clone(), 409),
+        ("/campaigns/spring/abort", format!("why={script}"), 200),
+        (
+            "/campaigns",
+            format!("name={script}&why={script}&things={script}&window={script}&rate={script}"),
+            400,
+        ),
+        ("/campaigns", format!("name=summer&why={script}&things={script}&window={script}"), 200),
+        (certificate.as_str(), format!("why={script}"), 200),
+    ] {
+        let reply = bench.post(path, &session, &form).await;
+        assert_eq!(reply.status, status, "{path}: {}", reply.body);
+        is_harmless(path, &reply);
+    }
+    bench.pass(std::time::Duration::from_secs(600));
+    for path in ["/campaigns/spring/abort", &certificate] {
+        let refused = bench.post(path, &session, &entered).await;
+        assert_eq!(refused.status, 401, "{path}: {}", refused.body);
+        is_harmless(path, &refused);
+        assert!(refused.body.contains("&lt;script&gt;alert(1)"), "what was entered stays: {}", refused.body);
+    }
+    assert!(bench.fleet.ordered().is_empty());
 }
 
 /// Every byte encoded.

@@ -14,6 +14,7 @@ mod demo;
 mod door;
 mod events;
 mod fate;
+mod forbidden;
 mod hostile;
 mod orders;
 mod pages;

@@ -2,7 +2,7 @@
 
 use fleetkey_dashboard::fleet::Order;
 
-use crate::support::Bench;
+use crate::support::{Bench, PATIENCE};
 
 #[tokio::test]
 async fn one_device_is_ordered_to_rotate_and_the_browser_follows_it() {
@@ -30,6 +30,32 @@ async fn many_are_counted_and_asked_about_before_anything_is_done() {
     assert!(done.body.contains("2 devices rotate"), "{}", done.body);
     assert_eq!(bench.fleet.ordered().len(), 1);
     assert_eq!(bench.post("/devices/rotate", &session, "confirm=yes").await.status, 400);
+}
+
+/// A tab is closed, a network goes: what was ordered is carried out as if somebody waited for it.
+#[tokio::test]
+async fn an_order_comes_to_its_end_although_nobody_waits_for_it_any_more() {
+    let bench = Bench::start().await;
+    let session = bench.session().await;
+    let shut = bench.fleet.gate.acquire().await.unwrap();
+    let mut begun = bench.fleet.begun.subscribe();
+    let request = format!(
+        "POST /devices/pump-000002/rotate HTTP/1.1\r\nhost: {}\r\ncookie: {session}\r\nsec-fetch-site: same-origin\r\n\
+         content-length: 0\r\n\r\n",
+        bench.host()
+    );
+    let gone = bench.abandoned(request.as_bytes(), begun.wait_for(|count| *count == 1)).await;
+    gone.unwrap();
+    // The server has seen the end of the connection once it has answered another that came after it.
+    assert_eq!(bench.page("/", &session).await.status, 200);
+    assert!(bench.fleet.ordered().is_empty());
+    drop(shut);
+    let done = async {
+        while bench.fleet.ordered().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, done).await.expect("the order is carried out");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ async fn every_page_is_whole_without_a_script() {
             &["What pump-000002 may do", "1 policy document counted", "all is well"],
         ),
         ("/rotations", &["issued (3 of 8)", "waiting"]),
-        ("/findings", &["Why it matters", "What to do", "high"]),
+        ("/findings", &["Why it matters", "What to do", "high", "3 findings"]),
         ("/settings", &["script", "operator", "Log out"]),
         ("/inventory", &["3 certificates", "ACTIVE", "pump-000002", "All of them as CSV"]),
         ("/inventory?status=REVOKED&older=3", &["REVOKED", "3 d", "status=REVOKED&amp;older=3"]),
@@ -173,22 +173,29 @@ fn unchunked(body: &str) -> String {
     }
 }
 
-#[tokio::test]
-async fn devices_come_in_pages_by_cursor_and_each_comes_once() {
-    let bench = Bench::with(Sample::of(250, "idle"), access()).await;
-    let session = bench.session().await;
-    let (mut path, mut seen) = ("/devices?q=pump".to_owned(), Vec::new());
+/// What follows `mark` on this page and on all that come after it.
+async fn collected(bench: &Bench, session: &str, path: &str, mark: &str) -> Vec<String> {
+    let (mut path, mut seen) = (path.to_owned(), Vec::new());
     loop {
-        let page = bench.page(&path, &session).await;
-        let names = page.body.split("value=\"pump-").skip(1);
+        let page = bench.page(&path, session).await;
+        let names = page.body.split(mark).skip(1);
         seen.extend(names.map(|rest| rest.split('"').next().unwrap().to_owned()));
         let Some(next) = page.body.split("rel=\"next\" href=\"").nth(1) else {
-            break;
+            return seen;
         };
         path = next.split('"').next().unwrap().replace("&amp;", "&");
     }
-    assert_eq!(seen.len(), 250);
-    assert!(seen.is_sorted() && seen.windows(2).all(|pair| pair[0] != pair[1]));
+}
+
+#[tokio::test]
+async fn devices_and_findings_come_in_pages_by_cursor_and_each_comes_once() {
+    let bench = Bench::with(Sample::of(250, "idle"), access()).await;
+    let session = bench.session().await;
+    for (path, mark) in [("/devices?q=pump", "value=\"pump-"), ("/findings", "href=\"/devices/pump-")] {
+        let seen = collected(&bench, &session, path, mark).await;
+        assert_eq!(seen.len(), 250, "{path}");
+        assert!(seen.is_sorted() && seen.windows(2).all(|pair| pair[0] != pair[1]), "{path}");
+    }
     let none = bench.page("/devices?q=nothing-like-it", &session).await;
     assert!(none.body.contains("No device matches"));
 }

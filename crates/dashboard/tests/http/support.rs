@@ -14,13 +14,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) use fleet::{NOW, Sample};
+pub(crate) use paths::pages;
 pub(crate) use toy::Toy;
 
 mod fleet;
+mod paths;
 mod toy;
 
 /// However busy the machine is.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const OPERATOR: &str = "an operator's token";
 pub(crate) const AUDITOR: &str = "an auditor's token";
@@ -116,6 +118,13 @@ impl Bench {
             answer
         };
         Reply::parse(&tokio::time::timeout(PATIENCE, exchange).await.expect("an answer within a minute"))
+    }
+
+    /// Sends a request, and is gone once `seen` has come.
+    pub(crate) async fn abandoned<T>(&self, request: &[u8], seen: impl Future<Output = T>) -> T {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        tokio::time::timeout(PATIENCE, seen).await.expect("it was seen within a minute")
     }
 
     /// An open stream of events.

@@ -1,5 +1,6 @@
 //! Set-up and clean-up: seen first, carried out as they were seen, by an admin who has shown who they are.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fleetkey_dashboard::fleet::{Direction, Order};
@@ -46,6 +47,27 @@ async fn a_plan_is_shown_before_it_is_carried_out_and_carried_out_as_it_was_show
         assert_eq!((ordered, plan.changes(), why.as_str()), (direction, 1, "a new site"));
         assert!(by.starts_with("session "), "{by}");
     }
+}
+
+/// Of a large plan the page shows both ends; what has changed between them was not agreed to either.
+#[tokio::test]
+async fn a_plan_that_has_changed_where_the_page_shows_nothing_is_not_carried_out() {
+    let bench = Bench::with(Sample::of(5000, "idle"), access()).await;
+    let session = bench.session().await;
+    let asked = bench.post("/cleanup", &session, "").await.body;
+    assert!(asked.contains("pump-000001") && asked.contains("more steps") && !asked.contains("pump-002500"));
+    let mark = mark(&bench, &session, "/cleanup").await;
+    bench.fleet.moved.store(true, Ordering::SeqCst);
+    let form = format!("confirm=yes&plan={mark}&why=the+end&fleet=presses");
+    let refused = bench.post("/cleanup", &session, &form).await;
+    assert!(
+        refused.status == 409 && refused.body.contains("has changed since it was shown"),
+        "{}",
+        refused.body
+    );
+    assert!(bench.fleet.ordered().is_empty());
+    bench.fleet.moved.store(false, Ordering::SeqCst);
+    assert_eq!(bench.post("/cleanup", &session, &form).await.status, 303);
 }
 
 #[tokio::test]

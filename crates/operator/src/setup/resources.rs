@@ -61,7 +61,7 @@ pub(super) async fn template<C: ControlPlane>(
     step(format!("provisioning template {}", wanted.name), outcome)
 }
 
-/// The three templates; recovery is made closed.
+/// The three templates; recovery is open to whom its hook names, or closed.
 pub(super) fn templates(settings: &Settings) -> [TemplateSpec; 3] {
     let fleet = &settings.fleet;
     let names = &fleet.names;
@@ -71,10 +71,12 @@ pub(super) fn templates(settings: &Settings) -> [TemplateSpec; 3] {
         enabled,
         hook,
     };
+    let recovery = settings.recovery_hook.as_ref();
+    let (open, recovers) = (recovery.is_some(), recovery.or(settings.claim_hook.as_ref()).cloned());
     [
         spec(&names.claim_template, fleet.claim_template(), true, settings.claim_hook.clone()),
         spec(&names.rotation_template, fleet.rotation_template(), true, settings.rotation_hook.clone()),
-        spec(&names.recovery_template, fleet.recovery_template(), false, settings.claim_hook.clone()),
+        spec(&names.recovery_template, fleet.recovery_template(), open, recovers),
     ]
 }
 

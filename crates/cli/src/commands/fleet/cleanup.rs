@@ -12,10 +12,11 @@ use serde_json::json;
 
 use super::settings::FILE as SETTINGS_FILE;
 use super::setup::ROOTS_FILE;
-use super::{Desk, print_iam};
+use super::{Desk, now, print_iam};
 use crate::args::CleanupArgs;
 use crate::fleet_file::FILE as FLEET_FILE;
 use crate::output::{self, Audience};
+use crate::windows;
 
 /// Shows what would go, or removes it; fails when something is left that should be gone.
 pub(crate) async fn run(args: CleanupArgs) -> Result<ExitCode> {
@@ -50,6 +51,7 @@ pub(super) async fn carry_out(
 ) -> Result<Removed> {
     let removed = operator.cleanup(wanted).await?;
     if removed.remains.found.is_empty() {
+        windows::end(directory, now())?;
         for name in [SETTINGS_FILE, FLEET_FILE, ROOTS_FILE] {
             files::remove(&directory.join(name))?;
         }

@@ -1,13 +1,14 @@
 //! The read model and the orders that the pages ask for.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetkey_dashboard::fleet::{
     Answer, Bar, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Direction, Done,
-    Figures, Filter, Finding, Fleet, Holder, HookTest, Incident, InventoryPage, InventoryQuery, JournalPage,
-    Known, Order, Overview, Plan, Policy, PolicyVersion, Provisioning, Question, Refused, Rotation, Site,
-    Tone, Verdict, Work,
+    Figures, Filter, FindingPage, FindingQuery, Fleet, Holder, HookTest, Incident, InventoryPage,
+    InventoryQuery, JournalPage, Known, Order, Overview, Plan, Policy, PolicyVersion, Provisioning, Question,
+    Refused, Rotation, Site, Tone, Verdict, Work,
 };
 use fleetkey_iotcore::registry::{CertificateRecord, Registry};
 use fleetkey_lifecycle::Status;
@@ -104,14 +105,13 @@ impl Fleet for Board {
         all.into_iter().take(limit).cloned().collect()
     }
 
-    fn findings(&self) -> Vec<Finding> {
+    fn findings(&self, query: &FindingQuery) -> FindingPage {
         let now = self.account.now();
         let state = self.state();
-        let each =
-            state.members.iter().flat_map(|(thing, entry)| finding::of(thing, entry, &entry.status(), now));
-        let mut all: Vec<Finding> = each.collect();
-        all.sort_by_key(|finding| finding.severity);
-        all
+        let of = |(thing, entry): (&ThingName, &Entry)| {
+            (thing.clone(), finding::of(thing, entry, &entry.status(), now))
+        };
+        finding::page(state.members.iter().map(of), query)
     }
 
     fn incidents(&self, limit: usize) -> Vec<Incident> {
@@ -138,8 +138,8 @@ impl Fleet for Board {
         Known::Told(self.doors())
     }
 
-    fn plan(&self, direction: Direction) -> Known<Plan> {
-        Known::Told(self.planned(direction))
+    fn plan(&self, direction: Direction) -> Known<Arc<Plan>> {
+        Known::Told(Arc::new(self.planned(direction)))
     }
 
     fn builds(&self) -> Option<String> {
@@ -179,7 +179,7 @@ impl Fleet for Board {
             }
             Order::TestHook => Box::pin(async move { self.test_hook() }),
             Order::Build { direction, plan, why } => {
-                Box::pin(async move { self.build(direction, &plan, (by, why)).await })
+                Box::pin(async move { self.build(direction, &plan, (by, why)) })
             }
             Order::Campaign(_) => Box::pin(async {
                 Err::<Done, Refused>(Refused(

@@ -7,9 +7,11 @@ use std::sync::PoisonError;
 
 use fleetkey_dashboard::fleet::{Act, Direction, Done, Plan, PlanStep, Refused};
 use fleetkey_iotcore::account::{Account, AccountError};
+use fleetkey_iotcore::clock::{Clock, SystemClock};
 use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 use fleetkey_operator::plan::{Event, Progress};
+use fleetkey_operator::recovery::WindowError;
 use fleetkey_operator::setup::{Outcome, Settings, Step, foresee, setup};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -17,17 +19,17 @@ use tokio_util::sync::CancellationToken;
 use super::journal::Change;
 use super::{Board, SetUp};
 use crate::fleet_file::{FILE as FLEET_FILE, FleetFile, KeyPair};
+use crate::windows;
 
-/// Things that a plan names one by one.
-const MOST: usize = 200;
 const CHANGED: &str =
     "the account has changed since the plan was made, so nothing was done; look at the plan again";
+const ENDED: &str = "the trial has come to its end";
 /// The directories of the operator's own certificates.
 const ROLES: [&str; 3] = ["claim", "observer", "controller"];
 
-/// A clean-up that was ordered.
-#[derive(Debug, Clone)]
-pub(super) struct Farewell {
+/// What was ordered, by whom and why.
+#[derive(Debug)]
+pub(super) struct Ordered {
     by: String,
     why: String,
 }
@@ -38,9 +40,13 @@ impl Board {
         let Some(set_up) = self.set_up.get() else {
             return Plan::default();
         };
-        let steps = match foresee(&set_up.control, &set_up.settings) {
+        let foreseen = self
+            .wanted(set_up)
+            .map_err(|error| error.to_string())
+            .and_then(|wanted| foresee(&set_up.control, &wanted).map_err(|error| error.to_string()));
+        let steps = match foreseen {
             Ok(steps) => steps,
-            Err(error) => return Plan { note: error.to_string(), ..Plan::default() },
+            Err(error) => return Plan { note: error, ..Plan::default() },
         };
         match direction {
             Direction::SetUp => Plan {
@@ -56,13 +62,8 @@ impl Board {
         let registry = self.account.store().read();
         let delete = |what: String, words: String| PlanStep { act: Act::Delete, what, words };
         let with = || "with its certificates".to_owned();
-        let things =
-            registry.things().take(MOST).map(|thing| delete(format!("thing {}", thing.name), with()));
+        let things = registry.things().map(|thing| delete(format!("thing {}", thing.name), with()));
         let mut doomed: Vec<PlanStep> = things.collect();
-        let more = registry.things().count().saturating_sub(doomed.len());
-        if more > 0 {
-            doomed.push(delete(format!("{more} more things"), "with their certificates".to_owned()));
-        }
         let there = steps.iter().rev().filter(|step| step.outcome != Outcome::Created);
         doomed.extend(there.map(|step| delete(step.resource.clone(), String::new())));
         Plan {
@@ -74,8 +75,9 @@ impl Board {
         }
     }
 
-    /// Carries a plan out: set-up at once, clean-up once the trial has come to its end.
-    pub(super) async fn build(
+    /// Begins to carry a plan out, on a task of its own: whoever ordered it may leave. A clean-up waits for the end of the trial,
+    /// if that has not come.
+    pub(super) fn build(
         &self,
         direction: Direction,
         seen: &Plan,
@@ -84,16 +86,25 @@ impl Board {
         if self.planned(direction).steps != seen.steps {
             return Err(Refused(CHANGED.to_owned()));
         }
+        let board = self.me.upgrade().ok_or_else(|| Refused(ENDED.to_owned()))?;
+        if self.tasks.is_closed() {
+            return Err(Refused(ENDED.to_owned()));
+        }
         self.works.begin(direction, by)?;
+        let ordered = Ordered { by: by.to_owned(), why };
         match direction {
             Direction::SetUp => {
-                let outcome = self.set_up_again(by, &why).await;
-                self.works.end(outcome);
+                self.tasks.spawn(async move {
+                    let outcome = board.set_up_again(&ordered).await;
+                    board.works.end(outcome);
+                });
+            }
+            Direction::CleanUp if self.parting.is_cancelled() => {
+                self.tasks.spawn(async move { board.clean_up_for(&ordered).await });
             }
             Direction::CleanUp => {
                 self.works.tell(Event::Start { action: "stop", what: "the devices, when they are at rest" });
-                let farewell = Farewell { by: by.to_owned(), why };
-                *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = Some(farewell);
+                *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = Some(ordered);
                 self.parting.cancel();
             }
         }
@@ -105,10 +116,10 @@ impl Board {
         self.parting.clone()
     }
 
-    async fn set_up_again(&self, by: &str, why: &str) -> Result<String, String> {
+    async fn set_up_again(&self, Ordered { by, why }: &Ordered) -> Result<String, String> {
         let set_up = self.set_up.get().ok_or("the account is still being set up")?;
-        let (control, settings, runtime) =
-            (set_up.control.clone(), set_up.settings.clone(), Handle::current());
+        let settings = self.wanted(set_up).map_err(|error| error.to_string())?;
+        let (control, runtime) = (set_up.control.clone(), Handle::current());
         // On a thread of its own: it writes files.
         let working = move || runtime.block_on(setup(&control, &settings));
         let report = tokio::task::spawn_blocking(working).await.map_err(|error| error.to_string())?;
@@ -142,16 +153,29 @@ impl Board {
         }
     }
 
-    /// Carries out the clean-up that was ordered, after everybody has let go of the account.
+    /// With what the account is to be set up now: who may recover by an open window still may afterwards.
+    fn wanted(&self, set_up: &SetUp) -> Result<Settings, WindowError> {
+        let recovery_hook = windows::decides(&set_up.settings.directory, SystemClock.now())?;
+        Ok(Settings { recovery_hook, ..set_up.settings.clone() })
+    }
+
+    /// Carries out the clean-up that ended the trial, after everybody has let go of the account.
     pub(crate) async fn clean_up(&self) {
-        let farewell = self.farewell.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let (Some(farewell), Some(set_up)) = (farewell, self.set_up.get()) {
-            let outcome = self.remove(set_up, &farewell).await;
-            self.works.end(outcome);
+        let ordered = self.farewell.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ordered) = ordered {
+            self.clean_up_for(&ordered).await;
         }
     }
 
-    async fn remove(&self, set_up: &SetUp, farewell: &Farewell) -> Result<String, String> {
+    async fn clean_up_for(&self, ordered: &Ordered) {
+        let outcome = match self.set_up.get() {
+            Some(set_up) => self.remove(set_up, ordered).await,
+            None => Err("the account is still being set up".to_owned()),
+        };
+        self.works.end(outcome);
+    }
+
+    async fn remove(&self, set_up: &SetUp, ordered: &Ordered) -> Result<String, String> {
         let things: Vec<ThingName> =
             self.account.store().read().things().map(|thing| thing.name.clone()).collect();
         let (account, names) = (&self.account, &set_up.names);
@@ -159,24 +183,25 @@ impl Board {
         self.works.tell(Event::Begin { steps });
         for thing in &things {
             let work = remove_thing(account, thing);
-            self.step(farewell, &format!("thing {thing}"), Some(thing), work).await?;
+            self.step(ordered, &format!("thing {thing}"), Some(thing), work).await?;
         }
         for template in [&names.claim_template, &names.rotation_template, &names.recovery_template] {
             let work = async { gone(account.delete_template(template).await) };
-            self.step(farewell, &format!("provisioning template {template}"), None, work).await?;
+            self.step(ordered, &format!("provisioning template {template}"), None, work).await?;
         }
         for role in ROLES {
             let work = remove_credential(account, &set_up.settings, role);
-            self.step(farewell, &format!("{role} certificate"), None, work).await?;
+            self.step(ordered, &format!("{role} certificate"), None, work).await?;
         }
         for policy in
             [&names.device_policy, &names.claim_policy, &names.observer_policy, &names.controller_policy]
         {
             let work = async { gone(account.delete_policy(policy).await) };
-            self.step(farewell, &format!("policy {policy}"), None, work).await?;
+            self.step(ordered, &format!("policy {policy}"), None, work).await?;
         }
         let work = async { gone(account.delete_thing_group(&names.group).await) };
-        self.step(farewell, &format!("thing group {}", names.group), None, work).await?;
+        self.step(ordered, &format!("thing group {}", names.group), None, work).await?;
+        windows::end(&set_up.settings.directory, SystemClock.now()).map_err(|error| error.to_string())?;
         remove_file(&set_up.settings.directory.join(FLEET_FILE))?;
         let left = self.planned(Direction::CleanUp).changes();
         match left {
@@ -190,7 +215,7 @@ impl Board {
     /// One step of a clean-up, with its place in the journal.
     async fn step(
         &self,
-        farewell: &Farewell,
+        ordered: &Ordered,
         what: &str,
         thing: Option<&ThingName>,
         work: impl Future<Output = Result<(), String>>,
@@ -198,7 +223,7 @@ impl Board {
         let action = "delete";
         self.works.tell(Event::Start { action, what });
         let outcome = work.await;
-        let Farewell { by, why } = farewell;
+        let Ordered { by, why } = ordered;
         let failed = outcome.is_err();
         self.enter(Change { who: by, action, what: what.to_owned(), why, thing, failed });
         outcome.map_err(|error| format!("{what}: {error}"))?;
@@ -208,9 +233,8 @@ impl Board {
 }
 
 async fn remove_thing(account: &Account, thing: &ThingName) -> Result<(), String> {
-    let certificates = account.list_thing_principals(thing).unwrap_or_default();
-    for id in certificates {
-        gone(erase(account, &id).await)?;
+    for id in account.list_thing_principals(thing).or_else(nothing)? {
+        erase(account, &id).await?;
     }
     gone(account.delete_thing(thing).await)
 }
@@ -220,7 +244,7 @@ async fn remove_credential(account: &Account, settings: &Settings, role: &str) -
     let home = settings.directory.join(role);
     if let Ok(pem) = std::fs::read_to_string(home.join("certificate.pem")) {
         let id = CertificateFacts::from_pem(&pem).map_err(|error| error.to_string())?.id;
-        gone(erase(account, &id).await)?;
+        erase(account, &id).await?;
     }
     match std::fs::remove_dir_all(&home) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -231,25 +255,32 @@ async fn remove_credential(account: &Account, settings: &Settings, role: &str) -
 }
 
 /// Takes a certificate off its policies and things and deletes it (API Reference, DeleteCertificate).
-async fn erase(account: &Account, id: &CertificateId) -> Result<(), AccountError> {
-    let record = account.describe_certificate(id)?;
+async fn erase(account: &Account, id: &CertificateId) -> Result<(), String> {
+    let Some(record) = account.describe_certificate(id).map(Some).or_else(nothing)? else {
+        return Ok(());
+    };
     for policy in &record.policies {
-        account.detach_policy(policy, id).await?;
+        gone(account.detach_policy(policy, id).await)?;
     }
     for thing in record.things.keys() {
-        account.detach_thing_principal(thing, id).await?;
+        gone(account.detach_thing_principal(thing, id).await)?;
     }
     if record.status == CertificateStatus::Active {
-        account.update_certificate(id, CertificateStatus::Inactive).await?;
+        gone(account.update_certificate(id, CertificateStatus::Inactive).await)?;
     }
-    account.delete_certificate(id, false).await
+    gone(account.delete_certificate(id, false).await)
 }
 
 /// What is not there is gone already.
 fn gone(answer: Result<(), AccountError>) -> Result<(), String> {
-    match answer {
-        Err(error) if error.code() != "ResourceNotFoundException" => Err(error.to_string()),
-        _ => Ok(()),
+    answer.or_else(nothing)
+}
+
+/// In place of what is not there.
+fn nothing<T: Default>(error: AccountError) -> Result<T, String> {
+    match error.code() {
+        "ResourceNotFoundException" => Ok(T::default()),
+        _ => Err(error.to_string()),
     }
 }
 

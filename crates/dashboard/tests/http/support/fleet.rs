@@ -1,19 +1,21 @@
 //! A fleet that is made up: as many devices as wanted, and texts as a stranger would choose them.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fleetkey_dashboard::fleet::{
     Act, Action, Answer, Bar, Campaign, CampaignCounts, CampaignDraft, CampaignMode, Certificate, Claim,
     Connection, Decided, Device, DevicePage, DeviceQuery, DeviceRow, Direction, Done, Figures, Filter,
-    Finding, Fleet, Forecast, Holder, HookTest, Incident, InventoryPage, InventoryQuery, InventoryRow,
-    JournalEntry, JournalPage, Known, Order, Outcome, Overview, Pace, Phase, Plan, PlanStep, Policy,
-    PolicyVersion, Probe, Provisioning, Question, Recovery, Refused, Rotation, Severity, Site, Spread,
-    Statement, Taken, Template, Tone, Verdict, Work, WorkEnd,
+    Finding, FindingPage, FindingQuery, Fleet, Forecast, Holder, HookTest, Incident, InventoryPage,
+    InventoryQuery, InventoryRow, JournalEntry, JournalPage, Known, Order, Outcome, Overview, Pace, Phase,
+    Plan, PlanStep, Policy, PolicyVersion, Probe, Provisioning, Question, Recovery, Refused, Rotation,
+    Severity, Site, Spread, Statement, Taken, Template, Tone, Verdict, Work, WorkEnd,
 };
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
+use tokio::sync::{Semaphore, watch};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
@@ -24,6 +26,12 @@ pub(crate) struct Sample {
     /// Stands wherever a stranger's words may stand.
     words: String,
     pub(crate) orders: Mutex<Vec<(Order, String)>>,
+    /// Another than was planned stands in the middle.
+    pub(crate) moved: AtomicBool,
+    /// Orders wait here before they are carried out; open unless a test has taken its only place.
+    pub(crate) gate: Semaphore,
+    /// How many orders have come so far.
+    pub(crate) begun: watch::Sender<usize>,
 }
 
 impl Sample {
@@ -31,14 +39,41 @@ impl Sample {
         Self::of(3, "all is well")
     }
 
+    /// As many devices as wanted, with names as long as a device's may be, and of everything as much as pages can show.
+    pub(crate) fn full(devices: usize) -> Self {
+        let words = "a sentence of the length that most of what is told of a device and its state has here";
+        Self::named(devices, &"-of-a-plant".repeat(10), words)
+    }
+
     pub(crate) fn of(devices: usize, words: &str) -> Self {
-        let things: Vec<ThingName> =
-            (1..=devices).map(|number| ThingName::new(format!("pump-{number:06}")).unwrap()).collect();
+        Self::named(devices, "", words)
+    }
+
+    fn named(devices: usize, last: &str, words: &str) -> Self {
+        let name = |number| ThingName::new(format!("pump-{number:06}{last}")).unwrap();
+        let things: Vec<ThingName> = (1..=devices).map(name).collect();
         let certificate =
             |thing: &ThingName| (CertificateId::of_der(thing.as_str().as_bytes()), thing.clone());
         let mut stock: Vec<_> = things.iter().map(certificate).collect();
         stock.sort();
-        Self { things, stock, words: words.to_owned(), orders: Mutex::default() }
+        Self {
+            things,
+            stock,
+            words: words.to_owned(),
+            orders: Mutex::default(),
+            moved: AtomicBool::default(),
+            gate: Semaphore::new(1),
+            begun: watch::Sender::new(0),
+        }
+    }
+
+    pub(crate) fn thing(&self, index: usize) -> &ThingName {
+        &self.things[index]
+    }
+
+    /// The name of its policy, as it stands in a path.
+    pub(crate) fn policy(&self) -> String {
+        self.words.bytes().map(|byte| format!("%{byte:02x}")).collect()
     }
 
     pub(crate) fn ordered(&self) -> Vec<(Order, String)> {
@@ -91,10 +126,20 @@ impl Sample {
             begun: NOW,
             steps: 21,
             done: 12,
-            last: vec![Taken { act: Act::Create, what: self.words.clone() }],
+            last: vec![Taken { act: Act::Create, what: self.words.clone() }; self.many(50)],
             at: Some(self.words.clone()),
             end: Some(WorkEnd { at: NOW, outcome: Err(self.words.clone()) }),
         }
+    }
+
+    /// In a full fleet as long as a policy's may be (AWS IoT quotas).
+    fn document(&self) -> String {
+        self.words.repeat(self.many(2048 / self.words.len()))
+    }
+
+    /// So many in a full fleet, one in a small one.
+    fn many(&self, count: usize) -> usize {
+        if self.things.len() > 200 { count } else { 1 }
     }
 
     fn incident(&self, thing: Option<&ThingName>) -> Incident {
@@ -142,17 +187,17 @@ impl Fleet for Sample {
 
     fn device(&self, thing: &ThingName) -> Option<Device> {
         self.things.binary_search(thing).ok()?;
+        let former =
+            vec![self.certificate(b"old", CertificateStatus::Inactive, Holder::Former); self.many(19)];
         Some(Device {
             row: self.row(thing),
             blocked: Some(self.words.clone()),
             alarms: vec![self.words.clone()],
-            certificates: vec![
-                self.certificate(b"new", CertificateStatus::Active, Holder::InUse),
-                self.certificate(b"old", CertificateStatus::Inactive, Holder::Former),
-            ],
+            certificates: [vec![self.certificate(b"new", CertificateStatus::Active, Holder::InUse)], former]
+                .concat(),
             more_certificates: 0,
             rotation: Some(self.rotation(thing)),
-            timeline: vec![self.incident(None)],
+            timeline: vec![self.incident(None); self.many(40)],
             obeys: true,
         })
     }
@@ -161,15 +206,25 @@ impl Fleet for Sample {
         self.things.iter().take(limit).map(|thing| self.rotation(thing)).collect()
     }
 
-    fn findings(&self) -> Vec<Finding> {
-        vec![Finding {
+    /// One of each device.
+    fn findings(&self, query: &FindingQuery) -> FindingPage {
+        let after = ThingName::new(query.after.as_str()).ok();
+        let start = after.map_or(0, |after| self.things.partition_point(|thing| *thing <= after));
+        let shown: Vec<&ThingName> = self.things[start..].iter().take(query.limit).collect();
+        let more = start + shown.len() < self.things.len();
+        let finding = |thing: &&ThingName| Finding {
             severity: Severity::High,
-            thing: self.things.first().cloned(),
+            thing: Some((*thing).clone()),
             seen: self.words.clone(),
             matters: self.words.clone(),
             remedy: self.words.clone(),
             since: Some(NOW),
-        }]
+        };
+        FindingPage {
+            findings: shown.iter().map(finding).collect(),
+            next: shown.last().filter(|_| more).map(ToString::to_string),
+            total: self.things.len(),
+        }
     }
 
     fn incidents(&self, limit: usize) -> Vec<Incident> {
@@ -178,7 +233,8 @@ impl Fleet for Sample {
 
     fn policies(&self) -> Known<Vec<Policy>> {
         let spread = Some(Spread { versions: 1, targets: 2 });
-        Known::Told(vec![Policy { name: self.words.clone(), text: self.words.clone(), spread }])
+        let (name, text) = (self.words.clone(), self.document());
+        Known::Told(vec![Policy { name, text, spread }; self.many(10)])
     }
 
     fn decide(&self, question: &Question) -> Result<Option<Verdict>, Refused> {
@@ -217,8 +273,9 @@ impl Fleet for Sample {
         if name != self.words {
             return Vec::new();
         }
-        let document =
-            |topic: &str| format!("{{\"Resource\": [\"same\", \"{topic}\"], \"Sid\": {:?}}}", self.words);
+        let document = |topic: &str| {
+            format!("{{\"Resource\": [\"same\", \"{topic}\"], \"Sid\": {:?}}}", self.document())
+        };
         vec![version(1, document("before")), version(2, document("after")), version(3, self.words.clone())]
     }
 
@@ -282,21 +339,28 @@ impl Fleet for Sample {
         };
         let recovery =
             Recovery::Open { whom: self.words.clone(), until: Some(NOW + Duration::from_secs(60)) };
-        Known::Told(Provisioning { templates: vec![template], claims: vec![claim], recovery: Some(recovery) })
+        let (templates, claims) = (vec![template; self.many(20)], vec![claim; self.many(20)]);
+        Known::Told(Provisioning { templates, claims, recovery: Some(recovery) })
     }
 
-    fn plan(&self, direction: Direction) -> Known<Plan> {
+    fn plan(&self, direction: Direction) -> Known<Arc<Plan>> {
         let act = if direction == Direction::SetUp { Act::Create } else { Act::Delete };
-        let step = PlanStep { act, what: self.words.clone(), words: self.words.clone() };
+        let step = |what: &str| PlanStep { act, what: what.to_owned(), words: self.words.clone() };
         if self.words == "the account is asked" {
             return Known::Asked;
         }
         if self.words == "the account refuses" {
             return Known::Refused(self.words.clone());
         }
-        // As many as a plan names one by one, and a fleet's resources.
-        let steps = vec![step; if self.things.len() > 200 { 220 } else { 1 }];
-        Known::Told(Plan { steps, command: self.words.clone(), note: self.words.clone() })
+        let mut steps = vec![step(&self.words); self.many(20)];
+        if self.things.len() > 200 {
+            steps.splice(..0, self.things.iter().map(|thing| step(thing.as_str())));
+        }
+        if self.moved.load(Ordering::SeqCst) {
+            let middle = steps.len() / 2;
+            steps[middle].what.push('!');
+        }
+        Known::Told(Arc::new(Plan { steps, command: self.words.clone(), note: self.words.clone() }))
     }
 
     fn builds(&self) -> Option<String> {
@@ -336,25 +400,24 @@ impl Fleet for Sample {
             failed,
             ..CampaignCounts::default()
         };
+        let to_come = CampaignCounts { waiting: 200, ..CampaignCounts::default() };
         let campaign = |name: &str, mode| Campaign {
             name: name.to_owned(),
             why: self.words.clone(),
             created: NOW - Duration::from_secs(600),
             mode,
             pace: Pace { window: self.words.clone(), ..Pace::default() },
-            waves: vec![
-                counts(3, 0),
-                counts(30, 4),
-                CampaignCounts { waiting: 200, ..CampaignCounts::default() },
-            ],
+            waves: [vec![counts(3, 0), counts(30, 4)], vec![to_come; self.many(20)]].concat(),
             wave: 2,
-            failed: self.things.iter().take(3).cloned().collect(),
+            failed: self.things.iter().take(self.many(200).max(3)).cloned().collect(),
         };
-        Some(vec![
+        let mut all = vec![
             campaign("autumn", CampaignMode::Running),
             campaign("spring", CampaignMode::Paused(self.words.clone())),
             campaign("winter", CampaignMode::Aborted(self.words.clone())),
-        ])
+        ];
+        all.extend((1..self.many(200)).map(|number| campaign(&format!("year-{number}"), CampaignMode::Done)));
+        Some(all)
     }
 
     fn rules(&self) -> Vec<String> {
@@ -374,6 +437,8 @@ impl Fleet for Sample {
 
     fn perform<'a>(&'a self, order: Order, by: &'a str) -> Answer<'a> {
         Box::pin(async move {
+            self.begun.send_modify(|count| *count += 1);
+            let _through = self.gate.acquire().await;
             let things = match &order {
                 Order::Rotate(things) => things.clone(),
                 Order::Certificate { thing, .. } => vec![thing.clone()],

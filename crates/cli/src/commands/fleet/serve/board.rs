@@ -7,11 +7,13 @@
 mod campaigns;
 mod closer;
 mod doors;
+mod found;
 mod journals;
 mod notes;
 mod office;
 mod policies;
 mod read;
+mod sparing;
 mod stock;
 mod sums;
 mod words;
@@ -29,7 +31,7 @@ use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::campaign;
 use fleetkey_operator::controller::{Event, Observer, Reception, Record, Report};
-use fleetkey_operator::inventory::{Thresholds, Watch};
+use fleetkey_operator::inventory::{Finding, Thresholds, Watch};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use campaigns::Among;
@@ -41,7 +43,8 @@ use doors::Doors;
 use journals::Journals;
 use notes::Notes;
 use policies::Policies;
-use sums::Summing;
+use sparing::Sparing;
+use sums::Sums;
 
 use super::super::due::Rhythm;
 use crate::works::Works;
@@ -55,7 +58,8 @@ pub(super) struct Board {
     /// What the devices are set to.
     rhythm: Rhythm,
     notes: Mutex<Notes>,
-    sums: Mutex<Summing>,
+    sums: Sparing<Sums>,
+    found: Sparing<Arc<Vec<Finding>>>,
     closer: Closer,
     standing: Standing,
     journals: Arc<Journals>,
@@ -88,7 +92,8 @@ impl Board {
         Self {
             closer: Closer::new(aws, watch.clone(), hub.clone(), closed.clone()),
             notes: Mutex::new(Notes::of(records)),
-            sums: Mutex::default(),
+            sums: Sparing::default(),
+            found: Sparing::default(),
             standing: Standing::default(),
             doors: Doors::default(),
             policies: Policies::default(),
@@ -155,10 +160,6 @@ impl Board {
 
     fn reception(&self) -> Option<Reception> {
         self.reception.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn sums(&self) -> MutexGuard<'_, Summing> {
-        self.sums.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {

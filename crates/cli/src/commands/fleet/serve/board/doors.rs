@@ -27,15 +27,13 @@ use crate::windows::whom;
 
 /// How long an answer is shown before the account is asked again.
 const GOOD: Duration = Duration::from_secs(60);
-/// Things that a plan names one by one.
-const MOST: usize = 200;
 
 /// What was asked, and what the account said.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Doors {
     provisioning: Asked<Provisioning>,
-    making: Asked<Plan>,
-    removal: Asked<Plan>,
+    making: Asked<Arc<Plan>>,
+    removal: Asked<Arc<Plan>>,
 }
 
 /// One question.
@@ -70,7 +68,7 @@ impl<T> Default for Asked<T> {
 
 impl<T: Clone + Send + 'static> Asked<T> {
     /// Asks anew at the next look. What is being asked for meanwhile is shown for a moment and not kept.
-    fn forget(&self) {
+    pub(super) fn forget(&self) {
         let mut slot = lock(&self.0);
         slot.known = Known::Asked;
         slot.until = Timestamp::default();
@@ -122,9 +120,10 @@ impl Board {
     }
 
     /// What would be done.
-    pub(super) fn planned(&self, direction: Direction) -> Known<Plan> {
+    pub(super) fn planned(&self, direction: Direction) -> Known<Arc<Plan>> {
         let (office, closed) = (self.office.clone(), self.closed.clone());
-        let ask = async move { office.work(&closed, move |office| office.plan(direction)).await };
+        let ask =
+            async move { office.work(&closed, move |office| office.plan(direction)).await.map(Arc::new) };
         let asked = match direction {
             Direction::SetUp => &self.doors.making,
             Direction::CleanUp => &self.doors.removal,
@@ -231,12 +230,9 @@ fn step(what: String, action: &Action) -> PlanStep {
 
 pub(super) fn removal(doomed: Doomed) -> Plan {
     let delete = |what: String, words: &str| PlanStep { act: Act::Delete, what, words: words.to_owned() };
-    let (things, more) = (doomed.things.iter().take(MOST), doomed.things.len().saturating_sub(MOST));
+    let things = doomed.things.iter();
     let mut steps: Vec<_> =
         things.map(|thing| delete(format!("thing {thing}"), "with its certificates")).collect();
-    if more > 0 {
-        steps.push(delete(format!("{more} more things"), "with their certificates"));
-    }
     steps.extend(doomed.resources.iter().map(|key| delete(key.to_string(), "")));
     steps.extend(doomed.certificates.into_iter().map(|certificate| delete(certificate, "")));
     let words = "somebody else has made it; --force removes it, too".to_owned();

@@ -110,10 +110,14 @@ impl Office {
         T: Send + 'static,
         F: Future<Output = anyhow::Result<T>>,
     {
-        let _turn = self.turn.lock().await;
+        let turn = self.turn.clone().lock_owned().await;
         let (office, closed, runtime) = (self.clone(), closed.clone(), Handle::current());
-        // On a thread of its own: it waits for the disk at every step.
-        let working = move || runtime.block_on(closed.run_until_cancelled(work(office)));
+        // On a thread of its own: it waits for the disk at every step. It keeps its turn to its end, whether somebody waits for
+        // it here or has gone.
+        let working = move || {
+            let _turn = turn;
+            runtime.block_on(closed.run_until_cancelled(work(office)))
+        };
         match tokio::task::spawn_blocking(working).await {
             Ok(Some(outcome)) => outcome.map_err(|error| Refused(hinted(&format!("{error:#}")))),
             _ => {
@@ -164,7 +168,12 @@ impl Office {
         windows.expire(now());
         windows.write(&self.directory)?;
         let wanted = with_windows(self.settings.wanted(operator.scope())?, &self.directory)?;
-        let changed = operator.keep_windows(&wanted, "the controller keeps the recovery windows").await?;
+        let changed = match operator.keep_windows(&wanted, "the controller keeps the recovery windows").await
+        {
+            // Without a template, or without its hook once it is shut, nobody recovers.
+            Err(PlanError::Missing(_)) if wanted.windows.is_empty() => Vec::new(),
+            kept => kept?,
+        };
         windows.settled();
         windows.write(&self.directory)?;
         Ok(changed)

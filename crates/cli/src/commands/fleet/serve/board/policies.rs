@@ -2,7 +2,7 @@
 //! evaluator. The controller itself needs none of it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, bail, ensure};
 use fleetkey_dashboard::fleet::{Action, Decided, Known, Policy, Question, Refused, Verdict};
@@ -21,10 +21,10 @@ use crate::cited::{action, cited};
 const KEPT: usize = 64;
 
 /// What was asked of policies, and what the account said.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Policies {
     all: Asked<Vec<Policy>>,
-    verdicts: Mutex<BTreeMap<String, Asked<Verdict>>>,
+    verdicts: Arc<Mutex<BTreeMap<String, Asked<Verdict>>>>,
 }
 
 impl Board {
@@ -54,6 +54,12 @@ impl Board {
 }
 
 impl Policies {
+    /// The account is another now.
+    pub(super) fn forget(&self) {
+        self.all.forget();
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The place of a question's answer.
     fn verdict(&self, question: &Question, certificate: CertificateId) -> Asked<Verdict> {
         let Question { thing, client, action, topic } = question;

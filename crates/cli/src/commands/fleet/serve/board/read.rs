@@ -1,12 +1,13 @@
 //! The read model and the orders that the pages ask for.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use fleetkey_dashboard::fleet::{
     Answer, Campaign, CampaignDraft, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow,
-    Direction, Done, Filter, Finding, Fleet, Forecast, Holder, HookTest, Incident, InventoryPage,
-    InventoryQuery, JournalPage, Known, Order, Overview, Plan, Policy, PolicyVersion, Provisioning, Question,
-    Refused, Rotation, Severity, Site, Tone, Verdict, Work,
+    Direction, Done, Filter, FindingPage, FindingQuery, Fleet, Forecast, Holder, HookTest, Incident,
+    InventoryPage, InventoryQuery, JournalPage, Known, Order, Overview, Plan, Policy, PolicyVersion,
+    Provisioning, Question, Refused, Rotation, Site, Tone, Verdict, Work,
 };
 use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
@@ -17,12 +18,10 @@ use fleetkey_operator::inventory::{self, Store, Thing};
 use super::super::super::now;
 use super::Board;
 use super::campaigns::Among;
-use super::sums::{is_live, short};
+use super::sums::{Sums, is_live, short};
 
 /// Certificates on a device's page.
 const CERTIFICATES: usize = 20;
-/// Findings on their page: the gravest.
-const FINDINGS: usize = 500;
 
 impl Fleet for Board {
     fn site(&self) -> Site {
@@ -30,7 +29,8 @@ impl Fleet for Board {
     }
 
     fn overview(&self) -> Overview {
-        let mut sums = self.sums().of(&self.watch, now(), self.rhythm.age());
+        let (watch, age) = (self.watch.clone(), self.rhythm.age());
+        let mut sums = self.sums.look(&self.hub, move || Sums::of(&watch, now(), age));
         {
             let notes = self.notes();
             sums.figures.rotating = u64::try_from(notes.rotating().len()).ok();
@@ -109,9 +109,8 @@ impl Fleet for Board {
         self.notes().rotations(limit)
     }
 
-    fn findings(&self) -> Vec<Finding> {
-        let found = self.watch.findings(now(), &self.thresholds());
-        found.into_iter().take(FINDINGS).map(finding).collect()
+    fn findings(&self, query: &FindingQuery) -> FindingPage {
+        self.found(query)
     }
 
     fn incidents(&self, limit: usize) -> Vec<Incident> {
@@ -143,7 +142,7 @@ impl Fleet for Board {
         self.doors()
     }
 
-    fn plan(&self, direction: Direction) -> Known<Plan> {
+    fn plan(&self, direction: Direction) -> Known<Arc<Plan>> {
         self.planned(direction)
     }
 
@@ -188,7 +187,7 @@ impl Fleet for Board {
                     self.decide_fate(thing, (certificate, fate), (&by, why)).await
                 }
                 Order::Campaign(order) => self.order_campaign(order, &by).await,
-                Order::Build { direction, plan, why } => self.build(direction, *plan, (&by, &why)),
+                Order::Build { direction, plan, why } => self.build(direction, plan, (&by, &why)),
                 Order::TestHook => self.test_hook().await,
             }
         })
@@ -333,20 +332,5 @@ const fn shown(filter: Filter, row: &DeviceRow, rotating: bool) -> bool {
         Filter::Disconnected => matches!(row.connection, Connection::Down),
         Filter::Rotating => rotating,
         Filter::Attention => matches!(row.tone, Tone::Warn | Tone::Bad),
-    }
-}
-
-fn finding(found: inventory::Finding) -> Finding {
-    Finding {
-        severity: match found.severity {
-            inventory::Severity::Critical => Severity::Critical,
-            inventory::Severity::High => Severity::High,
-            inventory::Severity::Medium => Severity::Medium,
-        },
-        thing: found.thing,
-        seen: found.saw,
-        matters: found.why.to_owned(),
-        remedy: found.act,
-        since: None,
     }
 }

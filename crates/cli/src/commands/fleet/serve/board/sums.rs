@@ -1,7 +1,7 @@
-//! What all rows come to for the first page. Of a large fleet it is counted now and then, not at every look.
+//! What all rows come to for the first page.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fleetkey_dashboard::fleet::{Bar, Figures};
 use fleetkey_model::certificate::CertificateStatus;
@@ -10,8 +10,6 @@ use fleetkey_operator::inventory::{Certificate, Watch};
 
 /// Bars of the chart of ages.
 const AGES: u32 = 6;
-/// Counting may take one part of so many of the time.
-const SHARE: u32 = 20;
 
 /// The sums.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,29 +19,9 @@ pub(super) struct Sums {
     pub(super) ends: Vec<Bar>,
 }
 
-/// The last sums, and until when they are good enough.
-#[derive(Debug, Default)]
-pub(super) struct Summing(Option<(Sums, Instant)>);
-
-impl Summing {
-    /// The sums, counted anew unless that would take too large a share of the time.
-    pub(super) fn of(&mut self, watch: &Watch, now: Timestamp, age: Duration) -> Sums {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "how long counting takes, whatever the wall clock does"
-        )]
-        let begun = Instant::now();
-        if let Some((sums, _)) = self.0.as_ref().filter(|(_, good)| begun < *good) {
-            return sums.clone();
-        }
-        let sums = Sums::of(watch, now, age);
-        self.0 = Some((sums.clone(), begun + begun.elapsed() * SHARE));
-        sums
-    }
-}
-
 impl Sums {
-    fn of(watch: &Watch, now: Timestamp, age: Duration) -> Self {
+    /// Counts.
+    pub(super) fn of(watch: &Watch, now: Timestamp, age: Duration) -> Self {
         let (mut devices, mut connected) = (0u64, 0u64);
         let mut statuses = BTreeMap::<CertificateStatus, u64>::new();
         let mut ages = bars(age);

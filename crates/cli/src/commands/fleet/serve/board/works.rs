@@ -34,18 +34,19 @@ impl Board {
     pub(super) fn build(
         &self,
         direction: Direction,
-        seen: Plan,
+        seen: Arc<Plan>,
         (by, why): (&str, &str),
     ) -> Result<Done, Refused> {
         self.works.begin(direction, by)?;
         let order = format!("{why}, says {by}");
         let (office, closed, works) = (self.office.clone(), self.closed.clone(), self.works.clone());
-        let doors = self.doors.clone();
+        let (doors, policies) = (self.doors.clone(), self.policies.clone());
         tokio::spawn(async move {
             let progress = works.clone();
             let work = move |office: Office| office.build(direction, seen, order, progress);
             let outcome = office.work(&closed, work).await;
             doors.forget();
+            policies.forget();
             works.end(outcome.map_err(|refused| refused.to_string()));
         });
         Ok(Done { words: format!("the {} has begun", direction.word()) })
@@ -70,7 +71,7 @@ impl Office {
     async fn build(
         self,
         direction: Direction,
-        seen: Plan,
+        seen: Arc<Plan>,
         order: String,
         progress: Arc<Works>,
     ) -> Result<String> {

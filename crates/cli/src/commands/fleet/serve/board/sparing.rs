@@ -1,0 +1,131 @@
+//! What is worked out from all rows: kept, and worked out anew now and then, not at every look.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use fleetkey_dashboard::hub::Hub;
+
+/// It may take one part of so many of the time.
+const SHARE: u32 = 20;
+/// What takes no longer than this is worked out while the page waits; the rest beside it.
+const BRIEF: Duration = Duration::from_millis(5);
+
+/// A result, and what it took.
+#[derive(Debug)]
+pub(super) struct Sparing<T>(Arc<Mutex<Slot<T>>>);
+
+#[derive(Debug)]
+struct Slot<T> {
+    kept: Option<Kept<T>>,
+    /// Somebody works it out already.
+    busy: bool,
+}
+
+#[derive(Debug)]
+struct Kept<T> {
+    value: T,
+    took: Duration,
+    /// Until then it is good enough.
+    good: Instant,
+}
+
+impl<T> Default for Sparing<T> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Slot { kept: None, busy: false })))
+    }
+}
+
+impl<T: Clone + PartialEq + Send + 'static> Sparing<T> {
+    /// The result. What is quick, or was never worked out, is worked out at once unless it is good enough still. The rest is
+    /// shown as it was; `hub` is told if it has become another.
+    pub(super) fn look(&self, hub: &Arc<Hub>, work_out: impl FnOnce() -> T + Send + 'static) -> T {
+        let mut slot = lock(&self.0);
+        if let Some(kept) = &slot.kept {
+            if slot.busy || instant() < kept.good {
+                return kept.value.clone();
+            }
+            if kept.took > BRIEF {
+                let value = kept.value.clone();
+                slot.busy = true;
+                drop(slot);
+                let (cell, hub) = (self.0.clone(), hub.clone());
+                tokio::task::spawn_blocking(move || renew(&cell, &hub, Kept::new(work_out)));
+                return value;
+            }
+        }
+        // Under the lock: whoever else looks needs it, too.
+        let kept = Kept::new(work_out);
+        let value = kept.value.clone();
+        slot.kept = Some(kept);
+        value
+    }
+}
+
+impl<T> Kept<T> {
+    fn new(work_out: impl FnOnce() -> T) -> Self {
+        let begun = instant();
+        let value = work_out();
+        let took = begun.elapsed();
+        Self { value, took, good: begun + took * (SHARE + 1) }
+    }
+}
+
+fn renew<T: PartialEq>(cell: &Mutex<Slot<T>>, hub: &Hub, kept: Kept<T>) {
+    let mut slot = lock(cell);
+    let is_news = slot.kept.as_ref().is_none_or(|before| before.value != kept.value);
+    *slot = Slot { kept: Some(kept), busy: false };
+    drop(slot);
+    if is_news {
+        hub.tell("fleet", None);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long something takes, whatever the wall clock does")]
+fn instant() -> Instant {
+    Instant::now()
+}
+
+fn lock<T>(slot: &Mutex<Slot<T>>) -> MutexGuard<'_, Slot<T>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// So long that nobody is to wait for it twice: a page is answered with what was, and told of what is.
+    #[tokio::test]
+    async fn what_takes_long_is_shown_as_it_was_until_it_was_worked_out_beside_the_pages() {
+        let (sparing, hub) = (Sparing::default(), Arc::new(Hub::new()));
+        let slow = Kept { value: 1, took: BRIEF * 2, good: instant() };
+        lock(&sparing.0).kept = Some(slow);
+        let (go_on, wait) = mpsc::channel();
+        let shown = sparing.look(&hub, move || {
+            let () = wait.recv().unwrap();
+            2
+        });
+        assert_eq!((shown, sparing.look(&hub, || 3)), (1, 1), "one works it out, and nobody waits");
+        go_on.send(()).unwrap();
+        let told = async {
+            while hub.last() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), told).await.unwrap();
+        let slot = lock(&sparing.0);
+        assert_eq!((slot.kept.as_ref().map(|kept| kept.value), slot.busy), (Some(2), false));
+    }
+
+    #[tokio::test]
+    async fn what_is_quick_is_worked_out_at_once_and_kept_as_long_as_it_is_good() {
+        let (sparing, hub) = (Sparing::default(), Arc::new(Hub::new()));
+        assert_eq!(sparing.look(&hub, || 1), 1);
+        let quick = |value, good| Kept { value, took: Duration::ZERO, good };
+        lock(&sparing.0).kept = Some(quick(1, instant()));
+        assert_eq!(sparing.look(&hub, || 2), 2);
+        lock(&sparing.0).kept = Some(quick(2, instant() + Duration::from_secs(3600)));
+        assert_eq!(sparing.look(&hub, || 3), 2);
+        assert_eq!(hub.last(), 0, "whoever looked has seen it");
+    }
+}
