@@ -79,7 +79,11 @@ impl Sample {
             subject: self.words.clone(),
             issuer: self.words.clone(),
             policies: [self.words.clone()].into(),
-            pem: format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", self.words),
+            pem: match self.words.as_str() {
+                "all is well" => include_str!("../../../../model/fixtures/chain-ec.pem").to_owned(),
+                "the account is asked" => String::new(),
+                words => format!("-----BEGIN CERTIFICATE-----\n{words}\n-----END CERTIFICATE-----\n"),
+            },
         }
     }
 
@@ -177,7 +181,7 @@ impl Fleet for Sample {
     }
 
     fn policies(&self) -> Known<Vec<Policy>> {
-        let spread = Some(Spread { versions: 1, targets: 2 });
+        let spread = Some(Spread { versions: 1, targets: Some(2) });
         Known::Told(vec![Policy { name: self.words.clone(), text: self.words.clone(), spread }])
     }
 
@@ -212,14 +216,22 @@ impl Fleet for Sample {
         }))
     }
 
-    fn policy_versions(&self, name: &str) -> Vec<PolicyVersion> {
+    fn policy_versions(&self, name: &str) -> Known<Vec<PolicyVersion>> {
         let version = |id, text| PolicyVersion { id, text, created: Some(NOW), in_effect: id == 2 };
         if name != self.words {
-            return Vec::new();
+            return match name {
+                "asked for" => Known::Asked,
+                "refused" => Known::Refused(self.words.clone()),
+                _ => Known::Told(Vec::new()),
+            };
         }
         let document =
             |topic: &str| format!("{{\"Resource\": [\"same\", \"{topic}\"], \"Sid\": {:?}}}", self.words);
-        vec![version(1, document("before")), version(2, document("after")), version(3, self.words.clone())]
+        Known::Told(vec![
+            version(1, document("before")),
+            version(2, document("after")),
+            version(3, self.words.clone()),
+        ])
     }
 
     fn inventory(&self, query: &InventoryQuery) -> Option<InventoryPage> {

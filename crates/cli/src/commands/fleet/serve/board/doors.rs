@@ -70,7 +70,7 @@ impl<T> Default for Asked<T> {
 
 impl<T: Clone + Send + 'static> Asked<T> {
     /// Asks anew at the next look. What is being asked for meanwhile is shown for a moment and not kept.
-    fn forget(&self) {
+    pub(super) fn forget(&self) {
         let mut slot = lock(&self.0);
         slot.known = Known::Asked;
         slot.until = Timestamp::default();

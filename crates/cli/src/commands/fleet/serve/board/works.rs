@@ -40,12 +40,13 @@ impl Board {
         self.works.begin(direction, by)?;
         let order = format!("{why}, says {by}");
         let (office, closed, works) = (self.office.clone(), self.closed.clone(), self.works.clone());
-        let doors = self.doors.clone();
+        let (doors, policies) = (self.doors.clone(), self.policies.clone());
         tokio::spawn(async move {
             let progress = works.clone();
             let work = move |office: Office| office.build(direction, seen, order, progress);
             let outcome = office.work(&closed, work).await;
             doors.forget();
+            policies.forget();
             works.end(outcome.map_err(|refused| refused.to_string()));
         });
         Ok(Done { words: format!("the {} has begun", direction.word()) })
