@@ -40,6 +40,7 @@ async function seen(screen, site, scripts, look) {
   const context = await (scripts ? site.people.scripted(who) : site.people.plain(who));
   const page = scripts ? await open(context) : await plainly(context);
   await look(page);
+  await screen.undo?.(page, site);
   await page.close();
   if (!scripts || who === "nobody") await context.close();
 }

@@ -50,6 +50,17 @@ export async function beginCampaign(page, site, name, things) {
   await page.waitForURL(`${site.url}/campaigns/${name}`);
 }
 
+/** Decides of the certificate of the device that there is to spare. */
+async function decide(page, site, verb) {
+  await page.goto(site.url + spare(site));
+  const wanted = button(page, new RegExp(`^${verb} certificate`));
+  await arrives(page, wanted);
+  await press(page, wanted.first());
+  await type(page, why(page), "to see what becomes of it");
+  await press(page, button(page, verb));
+  await heading(page, site.spare);
+}
+
 const device = (site) => `/devices/${site.device}`;
 const spare = (site) => `/devices/${site.spare}`;
 
@@ -59,6 +70,7 @@ const spare = (site) => `/devices/${site.spare}`;
  * - `at`: where it is, or `by`: how one gets there
  * - `who`: `other` has not shown who they are, `nobody` has no session; usually it is whoever the printed link let in
  * - `status`: of its answer, if not 200
+ * - `undo`: what is put right after each look
  * - `does`: its main task; nothing where a screen is only read
  */
 export const SCREENS = [
@@ -110,10 +122,7 @@ export const SCREENS = [
       await type(page, why(page), "it was stolen");
       await press(page, button(page, "Deactivate"));
       await heading(page, site.spare);
-      await press(page, button(page, /^Reactivate certificate/));
-      await type(page, why(page), "it was found");
-      await press(page, button(page, "Reactivate"));
-      await heading(page, site.spare);
+      await decide(page, site, "Reactivate");
     } },
   { name: "deactivate-other", routes: ["POST /devices/{thing}/certificates/{id}/{verb}"], on: BOTH, who: "other",
     by: pressed(spare, /^Deactivate certificate/),
@@ -126,7 +135,13 @@ export const SCREENS = [
       await press(page, link(page, site.device).first());
       await heading(page, `Rotation of ${site.device}`);
     } },
-  { name: "findings", routes: ["GET /findings"], on: UP, at: () => "/findings",
+  { name: "findings", routes: ["GET /findings"], on: UP,
+    by: async (page, site) => {
+      await decide(page, site, "Deactivate");
+      await page.goto(`${site.url}/findings`);
+      await arrives(page, page.locator("article", { hasText: site.spare }));
+    },
+    undo: (page, site) => decide(page, site, "Reactivate"),
     does: async (page) => {
       const first = page.locator("article h2 a").first();
       const name = await first.textContent();
@@ -137,7 +152,7 @@ export const SCREENS = [
   { name: "inventory", routes: ["GET /inventory"], on: BOTH, at: () => "/inventory",
     does: async (page) => {
       await reach(page, page.getByLabel("Status"));
-      await page.keyboard.type("ACT");
+      await page.keyboard.press("ArrowDown");
       await press(page, button(page, "Search"));
       await page.waitForURL(/status=ACTIVE/);
       await page.locator("tbody th").first().waitFor();
@@ -183,7 +198,7 @@ export const SCREENS = [
     does: async (page, site) => {
       await type(page, page.getByLabel("Device", { exact: true }), site.device);
       await reach(page, page.getByLabel("Action"));
-      await page.keyboard.type("iot:Su");
+      await page.keyboard.press("ArrowDown");
       await type(page, page.getByLabel("Topic or filter"), "elsewhere/#");
       await page.keyboard.press("Enter");
       await page.waitForURL(/action=iot%3ASubscribe/);
@@ -200,9 +215,9 @@ export const SCREENS = [
     },
     does: async (page) => {
       await reach(page, page.getByLabel("From"));
-      await page.keyboard.type("version 2");
+      await page.keyboard.press("End");
       await reach(page, page.getByLabel("to", { exact: true }));
-      await page.keyboard.type("version 1");
+      await page.keyboard.press("Home");
       await press(page, button(page, "Compare"));
       await page.waitForURL(/from=2&to=1/);
       await page.locator(".diff ins", { hasText: "topic/device/" }).first().waitFor();

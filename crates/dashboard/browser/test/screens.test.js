@@ -22,7 +22,6 @@ before(async () => {
   sites.serve = { ...(await serve), name: "serve", token: TOKEN, device: "press-1", spare: "press-2" };
   for (const site of Object.values(sites)) site.people = await people(chrome, site);
   await sites.up.event("retired");
-  await cutOff(sites.up, "device-0011");
   await filled(sites.serve);
 });
 
@@ -30,19 +29,6 @@ after(async () => {
   await chrome?.close();
   for (const site of Object.values(sites)) await site.stop();
 });
-
-/** A device may not connect any more, which is found, and asks for attention. */
-async function cutOff(site, thing) {
-  const page = await open(await site.people.scripted("main"));
-  await page.goto(`${site.url}/devices/${thing}`);
-  await page.getByRole("button", { name: /^Deactivate certificate/ }).first().click();
-  await page.getByLabel("Why, for the journal").fill("something is to be found");
-  await page.getByRole("button", { name: "Deactivate", exact: true }).click();
-  await page.waitForURL(`${site.url}/devices/${thing}`);
-  await page.goto(`${site.url}/findings`);
-  await page.locator("article", { hasText: thing }).first().waitFor();
-  await page.close();
-}
 
 /** The controller has listed the account, a device has rotated, a campaign is under way. */
 async function filled(site) {
