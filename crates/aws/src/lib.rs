@@ -34,3 +34,4 @@ mod thing;
 mod thing_type;
 
 pub use connect::{Aws, Options};
+pub use policy::WrittenVersion;

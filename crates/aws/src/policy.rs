@@ -2,13 +2,14 @@
 
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::PolicyName;
+use fleetkey_model::time::Timestamp;
 use fleetkey_operator::cloud::{Found, Spec, Tags};
 use fleetkey_operator::control_plane::{ApiError, Done};
 use fleetkey_operator::plan::PolicyVersion;
 
 use crate::Aws;
 use crate::error::{gone, incomplete, optional, refused};
-use crate::permit::Command::{Cleanup, PanicClaim, PanicPolicy, PanicUndo, Setup, Status};
+use crate::permit::Command::{Cleanup, Pages, PanicClaim, PanicPolicy, PanicUndo, Setup, Status};
 use crate::permit::{On, Permit};
 use crate::tags;
 
@@ -25,8 +26,9 @@ pub(crate) const PERMITS: &[Permit] = &[
         call: "iot:ListPolicyVersions",
         also: &[],
         on: On::Policies,
-        by: &[Setup, Cleanup, PanicPolicy, PanicUndo],
+        by: &[Setup, Cleanup, Pages, PanicPolicy, PanicUndo],
     },
+    Permit { call: "iot:GetPolicyVersion", also: &[], on: On::Policies, by: &[Pages] },
     Permit {
         call: "iot:DeletePolicyVersion",
         also: &[],
@@ -42,6 +44,19 @@ pub(crate) const PERMITS: &[Permit] = &[
 
 /// How many versions a policy can have (Service Quotas).
 const VERSIONS: usize = 5;
+
+/// A version of a policy as it was written (API Reference, GetPolicyVersion).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenVersion {
+    /// Its number.
+    pub id: String,
+    /// The document.
+    pub document: String,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// Whether it is the one that counts.
+    pub is_default: bool,
+}
 
 impl Aws {
     pub(crate) async fn look_at_policy(&self, name: &str) -> Result<Option<Found>, ApiError> {
@@ -82,6 +97,34 @@ impl Aws {
     pub(crate) async fn prefer_version(&self, name: &PolicyName, version: &str) -> Done {
         let call = self.iot.set_default_policy_version().policy_name(name.as_str());
         call.policy_version_id(version).send().await.map(drop).map_err(refused)
+    }
+
+    /// How many versions there are (ListPolicyVersions).
+    ///
+    /// # Errors
+    /// When the account does not tell, or there is no such policy.
+    pub async fn count_versions(&self, name: &PolicyName) -> Result<usize, ApiError> {
+        Ok(self.versions_of(name.as_str()).await?.len())
+    }
+
+    /// All versions with their documents, oldest first (ListPolicyVersions, and GetPolicyVersion for each). One that is deleted
+    /// meanwhile is left out.
+    ///
+    /// # Errors
+    /// When the account does not tell, or there is no such policy.
+    pub async fn written_versions(&self, name: &PolicyName) -> Result<Vec<WrittenVersion>, ApiError> {
+        let mut written = Vec::new();
+        for PolicyVersion { id, is_default } in self.versions_of(name.as_str()).await? {
+            let call = self.iot.get_policy_version().policy_name(name.as_str()).policy_version_id(&id);
+            let Some(found) = optional(call.send().await.map_err(refused))? else {
+                continue;
+            };
+            let created = found.creation_date().and_then(|date| date.to_millis().ok());
+            let created = created.and_then(|millis| u64::try_from(millis).ok()).map(Timestamp::from_millis);
+            let document = found.policy_document.ok_or_else(|| incomplete("policyDocument"))?;
+            written.push(WrittenVersion { id, document, created, is_default });
+        }
+        Ok(written)
     }
 
     /// The document that counts.

@@ -4,6 +4,8 @@
 const state = document.getElementById("live-state");
 const pause = document.getElementById("live-pause");
 const only = document.body.dataset.thing;
+// An answer to an order stands where nothing can be read; it says where it can.
+const address = document.querySelector("[data-from]")?.dataset.from ?? location.href;
 
 // So long at least between two readings; a slow page is read less often.
 const LEAST = 250;
@@ -29,7 +31,7 @@ async function read() {
   wanted = false;
   const began = performance.now();
   try {
-    const response = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "error" });
+    const response = await fetch(address, { headers: { accept: "text/html" }, redirect: "error" });
     if (response.ok) replace(new DOMParser().parseFromString(await response.text(), "text/html"));
   } catch {
     say("not live: the dashboard does not answer", "warn");

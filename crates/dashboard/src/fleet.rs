@@ -84,13 +84,7 @@ pub trait Fleet: Send + Sync + 'static {
     fn decide(&self, question: &Question) -> Result<Option<Verdict>, Refused>;
 
     /// The versions of a policy, oldest first; none when there is no such policy.
-    fn policy_versions(&self, name: &str) -> Vec<PolicyVersion> {
-        let Known::Told(all) = self.policies() else {
-            return Vec::new();
-        };
-        let current = all.into_iter().find(|policy| policy.name == name);
-        current.map(PolicyVersion::only).into_iter().collect()
-    }
+    fn policy_versions(&self, name: &str) -> Known<Vec<PolicyVersion>>;
 
     /// One page of the inventory, in the order of the certificates' ids; `None` where none is kept. Asked again and again
     /// for the whole as a file, so a page must be quick wherever it begins.

@@ -25,12 +25,13 @@ pub(crate) use proof::NO_PROOF;
 pub(crate) use provisioning::provisioning;
 pub(crate) use rotation::{rotation, rotations};
 pub(crate) use settings::settings;
-pub(crate) use small::{login, message, plain, welcome};
+pub(crate) use small::{login, message, plain, stranger, welcome};
 pub(crate) use works::{Undertaking, confirm_work, plan, work_path};
 
 mod bench;
 mod campaign_form;
 mod campaigns;
+mod chain;
 mod chart;
 mod device;
 mod devices;

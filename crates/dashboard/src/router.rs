@@ -29,6 +29,7 @@ mod demo;
 mod door;
 mod file;
 mod proof;
+mod routes;
 mod works;
 
 /// Everything that answering needs.
@@ -71,7 +72,7 @@ impl App {
     /// Answers a request, whatever it is.
     pub(crate) async fn answer(&self, request: hyper::Request<Incoming>, peer: IpAddr) -> Response<Body> {
         if let Err(stranger) = self.guard.host(request.headers()) {
-            return pages::plain(403, &stranger.to_string()).into_response();
+            return pages::stranger(&stranger.to_string()).into_response();
         }
         let answer = match Request::read(request, peer).await {
             Ok(request) => self.route(&request).await,
@@ -86,7 +87,8 @@ impl App {
         if let Err(stranger) = self.guard.not_embedded(&request.headers) {
             return pages::plain(403, &stranger.to_string());
         }
-        if let Some(answer) = self.public(request) {
+        let known = routes::known(request.method, &request.parts());
+        if known && let Some(answer) = self.public(request) {
             return answer;
         }
         let actor = match self.actor(request) {
@@ -94,11 +96,20 @@ impl App {
             Err(answer) => return answer,
         };
         match request.method {
-            Method::Get => self.read(request, &actor),
-            Method::Post => self.order(request, &actor).await,
             Method::Other => {
                 pages::plain(405, "this method means nothing here").with("allow", "GET, HEAD, POST")
             }
+            _ if !known => self.unknown(request, &actor),
+            Method::Get => self.read(request, &actor),
+            Method::Post => self.order(request, &actor).await,
+        }
+    }
+
+    /// The answer where there is nothing: for a program where programs ask, otherwise a page.
+    fn unknown(&self, request: &Request, actor: &Actor) -> Answer {
+        match request.parts()[..] {
+            ["api", ..] => pages::error_json(404, "there is no such route"),
+            _ => self.nowhere(&self.view(actor, request)),
         }
     }
 

@@ -17,6 +17,10 @@ use x509_cert::ext::pkix::name::GeneralName;
 
 use crate::time::Timestamp;
 
+pub use details::Details;
+
+mod details;
+
 /// A certificate id: the SHA-256 of the DER certificate, written as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

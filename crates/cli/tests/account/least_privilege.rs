@@ -48,17 +48,18 @@ pub(crate) fn within(core: &Core, command: &[&str], run: &Outcome) {
     assert!(beyond.is_empty(), "{command:?} calls what it has not asked for: {beyond:?}");
 }
 
-/// The pages of `serve` need what the commands need that they stand for, and may ask the hook; each of those commands is held
+/// The pages of `serve` need what the commands need that they stand for, show policies' versions, and may ask the hook; each of those commands is held
 /// to its calls by a test of its own.
 #[test]
-fn what_all_pages_need_is_what_their_commands_need_and_the_hook() {
+fn what_all_pages_need_is_what_their_commands_need_and_the_versions_and_the_hook() {
     let core = Core::empty();
     let commands: [&[&str]; 6] =
         [&["serve"], &["campaign", "start"], &["status"], &["revoke"], &["setup"], &["cleanup"]];
     let mut sum: BTreeSet<_> = commands.iter().flat_map(|command| printed(&core, command)).collect();
     // What `doctor` asks for a verdict, and nobody else does; it prints no policy of its own.
     let verdicts = ["iot:GetEffectivePolicies", "iot:ListPrincipalThingsV2"];
-    sum.extend(verdicts.iter().chain(&["lambda:InvokeFunction"]).map(|call| (*call).to_owned()));
+    let pages = ["iot:GetPolicyVersion", "lambda:InvokeFunction"];
+    sum.extend(verdicts.iter().chain(&pages).map(|call| (*call).to_owned()));
     assert_eq!(printed(&core, &["serve", "--pages"]), sum);
     assert!(!printed(&core, &["serve"]).contains("iot:CreatePolicy"), "without the flag it stays small");
 }

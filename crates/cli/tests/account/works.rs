@@ -1,5 +1,7 @@
 //! Set-up and clean-up that are ordered from a page of the controller's dashboard, and the hook's test.
 
+use std::collections::BTreeSet;
+
 use fleetkey_operator::archive::zip;
 
 use crate::core::Outcome;
@@ -41,13 +43,15 @@ fn is_open(fleet: &Fleet) -> bool {
     fleet.clients().wait(template.send()).unwrap().enabled().unwrap()
 }
 
-/// Ends a controller; what it has called is what all pages together may call.
-fn end(fleet: &Fleet, process: Process) {
+/// Ends a controller; what it has called, which is no more than all pages together may call.
+fn end(fleet: &Fleet, process: Process) -> BTreeSet<String> {
     process.signal("TERM");
     let (status, lines, errors) = process.end();
     assert!(status.success(), "{errors}");
     let lines = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    within(&fleet.core, &["serve", "--pages"], &Outcome { code: 0, lines, errors });
+    let run = Outcome { code: 0, lines, errors };
+    within(&fleet.core, &["serve", "--pages"], &run);
+    run.calls()
 }
 
 /// What differs is put right as the plan says, in the name of whoever ordered it; where the account has changed since the plan
@@ -182,6 +186,34 @@ fn an_operator_asks_why_something_was_denied() {
     let nobody = browser.send("GET", "/policies?thing=press-9&action=iot:Connect");
     assert!(nobody.starts_with("HTTP/1.1 400") && nobody.contains("there is no device press-9"), "{nobody}");
     end(&fleet, process);
+}
+
+/// Every version of the fleet's own policies, and what changed from one to another; nobody else's.
+#[test]
+fn an_operator_looks_at_the_versions_of_a_policy() {
+    let fleet = Fleet::of_one();
+    let (process, browser) = shown(&fleet);
+    let clients = fleet.clients();
+    let current = clients.wait(clients.iot.get_policy().policy_name("DevicePolicy").send()).unwrap();
+    let changed = current.policy_document().unwrap().replace("device/", "elsewhere/");
+    let version = clients.iot.create_policy_version().policy_name("DevicePolicy").policy_document(changed);
+    clients.wait(version.set_as_default(true).send()).unwrap();
+    let theirs = clients.iot.create_policy().policy_name("Theirs");
+    let theirs = theirs.policy_document(current.policy_document().unwrap()).send();
+    clients.wait(theirs).unwrap();
+
+    browser.watch("/policies", &["DevicePolicy", "2 versions", "Versions of DevicePolicy"]);
+    let page =
+        browser.watch("/policies/DevicePolicy", &["Version 2, in effect", "elsewhere/", "not in effect"]);
+    assert!(page.contains("new, ") && page.contains("+ ") && page.contains("ago"), "{page}");
+    let page = browser.send("GET", "/policies/DevicePolicy?to=1");
+    assert!(page.contains("There is no version before it") && !page.contains("elsewhere/"), "{page}");
+    for name in ["Theirs", "Nobodys"] {
+        let page = browser.send("GET", &format!("/policies/{name}"));
+        assert!(page.starts_with("HTTP/1.1 404"), "{page}");
+    }
+    let calls = end(&fleet, process);
+    assert!(calls.contains("iot:GetPolicyVersion"), "{calls:?}");
 }
 
 /// Whoever may not is told which action of IAM is missing, and where to get all of them.

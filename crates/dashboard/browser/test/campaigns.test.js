@@ -1,9 +1,8 @@
-// The controller's dashboard: a campaign from its count to its end, followed live; paused and aborted without a script; and the
-// screens that only it fills.
+// The controller's dashboard: a campaign from its count to its end, followed live; paused and aborted without a script.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { browser, controlled, open, picture, sound, told } from "./support.js";
+import { browser, controlled, open, picture, sound } from "./support.js";
 
 let site, chrome, context;
 
@@ -66,19 +65,3 @@ test("without a script a campaign is paused with a reason and aborted", async ()
   await page.getByText("enough, says session").waitFor();
   await plain.close();
 });
-
-for (const [name, path] of Object.entries({ campaigns: "/campaigns", campaign: "/campaigns/winter", "campaign-form": "/campaigns?new=1", stock: "/inventory", journals: "/journal", provisioning: "/provisioning", setup: "/setup", cleanup: "/cleanup", found: "/findings", machine: "/devices/press-1" })) {
-  for (const [colorScheme, width] of [["light", 1280], ["dark", 360]]) {
-    test(`${name} of the controller is sound, ${colorScheme}, ${width} px wide`, async () => {
-      const page = await open(context);
-      await page.setViewportSize({ width, height: 800 });
-      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-      await page.goto(site.url + path);
-      await page.locator("h1").first().waitFor({ state: "attached" });
-      await picture(page, `serve-${name}-${colorScheme}-${width}`);
-      await sound(page);
-      await told(page);
-      await page.close();
-    });
-  }
-}

@@ -54,6 +54,9 @@ test("with the keyboard alone a rotation is ordered and followed live to its end
   await picture(page, "rotation-done");
   await page.goto(`${site.url}/devices/device-0002`);
   assert.notEqual(await inUse(page), before);
+  assert.equal(await page.locator("#chain li").count(), 2, "the device's and its issuer");
+  await page.locator("#changed tr", { hasText: "SHA-256 of the key" }).getByText("differs").waitFor();
+  await page.locator("#changed tr", { hasText: "Subject" }).getByText("the same").waitFor();
   await page.close();
 });
 

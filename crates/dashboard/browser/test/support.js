@@ -31,9 +31,9 @@ export async function fleet(...args) {
 
 /**
  * Runs `fleetkey serve` on an account of its own, with devices of these serials: those of `connected` run, those of `away` were
- * provisioned and do not.
+ * provisioned and do not. With `again`, it was set up a second time with these flags.
  */
-export async function controlled({ connected, away = [], environment = {} }) {
+export async function controlled({ connected, away = [], again, environment = {} }) {
   const data = mkdtempSync(join(tmpdir(), "fleetkey-"));
   const [account, place] = [join(data, "account"), join(data, "fleet")];
   const running = [];
@@ -51,6 +51,7 @@ export async function controlled({ connected, away = [], environment = {} }) {
     const aws = { ...Object.fromEntries(pairs), AWS_ENDPOINT_URL: ready.api_url, ...environment };
     const known = ["--mqtt-port", ready.mqtt_port, "--alpn-port", ready.alpn_port, "--root-ca", ready.root_ca].map(String);
     call(["setup", "--json", "--fleet-dir", place, ...known], aws);
+    if (again) call(["setup", "--json", "--fleet-dir", place, ...again], aws);
     for (const serial of [...connected, ...away]) call(["device", "provision", "--serial", serial, "--data-dir", place], aws);
     for (const serial of connected) running.push(run(["device", "connect", "--serial", serial, "--data-dir", place], aws));
     const haste = ["--soak", "1s", "--grace", "1s", "--delete-after", "1h"];
@@ -127,6 +128,24 @@ export function browser() {
   return chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
 }
 
+/** Waits for what comes by itself; without a script the page must be loaded again to see it. */
+export async function arrives(page, what) {
+  if (!page.plain) return what.first().waitFor();
+  const end = Date.now() + PATIENCE;
+  while ((await what.count()) === 0) {
+    assert.ok(Date.now() < end, `${what} did not come within a minute`);
+    await page.reload();
+  }
+}
+
+/** A page of a context without scripts. */
+export async function plainly(context) {
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  page.plain = true;
+  return page;
+}
+
 /** A page that remembers what it complained about. */
 export async function open(context) {
   await context.addInitScript(() => {
@@ -145,17 +164,31 @@ export async function open(context) {
   return page;
 }
 
-/** No policy violation, nothing in the console, nothing that axe finds, nothing wider than the screen. */
+/** All that a page is held to. */
 export async function sound(page) {
+  await fits(page);
+  await accessible(page);
+}
+
+/**
+ * No policy violation, nothing in the console but that an answer had the `status` that it was to have, nothing wider than the
+ * screen.
+ */
+export async function fits(page, status) {
   const where = page.url();
   assert.deepEqual(await page.evaluate("globalThis.violations"), [], `policy violations on ${where}`);
-  assert.deepEqual(page.complaints, [], `complaints on ${where}`);
+  const known = (words) => status && words.startsWith("Failed to load resource:") && words.includes(` ${status} `);
+  assert.deepEqual(page.complaints.filter((words) => !known(words)), [], `complaints on ${where}`);
   const wide = await page.evaluate("document.scrollingElement.scrollWidth - document.documentElement.clientWidth");
   assert.ok(wide <= 0, `${where} is ${wide} px wider than the screen`);
-  await page.evaluate(axe);
+}
+
+/** Nothing that axe finds. */
+export async function accessible(page) {
+  await page.evaluate(`globalThis.axe || (() => { ${axe} })()`);
   const found = await page.evaluate("axe.run()");
   const told = found.violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 200)).join(" | ")}`);
-  assert.deepEqual(told, [], `axe on ${where}`);
+  assert.deepEqual(told, [], `axe on ${page.url()}`);
   assert.ok(found.passes.length > 10, "axe looked at something");
 }
 

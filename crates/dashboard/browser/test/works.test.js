@@ -2,18 +2,17 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { browser, controlled, open, picture, sound, told } from "./support.js";
+import { keyboard, looks, people, plain } from "./passes.js";
+import { SCREENS } from "./screens.js";
+import { arrives, browser, controlled, open, picture, plainly, sound, told } from "./support.js";
 
 let site, chrome, context;
 
 before(async () => {
-  site = await controlled({ connected: [], away: ["press-1"] });
+  site = { ...(await controlled({ connected: [], away: ["press-1"] })), name: "removed" };
   chrome = await browser();
-  context = await chrome.newContext();
-  const page = await open(context);
-  await page.goto(site.link);
-  await page.waitForURL(`${site.url}/`);
-  await page.close();
+  site.people = await people(chrome, site);
+  context = await site.people.scripted("main");
 });
 
 after(async () => {
@@ -50,28 +49,24 @@ test("a fleet is removed by its name, and the page follows it to the end", async
   await page.close();
 });
 
+for (const screen of SCREENS.filter(({ on }) => [on].flat().includes("removed"))) {
+  test(`${screen.name} is sound when all is empty`, () => looks(screen, site));
+  test(`${screen.name} needs the keyboard alone when all is empty`, () => keyboard(screen, site));
+  test(`${screen.name} needs no script when all is empty`, () => plain(screen, site));
+}
+
 test("without a script it is set up again, and stands in the journal", async () => {
   const plain = await chrome.newContext({ javaScriptEnabled: false });
   await plain.addCookies(await context.cookies());
-  const page = await plain.newPage();
-  page.setDefaultTimeout(60_000);
+  const page = await plainly(plain);
   await page.goto(`${site.url}/setup`);
-  await reload(page, page.getByRole("button", { name: "Carry it out …" }));
+  await arrives(page, page.getByRole("button", { name: "Carry it out …" }));
   await page.getByRole("button", { name: "Carry it out …" }).click();
   await page.getByLabel("Why, for the journal").fill("a new beginning");
   await page.getByRole("button", { name: "Set up" }).click();
   await page.waitForURL(`${site.url}/setup`);
-  await reload(page, page.locator("#work", { hasText: "made or changed" }));
+  await arrives(page, page.locator("#work", { hasText: "made or changed" }));
   await page.goto(`${site.url}/journal`);
   await page.locator("tr", { hasText: "a new beginning, says session" }).first().waitFor();
   await plain.close();
 });
-
-/** Loads the page again until this is on it. */
-async function reload(page, what) {
-  const end = Date.now() + 60_000;
-  while ((await what.count()) === 0) {
-    assert.ok(Date.now() < end, "it did not come within a minute");
-    await page.reload();
-  }
-}

@@ -11,7 +11,7 @@ pub struct Policy {
     pub name: String,
     /// The document in effect.
     pub text: String,
-    /// How many versions there are, and to how many certificates and groups it is attached, where that is known.
+    /// How far it reaches, where that is known; such a policy has a page of its own.
     pub spread: Option<Spread>,
 }
 
@@ -20,8 +20,8 @@ pub struct Policy {
 pub struct Spread {
     /// Its versions; each can be looked at.
     pub versions: usize,
-    /// The certificates and groups that it is attached to.
-    pub targets: usize,
+    /// The certificates and groups that it is attached to, if that is known.
+    pub targets: Option<usize>,
 }
 
 /// One version of a policy.
@@ -35,13 +35,6 @@ pub struct PolicyVersion {
     pub created: Option<Timestamp>,
     /// Whether it is the one in effect.
     pub in_effect: bool,
-}
-
-impl PolicyVersion {
-    /// Of a policy of which only the document in effect is known.
-    pub fn only(policy: Policy) -> Self {
-        Self { id: 1, text: policy.text, created: None, in_effect: true }
-    }
 }
 
 /// A statement that is cited.

@@ -51,7 +51,7 @@ pub(crate) fn bench_device(view: &View<'_>, device: &BenchDevice, trouble: Optio
         nav class="crumbs" aria-label="Path" { a href="/try" { "Try a device" } }
         h1 { (device.serial) }
         @if let Some(words) = trouble { p class="alarm" role="alert" { (words) } }
-        section id="bench" data-live aria-label="State" { (facts(view, device)) }
+        section id="bench" data-live data-from=[trouble.map(|_| bench_path(&device.serial))] aria-label="State" { (facts(view, device)) }
         @if frame::may_order(view) { ol class="steps" { (steps(device)) } }
         section id="log" data-live aria-labelledby="log-head" {
             h2 id="log-head" { "Log" }

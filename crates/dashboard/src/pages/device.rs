@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::chain::{chain, changed};
 use super::parts::{badge, button, certificate, connection, incidents, status};
 use super::strip::strip;
 use super::words::{date, moment, span};
@@ -35,6 +36,14 @@ pub(crate) fn device(view: &View<'_>, device: &Device, console: Option<&str>) ->
             h2 id="certificates-head" { "Certificates" }
             (certificates(view, device))
             p { a href={ (device_path(thing)) "/policies" } { "What it may do" } }
+        }
+        section id="chain" data-live aria-labelledby="chain-head" {
+            h2 id="chain-head" { "Chain of the certificate in use" }
+            (chain(&device.certificates))
+        }
+        section id="changed" data-live aria-labelledby="changed-head" {
+            h2 id="changed-head" { "Old and new" }
+            (changed(&device.certificates))
         }
         section id="timeline" data-live aria-labelledby="timeline-head" {
             h2 id="timeline-head" { "Timeline" }

@@ -37,9 +37,13 @@ pub(super) fn diff(old: &str, new: &str) -> Markup {
 
 /// A JSON text with its members in one order and one a line, so that only what differs differs; any other as it is.
 fn lines(text: &str) -> Vec<String> {
-    let pretty = serde_json::from_str::<serde_json::Value>(text).ok();
-    let pretty = pretty.and_then(|value| serde_json::to_string_pretty(&value).ok());
-    pretty.as_deref().unwrap_or(text).lines().take(LINES).map(str::to_owned).collect()
+    one_a_line(text).as_deref().unwrap_or(text).lines().take(LINES).map(str::to_owned).collect()
+}
+
+/// A JSON text with its members in one order and one a line; `None` for any other.
+pub(super) fn one_a_line(text: &str) -> Option<String> {
+    let value = serde_json::from_str::<serde_json::Value>(text).ok()?;
+    serde_json::to_string_pretty(&value).ok()
 }
 
 /// By the longest common subsequence; what is gone comes before what is new.

@@ -3,6 +3,7 @@
 use fleetkey_model::name::{ClientId, ThingName};
 use maud::html;
 
+use super::diff::one_a_line;
 use super::parts::certificate;
 use super::policy::policy_path;
 use super::provisioning::being_asked;
@@ -56,5 +57,6 @@ fn resolved(text: &str, question: &Question, verdict: &Verdict) -> String {
         let name = variable.trim_start_matches("${").trim_end_matches('}');
         !verdict.missing.iter().any(|missing| missing == name)
     });
-    known.fold(text.to_owned(), |text, (variable, value)| text.replace(variable, value))
+    let text = known.fold(text.to_owned(), |text, (variable, value)| text.replace(variable, value));
+    one_a_line(&text).unwrap_or(text)
 }

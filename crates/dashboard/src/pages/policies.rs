@@ -154,7 +154,7 @@ fn document(policy: &Policy, decided: bool) -> Markup {
                 strong { (policy.name) } " "
                 @if decided { (badge(Tone::Busy, "decided")) " " }
                 @if let Some(Spread { versions, targets }) = policy.spread {
-                    span class="faint" { (counted(versions, "version")) ", attached to " (targets) }
+                    span class="faint" { (counted(versions, "version")) @if let Some(targets) = targets { ", attached to " (targets) } }
                 }
             }
             @if policy.spread.is_some() { p { a href=(policy_path(&policy.name)) { "Versions of " (policy.name) } } }

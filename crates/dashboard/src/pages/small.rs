@@ -1,6 +1,6 @@
 //! Small pages: login, the step into a new session, messages, refusals.
 
-use maud::{Markup, html};
+use maud::{DOCTYPE, Markup, html};
 
 use super::{View, frame};
 use crate::http::Answer;
@@ -37,6 +37,18 @@ pub(crate) fn message(view: &View<'_>, status: u16, title: &str, words: &str) ->
         p { a href="/" { "Overview" } " · " a href="/devices" { "Devices" } }
     };
     frame::page(view, status, title, None, &content)
+}
+
+/// A refusal of whoever asked under a name that is not ours: what the page would be drawn with is refused under it, too.
+pub(crate) fn stranger(words: &str) -> Answer {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { title { "Refused · fleetkey" } }
+            body { main { h1 { "fleetkey" } p { (words) } } }
+        }
+    };
+    Answer::page(403, page)
 }
 
 /// A refusal before anybody is known.

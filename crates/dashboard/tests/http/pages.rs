@@ -80,10 +80,46 @@ async fn what_is_not_known_yet_or_not_told_is_said_so() {
             assert!(page.status == 200 && shown.iter().all(|word| page.body.contains(word)), "{}", page.body);
         }
         let asking = words == "the account is asked";
-        for path in ["/policies?thing=pump-000001&action=iot:Connect", "/devices/pump-000001/policies"] {
+        for (path, known) in
+            [("/policies/asked%20for", "being asked"), ("/policies/refused", "does not tell")]
+        {
+            let page = bench.page(path, &session).await;
+            assert!(page.status == 200 && page.body.contains(known), "{path}: {}", page.body);
+        }
+        for path in [
+            "/policies?thing=pump-000001&action=iot:Connect",
+            "/devices/pump-000001/policies",
+            "/devices/pump-000001",
+        ] {
             let page = bench.page(path, &session).await;
             assert_eq!(page.body.contains("the account is being asked"), asking, "{path}: {}", page.body);
         }
+    }
+}
+
+/// Each link with what it says of itself, and what differs between the old certificate and the new one.
+#[tokio::test]
+async fn a_devices_chain_is_drawn_from_its_certificate_to_the_root() {
+    let bench = Bench::start().await;
+    let page = bench.page("/devices/pump-000001", &bench.session().await).await.body;
+    let chain = page.split("<ol class=\"chain\"").nth(1).and_then(|rest| rest.split("</ol>").next()).unwrap();
+    let (device, root) = chain.split_once("</li>").unwrap();
+    for words in [
+        "The device's",
+        "CN=press-1",
+        "CN=Plant CA",
+        "2125",
+        "EC P-256, signed by ECDSA with SHA-256",
+        "press-1.plant.example, 192.0.2.7",
+        "01:a2:03",
+    ] {
+        assert!(device.contains(words), "{words}: {device}");
+    }
+    assert!(root.contains("The root") && root.contains("CN=Plant CA") && !root.contains("press-1"), "{root}");
+    let table =
+        page.split("Table of differences").nth(1).and_then(|rest| rest.split("</table>").next()).unwrap();
+    for words in ["former", "in use", "ACTIVE", "INACTIVE", "differs", "the same", "SHA-256 of the key"] {
+        assert!(table.contains(words), "{words}: {table}");
     }
 }
 

@@ -91,7 +91,7 @@ fn policy(registry: &Registry, record: &PolicyRecord) -> Policy {
         text: record.text.clone(),
         spread: Some(Spread {
             versions: record.all_versions().len(),
-            targets: registry.policy_targets(&record.name).len(),
+            targets: Some(registry.policy_targets(&record.name).len()),
         }),
     }
 }

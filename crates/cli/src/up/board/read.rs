@@ -122,8 +122,8 @@ impl Fleet for Board {
         Known::Told(policies::all(&self.account))
     }
 
-    fn policy_versions(&self, name: &str) -> Vec<PolicyVersion> {
-        policies::versions(&self.account, name)
+    fn policy_versions(&self, name: &str) -> Known<Vec<PolicyVersion>> {
+        Known::Told(policies::versions(&self.account, name))
     }
 
     fn inventory(&self, query: &InventoryQuery) -> Option<InventoryPage> {

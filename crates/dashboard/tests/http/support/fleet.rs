@@ -114,7 +114,11 @@ impl Sample {
             subject: self.words.clone(),
             issuer: self.words.clone(),
             policies: [self.words.clone()].into(),
-            pem: format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", self.words),
+            pem: match self.words.as_str() {
+                "all is well" => include_str!("../../../../model/fixtures/chain-ec.pem").to_owned(),
+                "the account is asked" => String::new(),
+                words => format!("-----BEGIN CERTIFICATE-----\n{words}\n-----END CERTIFICATE-----\n"),
+            },
         }
     }
 
@@ -232,7 +236,7 @@ impl Fleet for Sample {
     }
 
     fn policies(&self) -> Known<Vec<Policy>> {
-        let spread = Some(Spread { versions: 1, targets: 2 });
+        let spread = Some(Spread { versions: 1, targets: Some(2) });
         let (name, text) = (self.words.clone(), self.document());
         Known::Told(vec![Policy { name, text, spread }; self.many(10)])
     }
@@ -268,15 +272,23 @@ impl Fleet for Sample {
         }))
     }
 
-    fn policy_versions(&self, name: &str) -> Vec<PolicyVersion> {
+    fn policy_versions(&self, name: &str) -> Known<Vec<PolicyVersion>> {
         let version = |id, text| PolicyVersion { id, text, created: Some(NOW), in_effect: id == 2 };
         if name != self.words {
-            return Vec::new();
+            return match name {
+                "asked for" => Known::Asked,
+                "refused" => Known::Refused(self.words.clone()),
+                _ => Known::Told(Vec::new()),
+            };
         }
         let document = |topic: &str| {
             format!("{{\"Resource\": [\"same\", \"{topic}\"], \"Sid\": {:?}}}", self.document())
         };
-        vec![version(1, document("before")), version(2, document("after")), version(3, self.words.clone())]
+        Known::Told(vec![
+            version(1, document("before")),
+            version(2, document("after")),
+            version(3, self.words.clone()),
+        ])
     }
 
     fn inventory(&self, query: &InventoryQuery) -> Option<InventoryPage> {

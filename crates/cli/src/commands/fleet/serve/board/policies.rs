@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, bail, ensure};
-use fleetkey_dashboard::fleet::{Action, Decided, Known, Policy, Question, Refused, Verdict};
+use fleetkey_aws::WrittenVersion;
+use fleetkey_dashboard::fleet::{
+    Action, Decided, Known, Policy, PolicyVersion, Question, Refused, Spread, Verdict,
+};
 use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::name::PolicyName;
 use fleetkey_operator::cloud::{Cloud, Key, Kind, Spec};
 use fleetkey_operator::diagnosis::{Diagnosis, Judged, Records, Standing};
 use fleetkey_operator::plan::{Patience, scope_of};
@@ -24,6 +28,8 @@ const KEPT: usize = 64;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Policies {
     all: Asked<Vec<Policy>>,
+    /// By the name of the policy; of the fleet's own only.
+    versions: Arc<Mutex<BTreeMap<String, Asked<Vec<PolicyVersion>>>>>,
     verdicts: Arc<Mutex<BTreeMap<String, Asked<Verdict>>>>,
 }
 
@@ -33,6 +39,23 @@ impl Board {
         let (office, closed) = (self.office.clone(), self.closed.clone());
         let ask = async move { office.work(&closed, Office::policies).await };
         self.policies.all.look(&self.hub, ask)
+    }
+
+    /// All versions of one of the fleet's own.
+    pub(super) fn versions_of(&self, name: &str) -> Known<Vec<PolicyVersion>> {
+        let policy = match self.own_policies() {
+            Known::Told(all) => all.into_iter().find(|policy| policy.name == name),
+            Known::Asked => return Known::Asked,
+            Known::Refused(words) => return Known::Refused(words),
+            Known::Elsewhere => return Known::Elsewhere,
+        };
+        let Some(name) = policy.and_then(|policy| PolicyName::new(policy.name).ok()) else {
+            return Known::Told(Vec::new());
+        };
+        let asked = self.policies.versions(&name);
+        let (office, closed) = (self.office.clone(), self.closed.clone());
+        let ask = async move { office.work(&closed, move |office| office.versions(name)).await };
+        asked.look(&self.hub, ask)
     }
 
     /// What the broker would decide; `None` while the account is asked.
@@ -57,7 +80,14 @@ impl Policies {
     /// The account is another now.
     pub(super) fn forget(&self) {
         self.all.forget();
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.verdicts.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The place of a policy's versions.
+    fn versions(&self, name: &PolicyName) -> Asked<Vec<PolicyVersion>> {
+        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        versions.entry(name.to_string()).or_default().clone()
     }
 
     /// The place of a question's answer.
@@ -85,11 +115,23 @@ impl Office {
             let key = Key::new(Kind::Policy, name.as_str());
             let found = Patience::ASKING.call(|_| {}, || aws.look(&key)).await?;
             if let Some(Spec::Policy { document }) = found.map(|found| found.spec) {
-                all.push(Policy { name: name.to_string(), text: document, spread: None });
+                let versions = Patience::ASKING.call(|_| {}, || aws.count_versions(name)).await?;
+                let spread = Some(Spread { versions, targets: None });
+                all.push(Policy { name: name.to_string(), text: document, spread });
             }
         }
         all.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(all)
+    }
+
+    async fn versions(self, name: PolicyName) -> Result<Vec<PolicyVersion>> {
+        let aws = self.account().await;
+        let written = Patience::ASKING.call(|_| {}, || aws.written_versions(&name)).await?;
+        let version = |written: WrittenVersion| {
+            let WrittenVersion { id, document, created, is_default } = written;
+            Some(PolicyVersion { id: id.parse().ok()?, text: document, created, in_effect: is_default })
+        };
+        Ok(written.into_iter().filter_map(version).collect())
     }
 
     async fn judge(self, question: Question, certificate: CertificateId) -> Result<Verdict> {

@@ -121,9 +121,8 @@ impl Fleet for Board {
         self.own_policies()
     }
 
-    /// Only the documents in effect are asked for.
-    fn policy_versions(&self, _name: &str) -> Vec<PolicyVersion> {
-        Vec::new()
+    fn policy_versions(&self, name: &str) -> Known<Vec<PolicyVersion>> {
+        self.versions_of(name)
     }
 
     fn decide(&self, question: &Question) -> Result<Option<Verdict>, Refused> {

@@ -1,0 +1,132 @@
+//! The chain of a device's certificate, link by link, and what differs between its old certificate and its new one.
+
+use fleetkey_model::certificate::Details;
+use maud::{Markup, html};
+
+use super::parts::{badge, icon};
+use super::provisioning::being_asked;
+use super::words::date;
+use crate::fleet::{Certificate, Holder, Tone};
+
+/// The certificate in use and whoever signed it, as far as the registry's text goes; who is beyond is told by name.
+pub(super) fn chain(all: &[Certificate]) -> Markup {
+    let Some(used) = all.iter().find(|known| known.holder == Holder::InUse) else {
+        return html! { p class="empty" { "No certificate is in use." } };
+    };
+    if used.pem.is_empty() {
+        return being_asked();
+    }
+    let links = match Details::chain_from_pem(&used.pem) {
+        Ok(links) => links,
+        Err(error) => {
+            return html! { p class="notice" { (badge(Tone::Warn, "not readable")) " " (error) } };
+        }
+    };
+    let last = links.last();
+    html! {
+        ol class="chain" aria-label="From the device's certificate to the root" {
+            @for (index, link) in links.iter().enumerate() { li { (drawn(link, part(index, link))) } }
+            @if let Some(last) = last.filter(|last| !last.self_issued) {
+                li {
+                    h3 { (icon(Tone::Quiet)) " Its issuer" }
+                    dl class="facts" {
+                        div { dt { "Subject" } dd { (last.issuer) } }
+                        @if let Some(key) = &last.issuer_key { div { dt { "Key id" } dd { code class="long" { (key) } } } }
+                    }
+                    p class="faint" { "By the word of the certificate above: the registry holds no certificate of its issuer, nor of a root beyond." }
+                }
+            }
+        }
+    }
+}
+
+const fn part(index: usize, link: &Details) -> &'static str {
+    match (index, link.self_issued) {
+        (0, false) => "The device's",
+        (0, true) => "The device's, issued by itself",
+        (_, false) => "Its issuer",
+        (_, true) => "The root",
+    }
+}
+
+fn drawn(link: &Details, part: &str) -> Markup {
+    html! {
+        h3 { (icon(Tone::Good)) " " (part) }
+        dl class="facts" {
+            div { dt { "Subject" } dd { (link.subject) } }
+            div { dt { "Issuer" } dd { (link.issuer) } }
+            div { dt { "Valid" } dd { (date(link.facts.not_before)) " to " (date(link.facts.not_after)) } }
+            div { dt { "Key" } dd { (link.key) ", signed by " (link.signature) } }
+            div { dt { "Speaks for" } dd { @if link.names.is_empty() { "no host or address" } @else { (link.names.join(", ")) } } }
+            div { dt { "Serial number" } dd { code class="long" { (link.serial) } } }
+            div { dt { "SHA-256" } dd { code class="long" { (link.facts.id) } } }
+            div { dt { "May sign others" } dd { @if link.authority { "yes" } @else { "no" } } }
+        }
+    }
+}
+
+/// The certificate in use beside the one before it; while one is on its way to be used, that beside the one in use.
+pub(super) fn changed(all: &[Certificate]) -> Markup {
+    let find = |holder| all.iter().find(|known| known.holder == holder);
+    let pair = match (find(Holder::Candidate), find(Holder::InUse), find(Holder::Former)) {
+        (Some(new), Some(old), _) | (None, Some(new), Some(old)) => Some((old, new)),
+        _ => None,
+    };
+    let Some((old, new)) = pair else {
+        return html! { p class="empty" { "There is one certificate only: nothing to set it beside." } };
+    };
+    if old.pem.is_empty() || new.pem.is_empty() {
+        return being_asked();
+    }
+    let rows = rows(old, new);
+    let differing = rows.iter().filter(|row| row.old != row.new).count();
+    html! {
+        p { (differing) " of " (rows.len()) " differ." }
+        div class="scroll" tabindex="0" role="region" aria-label="Table of differences" {
+            table {
+                thead { tr { th scope="col" { "What" } th scope="col" { (old.holder.word()) } th scope="col" { (new.holder.word()) } th scope="col" { "Compared" } } }
+                tbody {
+                    @for Row { what, old, new } in &rows {
+                        tr {
+                            th scope="row" { (what) }
+                            td class="text" { (old) }
+                            td class="text" { (new) }
+                            td { @if old == new { (badge(Tone::Quiet, "the same")) } @else { (badge(Tone::Busy, "differs")) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One thing that is compared.
+struct Row {
+    what: &'static str,
+    old: String,
+    new: String,
+}
+
+fn rows(old: &Certificate, new: &Certificate) -> Vec<Row> {
+    let row = |what, tell: &dyn Fn(&Certificate) -> String| Row { what, old: tell(old), new: tell(new) };
+    let first = |known: &Certificate| Details::chain_from_pem(&known.pem).ok()?.into_iter().next();
+    let (before, after) = (first(old), first(new));
+    let read = |what, tell: &dyn Fn(&Details) -> String| {
+        let tell = |details: &Option<Details>| details.as_ref().map(tell).unwrap_or_default();
+        Row { what, old: tell(&before), new: tell(&after) }
+    };
+    vec![
+        row("SHA-256", &|known| known.id.to_string()),
+        row("Status", &|known| known.status.to_string()),
+        row("Registered", &|known| known.created.to_string()),
+        row("Valid from", &|known| known.not_before.to_string()),
+        row("Valid to", &|known| known.not_after.to_string()),
+        row("Subject", &|known| known.subject.clone()),
+        row("Issuer", &|known| known.issuer.clone()),
+        read("Serial number", &|details| details.serial.clone()),
+        read("Key", &|details| details.key.clone()),
+        read("SHA-256 of the key", &|details| details.key_hash.clone()),
+        read("Speaks for", &|details| details.names.join(", ")),
+        row("Policies", &|known| known.policies.iter().map(String::as_str).collect::<Vec<_>>().join(", ")),
+    ]
+}
