@@ -19,7 +19,7 @@ async fn every_page_is_whole_without_a_script() {
         ("/findings", &["Why it matters", "What to do", "high", "3 findings"]),
         ("/settings", &["script", "operator", "Log out"]),
         ("/inventory", &["3 certificates", "ACTIVE", "pump-000002", "All of them as CSV"]),
-        ("/inventory?status=REVOKED&older=3", &["REVOKED", "3 d", "status=REVOKED&amp;older=3"]),
+        ("/inventory?status=REVOKED&older=3", &["REVOKED", "3 d", "status=REVOKED&amp;state=&amp;older=3"]),
         ("/journal", &["all is well", "pump-000001", "its chain is broken"]),
         ("/campaigns", &["Begin a campaign", "autumn", "running", "33 of 243", "paused", "aborted"]),
         (
