@@ -114,7 +114,7 @@ impl<D: Device> World<D> {
         if [&durable, &seen].iter().all(|ids| ids.iter().any(|id| self.judge.active.contains(id))) {
             self.judge.taken_at = None;
         }
-        self.forget_what_was_taken(&durable, &seen);
+        self.forget_what_was_taken();
         let in_memory = self.judge.in_memory.is_some_and(|id| self.judge.account.contains(&id));
         if in_memory || self.is_given_up_for_a_recovery() {
             return;
@@ -143,16 +143,21 @@ impl<D: Device> World<D> {
     }
 
     /// Once there is an identity again that serves, what was taken before excuses nothing any more: neither does what
-    /// an operator took stand in for it, nor does a person have to help a device that loses it.
-    fn forget_what_was_taken(&mut self, durable: &[CertificateId], seen: &[CertificateId]) {
-        let Judge { account, active, .. } = &self.judge;
+    /// an operator took stand in for it, nor does a person have to help a device that loses it. A twin that has not committed
+    /// may not know that its copy was registered, so that copy is none.
+    fn forget_what_was_taken(&mut self) {
+        let Judge { account, active, kept, held, .. } = &self.judge;
+        let twins = if held.iter().any(|device| *device != 0) { kept.len() } else { 1 };
         let (cloud, ordered_away) = (&self.env.cloud, self.ordered_away());
         let is_good = |id: &CertificateId| {
             let is_taken = cloud.waived.contains(id) || Some(*id) == ordered_away;
             account.contains(id) && active.contains(id) && cloud.would_do(id) && !is_taken
         };
-        let serves = |ids: &[CertificateId]| ids.iter().any(is_good);
-        if serves(durable) && serves(seen) {
+        let parties = if self.is_contested() { twins } else { 1 };
+        let kept = || kept.iter().take(parties);
+        let durable = kept().any(|kept| kept.durable.iter().any(is_good));
+        let seen = kept().any(|kept| kept.seen.iter().any(is_good));
+        if durable && seen {
             (self.judge.disk_took, self.judge.lost) = (false, false);
             self.env.cloud.forget_all_waived();
         }
