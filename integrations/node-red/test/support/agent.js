@@ -6,7 +6,7 @@ const os = require('node:os');
 const path = require('node:path');
 
 const { BINARY } = require('./core');
-const { Program } = require('./program');
+const { Program, started } = require('./program');
 const { until } = require('./wait');
 
 const AGENT = path.join(path.dirname(BINARY), 'fleetkey-agent');
@@ -30,8 +30,7 @@ class Agent {
         agent.directory = fs.mkdtempSync(path.join(os.tmpdir(), 'fleetkey-node-red-agent-'));
         agent.file = path.join(agent.directory, 'agent.toml');
         agent.settings = listen => toml(core, { serial, port, listen, sidecar, more });
-        await agent.run(0);
-        return agent;
+        return started(agent, () => agent.run(0));
     }
 
     /** Starts it once more, where it listened before. */
@@ -90,7 +89,7 @@ class Agent {
     }
 
     async stop() {
-        await this.program.stop();
+        await this.program?.stop();
         fs.rmSync(this.directory, { recursive: true, force: true });
     }
 

@@ -8,7 +8,7 @@ const path = require('node:path');
 
 const mqtt = require('mqtt');
 
-const { Program } = require('./program');
+const { Program, started } = require('./program');
 
 const BINARY = path.resolve(process.env.FLEETKEY_BIN ?? path.join(__dirname, '../../../../target/debug/fleetkey'));
 const POLICY = 'everything-of-its-own';
@@ -17,16 +17,19 @@ class Core {
     static async start(...options) {
         const core = new Core();
         core.directory = fs.mkdtempSync(path.join(os.tmpdir(), 'fleetkey-node-red-core-'));
-        core.program = new Program(BINARY, ['local', '--json', '--any-credentials', '--mqtt-port', '0', '--alpn-port', '0',
-            '--rest', '127.0.0.1:0', '--data-dir', path.join(core.directory, 'data'), ...options]);
-        core.ready = JSON.parse(await core.program.line('the ready line', line => line.includes('"ready"')));
-        core.rootCa = core.ready.root_ca;
-        await core.call('POST', `/policies/${POLICY}`, { policyDocument: JSON.stringify(document()) });
-        return core;
+        return started(core, () => core.run(options));
+    }
+
+    async run(options) {
+        this.program = new Program(BINARY, ['local', '--json', '--any-credentials', '--mqtt-port', '0', '--alpn-port', '0',
+            '--rest', '127.0.0.1:0', '--data-dir', path.join(this.directory, 'data'), ...options]);
+        this.ready = JSON.parse(await this.program.line('the ready line', line => line.includes('"ready"')));
+        this.rootCa = this.ready.root_ca;
+        await this.call('POST', `/policies/${POLICY}`, { policyDocument: JSON.stringify(document()) });
     }
 
     async stop() {
-        await this.program.stop();
+        await this.program?.stop();
         fs.rmSync(this.directory, { recursive: true, force: true });
     }
 

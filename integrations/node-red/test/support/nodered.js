@@ -8,7 +8,7 @@ const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 
-const { Program } = require('./program');
+const { Program, started } = require('./program');
 const { until } = require('./wait');
 
 const PACKAGE = path.resolve(__dirname, '../..');
@@ -36,8 +36,7 @@ class NodeRed {
             install(red.directory);
         }
         Object.assign(red, { environment, log });
-        await red.run();
-        return red;
+        return started(red, () => red.run());
     }
 
     async run() {
@@ -47,7 +46,7 @@ class NodeRed {
     }
 
     async stop() {
-        const code = await this.program.stop();
+        const code = await this.program?.stop();
         fs.rmSync(this.directory, { recursive: true, force: true });
         return code;
     }

@@ -15,7 +15,8 @@ class Program {
         this.child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
         this.ended = new Promise(resolve => {
             this.child.on('error', error => { this.lines.push(String(error)); resolve(error); });
-            this.child.on('exit', (code, signal) => resolve(code ?? signal));
+            // Not `exit`: what it printed may still be on its way then.
+            this.child.on('close', (code, signal) => resolve(code ?? signal));
         });
         this.ended.then(code => { this.code = code; });
         for (const stream of [this.child.stdout, this.child.stderr]) {
@@ -55,4 +56,15 @@ class Program {
     }
 }
 
-module.exports = { Program };
+/** `self`, once `run` is through; stopped if that fails: what is left running would keep the tests from ever ending. */
+async function started(self, run) {
+    try {
+        await run();
+        return self;
+    } catch (error) {
+        await self.stop();
+        throw error;
+    }
+}
+
+module.exports = { Program, started };
