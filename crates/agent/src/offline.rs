@@ -104,7 +104,7 @@ pub enum OfflineError {
 pub async fn perform(config: AgentConfig, step: Offline, patience: Duration) -> Result<Done, OfflineError> {
     let state_dir = config.state_dir.clone();
     let staged = match blocking(&state_dir, client::status_of).await {
-        Ok(DeviceState::Running(report)) => report.status.candidate,
+        Ok(DeviceState::Running(report)) => to_be_switched_to(&report.status),
         _ => None,
     };
     let asked = blocking(&state_dir, move |dir| client::offline(dir, step)).await;
@@ -116,11 +116,16 @@ pub async fn perform(config: AgentConfig, step: Offline, patience: Duration) -> 
     }
 }
 
-/// A step, and what was to be committed when it was ordered: a switch that was met is the one before, unless to that.
+/// A step, and what waited for a switch when it was ordered: a switch that was met is the one before, unless to that.
 #[derive(Debug, Clone, Copy)]
 struct Order {
     step: Offline,
     staged: Option<SlotId>,
+}
+
+/// The candidate that waits for a switch; one of a rotation that waits for nothing is none of the operator's.
+fn to_be_switched_to(status: &Status) -> Option<SlotId> {
+    status.candidate.filter(|_| status.held)
 }
 
 /// Asks the running agent how it goes until the step has ended.
@@ -154,7 +159,7 @@ async fn run(config: AgentConfig, step: Offline, patience: Duration) -> Result<D
 
 async fn carried_out(agent: &AgentHandle, step: Offline) -> Result<Done, OfflineError> {
     agent.hold(true).await;
-    let order = Order { step, staged: agent.status().candidate };
+    let order = Order { step, staged: to_be_switched_to(&agent.status()) };
     agent.offline(step).await.map_err(OfflineError::Senseless)?;
     let mut ended = None;
     let watched = agent.until(|status| {

@@ -10,6 +10,7 @@ use fleetkey_agent::config::{AgentConfig, KeySource, Verification};
 use fleetkey_agent::import::{Pair, import};
 use fleetkey_agent::offline::{Done, OfflineError, perform};
 use fleetkey_agent::{AgentEvent, AgentHandle};
+use fleetkey_iotcore::faults::{Effect, Operation, Rule};
 use fleetkey_lifecycle::event::Offline;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_operator::controller::{Config, Controller};
@@ -159,6 +160,27 @@ async fn the_running_agent_takes_the_steps_and_goes_back_while_its_session_stays
         agent.stop().await;
         bench.core.shutdown().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_that_was_met_is_told_as_done_while_a_rotation_is_under_way_that_nobody_staged() {
+    let bench = Bench::start().await;
+    let controller = bench.controller(Duration::from_secs(3600)).await;
+    let config = bench.device("device-1");
+    let agent = bench.running(config.clone()).await;
+    let Done::Staged { certificate, .. } = done(&config, Offline::Stage).await else { panic!() };
+    for step in [Offline::Switch, Offline::Retire] {
+        done(&config, step).await;
+    }
+    let faults = bench.core.faults();
+    let registering = faults.add(Rule::on(Operation::RegisterThing, Effect::Hold));
+    agent.rotate().await;
+    within("the next rotation", faults.held(registering)).await;
+    assert_eq!(done(&config, Offline::Switch).await, Done::Switched(certificate));
+    faults.release(registering);
+    agent.stop().await;
+    controller.stop().await;
+    bench.core.shutdown().await;
 }
 
 /// Waits until the controller has it attested that this certificate is in use.
