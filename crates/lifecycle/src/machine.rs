@@ -93,6 +93,8 @@ pub struct Machine {
     soaked: soak::Soaked,
     /// The controller holds the last retirement.
     frozen: bool,
+    /// Why the superseded identity is not retired yet, as the last request for it has come out.
+    unretired: Option<String>,
     /// The alarms that were told of and still last.
     raised: Vec<Alarm>,
     /// The rotation that is about to begin: its preflight runs, or its first record is on its way to the disk.
@@ -182,6 +184,7 @@ impl Machine {
             displaced: displaced::Displaced::default(),
             soaked: soak::Soaked::resumed(now),
             frozen: false,
+            unretired: None,
             raised: Vec::new(),
             starting: None,
             unsaved,
@@ -401,6 +404,7 @@ impl Machine {
         self.misread = verify::Evidence::default();
         self.soaked = soak::Soaked::default();
         self.frozen = false;
+        self.unretired = None;
         self.blocked = None;
     }
 

@@ -6,6 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use fleetkey_model::retirement::{ControllerAnswer, RetireStatus};
+use fleetkey_model::time::Timestamp;
 
 use super::start::MOST_DOOMED;
 use super::{Awaiting, Machine, Step, Wait};
@@ -78,11 +79,13 @@ impl Machine {
             RetireStatus::Retired => self.on_retired(answer),
             RetireStatus::Pending => {
                 self.frozen = false;
+                self.unretired = Some("the controller has the request, and retires it in its own time".to_string());
                 self.wait_retire(1);
             }
             RetireStatus::Frozen => {
                 let why = answer.message.unwrap_or_else(|| "held by the controller".to_string());
                 self.frozen = true;
+                self.unretired = Some(format!("the controller holds it until an operator decides: {why}"));
                 self.notices.push_back(Notice::Frozen { id: answer.id, why });
                 self.wait_retire(10);
             }
@@ -101,12 +104,11 @@ impl Machine {
         self.frozen = false;
         self.wait_retire(1);
         let until = self.retire.until.unwrap_or(self.now);
-        let why =
-            "not retired yet: the thing's session asked for it on another certificate than the one in use";
-        self.notices.push_back(Notice::Waiting { why: why.to_string(), until });
+        self.not_retired("the thing's session asked for it on another certificate than the one in use", until);
     }
 
     fn on_retired(&mut self, answer: ControllerAnswer) {
+        self.unretired = None;
         let notice = Notice::Retired { id: answer.id, certificates: answer.retired };
         self.stage(vec![notice], |record| {
             if let Some(aftermath) = &mut record.aftermath {
@@ -126,6 +128,11 @@ impl Machine {
         };
         self.wait_retire(1);
         let until = self.retire.until.unwrap_or(self.now);
+        self.not_retired(&why, until);
+    }
+
+    fn not_retired(&mut self, why: &str, until: Timestamp) {
+        self.unretired = Some(why.to_string());
         self.notices.push_back(Notice::Waiting { why: format!("not retired yet: {why}"), until });
     }
 

@@ -152,7 +152,8 @@ impl Machine {
             return Some("another device connects with this identity: is its disk a copy?".to_string());
         }
         if self.durable.aftermath.is_some() && !urgent {
-            return Some("the previous identity is not retired yet".to_string());
+            let why = self.unretired.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            return Some(format!("the previous identity is not retired yet{why}"));
         }
         if self.durable.doomed.len() >= MOST_DOOMED {
             return Some("old slots cannot be destroyed: the state directory needs attention".to_string());

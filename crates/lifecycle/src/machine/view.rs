@@ -1,5 +1,7 @@
 //! The machine seen from outside: deadline and status. Changes nothing.
 
+use alloc::string::String;
+
 use fleetkey_model::time::Timestamp;
 
 use super::Machine;
@@ -62,7 +64,7 @@ impl Machine {
             due: self.due().map(|(due, _)| due),
             connected: self.link.is_some(),
             exported: record.current.is_some() && self.exported == record.current,
-            blocked: self.blocked.clone(),
+            blocked: self.blocked.clone().or_else(|| self.unretired()),
             failures: record.failures,
             alarms: self.alarms(),
         }
@@ -88,6 +90,11 @@ impl Machine {
     pub fn wishes_are_durable(&self) -> bool {
         let noted = self.asked == self.durable.asked && self.compromised <= self.durable.compromised;
         noted && self.offline.is_none()
+    }
+
+    /// Why the superseded identity is not retired yet, while that is all that is under way.
+    fn unretired(&self) -> Option<String> {
+        self.unretired.clone().filter(|_| self.state() == StateName::Retiring)
     }
 
     fn state(&self) -> StateName {

@@ -121,6 +121,8 @@ fn a_second_rotation_waits_until_the_first_is_retired_unless_the_key_is_compromi
     rotate(&mut world);
     assert_eq!(world.record.as_ref().unwrap().current, Some(SlotId(2)));
     assert!(world.machine.status().blocked.unwrap().contains("not retired"));
+    world.pass(Duration::from_secs(3600));
+    assert!(world.machine.status().blocked.unwrap().contains("the controller has the request"));
     world.give(Event::Compromised);
     world.settle();
     assert_eq!(world.record.as_ref().unwrap().current, Some(SlotId(3)));

@@ -1,5 +1,6 @@
 //! A device that is taken over from another program, rotations in an operator's steps, and hooks.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,9 +10,12 @@ use fleetkey_agent::config::hooks::{Hook, Target};
 use fleetkey_agent::config::{AgentConfig, KeySource, Verification};
 use fleetkey_agent::import::{Pair, import};
 use fleetkey_agent::offline::{Done, OfflineError, perform};
+use fleetkey_agent::sidecar::{Listen, SidecarSettings};
 use fleetkey_agent::{AgentEvent, AgentHandle};
 use fleetkey_iotcore::faults::{Effect, Operation, Rule};
 use fleetkey_lifecycle::event::Offline;
+use fleetkey_lifecycle::Status;
+use fleetkey_lifecycle::status::StateName;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_operator::controller::{Config, Controller};
 use fleetkey_testkit::Bench;
@@ -179,6 +183,29 @@ async fn a_switch_that_was_met_is_told_as_done_while_a_rotation_is_under_way_tha
     assert_eq!(done(&config, Offline::Switch).await, Done::Switched(certificate));
     faults.release(registering);
     agent.stop().await;
+    controller.stop().await;
+    bench.core.shutdown().await;
+}
+
+/// Of these words an operator decides whether the superseded certificate may be taken out of use at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retirement_says_whether_the_controller_was_asked_and_what_stands_in_the_way_if_not() {
+    let bench = Bench::start().await;
+    let controller = bench.controller_with(Config::default()).await;
+    let listen = vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))];
+    let beneath = AgentConfig { sidecar: Some(SidecarSettings::new(listen)), ..bench.device("device-1") };
+    for (config, why) in [(beneath, "no client is connected"), (bench.device("device-2"), "has the request")] {
+        let agent = bench.running(config.clone()).await;
+        for step in [Offline::Stage, Offline::Switch] {
+            done(&config, step).await;
+        }
+        let told = |status: &Status| status.blocked.as_ref().is_some_and(|blocked| blocked.contains(why));
+        let asked = perform(config, Offline::Retire, Duration::from_millis(1)).await.unwrap_err();
+        assert!(matches!(asked, OfflineError::NotYet { .. }), "{asked}");
+        let shown = within("what stands in the way", agent.until(told)).await.unwrap();
+        assert_eq!(shown.state, StateName::Retiring);
+        agent.stop().await;
+    }
     controller.stop().await;
     bench.core.shutdown().await;
 }
