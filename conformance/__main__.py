@@ -3,6 +3,7 @@
 Ends with the plain line `N passed, N failed`; a run that ran nothing has failed.
 """
 
+import ast
 import sys
 import time
 import unittest
@@ -32,6 +33,13 @@ class Result(unittest.TextTestResult):
         return test.id().removeprefix("conformance.")
 
 
+def shadowed():
+    """Classes that a later one of the same name hides: their tests would never run, and nobody would hear of it."""
+    for path in sorted(HERE.glob("*.py")):
+        names = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)]
+        yield from (f"{path.name} has two classes {name}" for name in sorted(set(names)) if names.count(name) > 1)
+
+
 def suite(names):
     loader = unittest.TestLoader()
     if names:
@@ -40,6 +48,9 @@ def suite(names):
 
 
 def main(names):
+    if twice := list(shadowed()):
+        print("\n".join(twice), "0 passed, 1 failed", sep="\n")
+        return 1
     runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Result)
     result = runner.run(suite(names))
     failed = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)

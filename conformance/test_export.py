@@ -96,7 +96,7 @@ class Paho(Exported):
                 self.rotate(device)
 
 
-class Paho(Exported):
+class PahoPython(Exported):
     ROTATIONS = 2
     # What has piled up without a connection is said at once: AWS throws away what exceeds its hundred a second.
     account_options = ["--messages-per-second", "0"]

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::config::AgentConfig;
 use crate::keys::{KeyError, pkcs12};
 use crate::private::open_to_others;
-use crate::store::{BUNDLE_FILE, EXPORT_LINK, RealFs, StoreFault, read_record, write_private};
+use crate::store::{BUNDLE_FILE, EXPORT_LINK, RealFs, StoreFault, read_record, replace_all, write_private};
 
 mod codesys;
 mod gateways;
@@ -120,7 +120,7 @@ pub enum BundleError {
     /// A file cannot be written.
     #[error(transparent)]
     Fault(#[from] StoreFault),
-    /// The directory cannot be made.
+    /// The directory, or a file in it, cannot be made.
     #[error("cannot make {}: {reason}", path.display())]
     Directory {
         /// The directory.
@@ -211,12 +211,16 @@ pub fn signed_file(to: &Path, serial: &SerialNumber) -> PathBuf {
 }
 
 fn put(to: &Path, (files, sheet): (Vec<File>, String)) -> Result<Bundle, BundleError> {
-    let mut written = Vec::new();
-    for file in files {
-        write_private(&RealFs, to, &file.name, file.mode, &file.content)?;
-        written.push(to.join(file.name));
+    let paths: Vec<_> = files.iter().map(|file| to.join(&file.name)).collect();
+    if let Some(path) = paths.iter().find(|path| path.is_dir()) {
+        return Err(BundleError::Directory {
+            path: path.clone(),
+            reason: "a directory has its name".to_owned(),
+        });
     }
-    Ok(Bundle { files: written, sheet })
+    let files = files.iter().map(|file| (file.name.as_str(), file.mode, file.content.as_slice()));
+    replace_all(&RealFs, to, files)?;
+    Ok(Bundle { files: paths, sheet })
 }
 
 /// Key and certificate from one file, so that a rotation meanwhile cannot tear them.

@@ -34,7 +34,7 @@ use fleetkey_model::name::SerialNumber;
 
 use crate::keys::Keys;
 
-pub(crate) use atomic::replace as write_private;
+pub(crate) use atomic::{replace as write_private, replace_all};
 pub use audit::{AuditEntries, AuditEntry, AuditHead, AuditLog, Break, read_audit_head, read_entries};
 use ballast::Ballast;
 pub(crate) use ballast::has_ballast;

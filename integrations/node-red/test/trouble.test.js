@@ -167,7 +167,7 @@ describe('trouble', () => {
         await passes();
     });
 
-    test('control: without the plugin the new files are never used, and the old certificate\'s end is the connection\'s', async () => {
+    test('control: files replaced and nothing told: the old certificate\'s end is the connection\'s, and all is lost either way', async context => {
         red = await start({ plugin: false });
         await passes();
         files.swing(await core.certificate());
@@ -177,8 +177,15 @@ describe('trouble', () => {
         await red.program.line('the cut', line => line.includes('Disconnected from broker'));
         const heard = observer.on(TELEMETRY).length;
         const last = await made();
+        const commands = Array.from({ length: 10 }, (_, n) => n + 1);
+        for (const n of commands) {
+            await observer.client.publishAsync('pm500/pump-01/commands', JSON.stringify({ n }), { qos: 1 });
+        }
         await until('80 messages more, which is two tries to connect', async () => await made() >= last + 80);
         assert.equal(observer.on(TELEMETRY).length, heard);
+        const { came } = JSON.parse((await red.request('GET', '/state')).text);
+        assert.deepEqual(commands.filter(n => came.includes(n)), []);
+        context.diagnostic(`lost: telemetry ${await made() - last} and more, commands ${commands.length} of ${commands.length}`);
     });
 });
 

@@ -89,7 +89,7 @@ fn by_pkcs12(of: &Material, kept: &Path) -> String {
         facts = facts(of),
         kept = kept.display(),
         notes = notes(of),
-        rest = from_own_on(of, &retirement(of)),
+        rest = from_own_on(of, &of.certificate.id.to_string(), &retirement(of)),
     )
 }
 
@@ -111,7 +111,11 @@ fn by_request(of: &Material) -> String {
          \x20      for it, which takes the place of the steps below. Import it (DER): it is Untrusted first; move it to Own.\n\
          {rest}",
         notes = notes(of),
-        rest = from_own_on(of, &retirement(of)),
+        rest = from_own_on(
+            of,
+            "(the certificate's SHA-256, in small letters and without colons)",
+            &retirement(of)
+        ),
     )
 }
 
@@ -136,7 +140,7 @@ fn by_signed_request(of: &Material, signed: &Signed) -> String {
          {rest}",
         facts = facts(of),
         notes = notes(of),
-        rest = from_own_on(of, &own_retirement(of)),
+        rest = from_own_on(of, &of.certificate.id.to_string(), &own_retirement(of)),
     )
 }
 
@@ -201,8 +205,8 @@ fn retire_request(of: &Material, id: &str) -> String {
     )
 }
 
-/// The steps once the certificate is in Own.
-fn from_own_on(of: &Material, retirement: &str) -> String {
+/// The steps once the certificate with this id is in Own.
+fn from_own_on(of: &Material, id: &str, retirement: &str) -> String {
     let serial = of.serial.as_str();
     let name = of.certificate.common_name().unwrap_or_default();
     let prefixed = match prefix(of, &name) {
@@ -210,7 +214,7 @@ fn from_own_on(of: &Material, retirement: &str) -> String {
         None => format!("sCertCNPrefix empty; with one it looks for PREFIX@{serial}."),
     };
     format!(
-        "[ ] 3  Pin this thumbprint for the client's use case; or remove the old certificate from Own (keep a copy).\n\
+        "[ ] 3  Pin the certificate's thumbprint for the client's use case; or remove the old certificate from Own (keep a copy).\n\
          \x20      With both in Own and none pinned the PLC goes on using the old one.\n\
          [ ] 4  TLSContext and client as in CLIENT.st: ciCertInfo with the common name, udiVerificationMode := 2 (its\n\
          \x20      default, 1, checks nobody), itfAsyncProperty. AWS IoT Core Client SL: {prefixed}\n\
@@ -221,6 +225,5 @@ fn from_own_on(of: &Material, retirement: &str) -> String {
          {retirement}\
          [ ] 9  Where no controller runs: deactivate the superseded certificate in the account.\n",
         root = of.topic_root,
-        id = of.certificate.id,
     )
 }

@@ -55,6 +55,37 @@ pub(crate) fn replace(
     sync_dir(fs, dir)
 }
 
+/// Writes files (name, mode, content) that belong together: none takes its name before all are on the disk, so that
+/// what fails, fails before any has. Between two of the names a crash is possible.
+pub(crate) fn replace_all<'a>(
+    fs: &dyn Filesystem,
+    dir: &Path,
+    files: impl IntoIterator<Item = (&'a str, u32, &'a [u8])>,
+) -> Result<(), StoreFault> {
+    let mut unnamed = Vec::new();
+    let mut write = |(name, mode, bytes): (&str, u32, &[u8])| {
+        let (temporary, target) = (dir.join(temporary_name(name)?), dir.join(name));
+        unnamed.push((temporary.clone(), target));
+        write_synced(fs, &temporary, mode, bytes)
+    };
+    let written = files.into_iter().try_for_each(&mut write);
+    let mut named = 0;
+    let renamed = written.and_then(|()| {
+        unnamed.iter().try_for_each(|(temporary, target)| {
+            fs.rename(temporary, target).attempt("rename into", target)?;
+            named += 1;
+            Ok(())
+        })
+    });
+    if let Err(fault) = renamed {
+        for (temporary, _) in unnamed.iter().skip(named) {
+            let _ = fs.remove_file(temporary);
+        }
+        return Err(fault);
+    }
+    sync_dir(fs, dir)
+}
+
 /// Makes a file under a name that nobody reads, its content synced, its name not.
 pub(crate) fn write_synced(
     fs: &dyn Filesystem,

@@ -1,5 +1,6 @@
 //! The flags of `fleetkey doctor`: whose way to the broker it is, and how far the doctor may go.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use clap::{Args, Subcommand};
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{ClientId, SerialNumber, ThingName};
 use fleetkey_model::time::Timestamp;
-use fleetkey_model::topic::TopicRoot;
+use fleetkey_model::topic::{TopicFilter, TopicName, TopicRoot};
 
 /// `fleetkey doctor`.
 #[derive(Debug, Args)]
@@ -119,21 +120,21 @@ pub(crate) struct DoctorDevice {
     #[arg(long, value_name = "TOPIC", value_parser = super::device::topic_root)]
     pub(crate) topic_root: Option<TopicRoot>,
     /// The topic of the echo, instead.
-    #[arg(long, value_name = "TOPIC")]
-    pub(crate) topic: Option<String>,
+    #[arg(long, value_name = "TOPIC", value_parser = topic_name)]
+    pub(crate) topic: Option<TopicName>,
     /// A topic that the device publishes to, asked of the account; repeatable.
-    #[arg(long = "publishes", value_name = "TOPIC")]
-    pub(crate) publishes: Vec<String>,
+    #[arg(long = "publishes", value_name = "TOPIC", value_parser = topic_name)]
+    pub(crate) publishes: Vec<TopicName>,
     /// A filter that the device subscribes to, asked of the account; repeatable.
-    #[arg(long = "subscribes", value_name = "FILTER")]
-    pub(crate) subscribes: Vec<String>,
+    #[arg(long = "subscribes", value_name = "FILTER", value_parser = topic_filter)]
+    pub(crate) subscribes: Vec<TopicFilter>,
 }
 
 /// Where the broker is, and how the client speaks to it.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorPlace {
     /// The broker's host.
-    #[arg(long, value_name = "HOST", env = "FLEETKEY_ENDPOINT")]
+    #[arg(long, value_name = "HOST", env = "FLEETKEY_ENDPOINT", value_parser = host)]
     pub(crate) endpoint: Option<String>,
     /// The broker's port; by default 8883.
     #[arg(long, value_name = "PORT", env = "FLEETKEY_MQTT_PORT")]
@@ -181,6 +182,22 @@ fn time(text: &str) -> Result<Timestamp, String> {
 
 fn thing(text: &str) -> Result<ThingName, String> {
     ThingName::new(text).map_err(|error| error.to_string())
+}
+
+fn topic_name(text: &str) -> Result<TopicName, String> {
+    TopicName::new(text).map_err(|error| error.to_string())
+}
+
+fn topic_filter(text: &str) -> Result<TopicFilter, String> {
+    TopicFilter::new(text).map_err(|error| error.to_string())
+}
+
+/// A URL or a port here would be looked up as a name.
+fn host(text: &str) -> Result<String, String> {
+    let is_host = !text.is_empty() && !text.contains([':', '/', ' ']) || text.parse::<IpAddr>().is_ok();
+    is_host.then(|| text.to_owned()).ok_or_else(|| {
+        "it is the name of a host alone, without 'ssl://' in front and a port behind (--port)".to_owned()
+    })
 }
 
 fn client(text: &str) -> Result<ClientId, String> {

@@ -79,7 +79,8 @@ impl Machine {
             RetireStatus::Retired => self.on_retired(answer),
             RetireStatus::Pending => {
                 self.frozen = false;
-                self.unretired = Some("the controller has the request, and retires it in its own time".to_string());
+                self.unretired =
+                    Some("the controller has the request, and retires it in its own time".to_string());
                 self.wait_retire(1);
             }
             RetireStatus::Frozen => {
@@ -104,7 +105,10 @@ impl Machine {
         self.frozen = false;
         self.wait_retire(1);
         let until = self.retire.until.unwrap_or(self.now);
-        self.not_retired("the thing's session asked for it on another certificate than the one in use", until);
+        self.not_retired(
+            "the thing's session asked for it on another certificate than the one in use",
+            until,
+        );
     }
 
     fn on_retired(&mut self, answer: ControllerAnswer) {

@@ -13,8 +13,8 @@ use fleetkey_agent::offline::{Done, OfflineError, perform};
 use fleetkey_agent::sidecar::{Listen, SidecarSettings};
 use fleetkey_agent::{AgentEvent, AgentHandle};
 use fleetkey_iotcore::faults::{Effect, Operation, Rule};
-use fleetkey_lifecycle::event::Offline;
 use fleetkey_lifecycle::Status;
+use fleetkey_lifecycle::event::Offline;
 use fleetkey_lifecycle::status::StateName;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_operator::controller::{Config, Controller};
@@ -194,7 +194,8 @@ async fn a_retirement_says_whether_the_controller_was_asked_and_what_stands_in_t
     let controller = bench.controller_with(Config::default()).await;
     let listen = vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))];
     let beneath = AgentConfig { sidecar: Some(SidecarSettings::new(listen)), ..bench.device("device-1") };
-    for (config, why) in [(beneath, "no client is connected"), (bench.device("device-2"), "has the request")] {
+    for (config, why) in [(beneath, "no client is connected"), (bench.device("device-2"), "has the request")]
+    {
         let agent = bench.running(config.clone()).await;
         for step in [Offline::Stage, Offline::Switch] {
             done(&config, step).await;

@@ -1,6 +1,7 @@
 //! The users of the sidecar: a file of lines `name:pbkdf2-sha256:ITERATIONS:SALT:HASH`, the last two in hex.
 //!
-//! Passwords are never kept. Blank lines and lines that begin with `#` are passed over.
+//! Passwords are never kept. Blank lines and lines that begin with `#` are passed over. Of two lines of one name the later
+//! holds: whoever appends a new password has changed it.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -110,7 +111,7 @@ pub fn new_user(name: &str) -> Result<(User, Zeroizing<String>), UsersError> {
 
 /// Whether there is such a user with that password. Takes as long for a name that is not there.
 pub(super) fn admits(users: &[User], name: &str, password: &[u8]) -> bool {
-    match users.iter().find(|user| user.name == name) {
+    match users.iter().rfind(|user| user.name == name) {
         Some(user) => user.has(password),
         None => {
             if let Some(some) = users.first() {
@@ -222,6 +223,15 @@ mod tests {
         assert!(!admits(&users, "plc", b"guess"));
         assert!(!admits(&users, "other", password.as_bytes()));
         assert!(!admits(&[], "plc", password.as_bytes()));
+    }
+
+    #[test]
+    fn the_later_line_of_a_name_changes_its_password() {
+        let made = [new_user("plc"), new_user("other"), new_user("plc")].map(|made| made.unwrap());
+        let users: Vec<_> = made.iter().map(|(user, _)| user.clone()).collect();
+        let [leaked, _, new] = made.map(|(_, password)| password);
+        assert!(!admits(&users, "plc", leaked.as_bytes()));
+        assert!(admits(&users, "plc", new.as_bytes()));
     }
 
     #[test]

@@ -42,8 +42,8 @@ async fn words(args: &DoctorArgs, patient: &Patient, id: CertificateId) -> Resul
         thing: patient.thing.clone(),
         client: patient.client.clone(),
         topic: patient.topic.clone(),
-        publishes: args.device.publishes.clone(),
-        subscribes: args.device.subscribes.clone(),
+        publishes: args.device.publishes.iter().map(ToString::to_string).collect(),
+        subscribes: args.device.subscribes.iter().map(ToString::to_string).collect(),
     };
     diagnosis::ask(&aws, &aws.place().await?, id, &questions).await
 }

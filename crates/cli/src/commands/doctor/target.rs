@@ -49,7 +49,7 @@ impl Patient {
         // Whoever owns the thing's session, the agent or the program beside it, is to use the thing's name.
         let client = device.client_id.clone();
         let root = device.topic_root.clone().or_else(|| config.map(|config| config.topic_root.clone()));
-        let topic = device.topic.clone();
+        let topic = device.topic.as_ref().map(ToString::to_string);
         let roots = match (place.roots.is_empty(), config) {
             (true, Some(config)) => config.roots.clone(),
             _ => place.roots.clone(),
