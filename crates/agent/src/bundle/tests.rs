@@ -76,6 +76,23 @@ const PLAIN: [(Client, &[&str]); 9] = [
 ];
 
 #[test]
+fn of_files_that_cannot_all_be_written_none_is_changed() {
+    let device = Device::new("PM1");
+    device.write(Client::Paho);
+    let out = device.dir.path().join("out");
+    std::fs::remove_file(out.join("cert.pem")).unwrap();
+    std::fs::create_dir(out.join("cert.pem")).unwrap();
+    let marked = device.read("key.pem") + "the one before\n";
+    std::fs::write(out.join("key.pem"), &marked).unwrap();
+    let failed = write(&device.config, Client::Paho, &out, None).unwrap_err().to_string();
+    assert!(failed.contains("cert.pem"), "{failed}");
+    assert_eq!(device.read("key.pem"), marked);
+    let left =
+        std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(left.into_iter().all(|name| !name.starts_with(".tmp-")));
+}
+
+#[test]
 fn each_program_finds_its_names_and_only_the_owner_reads_the_key() {
     for (client, names) in PLAIN {
         let device = Device::new("dev-1");

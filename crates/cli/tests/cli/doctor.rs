@@ -87,6 +87,24 @@ fn what_is_not_said_is_asked_for_and_a_file_that_is_not_there_is_a_finding() {
 }
 
 #[test]
+fn a_topic_that_nobody_may_use_and_an_address_for_a_host_are_refused() {
+    for (flag, value, why) in [
+        ("--publishes", "a/#", "wildcard"),
+        ("--subscribes", "a/#/b", "wildcard"),
+        ("--topic", "x/+", "wildcard"),
+        ("--topic", "", "at least one"),
+        ("--endpoint", "ssl://localhost:8883", "--port"),
+        ("--endpoint", "localhost:8883", "--port"),
+    ] {
+        let (code, _, errors) = run(&["doctor", "--no-account", "--thing", "a", flag, value]);
+        assert_eq!(code, 2, "{errors}");
+        assert!(errors.contains(flag) && errors.contains(why), "{errors}");
+    }
+    let (code, _, errors) = run(&["doctor", "--no-account", "--thing", "a", "--endpoint", "::1"]);
+    assert!(code == 1 && errors.contains("--certificate"), "{errors}");
+}
+
+#[test]
 fn a_plc_is_judged_by_its_description_and_one_that_does_not_read_is_said_to_be_none() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("plc.toml");
