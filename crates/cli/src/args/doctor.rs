@@ -84,6 +84,9 @@ pub(crate) struct NodeRedArgs {
     /// The certificate that the broker last saw the client connect with: principalIdentifier of the presence event.
     #[arg(long, value_name = "ID")]
     pub(crate) principal: Option<CertificateId>,
+    /// How long each answer of the Admin API may take.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::duration)]
+    pub(crate) timeout: Duration,
     /// One JSON object instead of lines.
     #[arg(long)]
     pub(crate) json: bool,

@@ -105,6 +105,20 @@ fn a_topic_that_nobody_may_use_and_an_address_for_a_host_are_refused() {
 }
 
 #[test]
+fn flows_with_no_broker_are_not_called_good_and_a_silent_server_is_waited_for_as_long_as_was_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let flows = dir.path().join("flows.json");
+    std::fs::write(&flows, "[]").unwrap();
+    let (code, out, errors) = run(&["doctor", "node-red", "--flows", flows.to_str().unwrap()]);
+    assert_eq!(code, 0, "{errors}");
+    assert!(out.contains("no node here is an MQTT broker"), "{out}");
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let (code, _, errors) = run(&["doctor", "node-red", "--url", &url, "--timeout", "10ms"]);
+    assert!(code == 1 && errors.contains("within 10ms"), "{errors}");
+}
+
+#[test]
 fn a_plc_is_judged_by_its_description_and_one_that_does_not_read_is_said_to_be_none() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("plc.toml");

@@ -24,6 +24,11 @@ pub(super) async fn run(args: &NodeRedArgs) -> Result<ExitCode> {
         Some(path) => (read_flows(path)?, None),
         None => ask(args, &mut findings).await?,
     };
+    if !nodes.iter().any(|node| flows::text(node, "type") == "mqtt-broker") {
+        let looked_at =
+            args.flows.as_ref().map_or_else(|| args.url.clone(), |path| path.display().to_string());
+        findings.push(no_broker(looked_at));
+    }
     findings.extend(flows::judge(&nodes, args.thing.as_ref()));
     findings.extend(connections::judge(&nodes, report.as_ref(), args.principal));
     Ok(finding::conclude(&findings, "nodes", nodes.len(), args.json))
@@ -31,7 +36,7 @@ pub(super) async fn run(args: &NodeRedArgs) -> Result<ExitCode> {
 
 /// The flows, and the plugin's report if there is one.
 async fn ask(args: &NodeRedArgs, findings: &mut Vec<Finding>) -> Result<(Vec<Value>, Option<Value>)> {
-    let admin = Admin::new(&args.url, token()?)?;
+    let admin = Admin::new(&args.url, token()?)?.patient(args.timeout);
     match admin.get("auth/login").await? {
         Answer::Json(Value::Object(login)) if login.is_empty() => findings.push(open_api(&args.url)),
         Answer::Json(_) => {}
@@ -57,6 +62,12 @@ async fn ask(args: &NodeRedArgs, findings: &mut Vec<Finding>) -> Result<(Vec<Val
         Answer::Refused(_) => None,
     };
     Ok((nodes, report))
+}
+
+fn no_broker(at: String) -> Finding {
+    Finding::note("no_broker", at, "no node here is an MQTT broker")
+        .why("nothing was judged, and that is no good word for anything")
+        .todo("look whether these are the flows that run: Node-RED's log names its flow file at the start")
 }
 
 fn open_api(url: &str) -> Finding {

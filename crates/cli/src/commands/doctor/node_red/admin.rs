@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// How long one answer may take.
+/// How long one answer may take, unless somebody says otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// More than anybody's flows.
 const MAX_ANSWER: u64 = 32 * 1024 * 1024;
@@ -18,6 +18,7 @@ pub(super) struct Admin {
     port: u16,
     path: String,
     token: Option<String>,
+    patience: Duration,
 }
 
 /// What it answers.
@@ -50,14 +51,21 @@ impl Admin {
         ensure!(token.as_ref().is_none_or(whole), "the token's file holds no token: one word, no spaces");
         let path = path.trim_end_matches('/');
         let path = if path.is_empty() { String::from("/") } else { format!("/{path}/") };
-        Ok(Self { host: host.to_owned(), port, path, token })
+        Ok(Self { host: host.to_owned(), port, path, token, patience: PATIENCE })
+    }
+
+    /// The same with as much patience for each answer.
+    pub(super) fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// GET below the Admin API's root.
     pub(super) async fn get(&self, target: &str) -> Result<Answer> {
         let place = format!("http://{}:{}{}{target}", self.host, self.port, self.path);
-        let answer = tokio::time::timeout(PATIENCE, self.exchange(target)).await;
-        let bytes = answer.with_context(|| format!("{place} does not answer within {PATIENCE:?}"))?;
+        let answer = tokio::time::timeout(self.patience, self.exchange(target)).await;
+        let bytes = answer.with_context(|| {
+            format!("{place} does not answer within {}", humantime::format_duration(self.patience))
+        })?;
         let bytes = bytes.with_context(|| format!("{place} cannot be asked"))?;
         parse(&bytes).with_context(|| format!("{place} does not answer as Node-RED does"))
     }
