@@ -243,7 +243,7 @@ fn a_rotated_device_loses_its_old_certificate_and_every_step_is_on_record() {
 /// Dashboard and alerts name series of this page and no others.
 fn everything_that_is_graphed_is_there(page: &str) {
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
-    for file in ["grafana/fleetkey.json", "prometheus/alerts.yml"] {
+    for file in ["grafana/fleetkey.json", "grafana/alerts.yml"] {
         let text = std::fs::read_to_string(deploy.join(file)).unwrap();
         let words = text.split(|char: char| !(char.is_ascii_alphanumeric() || char == '_'));
         let series: BTreeSet<_> = words.filter(|word| word.starts_with("fleetkey_")).collect();
