@@ -176,7 +176,7 @@ impl Index {
         let restless = self.restless.iter().rev().take_while(|(connects, _)| *connects > thresholds.connects);
         let things = self.uneasy.iter().chain(restless.map(|(_, name)| name)).cloned();
         let idle = now - thresholds.idle_after;
-        let watched = ages.watching_since.is_some_and(|since| since <= idle);
+        let watched = ages.listened_since.is_some_and(|since| since <= idle);
         let moments = [
             until(&self.attached, now - thresholds.aged_after),
             until(&self.unseen, if watched { idle } else { Timestamp::default() }),

@@ -31,6 +31,11 @@ impl Watch {
         at(&guard.0, &guard.1)
     }
 
+    /// Events are heard, though there may be none: only whoever listens may conclude something from silence.
+    pub fn listening(&self, now: Timestamp) {
+        self.change(|store, _| store.listening(now));
+    }
+
     fn change<T>(&self, act: impl FnOnce(&mut Store, &mut Crawl) -> T) -> T {
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (store, crawl) = &mut *guard;

@@ -83,7 +83,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
     let keeper = WindowKeeper::start(board.office().clone());
     let pages = Pages::open(board.clone(), &args.panel).await?;
     let snapshot = Snapshot::at(&post.data.operator());
-    let tended = Tended::start(post.aws.clone(), watch.clone(), snapshot, args.inventory_every, args.budget);
+    let pace = (args.inventory_every, args.budget);
+    let tended = Tended::start(post.aws.clone(), watch.clone(), snapshot, controller.reception(), pace);
     let shown = Shown {
         reception: controller.reception(),
         metrics,
