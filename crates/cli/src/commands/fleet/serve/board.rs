@@ -155,7 +155,7 @@ impl Board {
     }
 
     fn thresholds(&self) -> Thresholds {
-        Thresholds { aged_after: self.rhythm.overdue(), ..Thresholds::default() }
+        self.rhythm.thresholds()
     }
 
     fn reception(&self) -> Option<Reception> {
