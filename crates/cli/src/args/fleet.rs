@@ -158,6 +158,10 @@ pub(crate) struct ServeArgs {
     /// Which share of the account's request rates that may take.
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = share)]
     pub(crate) budget: f64,
+    /// Have the account publish what becomes of things, so that what others make or change is looked at at once; a setting of
+    /// the whole account, which stays.
+    #[arg(long)]
+    pub(crate) registry_events: bool,
     /// With --print-iam: what all pages of the dashboard need, too.
     #[arg(long, requires = "print_iam")]
     pub(crate) pages: bool,

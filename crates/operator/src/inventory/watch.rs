@@ -8,6 +8,7 @@ use fleetkey_model::topic::PresenceKind;
 
 use super::crawl::{Crawl, Ledgered};
 use super::store::Store;
+use crate::control_plane::ApiError;
 use crate::controller::{Change, Event, Observer, Record, Report};
 
 /// A store and how far its crawl is. Clones share them.
@@ -63,6 +64,8 @@ impl Observer for Watch {
             }
             Event::PresenceMissed => store.presence_missed(now),
             Event::Listed { thing, answer: Ok(certificates) } => store.listed(now, thing, certificates),
+            // The thing is gone, and with it what was attached.
+            Event::Listed { thing, answer: Err(ApiError::NotFound(_)) } => store.listed(now, thing, &[]),
             Event::Release(thing) => store.frozen(thing, None),
             Event::Recovered { thing, certificate } => store.recovered(thing, *certificate),
             _ => {}
