@@ -23,7 +23,7 @@ fn what_is_made_is_known_before_the_next_list_where_the_account_tells_of_it() {
     core.set_up(&[], fleet.path()).good();
     let clients = Clients::of(&core);
     assert!(!publishes(&clients), "off at first, as with AWS");
-    let words: Vec<_> = HASTE.into_iter().chain(["--registry-events"]).collect();
+    let words: Vec<_> = HASTE.into_iter().chain(["--registry-events", "--soonest", "2"]).collect();
     let mut process = Process::of(core.command(core.url(), &words, fleet.path()).spawn().unwrap());
     let url = process.event("serving")["url"].as_str().unwrap().to_owned();
     process.event("ready");
@@ -38,6 +38,9 @@ fn what_is_made_is_known_before_the_next_list_where_the_account_tells_of_it() {
     core.provision("press-1", fleet.path());
     until("the new one", || has("fleetkey_fleet_certificates{status=\"ACTIVE\"} 4"));
     assert!(page().contains("fleetkey_controller_messages_total{kind=\"registry\"}"), "{}", page());
+
+    let soonest = || page().lines().filter(|line| line.starts_with("x509_cert_not_after{")).count();
+    until("as many ends as were asked for", || soonest() == 2);
 
     process.signal("TERM");
     let (status, lines, errors) = process.end();

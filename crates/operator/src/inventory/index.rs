@@ -160,6 +160,11 @@ impl Index {
         }
     }
 
+    /// The ends of ACTIVE certificates, the first one first.
+    pub(super) fn ends(&self) -> impl Iterator<Item = &(Timestamp, CertificateId)> {
+        self.ends.iter()
+    }
+
     /// The connected certificates.
     pub(super) const fn open(&self) -> &BTreeSet<CertificateId> {
         &self.open

@@ -98,6 +98,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         feed,
         board: board.clone(),
         directory: post.data.operator(),
+        soonest: args.soonest,
         rhythm: Rhythm::new(args.rotate_every, args.rotation_jitter),
     };
     let server = Server::start(listener, Arc::new(shown), &ServerConfig { hosts: args.hosts.clone() })?;

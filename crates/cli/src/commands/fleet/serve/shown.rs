@@ -15,7 +15,7 @@ use fleetkey_api::token::Holder;
 use fleetkey_aws::Aws;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::controller::{Connections, Metrics, Reception};
-use fleetkey_operator::inventory::{Thresholds, Watch, render};
+use fleetkey_operator::inventory::{Thresholds, Watch, render, render_soonest};
 use serde_json::Value;
 
 use super::super::due::Rhythm;
@@ -37,6 +37,8 @@ pub(super) struct Shown {
     pub(super) board: Arc<Board>,
     /// The operator's directory.
     pub(super) directory: PathBuf,
+    /// How many certificates have a series of their own.
+    pub(super) soonest: usize,
     /// What the devices are set to.
     pub(super) rhythm: Rhythm,
 }
@@ -72,6 +74,7 @@ impl Backend for Shown {
         if let Ok(survey) = survey {
             page.push_str(&render(&survey, now));
         }
+        page.push_str(&render_soonest(&self.watch.soonest(self.soonest)));
         calls::render(&mut page, &self.aws);
         page
     }
