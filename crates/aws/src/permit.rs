@@ -131,9 +131,11 @@ pub fn all() -> Vec<Permit> {
 pub const SERVING: [Command; 2] = [Command::Serve, Command::RecoveryWindow];
 
 /// Whose calls it makes when its pages are used, too, all of them.
-pub const WITH_PAGES: [Command; 9] = [
+pub const WITH_PAGES: [Command; 11] = [
     Command::Serve,
     Command::RecoveryWindow,
+    Command::RecoveryApprove,
+    Command::RecoveryReject,
     Command::Pages,
     Command::Campaign,
     Command::Doctor,

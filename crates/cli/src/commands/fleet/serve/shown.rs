@@ -107,6 +107,7 @@ impl Backend for Shown {
             Question::Journal { after, limit } => {
                 answers::journal(self.directory.clone(), after, limit).await
             }
+            Question::Recovery => answers::recovery(&self.watch, &self.directory),
             Question::Campaigns => Ok(answers::campaigns(&self.board.all_campaigns())),
             Question::Campaign(name) => match self.board.one_campaign(&name) {
                 Some(campaign) => Ok(answers::campaign(&campaign)),

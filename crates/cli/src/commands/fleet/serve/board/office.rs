@@ -33,7 +33,7 @@ use super::super::super::{now, with_windows};
 use super::Board;
 
 /// How long a connection may take to end before the page tells that it has not.
-const CUT_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const CUT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Which account, and which fleet of it.
 #[derive(Debug, Clone)]
