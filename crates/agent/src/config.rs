@@ -250,7 +250,7 @@ impl Default for SessionSettings {
             outbox: 1000,
             max_in_flight: 50,
             reconnect_cap: Duration::from_secs(60),
-            connect_spacing: Duration::from_secs(1),
+            connect_spacing: crate::pace::SPACING,
         }
     }
 }

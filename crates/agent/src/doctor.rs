@@ -11,7 +11,7 @@ use fleetkey_model::certificate::CertificateFacts;
 use fleetkey_model::name::ClientId;
 use fleetkey_model::time::Timestamp;
 
-use crate::pace::Pacer;
+use crate::pace::{Pacer, SPACING};
 use crate::tls::{ClientIdentity, Dialer, Roots};
 
 use clock::{At, Evidence};
@@ -36,9 +36,6 @@ mod target;
 mod tier;
 mod trial;
 mod trust;
-
-/// AWS takes one CONNECT a second of one client id (AWS IoT Core quotas).
-const SPACING: std::time::Duration = std::time::Duration::from_millis(1100);
 
 /// One look at one device. The files are read first, so that the account can be asked about the certificate.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
-use crate::backend::{Backend, CampaignStep, Fate, Question, Trouble};
+use crate::backend::{Backend, CampaignStep, Fate, Question, Trouble, Verdict};
 use crate::reply::{JSON, Reply, reply};
 use crate::token::{Holder, Role};
 
@@ -44,6 +44,7 @@ enum What {
     History,
     Findings,
     Journal,
+    Recovery,
     Campaigns,
     Campaign,
     Events,
@@ -57,6 +58,7 @@ enum Ordered {
     Release,
     Rotate,
     Certificate(Fate),
+    Recovered(Verdict),
     Start,
     Campaign(CampaignStep),
 }
@@ -69,7 +71,7 @@ const fn post(path: &'static str, role: Role, ordered: Ordered) -> Route {
     Route { method: Method::POST, path, role, what: What::Order(ordered) }
 }
 
-static ROUTES: [Route; 21] = [
+static ROUTES: [Route; 24] = [
     get("/status", What::Status),
     get("/certificates", What::Certificates),
     get("/certificates/{id}", What::Certificate),
@@ -77,12 +79,15 @@ static ROUTES: [Route; 21] = [
     get("/things/{name}/history", What::History),
     get("/findings", What::Findings),
     get("/journal", What::Journal),
+    get("/recovery", What::Recovery),
     get("/campaigns", What::Campaigns),
     get("/campaigns/{name}", What::Campaign),
     get("/events", What::Events),
     get("/openapi.json", What::Description),
     post("/things/{name}/release", Role::Operator, Ordered::Release),
     post("/things/{name}/rotate", Role::Operator, Ordered::Rotate),
+    post("/things/{name}/approve", Role::Admin, Ordered::Recovered(Verdict::Approve)),
+    post("/things/{name}/reject", Role::Admin, Ordered::Recovered(Verdict::Reject)),
     post("/campaigns", Role::Operator, Ordered::Start),
     post("/campaigns/{name}/pause", Role::Operator, Ordered::Campaign(CampaignStep::Pause)),
     post("/campaigns/{name}/resume", Role::Operator, Ordered::Campaign(CampaignStep::Resume)),
@@ -156,6 +161,7 @@ impl Api {
                 let order = order::read(ordered, segment, request).await?;
                 return Ok(answered(&backend.order(&holder, order).await?));
             }
+            What::Recovery => Question::Recovery,
             What::Campaigns => Question::Campaigns,
             What::Campaign => Question::Campaign(segment),
             What::Status => Question::Status,

@@ -64,6 +64,8 @@ pub enum Question {
         /// At most so many.
         limit: usize,
     },
+    /// The recovery windows, and what came of them and waits for a decision.
+    Recovery,
     /// Every campaign, the newest first.
     Campaigns,
     /// The campaign of this name.
@@ -119,6 +121,17 @@ pub enum Order {
         /// Why, for the journal.
         why: String,
     },
+    /// Decides on what came of a thing's recovery by claim.
+    Recovered {
+        /// Whose.
+        thing: ThingName,
+        /// The certificate that came of it, as whoever decides has seen it.
+        certificate: CertificateId,
+        /// What is decided.
+        verdict: Verdict,
+        /// Why, for the journal.
+        why: String,
+    },
     /// Begins a campaign, or tells what it would come to.
     Start(Box<Draft>),
     /// Has a campaign pause, go on or end.
@@ -141,6 +154,15 @@ pub enum Fate {
     Deactivate,
     /// REVOKED, which cannot; its connections end.
     Revoke,
+}
+
+/// What is decided on a recovery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was the device: it is told to rotate, and what is older goes.
+    Approve,
+    /// It was somebody else: what came of it is revoked, its connections end.
+    Reject,
 }
 
 /// What is ordered of a campaign.

@@ -182,8 +182,12 @@ async fn operators_run_campaigns_and_only_admins_end_certificates() {
         ("POST /api/v1/campaigns/spring/abort".to_owned(), why),
         ("POST /api/v1/things/press-1/rotate".to_owned(), why),
     ];
-    let admins = ["deactivate", "reactivate", "revoke"]
+    let ends = ["deactivate", "reactivate", "revoke"]
         .map(|fate| (format!("POST /api/v1/certificates/{id}/{fate}"), why));
+    let decision = format!(r#"{{"why":"seen there","certificate":"{id}"}}"#);
+    let verdicts = ["approve", "reject"]
+        .map(|verdict| (format!("POST /api/v1/things/press-1/{verdict}"), decision.as_str()));
+    let admins: Vec<_> = ends.into_iter().chain(verdicts).collect();
     for (line, body) in operators.iter().chain(&admins) {
         assert!(with(address, &auditor, line, body).await.0.contains("403"), "{line}");
     }
@@ -200,11 +204,12 @@ async fn operators_run_campaigns_and_only_admins_end_certificates() {
     }
     let orders = backend.orders.lock().unwrap().clone();
     let names: Vec<_> = orders.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["otto", "otto", "otto", "otto", "otto", "ada", "ada", "ada"]);
+    assert_eq!(names, ["otto", "otto", "otto", "otto", "otto", "ada", "ada", "ada", "ada", "ada"]);
     assert!(matches!(&orders[0].1, Order::Start(draft) if draft.name == "spring" && !draft.dry_run));
     let reasonless = with(address, &operator, "POST /api/v1/campaigns/spring/abort", "{}").await;
     assert!(reasonless.0.contains("400") && reasonless.1.contains("journal"), "{reasonless:?}");
     assert!(with(address, &auditor, "GET /api/v1/campaigns", "").await.0.contains("200"));
+    assert!(with(address, &auditor, "GET /api/v1/recovery", "").await.1.contains("Recovery"));
     assert!(with(address, &auditor, "GET /api/v1/campaigns/spring", "").await.1.contains("spring"));
     assert!(with(address, &auditor, "DELETE /api/v1/campaigns", "").await.0.contains("405"));
     server.stop().await;

@@ -20,6 +20,7 @@ mod connect;
 mod connection;
 mod control;
 mod error;
+mod event;
 mod function;
 mod group;
 mod log_group;

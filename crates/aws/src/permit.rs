@@ -25,6 +25,8 @@ pub enum Command {
     Doctor,
     /// `fleetkey serve`.
     Serve,
+    /// What `fleetkey serve --registry-events` does besides.
+    RegistryEvents,
     /// What the pages of `fleetkey serve` ask besides what other commands do.
     Pages,
     /// `fleetkey inventory`.
@@ -108,6 +110,7 @@ pub fn all() -> Vec<Permit> {
         crate::census::PERMITS,
         crate::certificate::PERMITS,
         crate::connection::PERMITS,
+        crate::event::PERMITS,
         crate::function::PERMITS,
         crate::group::PERMITS,
         crate::log_group::PERMITS,
@@ -124,9 +127,15 @@ pub fn all() -> Vec<Permit> {
     .concat()
 }
 
-/// Whose calls `fleetkey serve` makes when its pages are used, all of them.
-pub const WITH_PAGES: [Command; 8] = [
+/// Whose calls `fleetkey serve` makes by itself: it closes recovery windows when their time is over.
+pub const SERVING: [Command; 2] = [Command::Serve, Command::RecoveryWindow];
+
+/// Whose calls it makes when its pages are used, too, all of them.
+pub const WITH_PAGES: [Command; 11] = [
     Command::Serve,
+    Command::RecoveryWindow,
+    Command::RecoveryApprove,
+    Command::RecoveryReject,
     Command::Pages,
     Command::Campaign,
     Command::Doctor,
@@ -218,6 +227,7 @@ mod tests {
         (include_str!("census.rs"), crate::census::PERMITS),
         (include_str!("certificate.rs"), crate::certificate::PERMITS),
         (include_str!("connection.rs"), crate::connection::PERMITS),
+        (include_str!("event.rs"), crate::event::PERMITS),
         (include_str!("function.rs"), crate::function::PERMITS),
         (include_str!("group.rs"), crate::group::PERMITS),
         (include_str!("log_group.rs"), crate::log_group::PERMITS),
@@ -273,7 +283,7 @@ mod tests {
             assert!(missing.iter().all(|call| NO_COMMAND.contains(call)), "{missing:?}");
             assert_eq!(permitted.difference(&called).collect::<Vec<_>>(), Vec::<&String>::new());
         }
-        assert_eq!(FILES.len() + 1, 15, "the last is cloud.rs, whose calls go through two clients");
+        assert_eq!(FILES.len() + 1, 16, "the last is cloud.rs, whose calls go through two clients");
     }
 
     #[test]
@@ -301,6 +311,7 @@ mod tests {
             Command::RotateClaim,
             Command::TemporaryClaim,
             Command::Serve,
+            Command::RegistryEvents,
             Command::Pages,
             Command::Inventory,
             Command::Revoke,

@@ -163,3 +163,41 @@ async fn a_client_id_that_the_policy_does_not_allow_holds_nobody_up() {
     }
     drop(second);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_registry_tells_by_any_connection_has_the_thing_looked_at() {
+    let mut bench = Bench::with(2);
+    let mut first = Broker::accept(&mut bench.dialled, true).await;
+    let mut second = Broker::accept(&mut bench.dialled, true).await;
+    for broker in [&mut first, &mut second] {
+        assert_eq!(broker.grant().await, ["$share/fleetkey-controller/$aws/events/thing/+/+"]);
+    }
+    second.deliver("$aws/events/thing/pump-1/updated", "{}").await;
+    let lists = || bench.account.state().calls.iter().filter(|call| call.contains("pump-1")).count();
+    assert!(lists() > 0, "{:?}", bench.account.state().calls);
+    assert_eq!(bench.controller.records().await.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_of_before_the_registry_was_heard_costs_nothing_else() {
+    let mut bench = Bench::with(1);
+    let mut only = Broker::accept(&mut bench.dialled, true).await;
+    assert_eq!(only.refuse_subscription().await, ["$aws/events/thing/+/+"]);
+    only.deliver(REQUESTS, &bench.request()).await;
+    assert_eq!(status(&mut only).await, RetireStatus::Pending);
+    assert_eq!(bench.connections(), (1, 1));
+}
+
+/// AWS may answer a subscription that a policy does not allow by closing the connection.
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_closes_on_the_news_is_soon_asked_for_the_rest_alone() {
+    let mut bench = Bench::with(1);
+    for _ in 0..3 {
+        let mut only = Broker::accept(&mut bench.dialled, true).await;
+        assert_eq!(only.subscription().await, ["$aws/events/thing/+/+"]);
+    }
+    let mut only = Broker::accept(&mut bench.dialled, true).await;
+    only.deliver(REQUESTS, &bench.request()).await;
+    assert!(!only.was_asked(), "it is given up");
+    assert_eq!(status(&mut only).await, RetireStatus::Pending);
+}

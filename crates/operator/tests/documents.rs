@@ -5,7 +5,7 @@
 use fleetkey_model::arn::Scope;
 use fleetkey_model::name::{ClientId, TemplateName, ThingName};
 use fleetkey_model::template::Template;
-use fleetkey_model::topic::{FleetTopic, Format, Leg, ReservedTopic, TopicRoot};
+use fleetkey_model::topic::{FleetTopic, Format, Leg, RegistryTopic, ReservedTopic, TopicRoot};
 use fleetkey_operator::documents::{Fleet, Names};
 use fleetkey_policy::{Action, Context, PolicyDocument, Request, evaluate};
 use serde_json::Value;
@@ -200,7 +200,8 @@ fn the_controller_hears_attestations_and_presence_and_says_answers_and_commands(
         assert_eq!(controller.may(Action::Connect, client), may, "{client}");
     }
     let shared = |filter: &str| format!("$share/fleetkey-controller/{filter}");
-    for filter in [FleetTopic::ALL_ATTESTED, ReservedTopic::ALL_CONNECTED, ReservedTopic::ALL_DISCONNECTED] {
+    let presence = [ReservedTopic::ALL_CONNECTED, ReservedTopic::ALL_DISCONNECTED];
+    for filter in [FleetTopic::ALL_ATTESTED, RegistryTopic::ALL_THINGS].into_iter().chain(presence) {
         assert!(controller.may(Action::Subscribe, filter), "{filter}");
         assert!(controller.may(Action::Subscribe, &shared(filter)), "{filter}");
         assert!(!controller.may(Action::Subscribe, &format!("$share/others/{filter}")), "{filter}");
@@ -210,6 +211,8 @@ fn the_controller_hears_attestations_and_presence_and_says_answers_and_commands(
         ("$aws/events/presence/connected/a~verify".into(), "R"),
         (shared(&FleetTopic::Attested(thing("a")).to_string()), "R"),
         (shared("$aws/events/presence/disconnected/a"), "R"),
+        ("$aws/events/thing/a/updated".into(), "R"),
+        ("$aws/events/thingGroup/a/updated".into(), ""),
         (FleetTopic::Answers(thing("a")).to_string(), "P"),
         (FleetTopic::Commands(thing("a")).to_string(), "P"),
         (FleetTopic::Requests(thing("a")).to_string(), ""),

@@ -9,9 +9,10 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleetkey_model::certificate::CertificateStatus;
-use fleetkey_operator::controller::Change;
+use fleetkey_model::topic::RecordChange;
+use fleetkey_operator::controller::{Change, Event};
 use proptest::prelude::*;
-use world::{World, generation};
+use world::{World, generation, thing};
 
 /// Registered before anything happens.
 const GENERATIONS: u8 = 5;
@@ -21,6 +22,8 @@ const LIVE: &str = "pump-1";
 const AGENT: &str = "pump-1~agent";
 const CLIENTS: [&str; 5] = [LIVE, AGENT, "pump-1~verify", "pump-2", "~controller"];
 
+const CHANGES: [RecordChange; 3] = [RecordChange::Created, RecordChange::Updated, RecordChange::Deleted];
+
 #[derive(Debug, Clone)]
 enum Step {
     Request(u8, &'static str),
@@ -29,6 +32,8 @@ enum Step {
     Pass(u64),
     /// The next generation is registered.
     Register,
+    /// The registry tells of the thing, or somebody does in its name.
+    News(RecordChange),
     Restart,
 }
 
@@ -41,6 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Disconnect),
         4 => (1u64..40).prop_map(Step::Pass),
         1 => Just(Step::Register),
+        2 => prop::sample::select(&CHANGES[..]).prop_map(Step::News),
         1 => Just(Step::Restart),
     ]
 }
@@ -88,6 +94,7 @@ impl Truth {
                     self.registered.insert(next, world.now);
                 }
             }
+            Step::News(change) => world.event(Event::Registry { thing: thing(), change }),
             Step::Restart => {
                 // Who was connected is durable only once the thing has a record.
                 if world.disk.is_empty() {

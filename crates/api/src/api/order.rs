@@ -1,6 +1,7 @@
 //! From a request's body to a checked order. That it is JSON keeps other sites' forms out.
 
 use bytes::Bytes;
+use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -19,6 +20,14 @@ const MOST_DRAFT: usize = 1024 * 1024;
 struct Reason {
     #[serde(default)]
     why: String,
+}
+
+/// What is decided on, and why.
+#[derive(Deserialize)]
+struct Decision {
+    #[serde(default)]
+    why: String,
+    certificate: CertificateId,
 }
 
 /// The order of a request; `segment` is what stands in its path in a variable's place.
@@ -41,6 +50,10 @@ fn understood(ordered: Ordered, segment: String, body: &Bytes) -> Result<Order, 
         Ordered::Certificate(fate) => {
             let certificate = segment.parse().map_err(|error| bad(&error))?;
             Order::Certificate { certificate, fate, why: why(body)? }
+        }
+        Ordered::Recovered(verdict) => {
+            let Decision { why, certificate } = serde_json::from_slice(body).map_err(|error| bad(&error))?;
+            Order::Recovered { thing: thing(segment)?, certificate, verdict, why: said(&why)? }
         }
         Ordered::Start => Order::Start(Box::new(draft(body)?)),
         Ordered::Campaign(step) => Order::Campaign { name: segment, step, why: why(body)? },
@@ -79,7 +92,7 @@ fn draft(body: &Bytes) -> Result<Draft, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{CampaignStep, Fate};
+    use crate::backend::{CampaignStep, Fate, Verdict};
 
     fn refusal(ordered: Ordered, segment: &str, body: &'static str) -> String {
         understood(ordered, segment.to_owned(), &Bytes::from_static(body.as_bytes())).unwrap_err().1
@@ -98,6 +111,19 @@ mod tests {
         }
         let why = refusal(Ordered::Certificate(Fate::Revoke), "0a", r#"{"why":"stolen"}"#);
         assert!(why.contains("64 hexadecimal"), "{why}");
+    }
+
+    #[test]
+    fn a_decision_on_a_recovery_names_the_certificate_that_it_is_about() {
+        let id = CertificateId::of_der(b"x");
+        let body = Bytes::from(format!(r#"{{"why":"seen there","certificate":"{id}"}}"#));
+        let reject = Ordered::Recovered(Verdict::Reject);
+        let order = understood(reject, "press-1".into(), &body).unwrap();
+        let Order::Recovered { thing, certificate, verdict, why } = order else { panic!("{order:?}") };
+        assert_eq!((thing.as_str(), certificate, verdict), ("press-1", id, Verdict::Reject));
+        assert_eq!(why, "seen there");
+        let why = refusal(reject, "press-1", r#"{"why":"seen there"}"#);
+        assert!(why.contains("certificate"), "{why}");
     }
 
     #[test]

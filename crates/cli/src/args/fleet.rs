@@ -158,6 +158,13 @@ pub(crate) struct ServeArgs {
     /// Which share of the account's request rates that may take.
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = share)]
     pub(crate) budget: f64,
+    /// /metrics also has the ends of so many certificates, those that end soonest, as x509_cert_not_after: a series each.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = soonest)]
+    pub(crate) soonest: usize,
+    /// Have the account publish what becomes of things, so that what others make or change is looked at at once; a setting of
+    /// the whole account, which stays.
+    #[arg(long)]
+    pub(crate) registry_events: bool,
     /// With --print-iam: what all pages of the dashboard need, too.
     #[arg(long, requires = "print_iam")]
     pub(crate) pages: bool,
@@ -312,10 +319,18 @@ fn connections(text: &str) -> Result<usize, String> {
     }
 }
 
+fn soonest(text: &str) -> Result<usize, String> {
+    let number = text.parse().map_err(|_| "not a number".to_owned())?;
+    if number <= MOST_SERIES { Ok(number) } else { Err(format!("at most {MOST_SERIES}: each is a series")) }
+}
+
 fn share(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if share > 0.0 && share <= 1.0 { Ok(share) } else { Err("a share is more than 0 and at most 1".into()) }
 }
+
+/// How many series of single certificates a page of metrics may have.
+const MOST_SERIES: usize = 1000;
 
 /// What PutRetentionPolicy takes (API Reference, CloudWatch Logs).
 const RETENTION_DAYS: [i32; 22] =

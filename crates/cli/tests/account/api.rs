@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
+use aws_sdk_iot::types::AttributePayload;
+use fleetkey_operator::documents::RECOVERED_ATTRIBUTE;
 use serde_json::{Value, json};
 
 use crate::process::Process;
@@ -191,5 +193,61 @@ fn an_admin_ends_certificates_and_the_journal_names_the_token() {
     let told = journal(&fleet, &id);
     for words in ["deactivate", "reactivate", "revoke", "it was scrapped, says admin (admin) of the API"] {
         assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
+/// Somebody has recovered as a device, as the thing's mark says. An admin decides, on the very certificate that they have
+/// seen: approved, the mark goes and nothing else; rejected, what came of it is revoked.
+#[test]
+fn an_admin_decides_on_recoveries_and_the_journal_names_the_token() {
+    let mut fleet = Fleet::of_one();
+    // Approved, it would rotate, and the controller retire what is older.
+    fleet.stop_agent();
+    let clients = fleet.clients();
+    let own = fleet.certificates().remove(0).0;
+    let recovered = || {
+        let made = clients.iot.create_keys_and_certificate().set_as_active(true).send();
+        let made = clients.wait(made).unwrap();
+        let (id, arn) = (made.certificate_id().unwrap(), made.certificate_arn().unwrap());
+        let attach = clients.iot.attach_thing_principal().thing_name("press-1").principal(arn);
+        clients.wait(attach.send()).unwrap();
+        let attributes = AttributePayload::builder().attributes(RECOVERED_ATTRIBUTE, id).merge(true).build();
+        let mark = clients.iot.update_thing().thing_name("press-1").attribute_payload(attributes);
+        clients.wait(mark.send()).unwrap();
+        id.to_owned()
+    };
+    let marked = || {
+        let thing = clients.wait(clients.iot.describe_thing().thing_name("press-1").send()).unwrap();
+        thing.attributes().is_some_and(|all| all.contains_key(RECOVERED_ATTRIBUTE))
+    };
+    let first = recovered();
+    let (process, url) = serving(&fleet);
+    let (operator, admin) = (Api::of(&url, fleet.path(), "operator"), Api::of(&url, fleet.path(), "admin"));
+    let waits = |id: &str| json!([{ "thing": "press-1", "certificate": id }]);
+    assert_eq!(operator.get("/recovery")["waiting"], waits(&first));
+    let decide = |verdict: &str, id: &str| {
+        let body = json!({ "why": "seen there", "certificate": id });
+        admin.ask("POST", &format!("/things/press-1/{verdict}"), &body)
+    };
+    let other = decide("approve", &own);
+    assert!(other.0 == 409 && other.1["message"].as_str().unwrap().contains(&first), "{other:?}");
+    assert!(marked());
+    let (status, told) = decide("approve", &first);
+    assert_eq!((status, &told["certificate"], &told["revoked"]), (200, &first.clone().into(), &0.into()));
+    assert!(!marked());
+    assert_eq!(decide("approve", &first).0, 409, "nothing waits any more");
+
+    let second = recovered();
+    let (status, told) = decide("reject", &second);
+    assert_eq!((status, &told["certificate"]), (200, &second.clone().into()), "{told}");
+    assert!(!marked() && fleet.certificates().contains(&(second.clone(), "REVOKED".to_owned())));
+    assert!(fleet.certificates().contains(&(own, "ACTIVE".to_owned())));
+
+    process.signal("TERM");
+    assert!(process.end().0.success());
+    for (id, word) in [(first, "approve"), (second, "reject")] {
+        let told = journal(&fleet, &id);
+        let words = [word, "seen there, says admin (admin) of the API"];
+        assert!(words.iter().all(|words| told.contains(words)), "{told}");
     }
 }

@@ -53,8 +53,16 @@ pub(crate) fn within(core: &Core, command: &[&str], run: &Outcome) {
 #[test]
 fn what_all_pages_need_is_what_their_commands_need_and_the_versions_and_the_hook() {
     let core = Core::empty();
-    let commands: [&[&str]; 6] =
-        [&["serve"], &["campaign", "start"], &["status"], &["revoke"], &["setup"], &["cleanup"]];
+    let commands: [&[&str]; 8] = [
+        &["serve"],
+        &["campaign", "start"],
+        &["status"],
+        &["revoke"],
+        &["recovery", "approve"],
+        &["recovery", "reject"],
+        &["setup"],
+        &["cleanup"],
+    ];
     let mut sum: BTreeSet<_> = commands.iter().flat_map(|command| printed(&core, command)).collect();
     // What `doctor` asks for a verdict, and nobody else does; it prints no policy of its own.
     let verdicts = ["iot:GetEffectivePolicies", "iot:ListPrincipalThingsV2"];

@@ -31,6 +31,7 @@ mod pages;
 mod panic;
 mod proxy;
 mod recovery;
+mod registry;
 mod revoke;
 mod rollback;
 mod serve;

@@ -44,13 +44,33 @@ pub enum RegistryTopic<'a> {
     GroupHierarchy(&'a GroupName, &'a GroupName, RelationChange),
 }
 
-impl fmt::Display for RecordChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl RegistryTopic<'_> {
+    /// The filter of [`Self::Thing`], whatever the thing and the change.
+    pub const ALL_THINGS: &'static str = "$aws/events/thing/+/+";
+
+    /// Reads a topic of [`Self::Thing`]; `None` for any other.
+    pub fn thing(topic: &str) -> Option<(ThingName, RecordChange)> {
+        let (name, change) = topic.strip_prefix("$aws/events/thing/")?.split_once('/')?;
+        let changes = [RecordChange::Created, RecordChange::Updated, RecordChange::Deleted];
+        let change = changes.into_iter().find(|known| known.as_str() == change)?;
+        Some((ThingName::new(name).ok()?, change))
+    }
+}
+
+impl RecordChange {
+    /// AWS's word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Created => "created",
             Self::Updated => "updated",
             Self::Deleted => "deleted",
-        })
+        }
+    }
+}
+
+impl fmt::Display for RecordChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -112,6 +132,23 @@ mod tests {
             ),
         ] {
             assert_eq!(topic.to_string().strip_prefix("$aws/events/"), Some(expected));
+        }
+    }
+    #[test]
+    fn topics_of_things_are_read_back_and_no_others() {
+        let thing = ThingName::new("press-1").unwrap();
+        for change in [RecordChange::Created, RecordChange::Updated, RecordChange::Deleted] {
+            let topic = RegistryTopic::Thing(&thing, change).to_string();
+            assert_eq!(RegistryTopic::thing(&topic), Some((thing.clone(), change)));
+        }
+        for other in [
+            "thing/press-1",
+            "thing/press-1/pump",
+            "thing/a/b/created",
+            "thing//created",
+            "thingType/t/created",
+        ] {
+            assert_eq!(RegistryTopic::thing(&std::format!("$aws/events/{other}")), None, "{other}");
         }
     }
 }

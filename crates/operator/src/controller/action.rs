@@ -7,7 +7,7 @@ use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{ClientId, ThingName};
 use fleetkey_model::retirement::{Attested, ControllerAnswer};
 use fleetkey_model::time::Timestamp;
-use fleetkey_model::topic::PresenceKind;
+use fleetkey_model::topic::{PresenceKind, RecordChange};
 
 use super::presence::PresenceEvent;
 use super::record::{FreezeReason, Record};
@@ -31,6 +31,13 @@ pub enum Event {
         client: ClientId,
         /// When, and by which certificate.
         event: PresenceEvent,
+    },
+    /// The account tells that a thing is new, changed or gone: reason to look, and no more.
+    Registry {
+        /// Which.
+        thing: ThingName,
+        /// What is said to have become of it.
+        change: RecordChange,
     },
     /// [`Action::Persist`] or [`Action::Forget`] is durable.
     Persisted(ThingName),

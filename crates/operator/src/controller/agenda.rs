@@ -23,6 +23,16 @@ impl Agenda {
         }
     }
 
+    /// Whether a thing is planned.
+    pub(super) fn has(&self, thing: &ThingName) -> bool {
+        self.by_thing.contains_key(thing)
+    }
+
+    /// How many are planned.
+    pub(super) fn len(&self) -> usize {
+        self.by_thing.len()
+    }
+
     /// When the first thing is due.
     pub(super) fn first(&self) -> Option<Timestamp> {
         self.by_time.first().map(|(at, _)| *at)

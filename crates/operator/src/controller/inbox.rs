@@ -1,7 +1,7 @@
 //! From a message to an event.
 
 use fleetkey_model::retirement::Attested;
-use fleetkey_model::topic::{FleetTopic, ReservedTopic};
+use fleetkey_model::topic::{FleetTopic, RegistryTopic, ReservedTopic};
 
 use super::action::Event;
 use super::presence::PresenceEvent;
@@ -17,11 +17,15 @@ pub(super) enum Unreadable {
     Body(String),
 }
 
-/// Reads a message; `Ok(None)` for presence of what is no certificate's (Cognito, custom authorizers).
+/// Reads a message; `Ok(None)` for presence of what is no certificate's (Cognito, custom authorizers). Of a registry event
+/// the topic is enough: what has become of the thing the account is asked.
 pub(super) fn read(topic: &str, payload: &[u8]) -> Result<Option<Event>, Unreadable> {
     if let Some(FleetTopic::Attested(topic)) = FleetTopic::parse(topic) {
         let attested: Attested = serde_json::from_slice(payload).map_err(body)?;
         return Ok(Some(Event::Attested { topic, attested }));
+    }
+    if let Some((thing, change)) = RegistryTopic::thing(topic) {
+        return Ok(Some(Event::Registry { thing, change }));
     }
     let Some(ReservedTopic::Presence(kind, client)) = ReservedTopic::parse(topic) else {
         return Err(Unreadable::Topic);
@@ -40,6 +44,7 @@ fn body(error: serde_json::Error) -> Unreadable {
 mod tests {
     use super::*;
     use fleetkey_model::certificate::CertificateId;
+    use fleetkey_model::topic::RecordChange;
 
     #[test]
     fn attested_requests_and_presence_are_read() {
@@ -53,6 +58,16 @@ mod tests {
         );
         let read_back = read("$aws/events/presence/connected/a", body.as_bytes());
         assert!(matches!(read_back, Ok(Some(Event::Presence { .. }))));
+    }
+
+    #[test]
+    fn of_a_registry_event_only_the_topic_is_believed() {
+        for body in [&b"{\"thingName\":\"other\"}"[..], b"", b"not JSON"] {
+            let event = read("$aws/events/thing/press-1/updated", body).unwrap().unwrap();
+            let thing = fleetkey_model::name::ThingName::new("press-1").unwrap();
+            assert_eq!(event, Event::Registry { thing, change: RecordChange::Updated });
+        }
+        assert_eq!(read("$aws/events/thing/press-1/pump", b"{}"), Err(Unreadable::Topic));
     }
 
     #[test]

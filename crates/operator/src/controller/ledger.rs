@@ -18,6 +18,9 @@ use super::presence::{PresenceEvent, Role};
 use super::record::Record;
 use crate::control_plane::{ApiError, CertificateSummary, Connected};
 
+/// How many things wait to be looked at because the registry told of them. What is beyond, the account's next list tells.
+const MOST_NEWS: usize = 1024;
+
 /// A way to something that may be closed for a while: the account after a throttle, the disk after a failure.
 #[derive(Debug, Default)]
 struct Gate {
@@ -36,6 +39,10 @@ pub struct Ledger {
     agenda: Agenda,
     /// When to list which thing only to look for leftovers: all in good time.
     patrol: Agenda,
+    /// Things that the registry told of, in the order of its first word: looked at no faster than those of the patrol.
+    news: Agenda,
+    /// Whether the patrol's next look is the news'.
+    news_next: bool,
     /// No look of the patrol before this.
     next_patrol: Timestamp,
     storage: Gate,
@@ -51,6 +58,8 @@ impl Ledger {
             ready: BTreeSet::new(),
             agenda: Agenda::default(),
             patrol: Agenda::default(),
+            news: Agenda::default(),
+            news_next: true,
             next_patrol: Timestamp::default(),
             storage: Gate::default(),
             control: Gate::default(),
@@ -83,6 +92,7 @@ impl Ledger {
         match event {
             Event::Attested { topic, attested } => self.attested(&topic, attested),
             Event::Presence { kind, client, event } => self.presence(kind, &client, &event),
+            Event::Registry { thing, .. } => self.told_of(now, &thing),
             Event::Persisted(thing) => {
                 self.storage = Gate::default();
                 self.with(&thing, Case::persisted);
@@ -117,22 +127,46 @@ impl Ledger {
         }
         let thing = self.agenda.take_due(now).or_else(|| self.take_patrol(now))?;
         self.unplan(&thing);
+        self.news.plan(&thing, None);
         Some(Action::List(thing))
     }
 
-    /// The next thing to look at for leftovers, at the pace of the patrol.
+    /// The next thing to look at for leftovers, or because the registry told of it, by turns, at the pace of the patrol.
     fn take_patrol(&mut self, now: Timestamp) -> Option<ThingName> {
         if now < self.next_patrol {
             return None;
         }
-        let thing = self.patrol.take_due(now)?;
+        let thing = match self.news_next {
+            true => self.take_news(now).or_else(|| self.patrol.take_due(now)),
+            false => self.patrol.take_due(now).or_else(|| self.take_news(now)),
+        }?;
+        self.news_next = !self.news_next;
         self.next_patrol = now + self.config.look_again;
         Some(thing)
     }
 
+    /// The next thing that the registry told of. One that has steps to take comes after them.
+    fn take_news(&mut self, now: Timestamp) -> Option<ThingName> {
+        loop {
+            let thing = self.news.take_due(now)?;
+            if !self.ready.contains(&thing) {
+                return Some(thing);
+            }
+            self.news.plan(&thing, Some(now + self.config.look_again));
+        }
+    }
+
+    /// The registry tells of a thing. However often it does, it is looked at once for it.
+    fn told_of(&mut self, now: Timestamp, thing: &ThingName) {
+        if !self.news.has(thing) && self.news.len() < MOST_NEWS {
+            self.news.plan(thing, Some(now));
+        }
+    }
+
     /// When to poll again if nothing happens before.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let patrol = self.patrol.first().map(|at| at.max(self.next_patrol));
+        let patrol = self.patrol.first().into_iter().chain(self.news.first()).min();
+        let patrol = patrol.map(|at| at.max(self.next_patrol));
         let looks = self.agenda.first().into_iter().chain(patrol).min();
         let looks = looks.map(|at| at.max(self.control.closed_until));
         let blocked = self.ready.first().map(|_| self.storage.closed_until.max(self.control.closed_until));

@@ -41,6 +41,7 @@ impl Observer for Metrics {
             Event::Presence { kind: PresenceKind::Disconnected, event, .. } => {
                 ("disconnected", Some(event.timestamp))
             }
+            Event::Registry { .. } => ("registry", None),
             Event::PresenceMissed => ("session_lost", None),
             _ => return,
         };

@@ -27,6 +27,7 @@ use wire::{Channels, Wire};
 use worker::{Input, Ports};
 
 mod company;
+mod news;
 mod wire;
 mod worker;
 
@@ -63,8 +64,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// AWS takes 100 shared subscriptions of one name (AWS IoT Core quotas), and each connection has three.
-    pub const MOST: usize = 33;
+    /// AWS takes 100 shared subscriptions of one name (AWS IoT Core quotas), and each connection has four.
+    pub const MOST: usize = 25;
 
     /// One connection, MQTT 5, a PINGREQ a minute, an hour's session, pauses from a quarter of a second to half a minute.
     pub const fn new(client_id: ClientId) -> Self {

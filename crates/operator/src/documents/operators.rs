@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Fleet;
 use super::statement::{allow, client, control, policy};
-use crate::controller::hearing::{HEARD, shared};
+use crate::controller::hearing::{HEARD, NEWS, shared};
 
 /// Receives the telemetry of every device, and nothing else.
 pub(super) fn observer(fleet: &Fleet) -> Value {
@@ -17,14 +17,18 @@ pub(super) fn observer(fleet: &Fleet) -> Value {
     ])
 }
 
-/// Hears attested requests and presence, on one connection or shared by several; publishes answers and commands.
+/// Hears attested requests, presence and what becomes of things, on one connection or shared by several; publishes answers
+/// and commands.
 pub(super) fn controller(fleet: &Fleet) -> Value {
     let scope = &fleet.scope;
     let id = &fleet.names.controller_client;
     let clients = [id.to_string(), format!("{id}-*")].map(|pattern| client(scope, &pattern));
-    let heard = HEARD.map(|filter| [filter.to_owned(), shared(filter)]).concat();
-    let filters: Vec<_> = heard.iter().map(|filter| scope.topic_filter(filter)).collect();
-    let topics: Vec<_> = heard.iter().map(|filter| scope.topic(&any_level(filter))).collect();
+    let heard = || HEARD.iter().chain([&NEWS]);
+    let filters = heard().flat_map(|filter| [(*filter).to_owned(), shared(filter)]);
+    let filters: Vec<_> = filters.map(|filter| scope.topic_filter(&filter)).collect();
+    // What the share delivers is bounded by the filters: one pattern for all of it keeps the document short enough.
+    let topics = heard().map(|filter| any_level(filter)).chain([shared("*")]);
+    let topics: Vec<_> = topics.map(|topic| scope.topic(&topic)).collect();
     let said = ["answers", "commands"].map(|leaf| scope.topic(&control("*", leaf)));
     policy(&[
         allow(&["iot:Connect"], &clients),

@@ -77,6 +77,8 @@ pub struct Progress {
     pub certificates: usize,
     /// How many things.
     pub things: usize,
+    /// How many thousandths of this stage are done, where that can be told: a list's length is not known before its end.
+    pub thousandths: Option<u64>,
 }
 
 /// Why a crawl stopped before its end. What was learned is learned; the next one goes on.
@@ -116,7 +118,19 @@ impl Crawl {
             Stage::Validity => "validity",
             Stage::Done => "done",
         };
-        Progress { stage, certificates: store.certificates.len(), things: store.things.len() }
+        Progress {
+            stage,
+            certificates: store.certificates.len(),
+            things: store.things.len(),
+            thousandths: self.thousandths(),
+        }
+    }
+
+    /// Certificates are asked about in the order of their ids, which are digests: how far it is is what they begin with.
+    fn thousandths(&self) -> Option<u64> {
+        let is_by_one = matches!(self.stage, Stage::Attachments | Stage::Validity);
+        let begins = u64::from_str_radix(&self.after.filter(|_| is_by_one)?.short(), 16).ok()?;
+        Some((begins * 1000) >> 32)
     }
 
     /// What to ask next; `None` at the end. `deep` asks what each certificate says of itself, too.
@@ -393,8 +407,14 @@ mod tests {
             crawled = serde_json::from_str(&serde_json::to_string(&crawled).unwrap()).unwrap();
         }
         let mut place = Place(store, crawled);
-        crawl(&account, &mut place, &mut Budget::of(1.0), &clock, true, |_| {}).await.unwrap();
+        let mut told = Vec::new();
+        let tell = |progress: &Progress| told.push((progress.stage, progress.thousandths));
+        crawl(&account, &mut place, &mut Budget::of(1.0), &clock, true, tell).await.unwrap();
         let calls = account.calls.lock().unwrap().clone();
+        let part = told.iter().filter(|told| told.0 == "validity").map(|told| told.1);
+        let part: Vec<_> = part.collect();
+        assert!(part.iter().all(Option::is_some) && part.is_sorted() && part.len() == 7, "{told:?}");
+        assert_eq!(told.first(), Some(&("attachments", None)), "it begins");
         assert_eq!(calls.len(), 4 + 2 + 4 + 7, "nothing was asked twice: {calls:?}");
         assert!(place.0.certificates().all(|(_, row)| row.not_after.is_some()));
     }

@@ -367,10 +367,14 @@ mod tests {
         let mut store = store();
         list(&mut store, 5, Active, 80 * DAY);
         store.attachments(id(5), &[press()]);
-        store.ages.watching_since = Some(at(NOW - DAY + 1));
+        store.ages.listened_since = Some(at(NOW - DAY + 1));
+        store.listening(at(NOW));
         found(&store, &[]);
-        store.ages.watching_since = Some(at(NOW - DAY));
+        store.ages.listened_since = Some(at(NOW - DAY));
         found(&store, &[Rule::NeverSeen]);
+        // Who was there to hear for less than a day does not know, however long ago that was.
+        store.ages.listened_until = Some(at(NOW - 1));
+        found(&store, &[]);
     }
 
     #[test]

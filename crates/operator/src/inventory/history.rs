@@ -10,7 +10,7 @@ use fleetkey_model::name::{ROLE_SEPARATOR, ThingName};
 use fleetkey_model::time::Timestamp;
 use serde::Serialize;
 
-use super::store::{Certificate, Past, Store};
+use super::store::{Certificate, Past, Store, Thing};
 use crate::chronicle::Kept;
 
 /// Something that became of a certificate, or of its thing. Moments are milliseconds since 1970.
@@ -38,15 +38,22 @@ pub struct History<'a> {
     happenings: Vec<Happening>,
     /// Whose end, or whose being no more, a journal has told of.
     journaled: BTreeSet<(CertificateId, &'static str)>,
+    /// When a journal last told that it was made ACTIVE again: what the account told before is over.
+    restored: BTreeMap<CertificateId, Timestamp>,
 }
 
 impl<'a> History<'a> {
     /// Of a thing; which certificates it has and had, as far as the store knows.
     pub fn of(store: &Store, thing: &'a ThingName) -> Self {
         let ids = store.thing(thing).into_iter();
-        let ids =
-            ids.flat_map(|row| row.certificates.iter().chain(row.past.iter().map(|past| &past.certificate)));
-        Self { thing, ids: ids.copied().collect(), happenings: Vec::new(), journaled: BTreeSet::new() }
+        let ids = ids.flat_map(|row| all(row).chain(row.past.iter().map(|past| &past.certificate)));
+        Self {
+            thing,
+            ids: ids.copied().collect(),
+            happenings: Vec::new(),
+            journaled: BTreeSet::new(),
+            restored: BTreeMap::new(),
+        }
     }
 
     /// What lines of journals contain that may be about it.
@@ -73,7 +80,7 @@ impl<'a> History<'a> {
         lines.sort_by_key(|line| line.at);
         self.take_lines(lines);
         if let Some(row) = store.thing(self.thing) {
-            for id in &row.certificates {
+            for id in all(row) {
                 if let Some(row) = store.certificate(id) {
                     self.take_row(*id, row);
                 }
@@ -100,7 +107,7 @@ impl<'a> History<'a> {
                 "failed" => format!("{} failed", line.action),
                 _ => line.action,
             };
-            self.note_journaled(certificate, &what);
+            self.note_journaled(line.at, certificate, &what);
             self.journal(line.at, certificate, what, line.who, why);
         }
         for line in begun.into_values() {
@@ -110,10 +117,21 @@ impl<'a> History<'a> {
         }
     }
 
-    fn note_journaled(&mut self, certificate: Option<CertificateId>, what: &str) {
-        let ends = [("deactivate", "INACTIVE"), ("revoke", "REVOKED"), ("delete", "deleted")];
-        let end = ends.into_iter().find(|(action, _)| *action == what);
-        self.journaled.extend(certificate.zip(end.map(|(_, end)| end)));
+    fn note_journaled(&mut self, at: Timestamp, certificate: Option<CertificateId>, what: &str) {
+        let Some(id) = certificate else { return };
+        let end = match what {
+            "deactivate" => "INACTIVE",
+            "revoke" => "REVOKED",
+            "delete" => "deleted",
+            "reactivate" => {
+                // Whoever makes it INACTIVE after this may keep no journal.
+                self.journaled.remove(&(id, "INACTIVE"));
+                self.restored.insert(id, at);
+                return;
+            }
+            _ => return,
+        };
+        self.journaled.insert((id, end));
     }
 
     fn journal(
@@ -152,7 +170,9 @@ impl<'a> History<'a> {
         let Certificate { created_at, attested_at, superseded_at, seen_at, .. } = *row;
         self.moments(id, [created_at, attested_at, superseded_at, seen_at]);
         let ended = row.status.filter(|status| *status != CertificateStatus::Active);
-        if let Some(status) = ended.filter(|status| !self.journaled.contains(&(id, status.as_str()))) {
+        let is_over = self.restored.get(&id).is_some_and(|at| row.status_since <= *at);
+        let is_told = |status: &CertificateStatus| is_over || self.journaled.contains(&(id, status.as_str()));
+        if let Some(status) = ended.filter(|status| !is_told(status)) {
             self.fact(row.status_since, id, status.as_str(), "account");
         }
     }
@@ -177,6 +197,11 @@ impl<'a> History<'a> {
         let (certificate, what) = (Some(id), what.to_owned());
         self.happenings.push(Happening { at, certificate, what, who: None, why: None, told_by });
     }
+}
+
+/// Those that a thing has, and those that were detached from it and are still there.
+fn all(row: &Thing) -> impl Iterator<Item = &CertificateId> {
+    row.certificates.iter().chain(&row.former)
 }
 
 #[cfg(test)]

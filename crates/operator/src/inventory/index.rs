@@ -160,6 +160,11 @@ impl Index {
         }
     }
 
+    /// The ends of ACTIVE certificates, the first one first.
+    pub(super) fn ends(&self) -> impl Iterator<Item = &(Timestamp, CertificateId)> {
+        self.ends.iter()
+    }
+
     /// The connected certificates.
     pub(super) const fn open(&self) -> &BTreeSet<CertificateId> {
         &self.open
@@ -176,7 +181,7 @@ impl Index {
         let restless = self.restless.iter().rev().take_while(|(connects, _)| *connects > thresholds.connects);
         let things = self.uneasy.iter().chain(restless.map(|(_, name)| name)).cloned();
         let idle = now - thresholds.idle_after;
-        let watched = ages.watching_since.is_some_and(|since| since <= idle);
+        let watched = ages.listened_since.is_some_and(|since| since <= idle);
         let moments = [
             until(&self.attached, now - thresholds.aged_after),
             until(&self.unseen, if watched { idle } else { Timestamp::default() }),

@@ -1,7 +1,8 @@
 //! How a thing's certificates are, in the words of cert-manager: `Ready`, `Rotating`, `Degraded`, and `BackOff` where a
 //! rotation was given up and the device waits before it tries again.
 //!
-//! Made of what the store knows, so that the command line without a controller and the controller say the same.
+//! Made of what the store knows, so that the command line and the controller say the same. That a certificate was never
+//! used is concluded only where a controller has listened that long: the account does not tell.
 
 use std::fmt;
 use std::str::FromStr;
@@ -142,11 +143,11 @@ pub(super) fn condition(store: &Store, thing: &Thing, now: Timestamp) -> Option<
     let others = || serving().filter(|(id, _)| *id != current);
     let is_newer = |other: &Certificate| other.created_at.is_none() || other.created_at > row.created_at;
     let others: Vec<_> = others().map(|(_, other)| (is_newer(other), other)).collect();
-    Some(beside(thing, &others, now))
+    Some(beside(store, thing, &others, now))
 }
 
 /// The state of a thing whose current certificate serves, by what else of it does, the newer ones marked.
-fn beside(thing: &Thing, others: &[(bool, &Certificate)], now: Timestamp) -> Condition {
+fn beside(store: &Store, thing: &Thing, others: &[(bool, &Certificate)], now: Timestamp) -> Condition {
     let attested = thing.attested.map(|(_, at)| at);
     let used = |other: &Certificate| attested.is_some_and(|at| other.is_used_since(at));
     if others.iter().any(|(newer, other)| !newer && used(other)) {
@@ -155,14 +156,24 @@ fn beside(thing: &Thing, others: &[(bool, &Certificate)], now: Timestamp) -> Con
             "an older certificate is in use although its successor was attested",
         );
     }
+    let newer = || others.iter().filter(|(newer, _)| *newer).map(|(_, other)| *other);
     let is_under_way = |other: &Certificate| {
         let young = other.created_at.is_none_or(|created| now.since(created) < GIVEN_UP_AFTER);
-        young || other.connected_at.is_some()
+        young || other.seen_at.is_some()
     };
-    if others.iter().any(|(newer, other)| *newer && is_under_way(other)) {
+    if newer().any(is_under_way) {
         return Condition::of(State::Rotating, "a newer certificate is registered and not attested yet");
     }
-    if others.iter().any(|(newer, _)| *newer) {
+    let was_silent = |other: &Certificate| {
+        other.created_at.is_some_and(|created| store.ages().listened_after(created) >= GIVEN_UP_AFTER)
+    };
+    if !newer().all(was_silent) {
+        return Condition::of(
+            State::Rotating,
+            "a newer certificate is registered, and nobody has listened for a day whether it is used",
+        );
+    }
+    if newer().next().is_some() {
         return Condition::of(
             State::BackOff,
             "a newer certificate was never used: its rotation was given up",

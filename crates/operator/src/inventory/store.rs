@@ -93,8 +93,11 @@ impl Store {
         for open in &row.open {
             self.clients.insert(open.client.clone(), id);
         }
-        let thing = row.thing.clone();
+        let (thing, was_of) = (row.thing.clone(), row.was_of.clone());
         self.edit(id, |found| *found = row);
+        if let Some(row) = was_of.and_then(|thing| self.things.get_mut(&thing)) {
+            row.former.insert(id);
+        }
         if let Some(thing) = thing {
             self.things.entry(thing.clone()).or_default().certificates.insert(id);
             self.weigh(&thing);
@@ -193,11 +196,16 @@ impl Store {
 
     /// Presence may have been missed: nobody is known to be connected.
     pub fn presence_missed(&mut self, now: Timestamp) {
-        self.ages.watching_since = Some(now);
+        self.ages.missed(now);
         self.clients.clear();
         for id in self.index.open().clone() {
             self.edit(id, |row| row.open.clear());
         }
+    }
+
+    /// Events are heard, though there may be none.
+    pub fn listening(&mut self, now: Timestamp) {
+        self.ages.listen(now);
     }
 
     /// The account has told a thing's certificates, all of them.
@@ -342,7 +350,8 @@ impl Store {
             return;
         }
         self.detach(&id);
-        self.edit(id, |row| row.thing = Some(thing.clone()));
+        self.forget_former(&id);
+        self.edit(id, |row| (row.thing, row.was_of) = (Some(thing.clone()), None));
         self.things.entry(thing.clone()).or_default().certificates.insert(id);
         self.weigh(thing);
     }
@@ -351,20 +360,32 @@ impl Store {
         let Some(thing) = self.certificates.get(id).and_then(|row| row.thing.clone()) else {
             return;
         };
-        self.edit(*id, |row| row.thing = None);
+        self.edit(*id, |row| (row.thing, row.was_of) = (None, Some(thing.clone())));
         if let Some(row) = self.things.get_mut(&thing) {
             row.certificates.remove(id);
+            row.former.insert(*id);
         }
         self.weigh(&thing);
     }
 
+    /// The thing that it was detached from has no more to do with it.
+    fn forget_former(&mut self, id: &CertificateId) {
+        let was_of = self.certificates.get(id).and_then(|row| row.was_of.as_ref());
+        if let Some(row) = was_of.and_then(|thing| self.things.get_mut(thing)) {
+            row.former.remove(id);
+        }
+    }
+
     fn remove(&mut self, now: Timestamp, id: &CertificateId) {
+        // Whoever deletes a certificate detaches it first, and its thing may be looked at in between.
         if let Some(row) = self.certificates.get(id)
-            && let Some(thing) = row.thing.as_ref().and_then(|thing| self.things.get_mut(thing))
+            && let Some(thing) = row.thing.as_ref().or(row.was_of.as_ref())
+            && let Some(thing) = self.things.get_mut(thing)
         {
             thing.remember(now, *id, row);
         }
         self.detach(id);
+        self.forget_former(id);
         if let Some(row) = self.certificates.remove(id) {
             self.index.certificate(*id, Marks::of(&row), Marks::default());
             for open in &row.open {
@@ -399,92 +420,9 @@ impl Store {
     fn note_event(&mut self, now: Timestamp) {
         self.ages.events = Some(now);
         self.ages.watching_since.get_or_insert(now);
+        self.ages.listen(now);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(n: u8) -> CertificateId {
-        CertificateId::of_der(&[n])
-    }
-
-    fn at(seconds: u64) -> Timestamp {
-        Timestamp::from_secs(seconds)
-    }
-
-    fn client(text: &str) -> ClientId {
-        ClientId::new(text).unwrap()
-    }
-
-    fn event(n: u8, seconds: u64, session: &str) -> PresenceEvent {
-        PresenceEvent {
-            timestamp: at(seconds),
-            principal_identifier: id(n),
-            session_identifier: Some(session.into()),
-        }
-    }
-
-    #[test]
-    fn a_client_id_is_connected_with_one_certificate_at_a_time() {
-        let mut store = Store::default();
-        store.connected(at(1), &client("a"), &event(1, 1, "s1"));
-        store.connected(at(2), &client("a"), &event(2, 2, "s2"));
-        assert!(store.certificate(&id(1)).unwrap().open.is_empty());
-        assert_eq!(store.certificate(&id(2)).unwrap().open.len(), 1);
-        store.disconnected(at(3), &client("a"), &event(1, 2, "s1"));
-        assert_eq!(
-            store.certificate(&id(2)).unwrap().open.len(),
-            1,
-            "the end of the one that was taken over"
-        );
-        store.disconnected(at(4), &client("a"), &event(2, 4, "s2"));
-        assert!(store.certificate(&id(2)).unwrap().open.is_empty());
-    }
-
-    #[test]
-    fn an_end_that_overtakes_its_beginning_still_ends_it() {
-        let mut store = Store::default();
-        store.disconnected(at(2), &client("a"), &event(1, 2, "s1"));
-        store.connected(at(3), &client("a"), &event(1, 1, "s1"));
-        let row = store.certificate(&id(1)).unwrap();
-        assert!(row.open.is_empty() && row.connected_at == Some(at(1)));
-    }
-
-    #[test]
-    fn late_and_repeated_events_change_nothing() {
-        let mut store = Store::default();
-        store.connected(at(5), &client("a"), &event(2, 5, "s2"));
-        let before = store.clone();
-        store.connected(at(5), &client("a"), &event(2, 5, "s2"));
-        store.connected(at(5), &client("a"), &event(1, 1, "s1"));
-        assert_eq!(store.certificate(&id(2)), before.certificate(&id(2)));
-        assert!(store.certificate(&id(1)).is_none());
-    }
-
-    #[test]
-    fn what_a_whole_sweep_has_not_listed_is_gone() {
-        let mut store = Store::default();
-        let listed =
-            |n| ListedCertificate { id: id(n), status: CertificateStatus::Active, created_at: at(1) };
-        store.listed_certificates(at(10), &[listed(1), listed(2)]);
-        store.listed_certificates(at(20), &[listed(1)]);
-        store.swept_certificates(at(15), at(21));
-        assert!(store.certificate(&id(1)).is_some() && store.certificate(&id(2)).is_none());
-        assert_eq!(store.ages().certificates, Some(at(21)));
-    }
-
-    #[test]
-    fn attachments_follow_what_the_account_tells_last() {
-        let mut store = Store::default();
-        let [a, b] = ["a", "b"].map(|name| ThingName::new(name).unwrap());
-        let summary = CertificateSummary { id: id(1), status: CertificateStatus::Active, created_at: at(1) };
-        store.listed(at(1), &a, &[summary]);
-        store.attachments(id(1), std::slice::from_ref(&b));
-        assert_eq!(store.certificate(&id(1)).unwrap().thing.as_ref(), Some(&b));
-        assert!(store.thing(&a).unwrap().certificates.is_empty());
-        store.listed(at(2), &b, &[]);
-        assert_eq!(store.certificate(&id(1)).unwrap().thing, None);
-    }
-}
+mod tests;

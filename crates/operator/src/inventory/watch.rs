@@ -8,6 +8,7 @@ use fleetkey_model::topic::PresenceKind;
 
 use super::crawl::{Crawl, Ledgered};
 use super::store::Store;
+use crate::control_plane::ApiError;
 use crate::controller::{Change, Event, Observer, Record, Report};
 
 /// A store and how far its crawl is. Clones share them.
@@ -29,6 +30,11 @@ impl Watch {
     pub fn look<T>(&self, at: impl FnOnce(&Store, &Crawl) -> T) -> T {
         let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         at(&guard.0, &guard.1)
+    }
+
+    /// Events are heard, though there may be none: only whoever listens may conclude something from silence.
+    pub fn listening(&self, now: Timestamp) {
+        self.change(|store, _| store.listening(now));
     }
 
     fn change<T>(&self, act: impl FnOnce(&mut Store, &mut Crawl) -> T) -> T {
@@ -58,6 +64,8 @@ impl Observer for Watch {
             }
             Event::PresenceMissed => store.presence_missed(now),
             Event::Listed { thing, answer: Ok(certificates) } => store.listed(now, thing, certificates),
+            // The thing is gone, and with it what was attached.
+            Event::Listed { thing, answer: Err(ApiError::NotFound(_)) } => store.listed(now, thing, &[]),
             Event::Release(thing) => store.frozen(thing, None),
             Event::Recovered { thing, certificate } => store.recovered(thing, *certificate),
             _ => {}

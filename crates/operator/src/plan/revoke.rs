@@ -49,6 +49,8 @@ pub struct Ended {
     pub certificate: CertificateId,
     /// What it was before.
     pub before: CertificateStatus,
+    /// What it is now: what was wanted, or REVOKED, which it stays.
+    pub status: CertificateStatus,
     /// Its things.
     pub things: Vec<ThingName>,
     /// How long the account took to change its status; nothing when it was that already.
@@ -127,7 +129,8 @@ impl<C: Cloud + Cutter> Operator<'_, C> {
         for (client, since) in open {
             connections.push(self.end_connection(client, since, ending).await?);
         }
-        Ok(Ended { certificate: *id, before: found.status, things, changed_after, connections })
+        let (before, status) = (found.status, if is_past { found.status } else { ending.status });
+        Ok(Ended { certificate: *id, before, status, things, changed_after, connections })
     }
 
     /// Cuts a client that was connected since this moment, as far as the account tells, until it is gone or time is over.

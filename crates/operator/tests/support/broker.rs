@@ -59,12 +59,32 @@ impl Broker {
 
     /// Grants the next SUBSCRIBE; its filters.
     pub async fn grant(&mut self) -> Vec<String> {
+        self.answer_subscription(Some(ReasonCode::GRANTED_QOS_1)).await
+    }
+
+    /// Refuses the next SUBSCRIBE; its filters.
+    pub async fn refuse_subscription(&mut self) -> Vec<String> {
+        self.answer_subscription(Some(ReasonCode::NOT_AUTHORIZED)).await
+    }
+
+    /// The filters of the next SUBSCRIBE, which gets no answer.
+    pub async fn subscription(&mut self) -> Vec<String> {
+        self.answer_subscription(None).await
+    }
+
+    /// Whether a SUBSCRIBE came among what was read since.
+    pub fn was_asked(&self) -> bool {
+        self.backlog.iter().any(|packet| matches!(packet, Packet::Subscribe(_)))
+    }
+
+    async fn answer_subscription(&mut self, reason: Option<ReasonCode>) -> Vec<String> {
         loop {
             if let Packet::Subscribe(subscribe) = self.read().await {
-                let reasons = vec![ReasonCode::GRANTED_QOS_1; subscribe.filters.len()];
-                let packet_id = subscribe.packet_id;
-                self.write(&Packet::SubAck(SubAck { packet_id, reasons, properties: Properties::new() }))
-                    .await;
+                if let Some(reason) = reason {
+                    let reasons = vec![reason; subscribe.filters.len()];
+                    let (packet_id, properties) = (subscribe.packet_id, Properties::new());
+                    self.write(&Packet::SubAck(SubAck { packet_id, reasons, properties })).await;
+                }
                 return subscribe.filters.iter().map(|filter| filter.filter.to_string()).collect();
             }
         }

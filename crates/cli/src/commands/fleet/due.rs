@@ -9,6 +9,7 @@ use fleetkey_lifecycle::slot::SlotCertificate;
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
+use fleetkey_operator::inventory::Thresholds;
 
 /// What the fleet's devices are set to.
 #[derive(Debug, Clone, Copy)]
@@ -25,9 +26,10 @@ impl Rhythm {
         self.0.age
     }
 
-    /// So old a certificate is that its device must have missed its rotation, the soak that follows it included.
-    pub(super) fn overdue(&self) -> Duration {
-        self.0.age.saturating_mul(2)
+    /// When what is seen of such devices is a finding: at twice the age at which it rotates a device must have missed its
+    /// rotation, the soak that follows it included.
+    pub(super) fn thresholds(&self) -> Thresholds {
+        Thresholds { aged_after: self.0.age.saturating_mul(2), ..Thresholds::default() }
     }
 
     /// When a thing's certificate is due that was registered then, and ends then if that is known. The device counts from
@@ -46,6 +48,9 @@ impl Rhythm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fleetkey_model::certificate::CertificateStatus::Active;
+    use fleetkey_operator::control_plane::CertificateSummary;
+    use fleetkey_operator::inventory::{ListedThing, Rule, Store, findings};
 
     const DAY: Duration = Duration::from_secs(86_400);
 
@@ -62,5 +67,21 @@ mod tests {
         let thing = ThingName::new("press-1").unwrap();
         let short = rhythm.due(&thing, created, Some(created + 10 * DAY));
         assert!(short < created + 10 * DAY, "one that ends earlier is renewed before");
+    }
+    /// With thirty days a device that rotated on time, at whichever offset, is far from being one.
+    #[test]
+    fn a_certificate_is_aged_at_twice_the_age_at_which_it_is_due() {
+        let thing = ThingName::new("press-1").unwrap();
+        let (id, created_at) = (CertificateId::of_der(b"x"), Timestamp::from_secs(1_000_000));
+        let mut store = Store::default();
+        store.listed(created_at, &thing, &[CertificateSummary { id, status: Active, created_at }]);
+        store.listed_things(
+            created_at,
+            &[ListedThing { name: thing.clone(), newest: Some(id), recovered: None }],
+        );
+        let thresholds = Rhythm::new(30 * DAY, DAY).thresholds();
+        let aged = |at| findings(&store, at, &thresholds).iter().any(|found| found.rule == Rule::Aged);
+        let twice = created_at + 60 * DAY;
+        assert!(!aged(created_at + 31 * DAY) && !aged(twice - Duration::from_millis(1)) && aged(twice));
     }
 }

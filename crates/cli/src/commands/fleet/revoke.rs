@@ -48,8 +48,8 @@ pub(crate) async fn run(args: RevokeArgs) -> Result<ExitCode> {
         };
         stays += ended.connections.iter().filter(|cut| cut.outcome == Outcome::Stays).count();
         match desk.audience {
-            Audience::Program => output::json(&fields(&ended, &ending)),
-            Audience::Person => words(&ended, &ending).iter().for_each(|line| output::line(line)),
+            Audience::Program => output::json(&fields(&ended)),
+            Audience::Person => words(&ended).iter().for_each(|line| output::line(line)),
         }
     }
     let known = certificates.len() - missing;
@@ -76,23 +76,23 @@ fn listed(path: &Path) -> Result<Vec<CertificateId>> {
     ids.collect()
 }
 
-pub(super) fn fields(ended: &Ended, ending: &Ending) -> Value {
+pub(super) fn fields(ended: &Ended) -> Value {
     let cut = |cut: &Cut| {
         let (outcome, since) = outcome(cut.outcome);
         json!({ "client": cut.client, "outcome": outcome, "since": since, "seconds": cut.after.as_secs_f64() })
     };
     json!({
         "event": "certificate", "certificate": ended.certificate, "things": ended.things, "before": ended.before,
-        "status": ending.status, "seconds": ended.changed_after.as_ref().map(Duration::as_secs_f64),
+        "status": ended.status, "seconds": ended.changed_after.as_ref().map(Duration::as_secs_f64),
         "connections": ended.connections.iter().map(cut).collect::<Vec<_>>(),
     })
 }
 
-pub(super) fn words(ended: &Ended, ending: &Ending) -> Vec<String> {
+pub(super) fn words(ended: &Ended) -> Vec<String> {
     let of = ended.things.iter().map(|thing| format!(" of {thing}")).collect::<String>();
     let took = match ended.changed_after {
-        Some(span) => format!("{} after {:.2} s", ending.status, span.as_secs_f64()),
-        None => format!("{} already", ending.status),
+        Some(span) => format!("{} after {:.2} s", ended.status, span.as_secs_f64()),
+        None => format!("{} already", ended.status),
     };
     let mut lines = vec![format!("certificate {}{of}: {took}", ended.certificate)];
     lines.extend(ended.connections.iter().map(|cut| {

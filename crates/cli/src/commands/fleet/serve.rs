@@ -7,6 +7,7 @@ mod board;
 mod campaigns;
 mod line;
 mod pages;
+mod registry;
 mod shown;
 mod tend;
 mod told;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use fleetkey_api::feed::Feed;
 use fleetkey_api::{Server, ServerConfig};
-use fleetkey_aws::permit::{Command, WITH_PAGES};
+use fleetkey_aws::permit::{Command, SERVING, WITH_PAGES};
 use fleetkey_aws::{Aws, Options};
 use fleetkey_dashboard::fleet::Site;
 use fleetkey_model::arn::Scope;
@@ -57,8 +58,10 @@ use windows::WindowKeeper;
 /// Serves until it is interrupted.
 pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
     if args.account.print_iam {
-        let commands = if args.pages { WITH_PAGES.as_slice() } else { &[Command::Serve] };
-        return print_iam(commands, &args.account, |settings| settings).await;
+        let serving = if args.pages { WITH_PAGES.as_slice() } else { &SERVING };
+        let more = args.registry_events.then_some(Command::RegistryEvents);
+        let commands: Vec<_> = serving.iter().copied().chain(more).collect();
+        return print_iam(&commands, &args.account, |settings| settings).await;
     }
     let address = args.listen;
     ensure!(
@@ -81,9 +84,12 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         feed: feed.clone(),
     });
     let keeper = WindowKeeper::start(board.office().clone());
+    let registry = registry::see_to(post.aws.clone(), controller.reception(), args.registry_events);
+    let registry = tokio::spawn(registry);
     let pages = Pages::open(board.clone(), &args.panel).await?;
     let snapshot = Snapshot::at(&post.data.operator());
-    let tended = Tended::start(post.aws.clone(), watch.clone(), snapshot, args.inventory_every, args.budget);
+    let pace = (args.inventory_every, args.budget);
+    let tended = Tended::start(post.aws.clone(), watch.clone(), snapshot, controller.reception(), pace);
     let shown = Shown {
         reception: controller.reception(),
         metrics,
@@ -92,6 +98,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         feed,
         board: board.clone(),
         directory: post.data.operator(),
+        soonest: args.soonest,
         rhythm: Rhythm::new(args.rotate_every, args.rotation_jitter),
     };
     let server = Server::start(listener, Arc::new(shown), &ServerConfig { hosts: args.hosts.clone() })?;
@@ -108,6 +115,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         tell(audience, "ready", &heard, &fields);
         interrupt.asked().await;
     }
+    // It may be in the middle of its one change, which can be made again.
+    registry.abort();
     campaigns.stop().await;
     keeper.stop().await;
     pages.close().await;

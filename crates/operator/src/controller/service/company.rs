@@ -7,7 +7,7 @@ use fleetkey_mqtt::{QoS, SubscribeFilter, Text};
 use tokio::sync::watch;
 
 use super::Connections;
-use crate::controller::hearing::{HEARD, shared};
+use crate::controller::hearing::{HEARD, NEWS, shared};
 
 /// How a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,16 +116,26 @@ impl Manner {
 
     /// What a session of an earlier controller may be subscribed to, and shall not be.
     pub(super) fn others(self) -> Vec<Text> {
-        match self {
-            Self::Alone => Self::Together.names(),
-            Self::Undecided | Self::Together => Self::Alone.names(),
-        }
+        let other = match self {
+            Self::Alone => Self::Together,
+            Self::Undecided | Self::Together => Self::Alone,
+        };
+        other.names().into_iter().chain([other.name(NEWS)]).collect()
+    }
+
+    /// What to subscribe to besides, where that is allowed.
+    pub(super) fn news(self) -> SubscribeFilter {
+        SubscribeFilter::new(self.name(NEWS), QoS::AtLeastOnce)
     }
 
     fn names(self) -> Vec<Text> {
+        HEARD.map(|filter| self.name(filter)).into()
+    }
+
+    fn name(self, filter: &str) -> Text {
         match self {
-            Self::Alone => HEARD.map(Text::from).into(),
-            Self::Undecided | Self::Together => HEARD.map(|filter| Text::from(shared(filter))).into(),
+            Self::Alone => Text::from(filter),
+            Self::Undecided | Self::Together => Text::from(shared(filter)),
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::company::{Company, Manner, Phase};
+use super::news::News;
 use super::worker::{Awaited, Input, Output};
 use super::{Connection, Connector};
 use crate::controller::Event;
@@ -23,7 +24,7 @@ const WAITING: usize = 256;
 /// How long TLS and CONNACK may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// After so many connections in a row that ended before the answer, shared subscriptions count as refused.
-const UNANSWERED: u32 = 3;
+pub(super) const UNANSWERED: u32 = 3;
 
 pub(super) struct Wire<N> {
     connector: Arc<N>,
@@ -40,6 +41,7 @@ pub(super) struct Wire<N> {
     unanswered: u32,
     /// The broker has kept a session of an earlier controller, which may have heard by other filters.
     inherited: bool,
+    news: News,
     /// It was said that this connection does not come about.
     said: bool,
     waiting: VecDeque<Input>,
@@ -73,6 +75,7 @@ impl<N: Connector> Wire<N> {
             subscribing: false,
             unanswered: 0,
             inherited: false,
+            news: News::default(),
             said: false,
             waiting: VecDeque::new(),
             engine,
@@ -109,6 +112,7 @@ impl<N: Connector> Wire<N> {
             };
             self.say(&reason, pause);
             self.despair();
+            self.do_without_news();
             if self.hear_engine_for(pause, &stop).await.is_err() {
                 return;
             }
@@ -138,6 +142,29 @@ impl<N: Connector> Wire<N> {
         }
     }
 
+    /// A broker that closes on the subscription that one can do without is not asked for it before the others again.
+    fn do_without_news(&mut self) {
+        let (is_over, why) = self.news.disconnect();
+        if is_over {
+            self.session.forget_requests();
+            self.subscribing = false;
+            // An UNSUBSCRIBE may have been among them.
+            self.inherited = true;
+        }
+        self.say_without_news(why);
+    }
+
+    fn say_without_news(&self, why: Option<String>) {
+        if let Some(why) = why {
+            let client = &self.connection.client_id;
+            warn!(
+                %client, why,
+                "the controller does not hear what becomes of things, which it sees when the account is listed; \
+                 `fleetkey setup` brings its policy up to date"
+            );
+        }
+    }
+
     /// Hears everything by this connection from now on: what is shared cannot be subscribed to.
     fn go_alone(&mut self, why: &str) {
         warn!(
@@ -149,6 +176,7 @@ impl<N: Connector> Wire<N> {
         self.session.forget_requests();
         // Some of them may have been granted.
         self.inherited = true;
+        self.news = News::default();
         self.subscribing = false;
     }
 
@@ -250,10 +278,15 @@ impl<N: Connector> Wire<N> {
                     ack: incoming.ack,
                     place: self.place,
                 }),
-                SessionEvent::Subscribed(_, reasons) => {
+                SessionEvent::Subscribed(request, reasons) => {
+                    let refused = reasons.iter().find(|reason| reason.is_error()).copied();
+                    if self.news.is(request) {
+                        let why = self.news.answer(refused);
+                        self.say_without_news(why);
+                        continue;
+                    }
                     self.subscribing = false;
-                    let refused = reasons.iter().find(|reason| reason.is_error());
-                    self.subscribed(refused.copied())?;
+                    self.subscribed(refused)?;
                 }
                 SessionEvent::Delivered(token) => self.tell(token, Ok(())),
                 SessionEvent::Refused(token, reason) => {
@@ -288,6 +321,9 @@ impl<N: Connector> Wire<N> {
                 // Not before: what comes in between is rather heard twice than not at all.
                 if std::mem::take(&mut self.inherited) {
                     self.session.unsubscribe(manner.others());
+                }
+                if self.news.is_wanted() {
+                    self.news.ask(self.session.subscribe(vec![manner.news()]));
                 }
                 self.said = false;
                 info!(client = %self.connection.client_id, "the controller hears requests and presence");

@@ -105,3 +105,31 @@ fn a_certificate_that_only_a_journal_remembers_is_found_by_its_lines() {
     let of_it: Vec<_> = found.iter().filter(|found| found.certificate == Some(gone)).collect();
     assert_eq!(of_it.iter().map(|found| found.what.as_str()).collect::<Vec<_>>(), ["revoke", "delete"]);
 }
+
+#[test]
+fn what_was_detached_before_it_went_is_still_told() {
+    let (mut store, old) = (store(), Some(id("old")));
+    let event = |second, what: &str| (second, old, what.to_owned());
+    store.attachments(id("old"), &[]);
+    let found = told(&store, &[]);
+    assert!(found.contains(&event(1, "registered")) && found.contains(&event(6, "INACTIVE")), "{found:?}");
+    store.changed(at(9), id("old"), None);
+    let found = told(&store, &[]);
+    assert!(found.contains(&event(1, "registered")), "{found:?}");
+    assert_eq!(found.last(), Some(&event(9, "deleted")));
+}
+
+#[test]
+fn a_second_deactivation_that_no_journal_has_is_told() {
+    let (mut store, old) = (store(), id("old"));
+    let of = format!("certificate {old} of press-1");
+    let lines = [line(6, "done", "deactivate", &of, None), line(7, "done", "reactivate", &of, None)];
+    let inactive = |store: &Store| {
+        let found = told(store, &lines).into_iter().filter(|(_, _, what)| what == "INACTIVE");
+        found.map(|(second, ..)| second).collect::<Vec<_>>()
+    };
+    assert_eq!(inactive(&store), [0; 0], "what the account last told is from before");
+    store.changed(at(7), old, Some(CertificateStatus::Active));
+    store.changed(at(8), old, Some(CertificateStatus::Inactive));
+    assert_eq!(inactive(&store), [8]);
+}

@@ -108,8 +108,9 @@ fn orphan(view: &View<'_>, id: &CertificateId, row: &Certificate) -> Option<Find
 
 fn never_seen(view: &View<'_>, id: &CertificateId, row: &Certificate) -> Option<Finding> {
     let (created, thing) = (row.created_at?, row.thing.as_ref()?);
-    let watched = view.store.ages().watching_since?.max(created);
-    (row.seen_at.is_none() && view.now.since(watched) >= view.thresholds.idle_after).then(|| {
+    let ages = view.store.ages();
+    let watched = ages.listened_since?.max(created);
+    (row.seen_at.is_none() && ages.listened_after(created) >= view.thresholds.idle_after).then(|| {
         let saw = format!("{} is ACTIVE since {created} and was not seen since {watched}", id.short());
         finding(Rule::NeverSeen, Some(thing), Some(id), saw, (
             "a device that is away, a rotation that was given up, or a certificate that somebody keeps for later",

@@ -48,9 +48,44 @@ fn one_that_is_active_and_attested_is_ready_whatever_lies_retired_beside_it() {
 #[test]
 fn another_that_is_active_is_a_rotation_until_it_was_given_up() {
     assert_eq!(state(&store(&[(10, Active), (5, Active)]), 20), Some(State::Rotating), "an older one");
-    let newer = store(&[(10, Active), (19, Active)]);
+    let mut newer = store(&[(10, Active), (19, Active)]);
+    newer.listening(day(19));
+    newer.listening(day(21));
     assert_eq!(state(&newer, 19), Some(State::Rotating));
     assert_eq!(state(&newer, 21), Some(State::BackOff), "it was never used");
+}
+
+/// An inventory that was taken without a controller, or after one was away, knows of no use because nobody was there.
+#[test]
+fn no_rotation_counts_as_given_up_where_nobody_has_listened() {
+    let mut store = store(&[(10, Active), (19, Active)]);
+    let silent = |store: &Store| condition_of(store, &press(), day(30)).unwrap();
+    assert_eq!(silent(&store).state, State::Rotating);
+    assert!(silent(&store).why.unwrap().contains("nobody has listened"));
+    store.listening(day(15));
+    store.listening(day(20) - Duration::from_secs(1));
+    assert_eq!(silent(&store).state, State::Rotating, "it was there for less than a day, and then ended");
+    store.listening(day(20));
+    assert_eq!(silent(&store).state, State::BackOff);
+    store.presence_missed(day(25));
+    store.listening(day(25) + Duration::from_secs(DAY - 1));
+    assert_eq!(silent(&store).state, State::Rotating, "after a gap it begins anew");
+}
+
+/// The list of things may name a certificate before the list of certificates has it.
+#[test]
+fn a_newest_certificate_that_no_list_has_yet_is_a_rotation() {
+    let mut store = Store::default();
+    let summary = CertificateSummary { id: id(0), status: Active, created_at: day(10) };
+    store.listed(day(20), &press(), &[summary]);
+    let listed =
+        |newest| crate::inventory::ListedThing { name: press(), newest: Some(newest), recovered: None };
+    store.listed_things(day(20), &[listed(id(0))]);
+    assert_eq!(state(&store, 20), Some(State::Ready));
+    store.listed_things(day(21), &[listed(id(7))]);
+    assert_eq!(state(&store, 21), Some(State::Rotating));
+    store.witnessed(&press(), id(0), day(21));
+    assert_eq!(state(&store, 21), Some(State::Ready), "what was attested is the one in use");
 }
 
 #[test]

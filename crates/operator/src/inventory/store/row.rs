@@ -1,6 +1,7 @@
 //! What is known of a certificate, of a thing, and how old that is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::{ClientId, ROLE_SEPARATOR, ThingName};
@@ -27,6 +28,9 @@ pub struct Certificate {
     pub not_after: Option<Timestamp>,
     /// The thing that it is attached to, as far as is known.
     pub thing: Option<ThingName>,
+    /// The thing that it was attached to before it was detached: whose history it belongs to.
+    #[serde(default)]
+    pub was_of: Option<ThingName>,
     /// When the broker first attested it, by its clock.
     #[serde(default)]
     pub attested_at: Option<Timestamp>,
@@ -72,6 +76,9 @@ pub struct Thing {
     pub connects: (Timestamp, u32),
     /// Its certificates, as far as is known.
     pub certificates: BTreeSet<CertificateId>,
+    /// Those that were detached from it, are on no other thing and still there.
+    #[serde(default)]
+    pub former: BTreeSet<CertificateId>,
     /// Those that it had and that the account has no more, the newest last: the last few.
     #[serde(default)]
     pub past: Vec<Past>,
@@ -105,8 +112,35 @@ pub struct Ages {
     pub attachments: Option<Timestamp>,
     /// The last event that was heard.
     pub events: Option<Timestamp>,
-    /// Since when events are heard without a gap that is known of.
+    /// Since when this process hears events without a gap that is known of: who is connected now is known from then on.
     pub watching_since: Option<Timestamp>,
+    /// Since when a controller has listened without a gap that is known of, across restarts over which the broker kept
+    /// its session.
+    #[serde(default)]
+    pub listened_since: Option<Timestamp>,
+    /// Until when: what happened later nobody was there to hear.
+    #[serde(default)]
+    pub listened_until: Option<Timestamp>,
+}
+
+impl Ages {
+    /// For how long after `moment` a controller has listened: so long, and no longer, silence says something.
+    pub fn listened_after(&self, moment: Timestamp) -> Duration {
+        let span = self.listened_since.zip(self.listened_until);
+        span.map_or(Duration::ZERO, |(since, until)| until.since(since.max(moment)))
+    }
+
+    /// A controller listens now.
+    pub(super) fn listen(&mut self, now: Timestamp) {
+        self.listened_since.get_or_insert(now);
+        self.listened_until = self.listened_until.max(Some(now));
+    }
+
+    /// Something may have been missed before now.
+    pub(super) fn missed(&mut self, now: Timestamp) {
+        self.watching_since = Some(now);
+        (self.listened_since, self.listened_until) = (Some(now), Some(now));
+    }
 }
 
 impl Thing {

@@ -147,11 +147,12 @@ impl Printer {
     /// How many there were, and how old what they rest on is.
     pub(super) fn end(self, store: &Store, calls: &BTreeSet<String>) {
         let ages = store.ages();
+        // Which columns rest on what.
         let parts = [
-            ("certificates", ages.certificates),
-            ("things", ages.things),
-            ("attachments", ages.attachments),
-            ("events", ages.events),
+            ("certificates (status, age)", ages.certificates),
+            ("things (part)", ages.things),
+            ("attachments (thing, state, due)", ages.attachments),
+            ("events (seen, connected)", ages.events),
         ];
         match self.format {
             InventoryFormat::Json => output::json(&json!({

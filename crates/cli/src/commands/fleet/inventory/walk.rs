@@ -15,6 +15,10 @@ use crate::args::InventoryArgs;
 use crate::interrupt::Interrupt;
 use crate::output::{self, Audience};
 
+/// What is drawn of a stage whose end is known, and of one whose end is not.
+const MEASURED: &str = "{spinner} {elapsed} {bar:24} {percent}% {wide_msg}";
+const UNMEASURED: &str = "{spinner} {elapsed} {wide_msg}";
+
 /// How often what was learned is kept.
 const KEEP_EVERY: Duration = Duration::from_secs(30);
 
@@ -30,9 +34,7 @@ pub(super) async fn walk(aws: &Aws, watch: &Watch, snapshot: &Snapshot, args: &I
     let bar = bar(Audience::of(args.account.json));
     let mut kept = now();
     let told = |progress: &Progress| {
-        let Progress { stage, certificates, things } = progress;
-        bar.set_message(format!("{stage}: {certificates} certificates, {things} things"));
-        bar.tick();
+        draw(&bar, progress);
         keep_now_and_then(watch, snapshot, &mut kept);
     };
     let mut rates = Rates::of(args.budget);
@@ -52,6 +54,21 @@ pub(super) async fn walk(aws: &Aws, watch: &Watch, snapshot: &Snapshot, args: &I
     outcome.context("the account cannot be listed")
 }
 
+/// A bar where the end is known, and a sign of life where it is not.
+fn draw(bar: &ProgressBar, progress: &Progress) {
+    let Progress { stage, certificates, things, thousandths } = progress;
+    bar.set_message(format!("{stage}: {certificates} certificates, {things} things"));
+    let template = if thousandths.is_some() { MEASURED } else { UNMEASURED };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    if let Some(thousandths) = thousandths {
+        bar.set_length(1000);
+        bar.set_position(*thousandths);
+    }
+    bar.tick();
+}
+
 /// A failure is told at the end, when it is tried once more.
 fn keep_now_and_then(watch: &Watch, snapshot: &Snapshot, kept: &mut Timestamp) {
     if now().since(*kept) >= KEEP_EVERY {
@@ -65,9 +82,5 @@ fn bar(audience: Audience) -> ProgressBar {
         output::json(&json!({ "event": "walking" }));
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::no_length();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
-        bar.set_style(style);
-    }
-    bar
+    ProgressBar::no_length()
 }

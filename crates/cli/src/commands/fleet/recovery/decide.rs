@@ -77,7 +77,7 @@ pub(super) async fn reject(args: RejectArgs) -> Result<ExitCode> {
     let stays = ended.iter().flat_map(|ended| &ended.connections);
     let stays = stays.filter(|cut| cut.outcome == Outcome::Stays).count();
     for one in &ended {
-        desk.tell("certificate", &revoke::fields(one, &ending), &revoke::words(one, &ending).join("\n"));
+        desk.tell("certificate", &revoke::fields(one), &revoke::words(one).join("\n"));
     }
     let left = recovery.certificates.iter().filter(|found| !goes(found));
     let left = left.filter(|found| found.status == CertificateStatus::Active).count();

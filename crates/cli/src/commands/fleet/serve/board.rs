@@ -16,6 +16,7 @@ mod read;
 mod sparing;
 mod stock;
 mod sums;
+mod verdict;
 mod words;
 mod works;
 
@@ -36,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use campaigns::Among;
 pub(super) use office::Office;
+pub(super) use verdict::{Decided, Verdict};
 
 use campaigns::Standing;
 use closer::Closer;
@@ -155,7 +157,7 @@ impl Board {
     }
 
     fn thresholds(&self) -> Thresholds {
-        Thresholds { aged_after: self.rhythm.overdue(), ..Thresholds::default() }
+        self.rhythm.thresholds()
     }
 
     fn reception(&self) -> Option<Reception> {

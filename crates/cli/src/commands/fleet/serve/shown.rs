@@ -15,7 +15,7 @@ use fleetkey_api::token::Holder;
 use fleetkey_aws::Aws;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::controller::{Connections, Metrics, Reception};
-use fleetkey_operator::inventory::{Thresholds, Watch, render};
+use fleetkey_operator::inventory::{Thresholds, Watch, render, render_soonest};
 use serde_json::Value;
 
 use super::super::due::Rhythm;
@@ -37,6 +37,8 @@ pub(super) struct Shown {
     pub(super) board: Arc<Board>,
     /// The operator's directory.
     pub(super) directory: PathBuf,
+    /// How many certificates have a series of their own.
+    pub(super) soonest: usize,
     /// What the devices are set to.
     pub(super) rhythm: Rhythm,
 }
@@ -44,7 +46,7 @@ pub(super) struct Shown {
 impl Shown {
     /// From when on something is a finding.
     fn thresholds(&self) -> Thresholds {
-        Thresholds { aged_after: self.rhythm.overdue(), ..Thresholds::default() }
+        self.rhythm.thresholds()
     }
 }
 
@@ -72,6 +74,7 @@ impl Backend for Shown {
         if let Ok(survey) = survey {
             page.push_str(&render(&survey, now));
         }
+        page.push_str(&render_soonest(&self.watch.soonest(self.soonest)));
         calls::render(&mut page, &self.aws);
         page
     }
@@ -104,6 +107,7 @@ impl Backend for Shown {
             Question::Journal { after, limit } => {
                 answers::journal(self.directory.clone(), after, limit).await
             }
+            Question::Recovery => answers::recovery(&self.watch, &self.directory),
             Question::Campaigns => Ok(answers::campaigns(&self.board.all_campaigns())),
             Question::Campaign(name) => match self.board.one_campaign(&name) {
                 Some(campaign) => Ok(answers::campaign(&campaign)),

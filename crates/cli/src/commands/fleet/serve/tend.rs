@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetkey_aws::Aws;
+use fleetkey_operator::controller::Reception;
 use fleetkey_operator::inventory::{Crawl, Ledgered, Snapshot, Watch, crawl};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -29,15 +30,15 @@ impl Tended {
         aws: Arc<Aws>,
         watch: Watch,
         snapshot: Snapshot,
-        every: Duration,
-        share: f64,
+        reception: Reception,
+        (every, share): (Duration, f64),
     ) -> Self {
         let (stop, walked) = (CancellationToken::new(), Arc::new(Notify::new()));
         let walking = walk(aws, watch.clone(), walked.clone(), every, share);
         let walking = stop.clone().run_until_cancelled_owned(walking);
         let tasks = vec![
             tokio::spawn(async { _ = walking.await }),
-            tokio::spawn(keep(watch, snapshot, walked, stop.clone())),
+            tokio::spawn(keep((watch, snapshot, reception), walked, stop.clone())),
         ];
         Self { stop, tasks }
     }
@@ -76,12 +77,20 @@ async fn walk(aws: Arc<Aws>, mut watch: Watch, walked: Arc<Notify>, every: Durat
 }
 
 /// The only one who writes: after each walk, every so often, and at the end.
-async fn keep(watch: Watch, snapshot: Snapshot, walked: Arc<Notify>, stop: CancellationToken) {
+async fn keep(
+    (watch, snapshot, reception): (Watch, Snapshot, Reception),
+    walked: Arc<Notify>,
+    stop: CancellationToken,
+) {
     while !stop.is_cancelled() {
         tokio::select! {
             () = tokio::time::sleep(KEEP_EVERY) => {}
             () = walked.notified() => {}
             () = stop.cancelled() => {}
+        }
+        // What the broker could not keep for a controller that was away is an event of its own.
+        if reception.hears() {
+            watch.listening(now());
         }
         write(watch.clone(), snapshot.clone()).await;
     }

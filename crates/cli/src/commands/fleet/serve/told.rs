@@ -23,6 +23,9 @@ impl Observer for Told {
                 let (certificate, at) = (event.principal_identifier, event.timestamp);
                 self.0.push(kind, json!({ "at": at, "client": client, "certificate": certificate }));
             }
+            Event::Registry { thing, change } => {
+                self.0.push("registry", json!({ "at": now, "thing": thing, "change": change.as_str() }));
+            }
             Event::Release(thing) => self.0.push("released", json!({ "at": now, "thing": thing })),
             _ => {}
         }

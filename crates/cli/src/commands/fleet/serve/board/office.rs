@@ -33,7 +33,7 @@ use super::super::super::{now, with_windows};
 use super::Board;
 
 /// How long a connection may take to end before the page tells that it has not.
-const CUT_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const CUT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Which account, and which fleet of it.
 #[derive(Debug, Clone)]
@@ -297,8 +297,8 @@ impl Board {
         };
         self.works.expect_rest()?;
         let ended = self.office.work(&self.closed, move |office| office.end(id, ending)).await?;
-        let words = words(&ended, fate, by);
-        self.watch.clone().with(|store, _| store.changed(now(), id, Some(fate.status())));
+        let words = words(&ended, by);
+        self.watch.clone().with(|store, _| store.changed(now(), id, Some(ended.status)));
         self.closer.forget(&id);
         if let Some(thing) = &thing {
             self.notes().decided(thing, now(), words.clone());
@@ -308,11 +308,11 @@ impl Board {
     }
 }
 
-fn words(ended: &Ended, fate: Fate, by: &str) -> String {
+fn words(ended: &Ended, by: &str) -> String {
     let open = ended.connections.iter().filter(|cut| cut.outcome == Outcome::Stays).count();
     let still = match open {
         0 => String::new(),
         open => format!("; {open} connections are still open, the account cuts them within minutes"),
     };
-    format!("certificate {} was made {} by {by}{still}", ended.certificate.short(), fate.status())
+    format!("certificate {} was made {} by {by}{still}", ended.certificate.short(), ended.status)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fleetkey_api::backend::{Selection, Trouble};
 use fleetkey_dashboard::fleet::{Campaign, CampaignCounts, Pace};
@@ -10,6 +10,7 @@ use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use fleetkey_operator::chain::CONTROLLER_JOURNAL_FILE;
 use fleetkey_operator::inventory::{self, Ages, Finding, Query, Rule, Store, Thresholds, Watch};
+use fleetkey_operator::recovery::{Window, Windows};
 use serde_json::{Value, json};
 
 use super::super::super::due::Rhythm;
@@ -92,6 +93,24 @@ pub(super) async fn history(watch: Watch, directory: PathBuf, thing: ThingName) 
 
 fn ages(watch: &Watch) -> Ages {
     watch.look(|store, _| store.ages())
+}
+
+/// The recovery windows, the latest last, and what came of a recovery and waits for a decision.
+pub(super) fn recovery(watch: &Watch, directory: &Path) -> Result<Value, Trouble> {
+    let windows = Windows::read(directory).map_err(|error| Trouble::Unavailable(error.to_string()))?;
+    let now = now();
+    let window = |window: &Window| {
+        json!({
+            "window": window.number, "serials": window.serials, "opened_at": window.opened_at, "until": window.until,
+            "closed_at": window.closed_at, "open": window.is_open(now), "why": window.why,
+        })
+    };
+    let mut waiting = Vec::new();
+    watch.each_thing(|_, name, row| {
+        waiting.extend(row.recovered.map(|id| json!({ "thing": name, "certificate": id })));
+    });
+    let windows: Vec<_> = windows.all().iter().map(window).collect();
+    Ok(json!({ "windows": windows, "waiting": waiting, "ages": ages(watch) }))
 }
 
 /// What deserves attention.

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use fleetkey_api::backend::Fate as Wanted;
 use fleetkey_api::backend::{CampaignStep, Draft, Order, Trouble};
+use fleetkey_api::backend::{Fate as Wanted, Verdict as Decision};
 use fleetkey_api::token::Holder;
 use fleetkey_dashboard::fleet::{CampaignDraft, CampaignMode, CampaignOrder, Fate, Forecast, Pace, Refused};
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use serde_json::{Value, json};
 
-use super::super::board::Among;
+use super::super::board::{Among, Decided, Verdict};
 use super::Shown;
 
 impl Shown {
@@ -23,6 +23,9 @@ impl Shown {
             Order::Rotate { thing, why } => self.rotate(thing, &why, &by).await,
             Order::Certificate { certificate, fate, why } => {
                 self.decide(certificate, fated(fate), (&by, why)).await
+            }
+            Order::Recovered { thing, certificate, verdict, why } => {
+                self.recovered(thing, (certificate, verdict), (&by, why)).await
             }
             Order::Start(draft) => self.start(&draft, &by).await,
             Order::Campaign { name, step, why } => self.step(name, step, (&by, why)).await,
@@ -73,6 +76,31 @@ impl Shown {
         }
         let done = self.board.seal_fate(thing.clone(), (id, fate), (by, why)).await.map_err(unavailable)?;
         Ok(json!({ "certificate": id, "thing": thing, "status": fate.status(), "done": done.words }))
+    }
+
+    async fn recovered(
+        &self,
+        thing: ThingName,
+        (certificate, verdict): (CertificateId, Decision),
+        (by, why): (&str, String),
+    ) -> Result<Value, Trouble> {
+        if self.watch.look(|store, _| store.thing(&thing).is_none()) {
+            return Err(Trouble::Missing(format!("no thing {thing} is known")));
+        }
+        let verdict = match verdict {
+            Decision::Approve => Verdict::Approve,
+            Decision::Reject => Verdict::Reject,
+        };
+        let decided = self.board.decide_recovery(thing.clone(), (verdict, certificate), (by, why)).await;
+        match decided.map_err(unavailable)? {
+            Decided::Nothing => Err(Trouble::Conflict(format!("nothing of {thing} waits for a decision"))),
+            Decided::Another(id) => Err(Trouble::Conflict(format!(
+                "what waits of {thing} is {id}: somebody has recovered as this thing since; nothing was decided"
+            ))),
+            Decided::Done { revoked, still_open } => Ok(json!({
+                "thing": thing, "certificate": certificate, "revoked": revoked, "still_open": still_open,
+            })),
+        }
     }
 
     async fn start(&self, draft: &Draft, by: &str) -> Result<Value, Trouble> {
