@@ -125,9 +125,10 @@ pub fn all() -> Vec<Permit> {
 }
 
 /// Whose calls `fleetkey serve` makes when its pages are used, all of them.
-pub const WITH_PAGES: [Command; 7] = [
+pub const WITH_PAGES: [Command; 8] = [
     Command::Serve,
     Command::Pages,
+    Command::Campaign,
     Command::Doctor,
     Command::Status,
     Command::Revoke,

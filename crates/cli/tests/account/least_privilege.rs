@@ -55,6 +55,7 @@ fn what_all_pages_need_is_what_their_commands_need_and_the_hook() {
     let core = Core::empty();
     let commands = ["serve", "status", "revoke", "setup", "cleanup"];
     let mut sum: BTreeSet<_> = commands.iter().flat_map(|command| printed(&core, &[command])).collect();
+    sum.extend(printed(&core, &["campaign", "start"]));
     // What `doctor` asks for a verdict, and nobody else does; it prints no policy of its own.
     let verdicts = ["iot:GetEffectivePolicies", "iot:ListPrincipalThingsV2"];
     sum.extend(verdicts.iter().chain(&["lambda:InvokeFunction"]).map(|call| (*call).to_owned()));
