@@ -134,6 +134,11 @@ impl Board {
         self.hub.tell("rotation", Some(thing.clone()));
     }
 
+    /// Whether set-up or clean-up is at work on the account.
+    pub(super) fn is_worked_on(&self) -> bool {
+        self.works.is_under_way()
+    }
+
     /// Asks the account for nothing any more.
     pub(super) fn close(&self) {
         self.closed.cancel();

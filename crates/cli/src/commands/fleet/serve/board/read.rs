@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fleetkey_dashboard::fleet::{
-    Answer, Campaign, CampaignDraft, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow,
-    Direction, Done, Filter, FindingPage, FindingQuery, Fleet, Forecast, Holder, HookTest, Incident,
-    InventoryPage, InventoryQuery, JournalPage, Known, Order, Overview, Plan, Policy, PolicyVersion,
-    Provisioning, Question, Refused, Rotation, Site, Tone, Verdict, Work,
+    Answer, Campaign, CampaignDraft, Certificate, Connection, Counted, Device, DevicePage, DeviceQuery,
+    DeviceRow, Direction, Done, Filter, FindingPage, FindingQuery, Fleet, Forecast, Holder, HookTest,
+    Incident, InventoryPage, InventoryQuery, JournalPage, Known, Order, Overview, Plan, Policy,
+    PolicyVersion, Provisioning, Question, Refused, Rotation, Site, Tone, Verdict, WayBack, Work,
 };
 use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
@@ -17,7 +17,6 @@ use fleetkey_operator::inventory::{self, Store, Thing};
 
 use super::super::super::now;
 use super::Board;
-use super::campaigns::Among;
 use super::sums::{Sums, is_live, short};
 
 /// Certificates on a device's page.
@@ -169,8 +168,12 @@ impl Fleet for Board {
         inventory::Rule::ALL.map(|rule| rule.as_str().to_owned()).into()
     }
 
-    fn foresee(&self, draft: &CampaignDraft) -> Result<Forecast, Refused> {
-        self.forecast(draft, &Among::All)
+    fn foresee<'a>(&'a self, draft: &'a CampaignDraft) -> Counted<'a, Forecast> {
+        Box::pin(async move { self.forecast(draft, &self.among(draft).await?) })
+    }
+
+    fn way_back<'a>(&'a self, name: &'a str) -> Counted<'a, WayBack> {
+        Box::pin(self.counted_back(name))
     }
 
     fn decides(&self) -> bool {
