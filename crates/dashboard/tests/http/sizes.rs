@@ -8,7 +8,6 @@ const LIMIT: usize = 200_000;
 
 #[track_caller]
 fn is_small(path: &str, page: &Reply) {
-    println!("{path:.60}: {} bytes", page.body.len());
     assert_eq!(page.status, 200, "{path}: {}", page.body);
     assert!(page.body.len() < LIMIT, "{path}: {} bytes", page.body.len());
 }

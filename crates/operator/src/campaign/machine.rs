@@ -299,7 +299,7 @@ impl Campaign {
             let device = look(thing);
             let arrived = |sightings: &mut Sightings| {
                 let seen = sightings.look(plan, thing, device, now);
-                rotated(plan, device).or(seen.filter(|_| !is_taken_back))
+                rotated(plan, device).or_else(|| seen.filter(|_| !is_taken_back))
             };
             let new = match *turn {
                 Turn::Told { at, tries, acknowledged } => {

@@ -138,18 +138,15 @@ pub(super) fn condition(store: &Store, thing: &Thing, now: Timestamp) -> Option<
     };
     let others = || serving().filter(|(id, _)| *id != current);
     let is_newer = |other: &Certificate| other.created_at.is_none() || other.created_at > row.created_at;
-    Some(beside(thing, others().map(|(_, other)| (is_newer(other), other)), now))
+    let others: Vec<_> = others().map(|(_, other)| (is_newer(other), other)).collect();
+    Some(beside(thing, &others, now))
 }
 
 /// The state of a thing whose current certificate serves, by what else of it does, the newer ones marked.
-fn beside<'a>(
-    thing: &Thing,
-    others: impl Iterator<Item = (bool, &'a Certificate)> + Clone,
-    now: Timestamp,
-) -> Condition {
+fn beside(thing: &Thing, others: &[(bool, &Certificate)], now: Timestamp) -> Condition {
     let attested = thing.attested.map(|(_, at)| at);
     let used = |other: &Certificate| attested.is_some_and(|at| other.is_used_since(at));
-    if others.clone().any(|(newer, other)| !newer && used(other)) {
+    if others.iter().any(|(newer, other)| !newer && used(other)) {
         return Condition::of(
             State::Degraded,
             "an older certificate is in use although its successor was attested",
@@ -159,19 +156,19 @@ fn beside<'a>(
         let young = other.created_at.is_none_or(|created| now.since(created) < GIVEN_UP_AFTER);
         young || other.connected_at.is_some()
     };
-    if others.clone().any(|(newer, other)| newer && is_under_way(other)) {
+    if others.iter().any(|(newer, other)| *newer && is_under_way(other)) {
         return Condition::of(State::Rotating, "a newer certificate is registered and not attested yet");
     }
-    if others.clone().any(|(newer, _)| newer) {
+    if others.iter().any(|(newer, _)| *newer) {
         return Condition::of(
             State::BackOff,
             "a newer certificate was never used: its rotation was given up",
         );
     }
-    match others.clone().next() {
-        Some(_) => Condition::of(State::Rotating, "an older certificate is not retired yet"),
-        None => Condition::READY,
+    if others.is_empty() {
+        return Condition::READY;
     }
+    Condition::of(State::Rotating, "an older certificate is not retired yet")
 }
 
 #[cfg(test)]

@@ -58,13 +58,15 @@ async fn start(args: &StartArgs) -> Result<()> {
     let plan = plan(args);
     plan.check(things.len())?;
     let waves = plan.waves(things.len());
+    let by = if args.plan { None } else { Some(by::by(&plan.why)?) };
     let mut told = json!({
         "event": if args.plan { "plan" } else { "started" }, "campaign": plan.name, "devices": things.len(), "waves": waves,
         "served": Journal::is_in_use(&operator.join(LEDGER)), "calls": calls,
     });
-    if !args.plan {
-        let by = by::by(&plan.why)?;
-        told["id"] = by.id.as_str().into();
+    if let Some(by) = by {
+        told.as_object_mut().into_iter().for_each(|told| {
+            told.insert("id".to_owned(), by.id.as_str().into());
+        });
         Log::create(&operator, plan, things.into_iter().collect(), Some(by))?;
     }
     output::json(&told);

@@ -233,7 +233,7 @@ impl Board {
 }
 
 async fn remove_thing(account: &Account, thing: &ThingName) -> Result<(), String> {
-    for id in account.list_thing_principals(thing).or_else(nothing)? {
+    for id in account.list_thing_principals(thing).or_else(|error| nothing(&error))? {
         erase(account, &id).await?;
     }
     gone(account.delete_thing(thing).await)
@@ -256,7 +256,7 @@ async fn remove_credential(account: &Account, settings: &Settings, role: &str) -
 
 /// Takes a certificate off its policies and things and deletes it (API Reference, DeleteCertificate).
 async fn erase(account: &Account, id: &CertificateId) -> Result<(), String> {
-    let Some(record) = account.describe_certificate(id).map(Some).or_else(nothing)? else {
+    let Some(record) = account.describe_certificate(id).map(Some).or_else(|error| nothing(&error))? else {
         return Ok(());
     };
     for policy in &record.policies {
@@ -273,11 +273,11 @@ async fn erase(account: &Account, id: &CertificateId) -> Result<(), String> {
 
 /// What is not there is gone already.
 fn gone(answer: Result<(), AccountError>) -> Result<(), String> {
-    answer.or_else(nothing)
+    answer.or_else(|error| nothing(&error))
 }
 
 /// In place of what is not there.
-fn nothing<T: Default>(error: AccountError) -> Result<T, String> {
+fn nothing<T: Default>(error: &AccountError) -> Result<T, String> {
     match error.code() {
         "ResourceNotFoundException" => Ok(T::default()),
         _ => Err(error.to_string()),
