@@ -234,7 +234,7 @@ class Retirement(Exported):
             self.agent.hears("on another certificate")
             self.assertEqual(self.status(), "ACTIVE")
         self.agent.retires_on_anothers_word()
-        self.assertEqual(self.agent.run("status")["state"], "retiring")
+        self.assertEqual(self.agent.run("status")["status"]["state"], "retiring")
 
         self.run_command(command)
         with Printed(program) as running:

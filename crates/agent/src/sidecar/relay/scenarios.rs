@@ -259,7 +259,11 @@ fn what_a_later_connack_narrows_is_told_and_held_to_and_what_it_widens_holds_aga
 
     world.broker.offers = first;
     identity(&mut world, 3);
-    world.come_to_rest();
+    let settled = |report: &Report| matches!(report, Report::Settled { slot: SlotId(3), .. });
+    while !world.reports.iter().any(settled) {
+        assert!(world.pass_to_deadline(), "stuck: {:?}", world.relay);
+        world.arrive();
+    }
     world.tell(Input::Client(local, Packet::Publish(retained())));
     world.arrive();
     assert_eq!((world.relay.snapshot().dropped_up, world.broker.received.len()), (2, 6));

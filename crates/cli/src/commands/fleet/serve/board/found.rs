@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn page_by_page_every_finding_comes_once() {
         let all = watch().findings(NOW, &Thresholds::default());
-        assert!(all.len() > 40, "{}", all.len());
+        assert!(all.len() >= 40, "{}", all.len());
         for limit in [1, 7, all.len(), all.len() + 1] {
             let (mut query, mut seen) = (FindingQuery { limit, ..FindingQuery::default() }, Vec::new());
             loop {
