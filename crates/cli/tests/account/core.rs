@@ -116,13 +116,6 @@ impl Core {
         refusals
     }
 
-    /// How often the account has refused to provision by a template since the last look at what it tells.
-    pub(crate) fn refusals_of(&self, template: &str) -> usize {
-        let topic = format!("/{template}/provision/");
-        let refused = |line: &&String| line.contains("provisioning rejected") && line.contains(&topic);
-        self.process.errors_so_far().iter().filter(refused).count()
-    }
-
     /// A command on this account by way of `url`, with nothing else in its environment.
     pub(crate) fn command(&self, url: &str, arguments: &[&str], fleet: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fleetkey"));

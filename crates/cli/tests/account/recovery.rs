@@ -1,7 +1,6 @@
 //! Devices that have lost their disk and come back by their claim: only through a window that names them, and what comes of
 //! it retires nothing until somebody has decided.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -34,11 +33,7 @@ impl Crowd {
             let claim = config.claim.as_mut().unwrap();
             claim.recovery_template = Some(recovery);
             claim.recovery_spacing = Duration::from_secs(1);
-            // It asks two dozen times before it believes that its claim is refused, connecting anew each time.
-            config.session.connect_spacing = Duration::ZERO;
-            config.rotation.backoff.base = Duration::from_millis(20);
-            config.rotation.backoff.step_cap = Duration::from_millis(100);
-            config.rotation.backoff.rotation_cap = Duration::from_secs(1);
+            config.rotation.backoff.step_cap = Duration::from_millis(500);
             // A no is believed at once.
             config.rotation.verdict = Verdict { refusals: 2, over: Duration::from_millis(100) };
         });
@@ -65,18 +60,22 @@ impl Crowd {
         recovered.unwrap_or_else(|_| panic!("{:?}", self.core.refusals())).to_string()
     }
 
-    /// A device is refused when it tries to recover from now on, by the account's own word, and has no identity.
-    fn is_refused(&self, wiped: &mut Wiped) {
-        let template = self.config["templates"]["recovery"].as_str().unwrap();
-        self.core.refusals_of(template);
-        let refused = Cell::new(0);
-        // One answer may have been on its way to an earlier question.
-        self.wait("two refusals", || {
-            refused.set(refused.get() + self.core.refusals_of(template));
-            (refused.get() > 1).then_some(())
-        });
-        assert_eq!(wiped.agent.status().current, None, "nobody has let it in");
+    /// A device is refused when it tries to recover from now on; the reason.
+    fn is_refused(&self, wiped: &mut Wiped) -> String {
         wiped.events = wiped.agent.events();
+        let refused = async {
+            let mut recovering = false;
+            loop {
+                match wiped.events.recv().await.unwrap() {
+                    AgentEvent::RotationStarted { reason, .. } => recovering = reason == Reason::Recovery,
+                    AgentEvent::RolledBack { why, .. } if recovering => return why,
+                    AgentEvent::Committed { .. } => panic!("nobody has let it in"),
+                    _ => {}
+                }
+            }
+        };
+        let refused = self.runtime.block_on(async { tokio::time::timeout(PATIENCE * 2, refused).await });
+        refused.unwrap_or_else(|_| panic!("{:?}", self.core.refusals()))
     }
 
     fn gone(&self, wiped: Wiped) {
