@@ -134,8 +134,8 @@ pub(crate) struct ServeArgs {
     pub(crate) connections: usize,
     #[command(flatten)]
     pub(crate) panel: super::DashboardArgs,
-    /// How old a certificate may become: shows when a rotation is due, and older ones are a finding.
-    #[arg(long, value_name = "DURATION", default_value = "60days", value_parser = super::duration)]
+    /// How old a certificate becomes before its device rotates it: shows when that is due; twice as old is a finding.
+    #[arg(long, value_name = "DURATION", default_value = "30days", value_parser = super::duration)]
     pub(crate) rotate_every: Duration,
     /// How much earlier than that devices rotate at most, each at an offset of its own: their setting `jitter`.
     #[arg(long, value_name = "DURATION", default_value = "1day", value_parser = super::delay)]
@@ -257,8 +257,8 @@ pub(crate) struct InventoryArgs {
     /// Nobody is to be provisioned these days: a claim in use is a finding.
     #[arg(long)]
     pub(crate) season_over: bool,
-    /// How old a certificate may become: shows when a rotation is due, and older ones are a finding.
-    #[arg(long, value_name = "DURATION", default_value = "60days", value_parser = super::duration)]
+    /// How old a certificate becomes before its device rotates it: shows when that is due; twice as old is a finding.
+    #[arg(long, value_name = "DURATION", default_value = "30days", value_parser = super::duration)]
     pub(crate) rotate_every: Duration,
     /// How much earlier than that devices rotate at most, each at an offset of its own: their setting `jitter`.
     #[arg(long, value_name = "DURATION", default_value = "1day", value_parser = super::delay)]

@@ -132,6 +132,9 @@ pub(super) fn condition(store: &Store, thing: &Thing, now: Timestamp) -> Option<
             Condition::of(State::Rotating, "several certificates are ACTIVE, none of them attested");
         return Some(if several { rotating } else { Condition::READY });
     };
+    if thing.attested.is_none() && store.certificate(&current).is_none() {
+        return Some(Condition::of(State::Rotating, "a newer certificate is registered and not listed yet"));
+    }
     let Some(row) = store.certificate(&current).filter(|row| serves(row)) else {
         let why = "the certificate that counts as the one in use is not ACTIVE any more, or has ended";
         return Some(Condition::of(State::Degraded, why));

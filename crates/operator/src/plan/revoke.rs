@@ -101,7 +101,10 @@ impl<C: Cloud + Cutter> Operator<'_, C> {
             }
         }
         let begun = self.now();
-        let differs = found.status != ending.status;
+        // What is revoked stays so: INACTIVE would be less, and AWS refuses it.
+        let is_past =
+            found.status == CertificateStatus::Revoked && ending.status == CertificateStatus::Inactive;
+        let differs = found.status != ending.status && !is_past;
         if differs {
             let change = Change {
                 action: match ending.status {

@@ -25,6 +25,11 @@ impl Rhythm {
         self.0.age
     }
 
+    /// So old a certificate is that its device must have missed its rotation, the soak that follows it included.
+    pub(super) fn overdue(&self) -> Duration {
+        self.0.age.saturating_mul(2)
+    }
+
     /// When a thing's certificate is due that was registered then, and ends then if that is known. The device counts from
     /// its commit, which follows registration within seconds; nobody tells when.
     pub(super) fn due(&self, thing: &ThingName, created: Timestamp, end: Option<Timestamp>) -> Timestamp {

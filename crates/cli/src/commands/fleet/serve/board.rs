@@ -160,7 +160,7 @@ impl Board {
     }
 
     fn thresholds(&self) -> Thresholds {
-        Thresholds { aged_after: self.rhythm.age(), ..Thresholds::default() }
+        Thresholds { aged_after: self.rhythm.overdue(), ..Thresholds::default() }
     }
 
     fn reception(&self) -> Option<Reception> {

@@ -44,7 +44,7 @@ pub(super) struct Shown {
 impl Shown {
     /// From when on something is a finding.
     fn thresholds(&self) -> Thresholds {
-        Thresholds { aged_after: self.rhythm.age(), ..Thresholds::default() }
+        Thresholds { aged_after: self.rhythm.overdue(), ..Thresholds::default() }
     }
 }
 
