@@ -395,8 +395,10 @@ impl Campaign {
                 _ => continue,
             };
             let device = look(thing);
-            let new = match rotated(plan, device) {
-                Some(rotated) => rotated,
+            // One that rotates by itself meanwhile is on its way, and need not be told.
+            let arrived = sightings.look(plan, thing, device, now);
+            let new = match rotated(plan, device).or(arrived) {
+                Some(arrived) => arrived,
                 None if device.is_away || sightings.has(thing) => continue,
                 None => {
                     *next = *next + pause;

@@ -115,8 +115,11 @@ fn show_history(
 fn show(store: &Store, args: &InventoryArgs, aws: &Aws) {
     let (now, format) = (now(), format(args));
     let rhythm = Rhythm::new(args.rotate_every, args.rotation_jitter);
-    let thresholds =
-        Thresholds { claims_expected: !args.season_over, aged_after: rhythm.overdue(), ..Thresholds::default() };
+    let thresholds = Thresholds {
+        claims_expected: !args.season_over,
+        aged_after: rhythm.overdue(),
+        ..Thresholds::default()
+    };
     let found = findings(store, now, &thresholds);
     let mut printer = Printer::new(format, now);
     if args.findings {

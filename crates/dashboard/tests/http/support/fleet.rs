@@ -1,5 +1,6 @@
 //! A fleet that is made up: as many devices as wanted, and texts as a stranger would choose them.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub(crate) struct Sample {
     pub(crate) orders: Mutex<Vec<(Order, String)>>,
     /// Another than was planned stands in the middle.
     pub(crate) moved: AtomicBool,
+    plans: Mutex<BTreeMap<(Act, bool), Arc<Plan>>>,
     /// Orders wait here before they are carried out; open unless a test has taken its only place.
     pub(crate) gate: Semaphore,
     /// How many orders have come so far.
@@ -62,6 +64,7 @@ impl Sample {
             words: words.to_owned(),
             orders: Mutex::default(),
             moved: AtomicBool::default(),
+            plans: Mutex::default(),
             gate: Semaphore::new(1),
             begun: watch::Sender::new(0),
         }
@@ -364,15 +367,21 @@ impl Fleet for Sample {
         if self.words == "the account refuses" {
             return Known::Refused(self.words.clone());
         }
-        let mut steps = vec![step(&self.words); self.many(20)];
-        if self.things.len() > 200 {
-            steps.splice(..0, self.things.iter().map(|thing| step(thing.as_str())));
-        }
-        if self.moved.load(Ordering::SeqCst) {
-            let middle = steps.len() / 2;
-            steps[middle].what.push('!');
-        }
-        Known::Told(Arc::new(Plan { steps, command: self.words.clone(), note: self.words.clone() }))
+        let moved = self.moved.load(Ordering::SeqCst);
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        // Kept, as a controller does: what is measured is the page.
+        let plan = plans.entry((act, moved)).or_insert_with(|| {
+            let mut steps = vec![step(&self.words); self.many(20)];
+            if self.things.len() > 200 {
+                steps.splice(..0, self.things.iter().map(|thing| step(thing.as_str())));
+            }
+            if moved {
+                let middle = steps.len() / 2;
+                steps[middle].what.push('!');
+            }
+            Arc::new(Plan { steps, command: self.words.clone(), note: self.words.clone() })
+        });
+        Known::Told(plan.clone())
     }
 
     fn builds(&self) -> Option<String> {

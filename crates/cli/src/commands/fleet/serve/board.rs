@@ -123,7 +123,7 @@ impl Board {
         self.watch.look(|store, _| {
             let row = store.thing(thing);
             let is_away = row.is_some_and(|row| read::connection(store, thing, row) == Connection::Down);
-            let using = row.and_then(|row| read::using(store, thing, row));
+            let using = row.and_then(|_| read::using(store, thing));
             campaign::Device { attested: row.and_then(|row| row.attested), is_away, using }
         })
     }
