@@ -4,7 +4,7 @@
 //! device has rotated. [`Log`] keeps it on disk, a line a change, durable before a device hears anything. Not here: the
 //! commands themselves ([`crate::controller::Reception::command`]), and who is selected.
 
-pub use log::{Line, Log, LogError, Order, has_order, names, order, read, take_order};
+pub use log::{By, Left, Line, Log, LogError, Order, forget, has_order, names, order, read, take_order};
 pub use machine::{Campaign, Counts, Device, Mode, Step, Turn, Way};
 pub use plan::{BadPlan, FASTEST, Plan, Window};
 

@@ -73,7 +73,7 @@ fn a_campaign_is_carried_out_across_kills_and_ends_when_too_many_fail() {
     process.kill();
     let (process, _) = serving(&fleet);
     assert_eq!(fleet.becomes("autumn", "paused")["counts"]["waiting"], 1);
-    assert_eq!(fleet.campaign(&["resume", "autumn"]).0, 0);
+    assert_eq!(fleet.campaign(&["resume", "autumn", "--why", "sun"]).0, 0);
     let second = fleet.committed();
     fleet.becomes("autumn", "done");
     fleet.only_is_left(&second);
@@ -87,6 +87,19 @@ fn a_campaign_is_carried_out_across_kills_and_ends_when_too_many_fail() {
     let directory = fleet.path().to_str().unwrap();
     let journal = crate::process::run(&["journal", "show", "--about", "press-1", "--fleet-dir", directory]).1;
     assert!(journal.contains("campaign spring: yearly") && journal.contains("campaign autumn"), "{journal}");
+    // Each order once, whoever was killed, and the one that was left while nobody served.
+    let journal =
+        crate::process::run(&["journal", "show", "--about", "campaign", "--fleet-dir", directory]).1;
+    for words in [
+        ["campaign start", "campaign spring", "yearly, says "],
+        ["campaign start", "campaign autumn", "yearly, says "],
+        ["campaign pause", "campaign autumn", "rain, says "],
+        ["campaign resume", "campaign autumn", "sun, says "],
+        ["campaign start", "campaign winter", "yearly, says "],
+    ] {
+        let of_it = journal.lines().filter(|line| words.iter().all(|word| line.contains(word)));
+        assert_eq!(of_it.count(), 1, "{words:?}: {journal}");
+    }
 }
 
 /// What cannot be carried out is refused before anything is left.

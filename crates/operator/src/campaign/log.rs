@@ -31,6 +31,14 @@ pub enum Line {
         plan: Plan,
         /// With whom.
         things: Vec<ThingName>,
+        /// Who began it, if that is still to be put on record.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+    },
+    /// Who began it stands in the journal.
+    Entered {
+        /// Since when.
+        at: Timestamp,
     },
     /// A device is at another place.
     Turn {
@@ -46,6 +54,28 @@ pub enum Line {
         /// How it stands.
         mode: Mode,
     },
+}
+
+/// Who has left something for whoever carries campaigns out, which is to put it on record first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct By {
+    /// Who, in words.
+    pub who: String,
+    /// Why, in words.
+    pub why: String,
+    /// What they have been told as the order's name, to find it by.
+    pub id: String,
+}
+
+/// An order, as it was left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// What is wanted.
+    #[serde(flatten)]
+    pub order: Order,
+    /// By whom, if that is still to be put on record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
 }
 
 /// What somebody wants of a campaign that there is.
@@ -69,6 +99,28 @@ pub enum Order {
         /// Why, in words.
         why: String,
     },
+}
+
+impl Order {
+    /// How the campaign stands once it is obeyed.
+    pub fn mode(&self) -> Mode {
+        match self.clone() {
+            Self::Pause { why } => Mode::Paused { why },
+            Self::Resume => Mode::Running,
+            Self::Abort { why } => Mode::Aborted { why },
+            Self::Rollback { why } => Mode::RolledBack { why },
+        }
+    }
+
+    /// As the journal calls it.
+    pub const fn action(&self) -> &'static str {
+        match self {
+            Self::Pause { .. } => "campaign pause",
+            Self::Resume => "campaign resume",
+            Self::Abort { .. } => "campaign abort",
+            Self::Rollback { .. } => "campaign rollback",
+        }
+    }
 }
 
 /// Why a campaign cannot be read or kept.
@@ -103,21 +155,28 @@ pub enum LogError {
 pub struct Log {
     path: PathBuf,
     file: File,
+    owed: Option<By>,
 }
 
 impl Log {
-    /// Keeps a new campaign; whole or not at all. Blocking, as all of these.
+    /// Keeps a new campaign; whole or not at all. With `by` its beginning is put on record by whoever carries it out,
+    /// before anything else. Blocking, as all of these.
     ///
     /// # Errors
     /// When the plan cannot be carried out, its name is taken, or the file cannot be written.
-    pub fn create(operator: &Path, plan: Plan, things: Vec<ThingName>) -> Result<(), LogError> {
+    pub fn create(
+        operator: &Path,
+        plan: Plan,
+        things: Vec<ThingName>,
+        by: Option<By>,
+    ) -> Result<(), LogError> {
         plan.check(things.len())?;
         let path = file_of(operator, &plan.name, "jsonl")?;
         if path.exists() {
             return Err(LogError::Taken(plan.name));
         }
         files::make_directory(&operator.join(DIRECTORY))?;
-        let line = text(&[Line::Plan { format: FORMAT, plan, things }]);
+        let line = text(&[Line::Plan { format: FORMAT, plan, things, by }]);
         Ok(files::write(&path, &line, PRIVATE)?)
     }
 
@@ -127,11 +186,26 @@ impl Log {
     /// When it is not there or cannot be understood.
     pub fn open(operator: &Path, name: &str) -> Result<(Self, Campaign), LogError> {
         let path = file_of(operator, name, "jsonl")?;
-        let (campaign, length) = parsed(&path, name)?;
+        let (campaign, length, owed) = parsed(&path, name)?;
         let failed = |error| FileError::new("open", &path, error);
         let file = OpenOptions::new().append(true).open(&path).map_err(failed)?;
         file.set_len(length).map_err(failed)?;
-        Ok((Self { path, file }, campaign))
+        Ok((Self { path, file, owed }, campaign))
+    }
+
+    /// Who began it, if that is still to be put on record.
+    pub const fn owed(&self) -> Option<&By> {
+        self.owed.as_ref()
+    }
+
+    /// Who began it stands in the journal.
+    ///
+    /// # Errors
+    /// When that cannot be written: it is put on record once more, then.
+    pub fn entered(&mut self, at: Timestamp) -> Result<(), FileError> {
+        self.append(&[Line::Entered { at }])?;
+        self.owed = None;
+        Ok(())
     }
 
     /// Adds lines, durably.
@@ -185,11 +259,11 @@ pub fn read(operator: &Path, name: &str) -> Result<Campaign, LogError> {
 ///
 /// # Errors
 /// When there is no such campaign, or the order cannot be written.
-pub fn order(operator: &Path, name: &str, order: &Order) -> Result<(), LogError> {
+pub fn order(operator: &Path, name: &str, left: &Left) -> Result<(), LogError> {
     if !file_of(operator, name, "jsonl")?.exists() {
         return Err(LogError::Missing(name.to_owned()));
     }
-    let text = serde_json::to_vec(order).unwrap_or_default();
+    let text = serde_json::to_vec(left).unwrap_or_default();
     Ok(files::write(&file_of(operator, name, "order")?, &text, PRIVATE)?)
 }
 
@@ -198,28 +272,35 @@ pub fn has_order(operator: &Path, name: &str) -> bool {
     ["order", "taken"].iter().any(|ending| file_of(operator, name, ending).is_ok_and(|path| path.exists()))
 }
 
-/// Takes the order that was left, if there is one. What it asks for is to be kept before it is taken for good: `done`.
+/// The order that was left, if there is one. It is there until it is [`forget`]-ten: what it asks for is to be kept first.
 ///
 /// # Errors
-/// When it cannot be read, understood or removed.
-pub fn take_order(
-    operator: &Path,
-    name: &str,
-    done: impl FnOnce(Order) -> Result<(), LogError>,
-) -> Result<(), LogError> {
+/// When it cannot be read, or one that cannot be understood cannot be removed.
+pub fn take_order(operator: &Path, name: &str) -> Result<Option<Left>, LogError> {
     // Under another name first: one that comes meanwhile must not go with it.
     let (path, left) = (file_of(operator, name, "taken")?, file_of(operator, name, "order")?);
     if !path.exists() && left.exists() {
         files::rename(&left, &path)?;
     }
     let Some(text) = files::read(&path)? else {
-        return Ok(());
+        return Ok(None);
     };
     match serde_json::from_slice(&text) {
-        Ok(order) => done(order)?,
-        Err(error) => tracing::error!(path = %path.display(), %error, "an order that cannot be understood"),
+        Ok(left) => Ok(Some(left)),
+        Err(error) => {
+            tracing::error!(path = %path.display(), %error, "an order that cannot be understood");
+            files::remove(&path)?;
+            Ok(None)
+        }
     }
-    Ok(files::remove(&path)?)
+}
+
+/// The order that was taken is obeyed.
+///
+/// # Errors
+/// When it cannot be removed: it is taken once more, then.
+pub fn forget(operator: &Path, name: &str) -> Result<(), LogError> {
+    Ok(files::remove(&file_of(operator, name, "taken")?)?)
 }
 
 fn file_of(operator: &Path, name: &str, ending: &str) -> Result<PathBuf, LogError> {
@@ -239,14 +320,14 @@ fn text(lines: &[Line]) -> Vec<u8> {
     text
 }
 
-/// The campaign, and how many bytes of the file say so.
-fn parsed(path: &Path, name: &str) -> Result<(Campaign, u64), LogError> {
+/// The campaign, how many bytes of the file say so, and who began it if that is not on record.
+fn parsed(path: &Path, name: &str) -> Result<(Campaign, u64, Option<By>), LogError> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(LogError::Missing(name.to_owned())),
         file => file.map_err(|error| FileError::new("open", path, error))?,
     };
     let (mut reader, mut length) = (BufReader::new(file), 0u64);
-    let mut campaign: Option<Campaign> = None;
+    let (mut campaign, mut owed): (Option<Campaign>, Option<By>) = (None, None);
     for number in 1.. {
         let mut text = Vec::new();
         reader.read_until(b'\n', &mut text).map_err(|error| FileError::new("read", path, error))?;
@@ -257,10 +338,11 @@ fn parsed(path: &Path, name: &str) -> Result<(Campaign, u64), LogError> {
         let damaged = |reason: String| LogError::Damaged { path: path.to_owned(), line: number, reason };
         let line = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
         match (line, &mut campaign) {
-            (Line::Plan { format: FORMAT, plan, things }, None) => {
+            (Line::Plan { format: FORMAT, plan, things, by }, None) => {
                 plan.check(things.len())?;
-                campaign = Some(Campaign::new(plan, things));
+                (campaign, owed) = (Some(Campaign::new(plan, things)), by);
             }
+            (Line::Entered { .. }, Some(_)) => owed = None,
             (Line::Turn { thing, turn }, Some(campaign)) => campaign.restore_turn(&thing, turn),
             (Line::Mode { mode, .. }, Some(campaign)) => drop(campaign.set_mode(mode)),
             (Line::Plan { format, .. }, None) => return Err(damaged(format!("format {format}"))),
@@ -268,7 +350,7 @@ fn parsed(path: &Path, name: &str) -> Result<(Campaign, u64), LogError> {
         }
     }
     let damaged = || LogError::Damaged { path: path.to_owned(), line: 1, reason: "there is no plan".into() };
-    Ok((campaign.ok_or_else(damaged)?, length))
+    Ok((campaign.ok_or_else(damaged)?, length, owed))
 }
 
 #[cfg(test)]
@@ -288,7 +370,7 @@ mod tests {
     fn a_campaign_is_read_back_as_it_was_and_a_torn_line_is_none() {
         let directory = tempfile::tempdir().unwrap();
         let operator = directory.path();
-        Log::create(operator, plan(), things()).unwrap();
+        Log::create(operator, plan(), things(), None).unwrap();
         let (mut log, mut campaign) = Log::open(operator, "autumn").unwrap();
         assert_eq!(campaign, Campaign::new(plan(), things()));
         let mode = Mode::Paused { why: "rain".into() };
@@ -315,31 +397,52 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let operator = directory.path();
         assert_eq!(names(operator).unwrap(), Vec::<String>::new());
-        Log::create(operator, plan(), things()).unwrap();
-        assert!(matches!(Log::create(operator, plan(), things()), Err(LogError::Taken(_))));
+        Log::create(operator, plan(), things(), None).unwrap();
+        assert!(matches!(Log::create(operator, plan(), things(), None), Err(LogError::Taken(_))));
         assert_eq!(names(operator).unwrap(), ["autumn"]);
         assert!(matches!(read(operator, "../autumn"), Err(LogError::Missing(_))));
-        assert!(matches!(order(operator, "winter", &Order::Resume), Err(LogError::Missing(_))));
+        assert!(matches!(order(operator, "winter", &left(Order::Resume)), Err(LogError::Missing(_))));
+    }
+
+    fn left(order: Order) -> Left {
+        Left { order, by: None }
     }
 
     #[test]
-    fn an_order_is_taken_once_and_only_when_it_is_kept() {
+    fn an_order_is_there_until_it_is_obeyed_and_the_next_one_after_it() {
         let directory = tempfile::tempdir().unwrap();
         let operator = directory.path();
-        Log::create(operator, plan(), things()).unwrap();
-        order(operator, "autumn", &Order::Pause { why: "rain".into() }).unwrap();
-        order(operator, "autumn", &Order::Resume).unwrap();
-        let refused = take_order(operator, "autumn", |_| Err(LogError::Missing("x".into())));
-        assert!(refused.is_err());
-        order(operator, "autumn", &Order::Abort { why: "enough".into() }).unwrap();
-        let mut taken = Vec::new();
-        for _ in 0..3 {
-            take_order(operator, "autumn", |order| {
-                taken.push(order);
-                Ok(())
-            })
-            .unwrap();
+        Log::create(operator, plan(), things(), None).unwrap();
+        order(operator, "autumn", &left(Order::Pause { why: "rain".into() })).unwrap();
+        let by = By { who: "ann".into(), why: "sun".into(), id: "7f".into() };
+        let resume = Left { order: Order::Resume, by: Some(by) };
+        order(operator, "autumn", &resume).unwrap();
+        let taken = || take_order(operator, "autumn").unwrap();
+        assert_eq!(taken(), Some(resume.clone()));
+        let abort = left(Order::Abort { why: "enough".into() });
+        order(operator, "autumn", &abort).unwrap();
+        assert_eq!(taken(), Some(resume), "whoever took it may have been killed");
+        for next in [Some(abort), None] {
+            forget(operator, "autumn").unwrap();
+            assert_eq!(taken(), next);
         }
-        assert_eq!(taken, [Order::Resume, Order::Abort { why: "enough".into() }]);
+        std::fs::write(operator.join("campaigns/autumn.order"), "{}").unwrap();
+        assert_eq!((taken(), has_order(operator, "autumn")), (None, false));
+        let words = br#"{"order":"pause","why":"rain"}"#;
+        std::fs::write(operator.join("campaigns/autumn.order"), words).unwrap();
+        assert_eq!(taken(), Some(left(Order::Pause { why: "rain".into() })));
+    }
+
+    #[test]
+    fn who_began_it_is_owed_to_the_journal_until_it_is_entered() {
+        let directory = tempfile::tempdir().unwrap();
+        let operator = directory.path();
+        let by = By { who: "ann".into(), why: "yearly".into(), id: "7f".into() };
+        Log::create(operator, plan(), things(), Some(by.clone())).unwrap();
+        let mut log = Log::open(operator, "autumn").unwrap().0;
+        assert_eq!(log.owed(), Some(&by));
+        log.entered(Timestamp::from_secs(5)).unwrap();
+        assert_eq!(log.owed(), None);
+        assert_eq!(Log::open(operator, "autumn").unwrap().0.owed(), None);
     }
 }

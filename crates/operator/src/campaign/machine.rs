@@ -10,11 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
 pub use back::Way;
+use sightings::{Place, Sightings};
 
 mod back;
+mod sightings;
 
 /// Of the commands that were not sent, those of so long ago are not made up for: a morning does not begin with a flood.
 const SLACK: Duration = Duration::from_secs(2);
+/// How long a campaign that has ended follows devices that soak: until most have asked for retirement, whose soak is a
+/// day as it comes.
+const FOLLOWED: Duration = Duration::from_secs(2 * 86_400);
 
 /// How far one device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +37,16 @@ pub enum Turn {
         #[serde(default)]
         acknowledged: bool,
     },
-    /// The broker has seen it use another certificate since the campaign was made.
+    /// It is on a certificate that was registered since the campaign was made, by the broker's events, and stays there. It
+    /// has not asked for the retirement of the one before, so it can still go back.
+    Soaking {
+        /// When that was found.
+        at: Timestamp,
+        /// Which certificate.
+        certificate: CertificateId,
+    },
+    /// The broker has attested it with another certificate since the campaign was made: it asked for the retirement of
+    /// the one before.
     Rotated {
         /// When it was seen.
         at: Timestamp,
@@ -89,7 +103,7 @@ pub enum Mode {
         /// Why, in words.
         why: String,
     },
-    /// Every device has rotated or failed.
+    /// Every device is on a new certificate or has failed.
     Done,
     /// Nobody is told any more to rotate, and what can be undone is.
     #[serde(rename = "rolled-back")]
@@ -132,7 +146,9 @@ pub struct Counts {
     pub waiting: usize,
     /// Told.
     pub told: usize,
-    /// Seen to have rotated.
+    /// On a new certificate, the one before not yet asked to be retired.
+    pub soaking: usize,
+    /// On a new certificate, and has asked for the retirement of the one before.
     pub rotated: usize,
     /// Given up.
     pub failed: usize,
@@ -161,6 +177,9 @@ pub struct Campaign {
     given: BTreeSet<ThingName>,
     /// Somebody's way back is not at its end, as far as was looked.
     pending: bool,
+    sightings: Sightings,
+    /// Somebody soaks, and is still followed, as far as was looked.
+    follows: bool,
 }
 
 impl Campaign {
@@ -170,9 +189,9 @@ impl Campaign {
         let mut order: Vec<_> = turns.keys().cloned().collect();
         order.sort_by_cached_key(|thing| plan.place(thing.as_str()));
         let waves = plan.waves(order.len());
-        let given = BTreeSet::new();
-        let next = Timestamp::default();
-        Self { plan, order, waves, turns, mode: Mode::Running, next, given, pending: true }
+        let (given, sightings) = (BTreeSet::new(), Sightings::default());
+        let (mode, next) = (Mode::Running, Timestamp::default());
+        Self { plan, order, waves, turns, mode, next, given, pending: true, sightings, follows: true }
     }
 
     /// What it is to do.
@@ -185,11 +204,11 @@ impl Campaign {
         &self.mode
     }
 
-    /// Whether nothing more comes of it: it has ended, and nobody who was told is still at it.
+    /// Whether nothing more comes of it: it has ended, and nobody who was told is still at it, or soaks and is followed.
     pub fn is_over(&self) -> bool {
         match self.mode {
             Mode::Running | Mode::Paused { .. } => false,
-            Mode::Aborted { .. } | Mode::Done => self.counts().told == 0,
+            Mode::Aborted { .. } | Mode::Done => !self.follows && self.counts().told == 0,
             Mode::RolledBack { .. } => !self.pending,
         }
     }
@@ -263,37 +282,54 @@ impl Campaign {
         step
     }
 
-    /// Those who were told, or given up, and have rotated; and those whose time is over.
+    /// Those who were told, or given up, and are on a new certificate; those whose time is over; and those who went back.
     fn settle(&mut self, now: Timestamp, look: &impl Fn(&ThingName) -> Device, step: &mut Step) {
-        let Self { plan, turns, given, mode, .. } = self;
+        let Self { plan, turns, given, mode, sightings, follows, .. } = self;
         let goes_on = matches!(mode, Mode::Running | Mode::Paused { .. });
         let is_taken_back = matches!(mode, Mode::RolledBack { .. });
+        let plan = &*plan;
+        *follows = false;
         for (thing, turn) in turns {
+            if matches!(
+                turn,
+                Turn::Waiting | Turn::Rotated { .. } | Turn::Keeping { .. } | Turn::Returned { .. }
+            ) {
+                continue;
+            }
+            let device = look(thing);
+            let arrived = |sightings: &mut Sightings| {
+                let seen = sightings.look(plan, thing, device, now);
+                rotated(plan, device).or_else(|| seen.filter(|_| !is_taken_back))
+            };
             let new = match *turn {
-                Turn::Waiting | Turn::Rotated { .. } | Turn::Keeping { .. } | Turn::Returned { .. } => {
-                    continue;
-                }
                 Turn::Told { at, tries, acknowledged } => {
-                    let device = look(thing);
-                    // One whose command was swallowed is told again before it can fail.
+                    // One whose command was swallowed is told again before it can fail, as long as anybody is told.
                     let was_tried = acknowledged || given.contains(thing) || !goes_on;
-                    let is_last = tries >= plan.tries || is_taken_back;
+                    let is_last = tries >= plan.tries || !goes_on;
+                    let is_arriving = |sightings: &Sightings| sightings.has(thing) && !is_taken_back;
                     let over = now.since(at) >= plan.patience && is_last;
                     let left = device.is_away && now.since(at) >= plan.time_to_leave();
-                    rotated(plan, device).or_else(|| match (was_tried, over) {
-                        (true, true) => Some(Turn::Failed { at: now }),
-                        (true, false) => left.then_some(Turn::Left { at: now, tries }),
+                    arrived(sightings).or_else(|| match (was_tried, over) {
+                        _ if is_arriving(sightings) => None,
+                        (true, true) if goes_on || !device.is_away => Some(Turn::Failed { at: now }),
+                        (true, _) => left.then_some(Turn::Left { at: now, tries }),
                         // It was never told.
                         (false, _) if tries <= 1 => left.then_some(Turn::Waiting),
                         (false, _) => left.then_some(Turn::Left { at: now, tries: tries.saturating_sub(1) }),
                     })
                 }
-                Turn::Failed { .. } | Turn::Left { .. } | Turn::Returning { .. } => {
-                    rotated(plan, look(thing))
+                Turn::Soaking { at, .. } => {
+                    *follows |= now.since(at) < FOLLOWED;
+                    // It went back, by itself or by somebody's order.
+                    let is_back = goes_on && Place::of(device, plan.created_at) == Place::Old;
+                    rotated(plan, device).or_else(|| is_back.then_some(Turn::Failed { at: now }))
                 }
+                Turn::Failed { .. } | Turn::Left { .. } => arrived(sightings),
+                _ => rotated(plan, device),
             };
             if let Some(new) = new {
                 *turn = new;
+                *follows |= matches!(new, Turn::Soaking { .. });
                 step.turns.push((thing.clone(), new));
             }
         }
@@ -341,7 +377,7 @@ impl Campaign {
         let at_once = usize::try_from(self.plan.at_once).unwrap_or(usize::MAX);
         let end = self.waves.get(self.reached(look)).copied().unwrap_or(self.order.len());
         let pause = self.pause();
-        let Self { plan, order, turns, next, given, .. } = self;
+        let Self { plan, order, turns, next, given, sightings, .. } = self;
         *next = (*next).max(now - SLACK);
         for thing in order.iter().take(end) {
             if *next > now {
@@ -359,9 +395,11 @@ impl Campaign {
                 _ => continue,
             };
             let device = look(thing);
-            let new = match rotated(plan, device) {
-                Some(rotated) => rotated,
-                None if device.is_away => continue,
+            // One that rotates by itself meanwhile is on its way, and need not be told.
+            let arrived = sightings.look(plan, thing, device, now);
+            let new = match rotated(plan, device).or(arrived) {
+                Some(arrived) => arrived,
+                None if device.is_away || sightings.has(thing) => continue,
                 None => {
                     *next = *next + pause;
                     under_way += usize::from(matches!(turn, Turn::Waiting | Turn::Left { .. }));
@@ -406,6 +444,7 @@ fn count<'a>(turns: impl Iterator<Item = &'a Turn>) -> Counts {
         let counter = match turn {
             Turn::Waiting => &mut counts.waiting,
             Turn::Told { .. } => &mut counts.told,
+            Turn::Soaking { .. } => &mut counts.soaking,
             Turn::Rotated { .. } => &mut counts.rotated,
             Turn::Failed { .. } => &mut counts.failed,
             Turn::Left { .. } => &mut counts.left,
@@ -417,7 +456,7 @@ fn count<'a>(turns: impl Iterator<Item = &'a Turn>) -> Counts {
     })
 }
 
-/// Whether a device was seen with a certificate that it did not have when the campaign was made.
+/// Whether a device was attested with a certificate that it did not have when the campaign was made.
 fn rotated(plan: &Plan, device: Device) -> Option<Turn> {
     let (certificate, at) = device.attested.filter(|(_, at)| *at >= plan.created_at)?;
     Some(Turn::Rotated { at, certificate })

@@ -54,6 +54,12 @@ impl Store {
         &self.own
     }
 
+    /// The certificate that a thing's own session is on, as far as was heard.
+    pub fn live(&self, name: &ThingName) -> Option<(CertificateId, &Certificate)> {
+        let id = self.clients.get(&ClientId::live(name))?;
+        Some((*id, self.certificates.get(id)?))
+    }
+
     /// A certificate's row.
     pub fn certificate(&self, id: &CertificateId) -> Option<&Certificate> {
         self.certificates.get(id)
@@ -374,13 +380,11 @@ impl Store {
     }
 
     fn open_of(&self, client: &ClientId) -> Option<&Open> {
-        let row = self.certificates.get(self.clients.get(client)?)?;
-        row.open.iter().find(|open| open.client == *client)
+        self.certificates.get(self.clients.get(client)?)?.open.iter().find(|open| open.client == *client)
     }
 
     fn close(&mut self, client: &ClientId) {
-        let id = self.clients.remove(client).filter(|id| self.certificates.contains_key(id));
-        if let Some(id) = id {
+        if let Some(id) = self.clients.remove(client).filter(|id| self.certificates.contains_key(id)) {
             self.edit(id, |row| row.open.retain(|open| open.client != *client));
         }
     }

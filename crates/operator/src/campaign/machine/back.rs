@@ -12,7 +12,7 @@ use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Campaign, Device, Step, Turn};
+use super::{Campaign, Device, Place, Step, Turn};
 
 /// How often a device is told to return.
 const TRIES: u8 = 3;
@@ -119,29 +119,6 @@ enum What {
     End(Way),
 }
 
-/// Which certificate a device uses.
-enum Place {
-    /// One that was registered since the campaign was made.
-    New,
-    /// One from before.
-    Old,
-    /// It is away.
-    Away,
-    /// That is not known.
-    Unknown,
-}
-
-impl Place {
-    fn of(device: Device, made: Timestamp) -> Self {
-        match device.using {
-            Some((_, created)) if created >= made => Self::New,
-            Some(_) => Self::Old,
-            None if device.is_away => Self::Away,
-            None => Self::Unknown,
-        }
-    }
-}
-
 /// `None` when nothing is to come.
 fn next(
     turn: Turn,
@@ -157,11 +134,11 @@ fn next(
         // Whoever was to keep it was killed, or the account has refused: once more.
         Turn::Keeping { at } if !given || is_over(at) => What::Keep,
         Turn::Keeping { .. } => What::Wait,
-        Turn::Told { .. } | Turn::Left { .. } | Turn::Failed { .. } => match place() {
+        Turn::Told { .. } | Turn::Soaking { .. } | Turn::Left { .. } | Turn::Failed { .. } => match place() {
             Place::New | Place::Unknown => What::Send(1),
             // It may be at it; one that has failed is not.
             Place::Old if matches!(turn, Turn::Failed { .. }) => return None,
-            Place::Old if matches!(turn, Turn::Left { .. }) => What::End(Way::Back),
+            Place::Old if matches!(turn, Turn::Left { .. } | Turn::Soaking { .. }) => What::End(Way::Back),
             Place::Old | Place::Away => What::Wait,
         },
         Turn::Returning { at, tries } => match place() {

@@ -11,7 +11,7 @@ use fleetkey_api::feed::Feed;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_model::time::Timestamp;
-use fleetkey_operator::campaign::{self, Campaign, Line, Log, LogError, Mode, Order, Step, Way};
+use fleetkey_operator::campaign::{self, By, Campaign, Left, Line, Log, LogError, Mode, Step, Way};
 use fleetkey_operator::controller::Reception;
 use fleetkey_operator::files::FileError;
 use serde_json::json;
@@ -33,6 +33,50 @@ pub(super) struct Tools {
     pub(super) board: Arc<Board>,
     pub(super) reception: Reception,
     pub(super) feed: Arc<Feed>,
+}
+
+impl Tools {
+    /// Puts on record who has begun it, where that is owed.
+    async fn begun(&self, name: &str, mut log: Log) -> Option<Log> {
+        let Some(by) = log.owed().cloned() else { return Some(log) };
+        self.enter("campaign start", name, by).await?;
+        let written = blocking(move || log.entered(now()).map(|()| log)).await;
+        or_logged(name, written.map_err(LogError::from))
+    }
+
+    /// Takes what was ordered: on record first, then kept, then carried out. One that changes nothing is none.
+    async fn obey(&self, name: &str, log: Log, campaign: Campaign) -> Option<(Log, Campaign)> {
+        let (directory, wanted) = (self.directory.clone(), name.to_owned());
+        let taken = blocking(move || campaign::take_order(&directory, &wanted)).await;
+        let Some(Left { order, by }) = or_logged(name, taken)? else {
+            return Some((log, campaign));
+        };
+        let mut wanted = campaign.clone();
+        let changes = wanted.set_mode(order.mode());
+        if let Some(by) = by.filter(|_| changes) {
+            self.enter(order.action(), name, by).await?;
+        }
+        let (directory, known, mut log) = (self.directory.clone(), name.to_owned(), log);
+        let kept = blocking(move || {
+            if changes {
+                log.append(&[Line::Mode { at: now(), mode: order.mode() }])?;
+            }
+            campaign::forget(&directory, &known)?;
+            Ok((log, wanted))
+        });
+        let kept = kept.await;
+        or_logged(name, kept)
+    }
+
+    /// Enters into the journal what somebody has left here.
+    async fn enter(&self, action: &'static str, name: &str, By { who, why, id }: By) -> Option<()> {
+        let said = format!("{why}, says {who} of fleetkey campaign, order {id}");
+        let entered = self.reception.enter(action, format!("campaign {name}"), said).await;
+        let logged = |error: &String| {
+            tracing::error!(campaign = name, error, "an order cannot be put on record: nothing is done");
+        };
+        entered.inspect_err(logged).ok()
+    }
 }
 
 /// The task.
@@ -177,13 +221,14 @@ impl Running {
 
     /// One campaign: what is ordered of it, then its next step.
     async fn look_after(&mut self, name: &str, log: Log, campaign: Campaign) -> Option<(Log, Campaign)> {
-        let (directory, wanted) = (self.tools.directory.clone(), name.to_owned());
-        let ordered = blocking(move || obey(&directory, &wanted, log, campaign)).await;
-        let (mut log, mut campaign) = self.written(name, ordered)?;
+        let log = self.tools.begun(name, log).await?;
+        let (mut log, mut campaign) = self.tools.obey(name, log, campaign).await?;
         let mut lines = self.acknowledged(&mut campaign);
         lines.extend(self.kept(&mut campaign));
         let is_heard = self.heard.is_some_and(|since| now().since(since) >= HEARD_FOR);
-        let step = match is_heard {
+        // What a way back changes waits while set-up or clean-up works on the account; a try is not lost by that.
+        let waits = matches!(campaign.mode(), Mode::RolledBack { .. }) && self.tools.board.is_worked_on();
+        let step = match is_heard && !waits {
             true => campaign.step(now(), |thing| self.tools.board.standing(thing)),
             false => Step::default(),
         };
@@ -191,7 +236,7 @@ impl Running {
         let moved = !lines.is_empty();
         if moved {
             let written = blocking(move || log.append(&lines).map(|()| log)).await;
-            log = self.written(name, written.map_err(LogError::from))?;
+            log = or_logged(name, written.map_err(LogError::from))?;
         }
         self.tell(&campaign, &step).await;
         self.take_back(&campaign, &step).await;
@@ -274,34 +319,12 @@ impl Running {
             self.tools.feed.push("campaign", told);
         }
     }
-
-    fn written<T>(&self, name: &str, outcome: Result<T, LogError>) -> Option<T> {
-        let logged =
-            |error| tracing::error!(campaign = name, %error, "a campaign cannot be kept: nobody is told");
-        outcome.map_err(logged).ok()
-    }
 }
 
-/// Takes what was ordered: it is kept before it counts.
-fn obey(
-    directory: &std::path::Path,
-    name: &str,
-    mut log: Log,
-    mut campaign: Campaign,
-) -> Result<(Log, Campaign), LogError> {
-    campaign::take_order(directory, name, |order| {
-        let mode = match order {
-            Order::Pause { why } => Mode::Paused { why },
-            Order::Resume => Mode::Running,
-            Order::Abort { why } => Mode::Aborted { why },
-            Order::Rollback { why } => Mode::RolledBack { why },
-        };
-        match campaign.set_mode(mode.clone()) {
-            true => Ok(log.append(&[Line::Mode { at: now(), mode }])?),
-            false => Ok(()),
-        }
-    })?;
-    Ok((log, campaign))
+fn or_logged<T>(name: &str, outcome: Result<T, LogError>) -> Option<T> {
+    let logged =
+        |error| tracing::error!(campaign = name, %error, "a campaign cannot be kept: nobody is told");
+    outcome.map_err(logged).ok()
 }
 
 /// How it stands first: of lines that a power cut has torn, the next process finds the devices' places out by itself, but

@@ -223,6 +223,7 @@ impl Board {
     ) -> Result<bool, Refused> {
         let reception =
             self.reception().ok_or_else(|| Refused("the controller is not ready yet".to_owned()))?;
+        self.works.expect_rest()?;
         let aws = self.office.account().await;
         let listed = Patience::ASKING.call(|_| {}, || aws.thing_certificates(thing)).await;
         let listed =
@@ -250,6 +251,7 @@ impl Board {
     ) -> Result<Way, Refused> {
         let reception =
             self.reception().ok_or_else(|| Refused("the controller is not ready yet".to_owned()))?;
+        self.works.expect_rest()?;
         let record = reception.hold(thing.clone(), why.to_owned()).await.map_err(Refused)?;
         let Some((id, stage)) = record.and_then(|record| self.superseded(&record)) else {
             return Ok(Way::Past);
@@ -274,7 +276,7 @@ impl Board {
     }
 
     /// The newest of the certificates that are older than the attested one, and how far its retirement was.
-    fn superseded(&self, record: &Record) -> Option<(CertificateId, Stage)> {
+    pub(super) fn superseded(&self, record: &Record) -> Option<(CertificateId, Stage)> {
         self.watch.look(|store, _| {
             let created = |id: &CertificateId| store.certificate(id).and_then(|row| row.created_at);
             let newest = record.older.iter().max_by_key(|(id, _)| created(id));
