@@ -1,16 +1,17 @@
 //! Campaigns on disk: `campaigns/NAME.jsonl`, the plan and its devices in the first lines, then a line for everything that
-//! changed; mode 0600. Who starts, pauses, resumes or aborts one leaves a file that the controller takes
-//! (`NAME.order`): both may run at any time, and either may be killed.
+//! changed; mode 0600. What somebody orders of one lies beside it ([`super::orders`]).
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::machine::{Campaign, Mode, Turn};
+use super::machine::{Baseline, Campaign, Mode, Seen, Step, Turn};
+use super::orders::{By, Order};
 use super::plan::{BadPlan, Plan, is_name};
 use crate::files::{self, FileError, PRIVATE};
 
@@ -40,6 +41,18 @@ pub enum Line {
         /// Since when.
         at: Timestamp,
     },
+    /// What its devices had when it was made.
+    Baseline {
+        /// Their certificates that the clocks do not tell from new ones.
+        known: Vec<CertificateId>,
+    },
+    /// A device is seen on a new certificate, or on an older one again.
+    Seen {
+        /// Which device.
+        thing: ThingName,
+        /// On which; without, on an older one.
+        seen: Option<Seen>,
+    },
     /// A device is at another place.
     Turn {
         /// Which device.
@@ -56,70 +69,14 @@ pub enum Line {
     },
 }
 
-/// Who has left something for whoever carries campaigns out, which is to put it on record first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct By {
-    /// Who, in words.
-    pub who: String,
-    /// Why, in words.
-    pub why: String,
-    /// What they have been told as the order's name, to find it by.
-    pub id: String,
-}
-
-/// An order, as it was left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Left {
-    /// What is wanted.
-    #[serde(flatten)]
-    pub order: Order,
-    /// By whom, if that is still to be put on record.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<By>,
-}
-
-/// What somebody wants of a campaign that there is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "order", rename_all = "lowercase")]
-pub enum Order {
-    /// Tell nobody until it is resumed.
-    Pause {
-        /// Why, in words.
-        why: String,
-    },
-    /// Go on.
-    Resume,
-    /// Tell nobody any more.
-    Abort {
-        /// Why, in words.
-        why: String,
-    },
-    /// The same, and undo what can be.
-    Rollback {
-        /// Why, in words.
-        why: String,
-    },
-}
-
-impl Order {
-    /// How the campaign stands once it is obeyed.
-    pub fn mode(&self) -> Mode {
-        match self.clone() {
-            Self::Pause { why } => Mode::Paused { why },
-            Self::Resume => Mode::Running,
-            Self::Abort { why } => Mode::Aborted { why },
-            Self::Rollback { why } => Mode::RolledBack { why },
-        }
-    }
-
-    /// As the journal calls it.
-    pub const fn action(&self) -> &'static str {
-        match self {
-            Self::Pause { .. } => "campaign pause",
-            Self::Resume => "campaign resume",
-            Self::Abort { .. } => "campaign abort",
-            Self::Rollback { .. } => "campaign rollback",
-        }
+impl Step {
+    /// What is to be kept of it. How the campaign stands comes first: of lines that a power cut has torn, the next process
+    /// finds the devices' places out by itself, but not that somebody was to look.
+    pub fn lines(&self, now: Timestamp) -> Vec<Line> {
+        let mode = self.mode.iter().map(|mode| Line::Mode { at: now, mode: mode.clone() });
+        let seen = self.seen.iter().map(|(thing, seen)| Line::Seen { thing: thing.clone(), seen: *seen });
+        let turns = self.turns.iter().map(|(thing, turn)| Line::Turn { thing: thing.clone(), turn: *turn });
+        mode.chain(seen).chain(turns).collect()
     }
 }
 
@@ -138,6 +95,19 @@ pub enum LogError {
     /// There is none of this name.
     #[error("there is no campaign {0}; fleetkey campaign list names them all")]
     Missing(String),
+    /// Something that goes further is waiting.
+    #[error(
+        "campaign {name}: a {} is waiting to be taken by the controller; a {} does not come before it, and changes nothing after it",
+        waiting.word(), wanted.word()
+    )]
+    Outranked {
+        /// Which campaign.
+        name: String,
+        /// What is wanted.
+        wanted: Box<Order>,
+        /// What is waiting.
+        waiting: Box<Order>,
+    },
     /// It is not what this version writes.
     #[error("line {line} of {path} cannot be understood: {reason}", path = path.display())]
     Damaged {
@@ -148,6 +118,13 @@ pub enum LogError {
         /// What is wrong.
         reason: String,
     },
+}
+
+impl LogError {
+    /// Whether it may be otherwise at the next try: the disk, or what is open at the moment.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
 }
 
 /// The open file of a campaign.
@@ -231,6 +208,14 @@ impl Log {
 /// # Errors
 /// When the directory cannot be read.
 pub fn names(operator: &Path) -> Result<Vec<String>, FileError> {
+    let name = |file: &str| file.strip_suffix(".jsonl").filter(|name| is_name(name)).map(str::to_owned);
+    let mut names: Vec<_> = files_of(operator)?.iter().filter_map(|file| name(file)).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// The names of the files beside the campaigns, and theirs.
+pub(super) fn files_of(operator: &Path) -> Result<Vec<String>, FileError> {
     let path = operator.join(DIRECTORY);
     let failed = |error| FileError::new("read", &path, error);
     let entries = match std::fs::read_dir(&path) {
@@ -239,11 +224,8 @@ pub fn names(operator: &Path) -> Result<Vec<String>, FileError> {
     };
     let mut names = Vec::new();
     for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
-        let name = name.to_str().and_then(|name| name.strip_suffix(".jsonl"));
-        names.extend(name.filter(|name| is_name(name)).map(str::to_owned));
+        names.extend(entry.map_err(failed)?.file_name().into_string());
     }
-    names.sort();
     Ok(names)
 }
 
@@ -255,55 +237,7 @@ pub fn read(operator: &Path, name: &str) -> Result<Campaign, LogError> {
     Ok(parsed(&file_of(operator, name, "jsonl")?, name)?.0)
 }
 
-/// Leaves an order for whoever carries the campaign out. A later one takes an earlier one's place.
-///
-/// # Errors
-/// When there is no such campaign, or the order cannot be written.
-pub fn order(operator: &Path, name: &str, left: &Left) -> Result<(), LogError> {
-    if !file_of(operator, name, "jsonl")?.exists() {
-        return Err(LogError::Missing(name.to_owned()));
-    }
-    let text = serde_json::to_vec(left).unwrap_or_default();
-    Ok(files::write(&file_of(operator, name, "order")?, &text, PRIVATE)?)
-}
-
-/// Whether an order was left for whoever carries the campaign out.
-pub fn has_order(operator: &Path, name: &str) -> bool {
-    ["order", "taken"].iter().any(|ending| file_of(operator, name, ending).is_ok_and(|path| path.exists()))
-}
-
-/// The order that was left, if there is one. It is there until it is [`forget`]-ten: what it asks for is to be kept first.
-///
-/// # Errors
-/// When it cannot be read, or one that cannot be understood cannot be removed.
-pub fn take_order(operator: &Path, name: &str) -> Result<Option<Left>, LogError> {
-    // Under another name first: one that comes meanwhile must not go with it.
-    let (path, left) = (file_of(operator, name, "taken")?, file_of(operator, name, "order")?);
-    if !path.exists() && left.exists() {
-        files::rename(&left, &path)?;
-    }
-    let Some(text) = files::read(&path)? else {
-        return Ok(None);
-    };
-    match serde_json::from_slice(&text) {
-        Ok(left) => Ok(Some(left)),
-        Err(error) => {
-            tracing::error!(path = %path.display(), %error, "an order that cannot be understood");
-            files::remove(&path)?;
-            Ok(None)
-        }
-    }
-}
-
-/// The order that was taken is obeyed.
-///
-/// # Errors
-/// When it cannot be removed: it is taken once more, then.
-pub fn forget(operator: &Path, name: &str) -> Result<(), LogError> {
-    Ok(files::remove(&file_of(operator, name, "taken")?)?)
-}
-
-fn file_of(operator: &Path, name: &str, ending: &str) -> Result<PathBuf, LogError> {
+pub(super) fn file_of(operator: &Path, name: &str, ending: &str) -> Result<PathBuf, LogError> {
     match is_name(name) {
         true => Ok(operator.join(DIRECTORY).join(format!("{name}.{ending}"))),
         false => Err(LogError::Missing(name.to_owned())),
@@ -343,6 +277,11 @@ fn parsed(path: &Path, name: &str) -> Result<(Campaign, u64, Option<By>), LogErr
                 (campaign, owed) = (Some(Campaign::new(plan, things)), by);
             }
             (Line::Entered { .. }, Some(_)) => owed = None,
+            (Line::Baseline { known }, Some(campaign)) => {
+                let known = known.into_iter().map(|id| (id, None));
+                campaign.set_baseline(Baseline::new(campaign.plan().created_at, known));
+            }
+            (Line::Seen { thing, seen }, Some(campaign)) => campaign.restore_seen(&thing, seen),
             (Line::Turn { thing, turn }, Some(campaign)) => campaign.restore_turn(&thing, turn),
             (Line::Mode { mode, .. }, Some(campaign)) => drop(campaign.set_mode(mode)),
             (Line::Plan { format, .. }, None) => return Err(damaged(format!("format {format}"))),
@@ -362,6 +301,10 @@ mod tests {
         ["a", "b", "c"].map(|name| ThingName::new(name).unwrap()).into()
     }
 
+    fn created(operator: &Path, by: Option<By>) -> Result<(), LogError> {
+        Log::create(operator, plan(), things(), by)
+    }
+
     fn told(second: u64) -> Turn {
         Turn::Told { at: Timestamp::from_secs(second), tries: 1, acknowledged: false }
     }
@@ -370,7 +313,7 @@ mod tests {
     fn a_campaign_is_read_back_as_it_was_and_a_torn_line_is_none() {
         let directory = tempfile::tempdir().unwrap();
         let operator = directory.path();
-        Log::create(operator, plan(), things(), None).unwrap();
+        created(operator, None).unwrap();
         let (mut log, mut campaign) = Log::open(operator, "autumn").unwrap();
         assert_eq!(campaign, Campaign::new(plan(), things()));
         let mode = Mode::Paused { why: "rain".into() };
@@ -397,40 +340,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let operator = directory.path();
         assert_eq!(names(operator).unwrap(), Vec::<String>::new());
-        Log::create(operator, plan(), things(), None).unwrap();
-        assert!(matches!(Log::create(operator, plan(), things(), None), Err(LogError::Taken(_))));
+        created(operator, None).unwrap();
+        assert!(matches!(created(operator, None), Err(LogError::Taken(_))));
         assert_eq!(names(operator).unwrap(), ["autumn"]);
         assert!(matches!(read(operator, "../autumn"), Err(LogError::Missing(_))));
-        assert!(matches!(order(operator, "winter", &left(Order::Resume)), Err(LogError::Missing(_))));
-    }
-
-    fn left(order: Order) -> Left {
-        Left { order, by: None }
-    }
-
-    #[test]
-    fn an_order_is_there_until_it_is_obeyed_and_the_next_one_after_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let operator = directory.path();
-        Log::create(operator, plan(), things(), None).unwrap();
-        order(operator, "autumn", &left(Order::Pause { why: "rain".into() })).unwrap();
-        let by = By { who: "ann".into(), why: "sun".into(), id: "7f".into() };
-        let resume = Left { order: Order::Resume, by: Some(by) };
-        order(operator, "autumn", &resume).unwrap();
-        let taken = || take_order(operator, "autumn").unwrap();
-        assert_eq!(taken(), Some(resume.clone()));
-        let abort = left(Order::Abort { why: "enough".into() });
-        order(operator, "autumn", &abort).unwrap();
-        assert_eq!(taken(), Some(resume), "whoever took it may have been killed");
-        for next in [Some(abort), None] {
-            forget(operator, "autumn").unwrap();
-            assert_eq!(taken(), next);
-        }
-        std::fs::write(operator.join("campaigns/autumn.order"), "{}").unwrap();
-        assert_eq!((taken(), has_order(operator, "autumn")), (None, false));
-        let words = br#"{"order":"pause","why":"rain"}"#;
-        std::fs::write(operator.join("campaigns/autumn.order"), words).unwrap();
-        assert_eq!(taken(), Some(left(Order::Pause { why: "rain".into() })));
     }
 
     #[test]
@@ -438,7 +351,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let operator = directory.path();
         let by = By { who: "ann".into(), why: "yearly".into(), id: "7f".into() };
-        Log::create(operator, plan(), things(), Some(by.clone())).unwrap();
+        created(operator, Some(by.clone())).unwrap();
         let mut log = Log::open(operator, "autumn").unwrap().0;
         assert_eq!(log.owed(), Some(&by));
         log.entered(Timestamp::from_secs(5)).unwrap();

@@ -20,6 +20,7 @@ use crate::controller::{FreezeReason, PresenceEvent};
 pub use row::{Ages, Certificate, Open, Past, Thing};
 
 mod row;
+mod uses;
 
 /// How long connections of one thing are counted together.
 const WINDOW_MILLIS: u64 = 10 * 60 * 1000;
@@ -52,12 +53,6 @@ impl Store {
     /// The operator's own certificates, by role.
     pub const fn own(&self) -> &BTreeMap<CertificateId, String> {
         &self.own
-    }
-
-    /// The certificate that a thing's own session is on, as far as was heard.
-    pub fn live(&self, name: &ThingName) -> Option<(CertificateId, &Certificate)> {
-        let id = self.clients.get(&ClientId::live(name))?;
-        Some((*id, self.certificates.get(id)?))
     }
 
     /// A certificate's row.

@@ -124,7 +124,7 @@ impl Board {
             let row = store.thing(thing);
             let is_away = row.is_some_and(|row| read::connection(store, thing, row) == Connection::Down);
             let using = row.and_then(|_| read::using(store, thing));
-            campaign::Device { attested: row.and_then(|row| row.attested), is_away, using }
+            campaign::Device { attested: row.and_then(|row| read::attested(store, row)), is_away, using }
         })
     }
 

@@ -9,7 +9,7 @@ use fleetkey_dashboard::fleet::{
     WayBack,
 };
 use fleetkey_model::name::{GroupName, ThingName};
-use fleetkey_operator::campaign::{self, Counts, Left, Log, LogError, Mode, Order, Plan, Turn};
+use fleetkey_operator::campaign::{self, Baseline, Counts, Left, Log, LogError, Mode, Order, Plan, Turn};
 use fleetkey_operator::controller::Stage;
 use fleetkey_operator::inventory::Rule;
 
@@ -185,6 +185,13 @@ impl Board {
         entered.map_err(|error| Refused(format!("the journal cannot be written: {error}")))
     }
 
+    /// What the devices of a campaign that is about to begin have, as far as is known.
+    pub(in super::super) fn baseline(&self, campaign: &campaign::Campaign) -> Baseline {
+        // One by one: whoever looks holds the controller up.
+        let of = |thing| self.watch.look(|store, _| store.certificates_of(thing));
+        Baseline::new(campaign.plan().created_at, campaign.turns().flat_map(|(thing, _)| of(thing)))
+    }
+
     /// Leaves an order, and waits until the campaign stands as it says.
     async fn leave(&self, name: String, order: Order, why: String) -> Result<Done, Refused> {
         if !self.standing.lock().contains_key(&name) {
@@ -255,7 +262,6 @@ fn sizes(ends: &[usize]) -> Vec<usize> {
 
 fn shown(campaign: &campaign::Campaign) -> Campaign {
     let plan = campaign.plan();
-    let failed = campaign.turns().iter().filter(|(_, turn)| matches!(turn, Turn::Failed { .. }));
     Campaign {
         name: plan.name.clone(),
         why: plan.why.clone(),
@@ -273,7 +279,7 @@ fn shown(campaign: &campaign::Campaign) -> Campaign {
         },
         waves: campaign.waves().into_iter().map(counts).collect(),
         wave: campaign.wave().0,
-        failed: failed.map(|(thing, _)| thing.clone()).take(FAILED).collect(),
+        failed: campaign.failed(FAILED),
     }
 }
 

@@ -13,9 +13,8 @@ use fleetkey_dashboard::fleet::{Done, Fate, Refused};
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 use fleetkey_model::retirement::WayBack;
-use fleetkey_model::time::Timestamp;
-use fleetkey_operator::campaign::Way;
-use fleetkey_operator::control_plane::{ApiError, ControlPlane};
+use fleetkey_operator::campaign::{Baseline, Way};
+use fleetkey_operator::control_plane::{ApiError, CertificateSummary, ControlPlane};
 use fleetkey_operator::controller::{Record, Stage};
 use fleetkey_operator::inventory::Ledgered;
 use fleetkey_operator::plan::{
@@ -213,12 +212,12 @@ impl Board {
         self.seal_fate(Some(thing), (id, fate), (by, why)).await
     }
 
-    /// Tells a device to return from the certificate that it has registered since `made`, by the account's list; whether
-    /// there is one.
+    /// Tells a device to return from the certificate that it has registered since, by the account's list; whether there is
+    /// one.
     pub(in super::super) async fn send_back(
         &self,
         thing: &ThingName,
-        made: Timestamp,
+        before: &Baseline,
         why: &str,
     ) -> Result<bool, Refused> {
         let reception =
@@ -228,11 +227,9 @@ impl Board {
         let listed = Patience::ASKING.call(|_| {}, || aws.thing_certificates(thing)).await;
         let listed =
             listed.map_err(|error| Refused(format!("its certificates cannot be listed: {error}")))?;
-        // The account counts in seconds.
-        let since = Timestamp::from_secs(made.as_secs());
-        let new = listed
-            .into_iter()
-            .filter(|found| found.created_at >= since && found.status == CertificateStatus::Active);
+        let is_new = |found: &CertificateSummary| before.is_new(&found.id, found.created_at);
+        let new =
+            listed.into_iter().filter(|found| is_new(found) && found.status == CertificateStatus::Active);
         let Some(newest) = new.max_by_key(|found| found.created_at) else {
             return Ok(false);
         };

@@ -13,6 +13,7 @@ use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateSt
 use fleetkey_model::name::ThingName;
 use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_model::time::Timestamp;
+use fleetkey_operator::campaign::Held;
 use fleetkey_operator::inventory::{self, Store, Thing};
 
 use super::super::super::now;
@@ -299,11 +300,18 @@ pub(super) fn current(store: &Store, thing: &Thing) -> Option<CertificateId> {
     thing.attested.map(|(id, _)| id).or(thing.newest).or_else(active)
 }
 
-/// The certificate that a device is connected with now, and when it was registered; of one that no list has told of yet,
-/// nor of whose it is, and which is newer than the last list, when it connected.
-pub(super) fn using(store: &Store, name: &ThingName) -> Option<(CertificateId, Timestamp)> {
-    let (id, row) = store.live(name)?;
-    Some((id, row.created_at.or(row.connected_at)?))
+/// The certificate that a device is connected with now. One that no list has told of yet, nor of whose it is, is newer than
+/// the last list.
+pub(super) fn using(store: &Store, name: &ThingName) -> Option<Held> {
+    let (certificate, row, since) = store.live(name)?;
+    Some(Held { certificate, registered: row.created_at.unwrap_or(since), since })
+}
+
+/// The certificate that the broker has attested last.
+pub(super) fn attested(store: &Store, thing: &Thing) -> Option<Held> {
+    let (certificate, since) = thing.attested?;
+    let registered = store.certificate(&certificate).and_then(|row| row.created_at).unwrap_or(since);
+    Some(Held { certificate, registered, since })
 }
 
 /// Only who was heard to come can be known to have gone.
