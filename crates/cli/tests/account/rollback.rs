@@ -107,7 +107,8 @@ fn a_campaign_is_taken_back_as_far_as_that_can_be() {
 }
 
 /// Devices soak for a day, as agents come, and nobody waits for that: the campaign is done when all are on their new
-/// certificates, and until then and after it is taken back whole. The journal has both orders, by whom and why.
+/// certificates, and until then and after it is taken back whole. A controller that is killed when a device has just
+/// switched fails none, nobody tells of its connection again. The journal has both orders, by whom and why.
 #[test]
 fn a_campaign_over_devices_that_soak_for_a_day_is_done_and_taken_back_whole() {
     let mut crowd = Crowd::none();
@@ -117,10 +118,15 @@ fn a_campaign_over_devices_that_soak_for_a_day_is_done_and_taken_back_whole() {
     crowd.agents = agents.to_vec();
     crowd.core.run(&["inventory"], crowd.path()).good();
     let first = crowd.certificates();
-    let controller = crowd.serve_with(&with_grace("1h"));
+    let mut controller = crowd.serve_with(&with_grace("1h"));
     let start = ["start", "--name", "spring", "--why", "yearly", "--thing", "press-*", "--patience", "40s"];
     let started = crowd.ordered(&start);
     assert_eq!(started["waves"], json!([1, 3]));
+    let kept = crowd.path().join("operator/campaigns/spring.jsonl");
+    let is_seen = || std::fs::read_to_string(&kept).unwrap().contains(r#"{"line":"seen""#);
+    crowd.wait("the canary's new certificate", || is_seen().then_some(()));
+    controller.kill();
+    let controller = crowd.serve_with(&with_grace("1h"));
     crowd.wait("the end", || (crowd.ordered(&["show", "spring"])["mode"] != "running").then_some(()));
     let stands = crowd.ordered(&["show", "spring"]);
     assert_eq!((&stands["mode"], &stands["counts"]["soaking"]), (&json!("done"), &json!(3)), "{stands}");

@@ -97,7 +97,7 @@ pub enum LogError {
     Missing(String),
     /// Something that goes further is waiting.
     #[error(
-        "campaign {name}: a {} is waiting to be taken by the controller; a {} does not come before it, and changes nothing after it",
+        "of campaign {name} the order to {} is waiting for the controller, and goes further: to {} it after that changes nothing",
         waiting.word(), wanted.word()
     )]
     Outranked {

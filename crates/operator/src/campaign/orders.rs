@@ -68,13 +68,13 @@ impl Order {
         }
     }
 
-    /// What it is called.
+    /// What it is to do with a campaign, in words.
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Pause { .. } => "pause",
             Self::Resume => "resume",
             Self::Abort { .. } => "abort",
-            Self::Rollback { .. } => "rollback",
+            Self::Rollback { .. } => "roll back",
         }
     }
 
@@ -121,24 +121,33 @@ impl Taken {
 /// # Errors
 /// When there is no such campaign, an order that goes further is waiting, or this one cannot be written.
 pub fn order(operator: &Path, name: &str, left: &Left) -> Result<(), LogError> {
-    if !file_of(operator, name, "jsonl")?.exists() {
-        return Err(LogError::Missing(name.to_owned()));
-    }
-    let mut number = 1;
-    for (earlier, path) in waiting(operator, name)? {
-        number = number.max(earlier.saturating_add(1));
-        let further = understood(&path)?.filter(|waiting| waiting.order.rank() > left.order.rank());
-        if let Some(further) = further {
-            let (name, wanted) = (name.to_owned(), Box::new(left.order.clone()));
-            return Err(LogError::Outranked { name, wanted, waiting: Box::new(further.order) });
-        }
-    }
+    let number = may_order(operator, name, &left.order)?;
     // Two who order in the same moment leave two files.
     static LEFT: AtomicU64 = AtomicU64::new(0);
     let (process, count) = (std::process::id(), LEFT.fetch_add(1, Ordering::Relaxed));
     let path = file_of(operator, name, &format!("order.{number:08}-{process}-{count}"))?;
     let text = serde_json::to_vec(left).unwrap_or_default();
     Ok(files::write(&path, &text, PRIVATE)?)
+}
+
+/// Whether an order can be left; its number, if it is left now.
+///
+/// # Errors
+/// When there is no such campaign, or an order that goes further is waiting.
+pub fn may_order(operator: &Path, name: &str, order: &Order) -> Result<u64, LogError> {
+    if !file_of(operator, name, "jsonl")?.exists() {
+        return Err(LogError::Missing(name.to_owned()));
+    }
+    let mut number = 1;
+    for (earlier, path) in waiting(operator, name)? {
+        number = number.max(earlier.saturating_add(1));
+        let further = understood(&path)?.filter(|waiting| waiting.order.rank() > order.rank());
+        if let Some(further) = further {
+            let (name, wanted) = (name.to_owned(), Box::new(order.clone()));
+            return Err(LogError::Outranked { name, wanted, waiting: Box::new(further.order) });
+        }
+    }
+    Ok(number)
 }
 
 /// The campaigns of which something is ordered.
@@ -245,7 +254,7 @@ mod tests {
         give(Order::Abort { why: why() }).unwrap();
         for weaker in [Order::Resume, Order::Pause { why: why() }] {
             let refused = give(weaker).unwrap_err().to_string();
-            assert!(refused.contains("abort is waiting to be taken"), "{refused}");
+            assert!(refused.contains("to abort is waiting"), "{refused}");
         }
         give(Order::Rollback { why: why() }).unwrap();
         assert!(matches!(give(Order::Abort { why: why() }), Err(LogError::Outranked { .. })));
@@ -255,6 +264,6 @@ mod tests {
             next.forget().unwrap();
             taken.push(next.left.order.word());
         }
-        assert_eq!(taken, ["pause", "abort", "rollback", "rollback"]);
+        assert_eq!(taken, ["pause", "abort", "roll back", "roll back"]);
     }
 }

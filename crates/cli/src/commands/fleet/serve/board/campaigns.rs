@@ -197,6 +197,10 @@ impl Board {
         if !self.standing.lock().contains_key(&name) {
             return Err(Refused(LogError::Missing(name).to_string()));
         }
+        let (directory, known, wanted) = (self.office.directory.clone(), name.clone(), order.clone());
+        // What is refused is not put on record.
+        let order =
+            blocking(move || campaign::may_order(&directory, &known, &wanted).map(|_| wanted)).await?;
         self.enter(order.action(), &name, why).await?;
         let word = match order {
             Order::Pause { .. } => "paused",
