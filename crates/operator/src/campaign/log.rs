@@ -317,6 +317,18 @@ mod tests {
         let (mut log, mut campaign) = Log::open(operator, "autumn").unwrap();
         assert_eq!(campaign, Campaign::new(plan(), things()));
         let mode = Mode::Paused { why: "rain".into() };
+        let id = CertificateId::of_der(b"old");
+        let seen = Seen {
+            certificate: CertificateId::of_der(b"new"),
+            since: Timestamp::from_secs(4),
+            at: Timestamp::from_secs(5),
+        };
+        let lines =
+            [Line::Baseline { known: vec![id] }, Line::Seen { thing: things().remove(2), seen: Some(seen) }];
+        log.append(&lines).unwrap();
+        campaign.set_baseline(Baseline::new(plan().created_at, [(id, None)]));
+        campaign.restore_seen(&things().remove(2), Some(seen));
+        assert_eq!(read(operator, "autumn").unwrap(), campaign);
         let line = Line::Turn { thing: things().remove(1), turn: told(5) };
         log.append(&[line, Line::Mode { at: Timestamp::from_secs(6), mode: mode.clone() }]).unwrap();
         campaign.restore_turn(&things().remove(1), told(5));
@@ -332,7 +344,7 @@ mod tests {
         log.append(&[Line::Turn { thing: things().remove(2), turn: told(7) }]).unwrap();
         assert_eq!(read(operator, "autumn").unwrap().counts().told, 2);
         std::fs::write(&path, [whole.as_slice(), b"{}\n"].concat()).unwrap();
-        assert!(read(operator, "autumn").unwrap_err().to_string().contains("line 4"));
+        assert!(read(operator, "autumn").unwrap_err().to_string().contains("line 6"));
     }
 
     #[test]
