@@ -10,7 +10,9 @@ use std::sync::Arc;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 
-pub use campaign::{Campaign, CampaignCounts, CampaignDraft, CampaignMode, CampaignOrder, Forecast, Pace};
+pub use campaign::{
+    Campaign, CampaignCounts, CampaignDraft, CampaignMode, CampaignOrder, Forecast, Pace, WayBack,
+};
 pub use device::{
     Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Filter, Holder, Incident, Tone,
 };
@@ -49,6 +51,9 @@ pub enum Known<T> {
 
 /// The answer to an order, some time.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Done, Refused>> + Send + 'a>>;
+
+/// What an order would come to, once that is counted.
+pub type Counted<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refused>> + Send + 'a>>;
 
 /// A fleet, as the pages see it.
 pub trait Fleet: Send + Sync + 'static {
@@ -142,8 +147,16 @@ pub trait Fleet: Send + Sync + 'static {
     ///
     /// # Errors
     /// When it cannot be carried out, in words for whoever filled the form in.
-    fn foresee(&self, _draft: &CampaignDraft) -> Result<Forecast, Refused> {
-        Err(Refused("no campaign is carried out from here".to_owned()))
+    fn foresee<'a>(&'a self, _draft: &'a CampaignDraft) -> Counted<'a, Forecast> {
+        Box::pin(async { Err(Refused("no campaign is carried out from here".to_owned())) })
+    }
+
+    /// What the rollback of the campaign of this name would come to now; nothing is done.
+    ///
+    /// # Errors
+    /// When there is no such campaign, or it cannot be read, in words.
+    fn way_back<'a>(&'a self, _name: &'a str) -> Counted<'a, WayBack> {
+        Box::pin(async { Err(Refused("no campaign is carried out from here".to_owned())) })
     }
 
     /// Whether [`Order::Certificate`] is carried out from here.

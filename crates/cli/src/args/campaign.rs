@@ -100,7 +100,7 @@ pub(crate) struct StartArgs {
     /// The hours of each day in which devices are told, UTC, for example 22:00-04:30.
     #[arg(long, value_name = "HH:MM-HH:MM")]
     pub(crate) window: Option<Window>,
-    /// How long a device may take until the broker sees it with another certificate.
+    /// How long a device may take until it is on its new certificate; its soak does not count.
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = super::duration)]
     pub(crate) patience: Duration,
     /// How often a device is told before it has failed.

@@ -44,8 +44,9 @@ fn serving(fleet: &Fleet) -> (Process, String) {
     (process, url)
 }
 
-/// One that was left while nobody served is carried out by the next controller; another is paused, survives a kill, and
-/// goes on when it is resumed; one whose device is never seen again ends at its threshold.
+/// One that was left while nobody served is carried out by the next controller, though its file cannot be read at first;
+/// another is paused, survives a kill, and goes on when it is resumed; one whose device is never seen again ends at its
+/// threshold.
 #[test]
 fn a_campaign_is_carried_out_across_kills_and_ends_when_too_many_fail() {
     let mut fleet = Fleet::of_one();
@@ -60,20 +61,34 @@ fn a_campaign_is_carried_out_across_kills_and_ends_when_too_many_fail() {
     assert_eq!(fleet.campaign(&["show", "spring"]).0, 1, "a plan leaves nothing");
     let started = fleet.start("spring", &["--thing", "press-1"]);
     assert_eq!((&started["event"], &started["served"]), (&"started".into(), &false.into()));
+    let (kept, aside) = (fleet.path().join("operator/campaigns/spring.jsonl"), fleet.path().join("aside"));
+    std::fs::rename(&kept, &aside).unwrap();
+    std::fs::create_dir(&kept).unwrap();
     let (mut process, _) = serving(&fleet);
+    let untold = |line: &String| line.contains("a campaign cannot be carried out");
+    fleet.wait("the trouble", || process.errors_so_far().iter().any(untold));
+    std::fs::remove_dir(&kept).unwrap();
+    std::fs::rename(&aside, &kept).unwrap();
     let first = fleet.committed();
     assert_eq!(fleet.becomes("spring", "done")["counts"]["rotated"], 1);
+    assert!(!process.errors_so_far().iter().any(untold), "it was said once");
     fleet.only_is_left(&first);
 
     process.kill();
     fleet.start("autumn", &["--thing", "press-1"]);
     assert_eq!(fleet.campaign(&["pause", "autumn", "--why", "rain"]).0, 0);
+    // Nobody serves: of another one an order waits that goes further than what comes after it.
+    fleet.start("summer", &["--thing", "press-2"]);
+    assert_eq!(fleet.campaign(&["abort", "summer", "--why", "enough"]).0, 0);
+    let (code, _, refused) = fleet.campaign(&["resume", "summer", "--why", "sun"]);
+    assert!(code == 1 && refused.contains("to abort is waiting"), "{refused}");
     let (mut process, _) = serving(&fleet);
+    assert_eq!(fleet.becomes("summer", "aborted")["why"], "enough");
     assert_eq!(fleet.becomes("autumn", "paused")["why"], "rain");
     process.kill();
     let (process, _) = serving(&fleet);
     assert_eq!(fleet.becomes("autumn", "paused")["counts"]["waiting"], 1);
-    assert_eq!(fleet.campaign(&["resume", "autumn"]).0, 0);
+    assert_eq!(fleet.campaign(&["resume", "autumn", "--why", "sun"]).0, 0);
     let second = fleet.committed();
     fleet.becomes("autumn", "done");
     fleet.only_is_left(&second);
@@ -87,6 +102,20 @@ fn a_campaign_is_carried_out_across_kills_and_ends_when_too_many_fail() {
     let directory = fleet.path().to_str().unwrap();
     let journal = crate::process::run(&["journal", "show", "--about", "press-1", "--fleet-dir", directory]).1;
     assert!(journal.contains("campaign spring: yearly") && journal.contains("campaign autumn"), "{journal}");
+    // Each order once, whoever was killed, and the one that was left while nobody served.
+    let journal =
+        crate::process::run(&["journal", "show", "--about", "campaign", "--fleet-dir", directory]).1;
+    for words in [
+        ["campaign start", "campaign spring", "yearly, says "],
+        ["campaign start", "campaign autumn", "yearly, says "],
+        ["campaign pause", "campaign autumn", "rain, says "],
+        ["campaign abort", "campaign summer", "enough, says "],
+        ["campaign resume", "campaign autumn", "sun, says "],
+        ["campaign start", "campaign winter", "yearly, says "],
+    ] {
+        let of_it = journal.lines().filter(|line| words.iter().all(|word| line.contains(word)));
+        assert_eq!(of_it.count(), 1, "{words:?}: {journal}");
+    }
 }
 
 /// What cannot be carried out is refused before anything is left.

@@ -183,6 +183,7 @@ fn an_operator_begins_a_campaign_and_decides_of_it() {
         ("things=*&window=noon", "22:00-04:30"),
         ("things=*&rule=whatever", "whatever"),
         ("things=*&rate=301", "half of what an account registers"),
+        ("group=nowhere", "nowhere"),
     ] {
         let form = format!("name=spring&why=yearly&{wrong}&confirm=yes");
         let refused = browser.send_form("POST", "/campaigns", &form);
@@ -212,9 +213,18 @@ fn an_operator_begins_a_campaign_and_decides_of_it() {
         told["mode"] == "aborted" && told["why"].as_str().unwrap().contains("enough, says session"),
         "{told}"
     );
+    // Of the one nothing is left to undo; of the other somebody may still be at it.
+    let past = browser.send_form("POST", "/campaigns/spring/rollback", "");
+    assert!(past.starts_with("HTTP/1.1 409") && past.contains("Nothing of it can be undone"), "{past}");
+    let asked = browser.send_form("POST", "/campaigns/winter/rollback", "");
+    assert!(asked.contains("if on a new certificate</dt><dd>1 device</dd>"), "{asked}");
+    browser.order("/campaigns/winter/rollback", "confirm=yes&why=it+fails");
+    browser.watch("/campaigns/winter", &["rolled back", "it fails, says session"]);
     process.signal("TERM");
     assert!(process.end().0.success());
     let directory = fleet.path().to_str().unwrap();
     let journal = crate::process::run(&["journal", "show", "--about", "press-1", "--fleet-dir", directory]).1;
     assert!(journal.contains("campaign spring: yearly, says session"), "{journal}");
+    let journal = crate::process::run(&["journal", "show", "--about", "winter", "--fleet-dir", directory]).1;
+    assert_eq!(journal.matches("campaign rollback").count(), 1, "{journal}");
 }

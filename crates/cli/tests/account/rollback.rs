@@ -105,3 +105,51 @@ fn a_campaign_is_taken_back_as_far_as_that_can_be() {
         assert!(told.contains(words), "{words}: {told}");
     }
 }
+
+/// Devices soak for a day, as agents come, and nobody waits for that: the campaign is done when all are on their new
+/// certificates, and until then and after it is taken back whole. A controller that is killed when a device has just
+/// switched fails none, nobody tells of its connection again. The journal has both orders, by whom and why.
+#[test]
+fn a_campaign_over_devices_that_soak_for_a_day_is_done_and_taken_back_whole() {
+    let mut crowd = Crowd::none();
+    let join = |name| crowd.join_with(name, |config| config.rotation.soak = Duration::from_secs(24 * 3600));
+    let agents = ["press-1", "press-2", "press-3"].map(join);
+    agents.iter().for_each(|agent| crowd.connects(agent));
+    crowd.agents = agents.to_vec();
+    crowd.core.run(&["inventory"], crowd.path()).good();
+    let first = crowd.certificates();
+    let mut controller = crowd.serve_with(&with_grace("1h"));
+    let start = ["start", "--name", "spring", "--why", "yearly", "--thing", "press-*", "--patience", "40s"];
+    let started = crowd.ordered(&start);
+    assert_eq!(started["waves"], json!([1, 3]));
+    let kept = crowd.path().join("operator/campaigns/spring.jsonl");
+    let is_seen = || std::fs::read_to_string(&kept).unwrap().contains(r#"{"line":"seen""#);
+    crowd.wait("the canary's new certificate", || is_seen().then_some(()));
+    controller.kill();
+    let controller = crowd.serve_with(&with_grace("1h"));
+    crowd.wait("the end", || (crowd.ordered(&["show", "spring"])["mode"] != "running").then_some(()));
+    let stands = crowd.ordered(&["show", "spring"]);
+    assert_eq!((&stands["mode"], &stands["counts"]["soaking"]), (&json!("done"), &json!(3)), "{stands}");
+    assert_eq!((&stands["counts"]["failed"], &stands["counts"]["rotated"]), (&json!(0), &json!(0)));
+    assert!(agents.iter().all(|agent| agent.status().state == StateName::Soak));
+    assert!(crowd.certificates().is_disjoint(&first) && crowd.deactivated().is_disjoint(&first));
+
+    let back = crowd.ordered(&["rollback", "spring", "--why", "the new application fails"]);
+    let expected: BTreeSet<_> =
+        ["press-1", "press-2", "press-3"].map(|name| (name.to_owned(), "back".to_owned())).into();
+    crowd.wait("the way back", || (crowd.returned("spring") == expected).then_some(()));
+    assert_eq!(crowd.certificates(), first);
+    controller.signal("TERM");
+    assert!(controller.end().0.success());
+    let directory = crowd.path().to_str().unwrap();
+    assert_eq!(crate::process::run(&["journal", "verify", "--fleet-dir", directory]).0, 0);
+    let told = crate::process::run(&["journal", "show", "--about", "spring", "--fleet-dir", directory]).1;
+    for (action, why, order) in
+        [("campaign start", "yearly", &started), ("campaign rollback", "the new application fails", &back)]
+    {
+        let said = format!(", order {}", order["id"].as_str().unwrap());
+        let lines = told.lines().filter(|line| line.contains(action));
+        let lines: Vec<_> = lines.filter(|line| line.contains(why) && line.contains(&said)).collect();
+        assert!(lines.len() == 1 && lines[0].contains("of fleetkey campaign"), "{action}: {told}");
+    }
+}

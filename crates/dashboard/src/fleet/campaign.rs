@@ -14,7 +14,7 @@ pub enum CampaignMode {
     Paused(String),
     /// Nobody is told any more; why.
     Aborted(String),
-    /// Every device has rotated or failed.
+    /// Every device is on a new certificate or has failed.
     Done,
     /// Nobody is told any more, and what can be undone is; why.
     RolledBack(String),
@@ -53,7 +53,9 @@ pub struct CampaignCounts {
     pub waiting: usize,
     /// Told.
     pub told: usize,
-    /// Seen by the broker with another certificate since.
+    /// On a new certificate, and the one before is not yet asked to be retired.
+    pub soaking: usize,
+    /// On a new certificate, and have asked for the retirement of the one before.
     pub rotated: usize,
     /// Told as often as they may be, and nothing came of it.
     pub failed: usize,
@@ -68,7 +70,12 @@ pub struct CampaignCounts {
 impl CampaignCounts {
     /// All of them.
     pub const fn total(&self) -> usize {
-        self.waiting + self.told + self.rotated + self.failed + self.left + self.returning + self.returned
+        self.waiting + self.told + self.arrived() + self.failed + self.left + self.returning + self.returned
+    }
+
+    /// Those on a new certificate.
+    pub const fn arrived(&self) -> usize {
+        self.soaking + self.rotated
     }
 }
 
@@ -85,7 +92,7 @@ pub struct Pace {
     pub at_once: u32,
     /// The hours of the day in which devices are told, UTC, `22:00-04:30`; empty for all.
     pub window: String,
-    /// How long a device may take.
+    /// How long a device may take until it is on a new certificate.
     pub patience: Duration,
     /// How often a device is told before it has failed.
     pub tries: u8,
@@ -136,6 +143,7 @@ impl Campaign {
         self.waves.iter().fold(CampaignCounts::default(), |sum, wave| CampaignCounts {
             waiting: sum.waiting + wave.waiting,
             told: sum.told + wave.told,
+            soaking: sum.soaking + wave.soaking,
             rotated: sum.rotated + wave.rotated,
             failed: sum.failed + wave.failed,
             left: sum.left + wave.left,
@@ -158,6 +166,8 @@ pub struct CampaignDraft {
     pub older_than: Option<Duration>,
     /// Devices with a certificate that this rule has found; empty where findings do not matter.
     pub rule: String,
+    /// Devices in this thing group or in one below it; empty where groups do not matter.
+    pub group: String,
     /// How it is to proceed.
     pub pace: Pace,
 }
@@ -169,6 +179,28 @@ pub struct Forecast {
     pub devices: usize,
     /// The size of each wave.
     pub waves: Vec<usize>,
+}
+
+/// What a campaign's rollback would come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WayBack {
+    /// Devices that are told to return, if they are on a new certificate: they have not asked for any retirement.
+    pub sent: usize,
+    /// Devices that go on, whose certificate before is ACTIVE and is kept so.
+    pub kept: usize,
+    /// Devices that go on, whose certificate before is INACTIVE and is made ACTIVE again.
+    pub reactivated: usize,
+    /// Devices that go on, whose certificate before is REVOKED or gone.
+    pub past: usize,
+    /// Devices that were not told, and are not any more.
+    pub untold: usize,
+}
+
+impl WayBack {
+    /// Whether anything of it can be undone.
+    pub const fn is_open(&self) -> bool {
+        self.sent + self.kept + self.reactivated > 0
+    }
 }
 
 /// What can be ordered of campaigns.

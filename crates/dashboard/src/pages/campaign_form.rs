@@ -17,12 +17,13 @@ const MINUTES: u64 = 525_600;
 /// The longest pattern or name.
 const TEXT: usize = 128;
 /// Every field, to hand them on from the form to the question.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "name",
     "why",
     "things",
     "older",
     "rule",
+    "group",
     "canary",
     "growth",
     "rate",
@@ -48,6 +49,7 @@ pub(crate) fn draft(form: &Form) -> Result<CampaignDraft, String> {
             _ => Some(Duration::from_secs(number(form, "older", 0, DAYS)? * DAY)),
         },
         rule: text(form, "rule"),
+        group: text(form, "group"),
         pace: Pace {
             canary: number(form, "canary", usual.canary, 100)?,
             growth: number(form, "growth", usual.growth, 1000)?,
@@ -62,10 +64,11 @@ pub(crate) fn draft(form: &Form) -> Result<CampaignDraft, String> {
     if draft.name.is_empty() || draft.why.is_empty() {
         return Err("A campaign has a name, and says what it is for.".to_owned());
     }
-    if draft.things.is_empty() && draft.older_than.is_none() && draft.rule.is_empty() {
-        return Err(
-            "Say which devices: by name, by age, or by finding. A * as name means all of them.".to_owned()
-        );
+    let is_any = draft.things.is_empty() && draft.older_than.is_none() && draft.rule.is_empty();
+    if is_any && draft.group.is_empty() {
+        let words =
+            "Say which devices: by name, by age, by finding, or by group. A * as name means all of them.";
+        return Err(words.to_owned());
     }
     Ok(draft)
 }
@@ -130,6 +133,8 @@ pub(crate) fn new_campaign(
                 label for="older" { "Certificate at least … days old" }
                 input id="older" name="older" type="number" min="0" max=(DAYS) value=(form.first("older"));
                 (chosen(rules, form.first("rule")))
+                label for="group" { "In this thing group, or in one below it" }
+                input id="group" name="group" maxlength=(TEXT) value=(form.first("group")) autocomplete="off" spellcheck="false";
             }
             fieldset class="sheet" {
                 legend { "How" }
@@ -161,7 +166,7 @@ fn pace(form: &Form) -> Markup {
         ("growth", "Each wave … times as large", u64::from(usual.growth), 1000),
         ("rate", "Devices a minute", u64::from(usual.rate), u64::from(u32::MAX)),
         ("at_once", "Devices at it at once", u64::from(usual.at_once), u64::from(u32::MAX)),
-        ("patience", "Minutes that a device may take", minutes(usual.patience), MINUTES),
+        ("patience", "Minutes until a device is on its new certificate", minutes(usual.patience), MINUTES),
         ("tries", "Times that a device is told", u64::from(usual.tries), u64::from(u8::MAX)),
         ("threshold", "It ends when more than … percent of a wave fail", u64::from(usual.threshold), 100),
     ];
@@ -200,9 +205,10 @@ pub(crate) fn confirm_new_campaign(
                 div { dt { "Name matches" } dd { @if draft.things.is_empty() { "–" } @else { code { (draft.things) } } } }
                 div { dt { "Certificate's age" } dd { @match draft.older_than { Some(age) => { "at least " (span(age)) } None => { "–" } } } }
                 div { dt { "Found by the rule" } dd { @if draft.rule.is_empty() { "–" } @else { (draft.rule) } } }
+                div { dt { "In the group" } dd { @if draft.group.is_empty() { "–" } @else { (draft.group) } } }
                 div { dt { "For" } dd { (draft.why) } }
             }
-            p class="faint" { "Who fits is decided when it begins, by what the inventory knows then." }
+            p class="faint" { "Who fits is decided when it begins, by what the inventory knows then, and of a group the account." }
         }
         section aria-label="Order" {
             form method="post" action="/campaigns" class="order" {

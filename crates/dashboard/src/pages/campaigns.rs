@@ -6,7 +6,7 @@ use super::parts::badge;
 use super::words::{counted, moment, span};
 use super::{View, device_path, frame, proof};
 use crate::access::Scope;
-use crate::fleet::{Campaign, CampaignCounts, CampaignMode, Fleet, Pace, Tone};
+use crate::fleet::{Campaign, CampaignCounts, CampaignMode, Fleet, Pace, Tone, WayBack};
 use crate::http::{Answer, text};
 
 /// Campaigns in their table: the newest.
@@ -18,10 +18,19 @@ pub(crate) enum Verb {
     Pause,
     Resume,
     Abort,
+    Rollback,
 }
 
 impl Verb {
-    const ALL: [Self; 3] = [Self::Pause, Self::Resume, Self::Abort];
+    const ALL: [Self; 4] = [Self::Pause, Self::Resume, Self::Abort, Self::Rollback];
+
+    /// Who may order it: rolling back makes certificates ACTIVE again.
+    pub(crate) const fn scope(self) -> Scope {
+        match self {
+            Self::Pause | Self::Resume | Self::Abort => Scope::Operator,
+            Self::Rollback => Scope::Admin,
+        }
+    }
 
     /// As it stands in a URL.
     const fn name(self) -> &'static str {
@@ -29,6 +38,7 @@ impl Verb {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Abort => "abort",
+            Self::Rollback => "rollback",
         }
     }
 
@@ -43,6 +53,7 @@ impl Verb {
             Self::Pause => matches!(mode, CampaignMode::Running),
             Self::Resume => matches!(mode, CampaignMode::Paused(_)),
             Self::Abort => !mode.is_over(),
+            Self::Rollback => !matches!(mode, CampaignMode::RolledBack(_)),
         }
     }
 
@@ -51,6 +62,7 @@ impl Verb {
             Self::Pause => "Pause",
             Self::Resume => "Resume",
             Self::Abort => "Abort",
+            Self::Rollback => "Roll back",
         }
     }
 
@@ -60,6 +72,9 @@ impl Verb {
             Self::Resume => "Devices are told again, from where it stood.",
             Self::Abort => {
                 "Nobody is told any more, for good. Devices that were told go on by themselves; the others keep their certificates."
+            }
+            Self::Rollback => {
+                "Nobody is told to rotate any more, for good, and what can be undone is. Things whose certificate before is kept are frozen until they are released."
             }
         }
     }
@@ -107,7 +122,7 @@ fn table(view: &View<'_>, all: &[Campaign]) -> Markup {
                             th scope="row" { a href=(campaign_path(&campaign.name)) { (campaign.name) } }
                             td { (mode(&campaign.mode)) }
                             td class="nowrap" { (campaign.wave) " of " (campaign.waves.len()) }
-                            td class="nowrap" { (counts.rotated) " of " (counts.total()) }
+                            td class="nowrap" { (counts.arrived()) " of " (counts.total()) }
                             td { (failures(counts.failed)) }
                             td { (moment(campaign.created, view.now)) }
                             td class="text" { (campaign.why) }
@@ -146,9 +161,12 @@ fn standing(view: &View<'_>, campaign: &Campaign) -> Markup {
     html! {
         p { (mode(&campaign.mode)) @if let Some(why) = campaign.mode.why() { " " (why) } }
         p {
-            progress id="rotated" max=(counts.total()) value=(counts.rotated) aria-label="Devices that have rotated" {}
-            " " (counts.rotated) " of " (counted(counts.total(), "device")) " have rotated, " (counts.told) " are at it, "
+            progress id="rotated" max=(counts.total()) value=(counts.arrived()) aria-label="Devices that have rotated" {}
+            " " (counts.arrived()) " of " (counted(counts.total(), "device")) " have rotated, " (counts.told) " are at it, "
             (counts.waiting) " were not told yet, " (counts.failed) " have failed."
+            @if counts.soaking > 0 {
+                " " (counts.soaking) " of those who have rotated soak: the certificate before is not asked to be retired yet."
+            }
             @if counts.returning + counts.returned > 0 {
                 " " (counts.returning) " are on their way back, for " (counts.returned) " all was done that could be."
             }
@@ -160,7 +178,7 @@ fn standing(view: &View<'_>, campaign: &Campaign) -> Markup {
             div { dt { "Wave" } dd { (campaign.wave) " of " (campaign.waves.len()) } }
         }
         @if frame::may_order(view) {
-            @for verb in Verb::ALL.into_iter().filter(|verb| verb.fits(&campaign.mode)) {
+            @for verb in offered(view, campaign) {
                 form method="post" action={ (campaign_path(&campaign.name)) "/" (verb.name()) } {
                     button id=(verb.name()) type="submit" { (verb.title()) " …" }
                 }
@@ -168,6 +186,12 @@ fn standing(view: &View<'_>, campaign: &Campaign) -> Markup {
             }
         }
     }
+}
+
+/// What whoever looks can order. A rollback where somebody was told.
+fn offered(view: &View<'_>, campaign: &Campaign) -> impl Iterator<Item = Verb> {
+    let fits = move |verb: &Verb| verb.fits(&campaign.mode) && view.actor.scope >= verb.scope();
+    Verb::ALL.into_iter().filter(fits).filter(move |verb| *verb != Verb::Rollback || campaign.wave > 0)
 }
 
 fn waves(campaign: &Campaign) -> Markup {
@@ -186,7 +210,7 @@ fn waves(campaign: &Campaign) -> Markup {
                             th scope="row" class="nowrap" { (index + 1) @if index == 0 { " (canary)" } }
                             td { (wave(counts)) }
                             td { (counts.total()) }
-                            td { (counts.rotated) }
+                            td { (counts.arrived()) }
                             td { (counts.told) }
                             td { (counts.waiting) }
                             td { (counts.left) }
@@ -230,18 +254,25 @@ fn pace(pace: &Pace) -> Markup {
             div { dt { "First wave" } dd { (pace.canary) " % of the devices, each further wave " (pace.growth) " times as large" } }
             div { dt { "Rate" } dd { (pace.rate) " devices a minute, " (pace.at_once) " at once" } }
             div { dt { "Hours" } dd { @if pace.window.is_empty() { "all" } @else { (pace.window) " UTC" } } }
-            div { dt { "Patience" } dd { (span(pace.patience)) " for a device, told " (pace.tries) " times" } }
+            div { dt { "Patience" } dd { (span(pace.patience)) " for a device to be on its new certificate, told " (pace.tries) " times" } }
             div { dt { "Ends" } dd { "when more than " (pace.threshold) " % of a wave have failed" } }
         }
     }
+}
+
+/// A campaign, what is ordered of it, and what a rollback would come to.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) campaign: &'a Campaign,
+    pub(crate) verb: Verb,
+    pub(crate) way_back: Option<WayBack>,
 }
 
 /// What would be done, and why it is asked for.
 pub(crate) fn confirm_campaign(
     view: &View<'_>,
     code: u16,
-    campaign: &Campaign,
-    verb: Verb,
+    Asked { campaign, verb, way_back }: Asked<'_>,
     entered: &str,
     trouble: Option<&str>,
 ) -> Answer {
@@ -251,18 +282,34 @@ pub(crate) fn confirm_campaign(
         nav class="crumbs" aria-label="Path" { a href="/campaigns" { "Campaigns" } " / " a href=(path) { (campaign.name) } }
         h1 { (title) }
         (proof::trouble(trouble))
-        section aria-label="What would be done" { p { (verb.consequence()) } }
+        section aria-label="What would be done" {
+            p { (verb.consequence()) }
+            @if let Some(found) = way_back { (counted_back(found)) }
+        }
         section aria-label="Order" {
             form method="post" action={ (path) "/" (verb.name()) } class="order" {
                 input type="hidden" name="confirm" value="yes";
                 (proof::why(entered))
-                (proof::token(view, Scope::Operator))
+                (proof::token(view, verb.scope()))
                 button id="confirm" type="submit" { (verb.title()) }
                 " " a href=(path) { "Cancel" }
             }
         }
     };
     frame::page(view, code, &title, None, &content)
+}
+
+fn counted_back(found: WayBack) -> Markup {
+    html! {
+        dl class="facts" id="way-back" {
+            div { dt { "Told to return, if on a new certificate" } dd { (counted(found.sent, "device")) } }
+            div { dt { "Certificate before is kept ACTIVE" } dd { (counted(found.kept, "device")) } }
+            div { dt { "Certificate before is made ACTIVE again" } dd { (counted(found.reactivated, "device")) } }
+            div { dt { "Past that: REVOKED or gone" } dd { (counted(found.past, "device")) } }
+            div { dt { "Not told, and not any more" } dd { (counted(found.untold, "device")) } }
+        }
+        p class="faint" { "So it stands at this moment; devices that ask for retirement meanwhile do not return." }
+    }
 }
 
 fn mode(mode: &CampaignMode) -> Markup {

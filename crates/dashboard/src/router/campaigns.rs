@@ -1,10 +1,10 @@
-//! Campaigns: read, begun after a look at what they come to, paused, resumed and ended after proof.
+//! Campaigns: read, begun after a look at what they come to, paused, resumed, ended and rolled back after proof.
 
 use super::{App, Order};
 use crate::access::{Actor, Scope};
-use crate::fleet::{Campaign, CampaignOrder};
+use crate::fleet::{Campaign, CampaignOrder, Refused, WayBack};
 use crate::http::{Answer, Request};
-use crate::pages::{self, Verb};
+use crate::pages::{self, Asked, Verb};
 
 impl App {
     /// `GET /campaigns`, with `new` the form that begins one.
@@ -33,7 +33,7 @@ impl App {
             Ok(draft) => draft,
             Err(words) => return again(&words),
         };
-        let forecast = match self.fleet.foresee(&draft) {
+        let forecast = match self.fleet.foresee(&draft).await {
             Ok(forecast) => forecast,
             Err(refused) => return again(&refused.to_string()),
         };
@@ -68,22 +68,40 @@ impl App {
             let words = format!("It is {}: that cannot be done now.", campaign.mode.word());
             return pages::message(&view, 409, "Not carried out", &words);
         }
-        let why = form.reason();
-        let ask = |code, trouble: Option<&str>| {
-            pages::confirm_campaign(&view, code, &campaign, verb, &why, trouble)
+        if actor.scope < verb.scope() {
+            let words = format!("This needs the scope admin; yours is {}.", actor.scope.word());
+            return pages::message(&view, 403, "Not allowed", &words);
+        }
+        let way_back = match self.way_back(verb, name).await {
+            Ok(found) => found,
+            Err(Refused(words)) => return pages::message(&view, 409, "Not carried out", &words),
         };
+        let (why, asked) = (form.reason(), Asked { campaign: &campaign, verb, way_back });
+        let ask = |code, trouble: Option<&str>| pages::confirm_campaign(&view, code, asked, &why, trouble);
         if form.first("confirm") != "yes" {
             return ask(200, None);
         }
         if why.is_empty() {
             return ask(400, Some("Say why: it goes into the journal."));
         }
-        match self.shown_to_be(Scope::Operator, request, &form, actor) {
+        match self.shown_to_be(verb.scope(), request, &form, actor) {
             Ok(by) => {
                 let (order, place) = (order(verb, name, &why), pages::campaign_path(name));
                 self.order_campaign(order, &place, &by, request, actor).await
             }
             Err(doubt) => doubt.answer(actor, |code, words| ask(code, Some(words))),
+        }
+    }
+
+    /// What a rollback would come to; of another order there is nothing to count.
+    async fn way_back(&self, verb: Verb, name: &str) -> Result<Option<WayBack>, Refused> {
+        if verb != Verb::Rollback {
+            return Ok(None);
+        }
+        let found = self.fleet.way_back(name).await?;
+        match found.is_open() {
+            true => Ok(Some(found)),
+            false => Err(Refused("Nothing of it can be undone any more: nobody was told, or every certificate before is REVOKED or gone.".to_owned())),
         }
     }
 
@@ -115,5 +133,6 @@ fn order(verb: Verb, name: &str, why: &str) -> CampaignOrder {
         Verb::Pause => CampaignOrder::Pause { name, why },
         Verb::Resume => CampaignOrder::Resume { name, why },
         Verb::Abort => CampaignOrder::Abort { name, why },
+        Verb::Rollback => CampaignOrder::Rollback { name, why },
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fleetkey_dashboard::fleet::{CampaignOrder, Order};
 
-use crate::support::{AUDITOR, Bench, OPERATOR};
+use crate::support::{ADMIN, AUDITOR, Bench, OPERATOR};
 
 /// Past what a login is worth as a proof.
 const LATER: Duration = Duration::from_secs(600);
@@ -42,7 +42,7 @@ async fn what_cannot_be_a_campaign_is_said_in_words_and_what_was_entered_stays()
         ("name=summer&why=yearly&things=*&rate=fast", "is no rate a minute"),
         ("name=summer&why=yearly&things=*&canary=101", "is no first wave in percent"),
         ("name=summer&why=yearly&things=*&older=-1", "is no age in days"),
-        ("name=summer&why=yearly&things=nobody", "all is well"),
+        ("name=summer&why=yearly&things=nobody&group=hall-3", "all is well"),
     ] {
         let refused = bench.post("/campaigns", &session, &format!("{form}&confirm=yes")).await;
         assert!(refused.status == 400 && refused.body.contains(words), "{form}: {}", refused.body);
@@ -114,4 +114,50 @@ async fn a_login_of_some_time_ago_and_an_auditor_begin_and_end_nothing() {
     }
     let page = bench.get("/campaigns/autumn", &[("x-api-token", AUDITOR)]).await;
     assert!(!page.body.contains("/abort\""), "no button for who may not");
+}
+
+#[tokio::test]
+async fn a_campaign_is_about_a_group_where_one_is_named() {
+    let bench = Bench::start().await;
+    let session = bench.session().await;
+    let form = bench.page("/campaigns?new=1", &session).await;
+    assert!(form.body.contains("name=\"group\""), "{}", form.body);
+    let draft = "name=summer&why=yearly&group=hall-3";
+    let asked = bench.post("/campaigns", &session, draft).await;
+    assert!(asked.status == 200 && asked.body.contains("value=\"hall-3\""), "{}", asked.body);
+    assert_eq!(bench.post("/campaigns", &session, &format!("{draft}&confirm=yes")).await.status, 303);
+    let (order, _) = bench.fleet.ordered().pop().unwrap();
+    let Order::Campaign(CampaignOrder::Start(draft)) = order else { panic!("{order:?}") };
+    assert_eq!((draft.group.as_str(), draft.things.as_str()), ("hall-3", ""));
+}
+
+#[tokio::test]
+async fn an_admin_rolls_a_campaign_back_after_a_count_as_long_as_something_can_be_undone() {
+    let bench = Bench::start().await;
+    let session = bench.session().await;
+    let path = "/campaigns/autumn/rollback";
+    let asked = bench.post(path, &session, "").await;
+    assert_eq!(asked.status, 200);
+    for words in
+        ["Roll back the campaign autumn?", "5 devices", "3 devices", "4 devices", "Why, for the journal"]
+    {
+        assert!(asked.body.contains(words), "{words}: {}", asked.body);
+    }
+    assert_eq!(bench.post(path, &session, "confirm=yes").await.status, 400, "why?");
+    let past = bench.post("/campaigns/winter/rollback", &session, "confirm=yes&why=rain").await;
+    assert!(past.status == 409 && past.body.contains("Nothing of it can be undone"), "{}", past.body);
+    let operator = [("x-api-token", OPERATOR)];
+    assert_eq!(bench.send("POST", path, &operator, "confirm=yes&why=rain").await.status, 403);
+    let page = bench.get("/campaigns/autumn", &operator).await;
+    assert!(page.body.contains("/abort\"") && !page.body.contains("/rollback\""), "{}", page.body);
+
+    bench.pass(LATER);
+    let doubted = bench.post(path, &session, "confirm=yes&why=rain").await;
+    assert!(doubted.status == 403 && doubted.body.contains("Enter a token of an admin"), "{}", doubted.body);
+    assert!(bench.fleet.ordered().is_empty());
+    let proof = format!("confirm=yes&why=rain&token={}", ADMIN.replace(' ', "+"));
+    assert_eq!(bench.post(path, &session, &proof).await.status, 303);
+    let (order, _) = bench.fleet.ordered().pop().unwrap();
+    let Order::Campaign(CampaignOrder::Rollback { name, why }) = order else { panic!("{order:?}") };
+    assert_eq!((name.as_str(), why.as_str()), ("autumn", "rain"));
 }

@@ -1,16 +1,17 @@
 //! Campaigns on disk: `campaigns/NAME.jsonl`, the plan and its devices in the first lines, then a line for everything that
-//! changed; mode 0600. Who starts, pauses, resumes or aborts one leaves a file that the controller takes
-//! (`NAME.order`): both may run at any time, and either may be killed.
+//! changed; mode 0600. What somebody orders of one lies beside it ([`super::orders`]).
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::machine::{Campaign, Mode, Turn};
+use super::machine::{Baseline, Campaign, Mode, Seen, Step, Turn};
+use super::orders::{By, Order};
 use super::plan::{BadPlan, Plan, is_name};
 use crate::files::{self, FileError, PRIVATE};
 
@@ -31,6 +32,26 @@ pub enum Line {
         plan: Plan,
         /// With whom.
         things: Vec<ThingName>,
+        /// Who began it, if that is still to be put on record.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+    },
+    /// Who began it stands in the journal.
+    Entered {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// What its devices had when it was made.
+    Baseline {
+        /// Their certificates that the clocks do not tell from new ones.
+        known: Vec<CertificateId>,
+    },
+    /// A device is seen on a new certificate, or on an older one again.
+    Seen {
+        /// Which device.
+        thing: ThingName,
+        /// On which; without, on an older one.
+        seen: Option<Seen>,
     },
     /// A device is at another place.
     Turn {
@@ -48,27 +69,15 @@ pub enum Line {
     },
 }
 
-/// What somebody wants of a campaign that there is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "order", rename_all = "lowercase")]
-pub enum Order {
-    /// Tell nobody until it is resumed.
-    Pause {
-        /// Why, in words.
-        why: String,
-    },
-    /// Go on.
-    Resume,
-    /// Tell nobody any more.
-    Abort {
-        /// Why, in words.
-        why: String,
-    },
-    /// The same, and undo what can be.
-    Rollback {
-        /// Why, in words.
-        why: String,
-    },
+impl Step {
+    /// What is to be kept of it. How the campaign stands comes first: of lines that a power cut has torn, the next process
+    /// finds the devices' places out by itself, but not that somebody was to look.
+    pub fn lines(&self, now: Timestamp) -> Vec<Line> {
+        let mode = self.mode.iter().map(|mode| Line::Mode { at: now, mode: mode.clone() });
+        let seen = self.seen.iter().map(|(thing, seen)| Line::Seen { thing: thing.clone(), seen: *seen });
+        let turns = self.turns.iter().map(|(thing, turn)| Line::Turn { thing: thing.clone(), turn: *turn });
+        mode.chain(seen).chain(turns).collect()
+    }
 }
 
 /// Why a campaign cannot be read or kept.
@@ -86,6 +95,19 @@ pub enum LogError {
     /// There is none of this name.
     #[error("there is no campaign {0}; fleetkey campaign list names them all")]
     Missing(String),
+    /// Something that goes further is waiting.
+    #[error(
+        "of campaign {name} the order to {} is waiting for the controller, and goes further: to {} it after that changes nothing",
+        waiting.word(), wanted.word()
+    )]
+    Outranked {
+        /// Which campaign.
+        name: String,
+        /// What is wanted.
+        wanted: Box<Order>,
+        /// What is waiting.
+        waiting: Box<Order>,
+    },
     /// It is not what this version writes.
     #[error("line {line} of {path} cannot be understood: {reason}", path = path.display())]
     Damaged {
@@ -98,26 +120,40 @@ pub enum LogError {
     },
 }
 
+impl LogError {
+    /// Whether it may be otherwise at the next try: the disk, or what is open at the moment.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+}
+
 /// The open file of a campaign.
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
     file: File,
+    owed: Option<By>,
 }
 
 impl Log {
-    /// Keeps a new campaign; whole or not at all. Blocking, as all of these.
+    /// Keeps a new campaign; whole or not at all. With `by` its beginning is put on record by whoever carries it out,
+    /// before anything else. Blocking, as all of these.
     ///
     /// # Errors
     /// When the plan cannot be carried out, its name is taken, or the file cannot be written.
-    pub fn create(operator: &Path, plan: Plan, things: Vec<ThingName>) -> Result<(), LogError> {
+    pub fn create(
+        operator: &Path,
+        plan: Plan,
+        things: Vec<ThingName>,
+        by: Option<By>,
+    ) -> Result<(), LogError> {
         plan.check(things.len())?;
         let path = file_of(operator, &plan.name, "jsonl")?;
         if path.exists() {
             return Err(LogError::Taken(plan.name));
         }
         files::make_directory(&operator.join(DIRECTORY))?;
-        let line = text(&[Line::Plan { format: FORMAT, plan, things }]);
+        let line = text(&[Line::Plan { format: FORMAT, plan, things, by }]);
         Ok(files::write(&path, &line, PRIVATE)?)
     }
 
@@ -127,11 +163,26 @@ impl Log {
     /// When it is not there or cannot be understood.
     pub fn open(operator: &Path, name: &str) -> Result<(Self, Campaign), LogError> {
         let path = file_of(operator, name, "jsonl")?;
-        let (campaign, length) = parsed(&path, name)?;
+        let (campaign, length, owed) = parsed(&path, name)?;
         let failed = |error| FileError::new("open", &path, error);
         let file = OpenOptions::new().append(true).open(&path).map_err(failed)?;
         file.set_len(length).map_err(failed)?;
-        Ok((Self { path, file }, campaign))
+        Ok((Self { path, file, owed }, campaign))
+    }
+
+    /// Who began it, if that is still to be put on record.
+    pub const fn owed(&self) -> Option<&By> {
+        self.owed.as_ref()
+    }
+
+    /// Who began it stands in the journal.
+    ///
+    /// # Errors
+    /// When that cannot be written: it is put on record once more, then.
+    pub fn entered(&mut self, at: Timestamp) -> Result<(), FileError> {
+        self.append(&[Line::Entered { at }])?;
+        self.owed = None;
+        Ok(())
     }
 
     /// Adds lines, durably.
@@ -157,6 +208,14 @@ impl Log {
 /// # Errors
 /// When the directory cannot be read.
 pub fn names(operator: &Path) -> Result<Vec<String>, FileError> {
+    let name = |file: &str| file.strip_suffix(".jsonl").filter(|name| is_name(name)).map(str::to_owned);
+    let mut names: Vec<_> = files_of(operator)?.iter().filter_map(|file| name(file)).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// The names of the files beside the campaigns, and theirs.
+pub(super) fn files_of(operator: &Path) -> Result<Vec<String>, FileError> {
     let path = operator.join(DIRECTORY);
     let failed = |error| FileError::new("read", &path, error);
     let entries = match std::fs::read_dir(&path) {
@@ -165,11 +224,8 @@ pub fn names(operator: &Path) -> Result<Vec<String>, FileError> {
     };
     let mut names = Vec::new();
     for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
-        let name = name.to_str().and_then(|name| name.strip_suffix(".jsonl"));
-        names.extend(name.filter(|name| is_name(name)).map(str::to_owned));
+        names.extend(entry.map_err(failed)?.file_name().into_string());
     }
-    names.sort();
     Ok(names)
 }
 
@@ -181,48 +237,7 @@ pub fn read(operator: &Path, name: &str) -> Result<Campaign, LogError> {
     Ok(parsed(&file_of(operator, name, "jsonl")?, name)?.0)
 }
 
-/// Leaves an order for whoever carries the campaign out. A later one takes an earlier one's place.
-///
-/// # Errors
-/// When there is no such campaign, or the order cannot be written.
-pub fn order(operator: &Path, name: &str, order: &Order) -> Result<(), LogError> {
-    if !file_of(operator, name, "jsonl")?.exists() {
-        return Err(LogError::Missing(name.to_owned()));
-    }
-    let text = serde_json::to_vec(order).unwrap_or_default();
-    Ok(files::write(&file_of(operator, name, "order")?, &text, PRIVATE)?)
-}
-
-/// Whether an order was left for whoever carries the campaign out.
-pub fn has_order(operator: &Path, name: &str) -> bool {
-    ["order", "taken"].iter().any(|ending| file_of(operator, name, ending).is_ok_and(|path| path.exists()))
-}
-
-/// Takes the order that was left, if there is one. What it asks for is to be kept before it is taken for good: `done`.
-///
-/// # Errors
-/// When it cannot be read, understood or removed.
-pub fn take_order(
-    operator: &Path,
-    name: &str,
-    done: impl FnOnce(Order) -> Result<(), LogError>,
-) -> Result<(), LogError> {
-    // Under another name first: one that comes meanwhile must not go with it.
-    let (path, left) = (file_of(operator, name, "taken")?, file_of(operator, name, "order")?);
-    if !path.exists() && left.exists() {
-        files::rename(&left, &path)?;
-    }
-    let Some(text) = files::read(&path)? else {
-        return Ok(());
-    };
-    match serde_json::from_slice(&text) {
-        Ok(order) => done(order)?,
-        Err(error) => tracing::error!(path = %path.display(), %error, "an order that cannot be understood"),
-    }
-    Ok(files::remove(&path)?)
-}
-
-fn file_of(operator: &Path, name: &str, ending: &str) -> Result<PathBuf, LogError> {
+pub(super) fn file_of(operator: &Path, name: &str, ending: &str) -> Result<PathBuf, LogError> {
     match is_name(name) {
         true => Ok(operator.join(DIRECTORY).join(format!("{name}.{ending}"))),
         false => Err(LogError::Missing(name.to_owned())),
@@ -239,14 +254,14 @@ fn text(lines: &[Line]) -> Vec<u8> {
     text
 }
 
-/// The campaign, and how many bytes of the file say so.
-fn parsed(path: &Path, name: &str) -> Result<(Campaign, u64), LogError> {
+/// The campaign, how many bytes of the file say so, and who began it if that is not on record.
+fn parsed(path: &Path, name: &str) -> Result<(Campaign, u64, Option<By>), LogError> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(LogError::Missing(name.to_owned())),
         file => file.map_err(|error| FileError::new("open", path, error))?,
     };
     let (mut reader, mut length) = (BufReader::new(file), 0u64);
-    let mut campaign: Option<Campaign> = None;
+    let (mut campaign, mut owed): (Option<Campaign>, Option<By>) = (None, None);
     for number in 1.. {
         let mut text = Vec::new();
         reader.read_until(b'\n', &mut text).map_err(|error| FileError::new("read", path, error))?;
@@ -257,10 +272,16 @@ fn parsed(path: &Path, name: &str) -> Result<(Campaign, u64), LogError> {
         let damaged = |reason: String| LogError::Damaged { path: path.to_owned(), line: number, reason };
         let line = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
         match (line, &mut campaign) {
-            (Line::Plan { format: FORMAT, plan, things }, None) => {
+            (Line::Plan { format: FORMAT, plan, things, by }, None) => {
                 plan.check(things.len())?;
-                campaign = Some(Campaign::new(plan, things));
+                (campaign, owed) = (Some(Campaign::new(plan, things)), by);
             }
+            (Line::Entered { .. }, Some(_)) => owed = None,
+            (Line::Baseline { known }, Some(campaign)) => {
+                let known = known.into_iter().map(|id| (id, None));
+                campaign.set_baseline(Baseline::new(campaign.plan().created_at, known));
+            }
+            (Line::Seen { thing, seen }, Some(campaign)) => campaign.restore_seen(&thing, seen),
             (Line::Turn { thing, turn }, Some(campaign)) => campaign.restore_turn(&thing, turn),
             (Line::Mode { mode, .. }, Some(campaign)) => drop(campaign.set_mode(mode)),
             (Line::Plan { format, .. }, None) => return Err(damaged(format!("format {format}"))),
@@ -268,7 +289,7 @@ fn parsed(path: &Path, name: &str) -> Result<(Campaign, u64), LogError> {
         }
     }
     let damaged = || LogError::Damaged { path: path.to_owned(), line: 1, reason: "there is no plan".into() };
-    Ok((campaign.ok_or_else(damaged)?, length))
+    Ok((campaign.ok_or_else(damaged)?, length, owed))
 }
 
 #[cfg(test)]
@@ -280,6 +301,10 @@ mod tests {
         ["a", "b", "c"].map(|name| ThingName::new(name).unwrap()).into()
     }
 
+    fn created(operator: &Path, by: Option<By>) -> Result<(), LogError> {
+        Log::create(operator, plan(), things(), by)
+    }
+
     fn told(second: u64) -> Turn {
         Turn::Told { at: Timestamp::from_secs(second), tries: 1, acknowledged: false }
     }
@@ -288,10 +313,22 @@ mod tests {
     fn a_campaign_is_read_back_as_it_was_and_a_torn_line_is_none() {
         let directory = tempfile::tempdir().unwrap();
         let operator = directory.path();
-        Log::create(operator, plan(), things()).unwrap();
+        created(operator, None).unwrap();
         let (mut log, mut campaign) = Log::open(operator, "autumn").unwrap();
         assert_eq!(campaign, Campaign::new(plan(), things()));
         let mode = Mode::Paused { why: "rain".into() };
+        let id = CertificateId::of_der(b"old");
+        let seen = Seen {
+            certificate: CertificateId::of_der(b"new"),
+            since: Timestamp::from_secs(4),
+            at: Timestamp::from_secs(5),
+        };
+        let lines =
+            [Line::Baseline { known: vec![id] }, Line::Seen { thing: things().remove(2), seen: Some(seen) }];
+        log.append(&lines).unwrap();
+        campaign.set_baseline(Baseline::new(plan().created_at, [(id, None)]));
+        campaign.restore_seen(&things().remove(2), Some(seen));
+        assert_eq!(read(operator, "autumn").unwrap(), campaign);
         let line = Line::Turn { thing: things().remove(1), turn: told(5) };
         log.append(&[line, Line::Mode { at: Timestamp::from_secs(6), mode: mode.clone() }]).unwrap();
         campaign.restore_turn(&things().remove(1), told(5));
@@ -307,7 +344,7 @@ mod tests {
         log.append(&[Line::Turn { thing: things().remove(2), turn: told(7) }]).unwrap();
         assert_eq!(read(operator, "autumn").unwrap().counts().told, 2);
         std::fs::write(&path, [whole.as_slice(), b"{}\n"].concat()).unwrap();
-        assert!(read(operator, "autumn").unwrap_err().to_string().contains("line 4"));
+        assert!(read(operator, "autumn").unwrap_err().to_string().contains("line 6"));
     }
 
     #[test]
@@ -315,31 +352,22 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let operator = directory.path();
         assert_eq!(names(operator).unwrap(), Vec::<String>::new());
-        Log::create(operator, plan(), things()).unwrap();
-        assert!(matches!(Log::create(operator, plan(), things()), Err(LogError::Taken(_))));
+        created(operator, None).unwrap();
+        assert!(matches!(created(operator, None), Err(LogError::Taken(_))));
         assert_eq!(names(operator).unwrap(), ["autumn"]);
         assert!(matches!(read(operator, "../autumn"), Err(LogError::Missing(_))));
-        assert!(matches!(order(operator, "winter", &Order::Resume), Err(LogError::Missing(_))));
     }
 
     #[test]
-    fn an_order_is_taken_once_and_only_when_it_is_kept() {
+    fn who_began_it_is_owed_to_the_journal_until_it_is_entered() {
         let directory = tempfile::tempdir().unwrap();
         let operator = directory.path();
-        Log::create(operator, plan(), things()).unwrap();
-        order(operator, "autumn", &Order::Pause { why: "rain".into() }).unwrap();
-        order(operator, "autumn", &Order::Resume).unwrap();
-        let refused = take_order(operator, "autumn", |_| Err(LogError::Missing("x".into())));
-        assert!(refused.is_err());
-        order(operator, "autumn", &Order::Abort { why: "enough".into() }).unwrap();
-        let mut taken = Vec::new();
-        for _ in 0..3 {
-            take_order(operator, "autumn", |order| {
-                taken.push(order);
-                Ok(())
-            })
-            .unwrap();
-        }
-        assert_eq!(taken, [Order::Resume, Order::Abort { why: "enough".into() }]);
+        let by = By { who: "ann".into(), why: "yearly".into(), id: "7f".into() };
+        created(operator, Some(by.clone())).unwrap();
+        let mut log = Log::open(operator, "autumn").unwrap().0;
+        assert_eq!(log.owed(), Some(&by));
+        log.entered(Timestamp::from_secs(5)).unwrap();
+        assert_eq!(log.owed(), None);
+        assert_eq!(Log::open(operator, "autumn").unwrap().0.owed(), None);
     }
 }

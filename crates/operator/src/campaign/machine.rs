@@ -1,6 +1,8 @@
-//! A campaign's state, and what follows from it and the time. Its way back is [`back`].
+//! A campaign's state, and what follows from it and the time: who has arrived ([`settle`]), how the campaign stands, whom
+//! to tell ([`tell`]). Its way back is [`back`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetkey_model::certificate::CertificateId;
@@ -10,11 +12,23 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
 pub use back::Way;
+pub use baseline::Baseline;
+use roll::{Roll, Round};
+pub use sightings::Seen;
+use sightings::{Place, Sightings};
 
 mod back;
+mod baseline;
+mod roll;
+mod settle;
+mod sightings;
+mod tell;
 
 /// Of the commands that were not sent, those of so long ago are not made up for: a morning does not begin with a flood.
 const SLACK: Duration = Duration::from_secs(2);
+/// How long a campaign that has ended follows devices that soak: until most have asked for retirement, whose soak is a
+/// day as it comes.
+const FOLLOWED: Duration = Duration::from_secs(2 * 86_400);
 
 /// How far one device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +46,18 @@ pub enum Turn {
         #[serde(default)]
         acknowledged: bool,
     },
-    /// The broker has seen it use another certificate since the campaign was made.
+    /// It is on a certificate that came since the campaign was made, by the broker's events, and stays there. It has not
+    /// asked for the retirement of the one before, so it can still go back.
+    Soaking {
+        /// When that was found.
+        at: Timestamp,
+        /// Which certificate.
+        certificate: CertificateId,
+        /// When it connected with that, by the broker's clock.
+        since: Timestamp,
+    },
+    /// The broker has attested it with another certificate since the campaign was made: it asked for the retirement of
+    /// the one before.
     Rotated {
         /// When it was seen.
         at: Timestamp,
@@ -58,6 +83,8 @@ pub enum Turn {
         at: Timestamp,
         /// How often.
         tries: u8,
+        /// When it connected with the new one, by the broker's clock, as far as was seen.
+        since: Timestamp,
     },
     /// The same, and it cannot return by itself any more: what it superseded is about to be kept.
     Keeping {
@@ -89,7 +116,7 @@ pub enum Mode {
         /// Why, in words.
         why: String,
     },
-    /// Every device has rotated or failed.
+    /// Every device is on a new certificate or has failed.
     Done,
     /// Nobody is told any more to rotate, and what can be undone is.
     #[serde(rename = "rolled-back")]
@@ -103,16 +130,29 @@ pub enum Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Device {
     /// The certificate that the broker has attested last, and when first.
-    pub attested: Option<(CertificateId, Timestamp)>,
+    pub attested: Option<Held>,
     /// It is known not to be connected.
     pub is_away: bool,
-    /// The certificate that it is connected with, as events have told, and when that was registered.
-    pub using: Option<(CertificateId, Timestamp)>,
+    /// The certificate that it is connected with, as events have told.
+    pub using: Option<Held>,
+}
+
+/// A certificate that a device has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Which one.
+    pub certificate: CertificateId,
+    /// When it was registered, by the account's clock; of one that no list has told of yet, when it was first seen.
+    pub registered: Timestamp,
+    /// Since when it is so, by the broker's clock.
+    pub since: Timestamp,
 }
 
 /// What follows. All of it must be durable before anybody is told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Step {
+    /// Devices that are seen on a new certificate since now, or (`None`) on an older one again.
+    pub seen: Vec<(ThingName, Option<Seen>)>,
     /// Devices that are at another place than before.
     pub turns: Vec<(ThingName, Turn)>,
     /// The campaign stands otherwise than before.
@@ -132,7 +172,9 @@ pub struct Counts {
     pub waiting: usize,
     /// Told.
     pub told: usize,
-    /// Seen to have rotated.
+    /// On a new certificate, the one before not yet asked to be retired.
+    pub soaking: usize,
+    /// On a new certificate, and has asked for the retirement of the one before.
     pub rotated: usize,
     /// Given up.
     pub failed: usize,
@@ -144,35 +186,91 @@ pub struct Counts {
     pub returned: usize,
 }
 
+impl Counts {
+    /// The counter for devices that are there.
+    const fn of(&mut self, turn: Turn) -> &mut usize {
+        match turn {
+            Turn::Waiting => &mut self.waiting,
+            Turn::Told { .. } => &mut self.told,
+            Turn::Soaking { .. } => &mut self.soaking,
+            Turn::Rotated { .. } => &mut self.rotated,
+            Turn::Failed { .. } => &mut self.failed,
+            Turn::Left { .. } => &mut self.left,
+            Turn::Returning { .. } | Turn::Keeping { .. } => &mut self.returning,
+            Turn::Returned { .. } => &mut self.returned,
+        }
+    }
+
+    /// How many there are.
+    const fn all(&self) -> usize {
+        let Self { waiting, told, soaking, rotated, failed, left, returning, returned } = *self;
+        waiting + told + soaking + rotated + failed + left + returning + returned
+    }
+}
+
+impl core::ops::Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            waiting: self.waiting + other.waiting,
+            told: self.told + other.told,
+            soaking: self.soaking + other.soaking,
+            rotated: self.rotated + other.rotated,
+            failed: self.failed + other.failed,
+            left: self.left + other.left,
+            returning: self.returning + other.returning,
+            returned: self.returned + other.returned,
+        }
+    }
+}
+
 /// A campaign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Campaign {
     plan: Plan,
-    /// In the order in which they are told.
-    order: Vec<ThingName>,
-    /// Where each wave ends in that order.
-    waves: Vec<usize>,
-    turns: BTreeMap<ThingName, Turn>,
+    /// Until that is known nothing is done.
+    baseline: Option<Arc<Baseline>>,
+    roll: Roll,
     mode: Mode,
     /// When the next device may be told.
     next: Timestamp,
-    /// Those whose command was given by this process: it is on its way, or has come to nothing. Whoever else was told
-    /// and not acknowledged may have been told by a process that was killed before it could.
-    given: BTreeSet<ThingName>,
-    /// Somebody's way back is not at its end, as far as was looked.
+    /// The places of those whose command was given by this process: it is on its way, or has come to nothing. Whoever else
+    /// was told and not acknowledged may have been told by a process that was killed before it could.
+    given: BTreeSet<usize>,
+    sightings: Sightings,
+    /// Those of whom nothing is to come until they are back, as far as was looked.
+    absent: BTreeSet<usize>,
+    /// The look at those who hold nobody up.
+    resting: Round,
+    /// Somebody soaks, and is still followed, as far as was looked.
+    follows: bool,
+    /// The look at everybody on the way back.
+    returning: Round,
+    /// Somebody's way back is not at its end, as far as this round has looked.
+    unfinished: bool,
+    /// The same, as far as the last one did.
     pending: bool,
 }
 
 impl Campaign {
     /// One that has not told anybody.
     pub fn new(plan: Plan, things: impl IntoIterator<Item = ThingName>) -> Self {
-        let turns: BTreeMap<_, _> = things.into_iter().map(|thing| (thing, Turn::Waiting)).collect();
-        let mut order: Vec<_> = turns.keys().cloned().collect();
-        order.sort_by_cached_key(|thing| plan.place(thing.as_str()));
-        let waves = plan.waves(order.len());
-        let given = BTreeSet::new();
-        let next = Timestamp::default();
-        Self { plan, order, waves, turns, mode: Mode::Running, next, given, pending: true }
+        Self {
+            roll: Roll::new(&plan, things),
+            plan,
+            baseline: None,
+            mode: Mode::Running,
+            next: Timestamp::default(),
+            given: BTreeSet::new(),
+            sightings: Sightings::default(),
+            absent: BTreeSet::new(),
+            resting: Round::default(),
+            follows: true,
+            returning: Round::default(),
+            unfinished: false,
+            pending: true,
+        }
     }
 
     /// What it is to do.
@@ -180,56 +278,116 @@ impl Campaign {
         &self.plan
     }
 
+    /// What its devices had when it was made, if that is known.
+    pub const fn baseline(&self) -> Option<&Arc<Baseline>> {
+        self.baseline.as_ref()
+    }
+
+    /// What its devices had when it was made.
+    pub fn set_baseline(&mut self, baseline: Baseline) {
+        self.baseline = Some(Arc::new(baseline));
+    }
+
     /// How it stands.
     pub const fn mode(&self) -> &Mode {
         &self.mode
     }
 
-    /// Whether nothing more comes of it: it has ended, and nobody who was told is still at it.
+    /// Whether nothing more comes of it: it has ended, and nobody who was told is still at it, or soaks and is followed.
     pub fn is_over(&self) -> bool {
         match self.mode {
             Mode::Running | Mode::Paused { .. } => false,
-            Mode::Aborted { .. } | Mode::Done => self.counts().told == 0,
+            Mode::Aborted { .. } | Mode::Done => !self.follows && self.counts().told == 0,
             Mode::RolledBack { .. } => !self.pending,
         }
     }
 
-    /// How far each device is.
-    pub const fn turns(&self) -> &BTreeMap<ThingName, Turn> {
-        &self.turns
+    /// How far each device is, by name.
+    pub fn turns(&self) -> impl Iterator<Item = (&ThingName, &Turn)> {
+        self.roll.turns()
+    }
+
+    /// Those who have failed, by name, so many at most.
+    pub fn failed(&self, most: usize) -> Vec<ThingName> {
+        // Most often nobody has.
+        let most = most.min(self.counts().failed);
+        let failed = self.turns().filter(|(_, turn)| matches!(turn, Turn::Failed { .. }));
+        failed.take(most).map(|(thing, _)| thing.clone()).collect()
     }
 
     /// How many devices are where.
     pub fn counts(&self) -> Counts {
-        count(self.turns.values())
+        self.roll.counts()
     }
 
     /// The same for each wave, in their order.
     pub fn waves(&self) -> Vec<Counts> {
-        let of = |wave| count(self.members(wave).iter().filter_map(|thing| self.turns.get(thing)));
-        (0..self.waves.len()).map(of).collect()
+        self.roll.waves().to_vec()
     }
 
     /// The last wave of which somebody was told, from 1 (0 when nobody was), and how many there are.
     pub fn wave(&self) -> (usize, usize) {
-        let was_told = |thing: &ThingName| !matches!(self.turns.get(thing), Some(Turn::Waiting) | None);
-        let last = self.order.iter().rposition(was_told);
-        let wave = last.and_then(|at| self.waves.iter().position(|end| at < *end));
-        (wave.map_or(0, |wave| wave + 1), self.waves.len())
+        let waves = self.roll.waves();
+        let last = waves.iter().rposition(|wave| wave.waiting < wave.all());
+        (last.map_or(0, |wave| wave + 1), waves.len())
     }
 
     /// Takes in what was kept: a device's place.
     pub fn restore_turn(&mut self, thing: &ThingName, turn: Turn) {
-        if let Some(known) = self.turns.get_mut(thing) {
-            *known = turn;
+        if let Some(place) = self.roll.place(thing) {
+            self.move_to(place, turn);
+        }
+    }
+
+    /// Takes in what was kept: what a device was seen on.
+    pub fn restore_seen(&mut self, thing: &ThingName, seen: Option<Seen>) {
+        if let Some(place) = self.roll.place(thing) {
+            self.sightings.put(place, seen);
         }
     }
 
     /// The broker has the command for a device. What is to be kept of it, if that is news.
     pub fn acknowledge(&mut self, thing: &ThingName) -> Option<Turn> {
-        let turn = self.turns.get_mut(thing)?;
-        let Turn::Told { acknowledged, .. } = turn else { return None };
-        (!std::mem::replace(acknowledged, true)).then_some(*turn)
+        let place = self.roll.place(thing)?;
+        let (_, Turn::Told { at, tries, acknowledged: false }) = self.roll.at(place)? else { return None };
+        let turn = Turn::Told { at, tries, acknowledged: true };
+        self.move_to(place, turn);
+        Some(turn)
+    }
+
+    /// A device is elsewhere, if it is where that can follow.
+    fn turn_if(&mut self, thing: &ThingName, new: Turn, follows: impl Fn(Turn) -> bool) -> Option<Turn> {
+        let place = self.roll.place(thing)?;
+        self.roll.at(place).filter(|(_, turn)| follows(*turn))?;
+        self.move_to(place, new);
+        Some(new)
+    }
+
+    /// A device is elsewhere, which is to be kept.
+    fn put(&mut self, place: usize, turn: Turn, step: &mut Step) {
+        if let Some((thing, _)) = self.roll.at(place) {
+            step.turns.push((thing.clone(), turn));
+        }
+        self.move_to(place, turn);
+    }
+
+    /// Where a device is that was on a new certificate at `since`, if it was.
+    fn place_of(&self, device: Device, since: Timestamp) -> Place {
+        self.baseline.as_ref().map_or(Place::Unknown, |baseline| Place::of(device, baseline, since))
+    }
+
+    fn move_to(&mut self, place: usize, turn: Turn) {
+        self.roll.put(place, turn);
+        match turn {
+            Turn::Left { .. } => drop(self.absent.insert(place)),
+            _ => drop(self.absent.remove(&place)),
+        }
+        // What is seen of those who have not arrived may come to something yet.
+        let is_open =
+            matches!(turn, Turn::Waiting | Turn::Told { .. } | Turn::Failed { .. } | Turn::Left { .. });
+        if !is_open {
+            self.sightings.put(place, None);
+        }
     }
 
     /// Sets how it stands: what was kept, or what somebody has ordered. What is over stays over, but for its rollback.
@@ -246,9 +404,12 @@ impl Campaign {
         true
     }
 
-    /// Looks at everybody who was told, judges, and says whom to tell now.
+    /// Looks at everybody who was told, judges, and says whom to tell now. Nothing until its [`Self::baseline`] is known.
     pub fn step(&mut self, now: Timestamp, look: impl Fn(&ThingName) -> Device) -> Step {
         let mut step = Step::default();
+        if self.baseline.is_none() {
+            return step;
+        }
         // Also while it is paused or over: a device that was told goes on by itself.
         self.settle(now, &look, &mut step);
         if self.mode == Mode::Running {
@@ -261,42 +422,6 @@ impl Campaign {
             self.take_back(now, &look, &mut step);
         }
         step
-    }
-
-    /// Those who were told, or given up, and have rotated; and those whose time is over.
-    fn settle(&mut self, now: Timestamp, look: &impl Fn(&ThingName) -> Device, step: &mut Step) {
-        let Self { plan, turns, given, mode, .. } = self;
-        let goes_on = matches!(mode, Mode::Running | Mode::Paused { .. });
-        let is_taken_back = matches!(mode, Mode::RolledBack { .. });
-        for (thing, turn) in turns {
-            let new = match *turn {
-                Turn::Waiting | Turn::Rotated { .. } | Turn::Keeping { .. } | Turn::Returned { .. } => {
-                    continue;
-                }
-                Turn::Told { at, tries, acknowledged } => {
-                    let device = look(thing);
-                    // One whose command was swallowed is told again before it can fail.
-                    let was_tried = acknowledged || given.contains(thing) || !goes_on;
-                    let is_last = tries >= plan.tries || is_taken_back;
-                    let over = now.since(at) >= plan.patience && is_last;
-                    let left = device.is_away && now.since(at) >= plan.time_to_leave();
-                    rotated(plan, device).or_else(|| match (was_tried, over) {
-                        (true, true) => Some(Turn::Failed { at: now }),
-                        (true, false) => left.then_some(Turn::Left { at: now, tries }),
-                        // It was never told.
-                        (false, _) if tries <= 1 => left.then_some(Turn::Waiting),
-                        (false, _) => left.then_some(Turn::Left { at: now, tries: tries.saturating_sub(1) }),
-                    })
-                }
-                Turn::Failed { .. } | Turn::Left { .. } | Turn::Returning { .. } => {
-                    rotated(plan, look(thing))
-                }
-            };
-            if let Some(new) = new {
-                *turn = new;
-                step.turns.push((thing.clone(), new));
-            }
-        }
     }
 
     /// Whether it is at its end, one way or the other, or somebody has to look first; `turns` are this step's.
@@ -322,105 +447,17 @@ impl Campaign {
 
     /// The first wave of which too many count, in words.
     fn excess(&self, counted: impl Fn(Counts) -> usize, did: &str) -> Option<String> {
-        let waves = self.waves.len();
-        (0..waves).find_map(|wave| {
-            let members = self.members(wave);
-            let found = counted(count(members.iter().filter_map(|thing| self.turns.get(thing))));
-            let (size, threshold) = (members.len(), self.plan.threshold);
+        let waves = self.roll.waves();
+        (1..).zip(waves).find_map(|(number, wave)| {
+            let (found, size, threshold) = (counted(*wave), wave.all(), self.plan.threshold);
             (found * 100 > size * usize::from(threshold)).then(|| {
-                let number = wave + 1;
+                let waves = waves.len();
                 format!(
                     "{found} of the {size} devices of wave {number} of {waves} {did}: more than {threshold} %"
                 )
             })
         })
     }
-
-    fn tell(&mut self, now: Timestamp, look: &impl Fn(&ThingName) -> Device, step: &mut Step) {
-        let mut under_way = self.counts().told;
-        let at_once = usize::try_from(self.plan.at_once).unwrap_or(usize::MAX);
-        let end = self.waves.get(self.reached(look)).copied().unwrap_or(self.order.len());
-        let pause = self.pause();
-        let Self { plan, order, turns, next, given, .. } = self;
-        *next = (*next).max(now - SLACK);
-        for thing in order.iter().take(end) {
-            if *next > now {
-                return;
-            }
-            let Some(turn) = turns.get_mut(thing) else { continue };
-            let tries = match *turn {
-                Turn::Waiting if under_way < at_once => 1,
-                Turn::Left { tries, .. } if under_way < at_once => tries + 1,
-                // The same command under the same id: a device that has it already does nothing.
-                Turn::Told { tries, acknowledged: false, .. } if !given.contains(thing) => tries,
-                Turn::Told { at, tries, .. } if now.since(at) >= plan.patience && tries < plan.tries => {
-                    tries + 1
-                }
-                _ => continue,
-            };
-            let device = look(thing);
-            let new = match rotated(plan, device) {
-                Some(rotated) => rotated,
-                None if device.is_away => continue,
-                None => {
-                    *next = *next + pause;
-                    under_way += usize::from(matches!(turn, Turn::Waiting | Turn::Left { .. }));
-                    step.tell.push(thing.clone());
-                    given.insert(thing.clone());
-                    Turn::Told { at: now, tries, acknowledged: false }
-                }
-            };
-            *turn = new;
-            step.turns.push((thing.clone(), new));
-        }
-    }
-
-    /// Between one command and the next.
-    fn pause(&self) -> Duration {
-        Duration::from_millis(60_000 / u64::from(self.plan.rate.max(1)))
-    }
-
-    /// The wave that is under way: the first with somebody in it of whom something is still to come. Whoever was not told
-    /// because they are away, and whoever has left, hold nobody up.
-    fn reached(&self, look: &impl Fn(&ThingName) -> Device) -> usize {
-        let is_open = |thing: &ThingName| match self.turns.get(thing) {
-            Some(Turn::Told { acknowledged, .. }) if *acknowledged || self.given.contains(thing) => true,
-            Some(Turn::Told { .. } | Turn::Waiting | Turn::Left { .. }) => !look(thing).is_away,
-            _ => false,
-        };
-        let open = self.order.iter().position(is_open).unwrap_or(self.order.len());
-        let reached = self.waves.iter().position(|end| open < *end);
-        reached.unwrap_or_else(|| self.waves.len().saturating_sub(1))
-    }
-
-    fn members(&self, wave: usize) -> &[ThingName] {
-        let end = self.waves.get(wave).copied().unwrap_or_default();
-        let begin =
-            wave.checked_sub(1).and_then(|before| self.waves.get(before)).copied().unwrap_or_default();
-        self.order.get(begin..end).unwrap_or_default()
-    }
-}
-
-fn count<'a>(turns: impl Iterator<Item = &'a Turn>) -> Counts {
-    turns.fold(Counts::default(), |mut counts, turn| {
-        let counter = match turn {
-            Turn::Waiting => &mut counts.waiting,
-            Turn::Told { .. } => &mut counts.told,
-            Turn::Rotated { .. } => &mut counts.rotated,
-            Turn::Failed { .. } => &mut counts.failed,
-            Turn::Left { .. } => &mut counts.left,
-            Turn::Returning { .. } | Turn::Keeping { .. } => &mut counts.returning,
-            Turn::Returned { .. } => &mut counts.returned,
-        };
-        *counter += 1;
-        counts
-    })
-}
-
-/// Whether a device was seen with a certificate that it did not have when the campaign was made.
-fn rotated(plan: &Plan, device: Device) -> Option<Turn> {
-    let (certificate, at) = device.attested.filter(|(_, at)| *at >= plan.created_at)?;
-    Some(Turn::Rotated { at, certificate })
 }
 
 #[cfg(test)]

@@ -16,6 +16,9 @@ const MOST: usize = 1_000_000;
 /// The longest name.
 const LONGEST_NAME: usize = 64;
 
+/// How long a device is on its new certificate before it counts; longer than a verification by takeover takes.
+const SETTLING: Duration = Duration::from_secs(60);
+
 /// How a campaign proceeds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -23,7 +26,7 @@ pub struct Plan {
     pub name: String,
     /// Why, for the journal.
     pub why: String,
-    /// When it was made: a device that was attested with another certificate since has rotated.
+    /// When it was made: what was registered since, is new.
     pub created_at: Timestamp,
     /// How much of the fleet the first wave is, in percent.
     pub canary: u8,
@@ -35,7 +38,7 @@ pub struct Plan {
     pub at_once: u32,
     /// The hours in which devices are told; without, all of them.
     pub window: Option<Window>,
-    /// How long a device may take.
+    /// How long a device may take until it is on a new certificate.
     pub patience: Duration,
     /// How often a device is told before it has failed.
     pub tries: u8,
@@ -106,6 +109,11 @@ impl Plan {
     /// How long a device that was told may be away until nobody waits for it any more: as long as all its tries take.
     pub(super) fn time_to_leave(&self) -> Duration {
         self.patience.saturating_mul(u32::from(self.tries))
+    }
+
+    /// How long a device has to be on its new certificate until it counts: a minute, and less where patience is short.
+    pub(super) fn settling(&self) -> Duration {
+        SETTLING.min(self.patience / 4)
     }
 
     /// A device's place in the order: any, but always the same. So the canary is a sample of the whole fleet, not what

@@ -20,6 +20,7 @@ use crate::controller::{FreezeReason, PresenceEvent};
 pub use row::{Ages, Certificate, Open, Past, Thing};
 
 mod row;
+mod uses;
 
 /// How long connections of one thing are counted together.
 const WINDOW_MILLIS: u64 = 10 * 60 * 1000;
@@ -395,13 +396,11 @@ impl Store {
     }
 
     fn open_of(&self, client: &ClientId) -> Option<&Open> {
-        let row = self.certificates.get(self.clients.get(client)?)?;
-        row.open.iter().find(|open| open.client == *client)
+        self.certificates.get(self.clients.get(client)?)?.open.iter().find(|open| open.client == *client)
     }
 
     fn close(&mut self, client: &ClientId) {
-        let id = self.clients.remove(client).filter(|id| self.certificates.contains_key(id));
-        if let Some(id) = id {
+        if let Some(id) = self.clients.remove(client).filter(|id| self.certificates.contains_key(id)) {
             self.edit(id, |row| row.open.retain(|open| open.client != *client));
         }
     }

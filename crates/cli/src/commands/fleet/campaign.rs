@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use fleetkey_aws::Aws;
 use fleetkey_aws::permit::Command;
 use fleetkey_model::name::ThingName;
-use fleetkey_operator::campaign::{self, Campaign, Log, Mode, Order, Plan, Turn};
+use fleetkey_operator::campaign::{self, Campaign, Left, Log, Mode, Order, Plan, Turn};
 use fleetkey_operator::controller::Journal;
 use fleetkey_operator::inventory::{Snapshot, Store, Thresholds, findings};
 use serde_json::{Value, json};
@@ -19,6 +19,8 @@ use crate::args::{CampaignCommand, OrderArgs, PlaceArgs, StartArgs};
 use crate::datadir::DataDir;
 use crate::output;
 use crate::retirement::LEDGER;
+
+mod by;
 
 /// Runs one of them.
 pub(crate) async fn run(command: CampaignCommand) -> Result<ExitCode> {
@@ -34,10 +36,10 @@ pub(crate) async fn run(command: CampaignCommand) -> Result<ExitCode> {
             }
         }
         CampaignCommand::Show { name, place } => show(&campaign::read(&operator(&place)?, &name)?),
-        CampaignCommand::Pause(args) => order(&args, &Order::Pause { why: args.why.clone() })?,
-        CampaignCommand::Resume(args) => order(&args, &Order::Resume)?,
-        CampaignCommand::Abort(args) => order(&args, &Order::Abort { why: args.why.clone() })?,
-        CampaignCommand::Rollback(args) => order(&args, &Order::Rollback { why: args.why.clone() })?,
+        CampaignCommand::Pause(args) => order(&args, Order::Pause { why: args.why.clone() })?,
+        CampaignCommand::Resume(args) => order(&args, Order::Resume)?,
+        CampaignCommand::Abort(args) => order(&args, Order::Abort { why: args.why.clone() })?,
+        CampaignCommand::Rollback(args) => order(&args, Order::Rollback { why: args.why.clone() })?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -56,12 +58,16 @@ async fn start(args: &StartArgs) -> Result<()> {
     let plan = plan(args);
     plan.check(things.len())?;
     let waves = plan.waves(things.len());
-    let told = json!({
+    let by = if args.plan { None } else { Some(by::by(&plan.why)?) };
+    let mut told = json!({
         "event": if args.plan { "plan" } else { "started" }, "campaign": plan.name, "devices": things.len(), "waves": waves,
         "served": Journal::is_in_use(&operator.join(LEDGER)), "calls": calls,
     });
-    if !args.plan {
-        Log::create(&operator, plan, things.into_iter().collect())?;
+    if let Some(by) = by {
+        told.as_object_mut().into_iter().for_each(|told| {
+            told.insert("id".to_owned(), by.id.as_str().into());
+        });
+        Log::create(&operator, plan, things.into_iter().collect(), Some(by))?;
     }
     output::json(&told);
     Ok(())
@@ -117,12 +123,16 @@ fn listed(path: &Path, store: &Store) -> Result<BTreeSet<ThingName>> {
     things.collect()
 }
 
-fn order(args: &OrderArgs, order: &Order) -> Result<()> {
+/// Leaves an order; whoever takes it puts it on record before it is carried out.
+fn order(args: &OrderArgs, order: Order) -> Result<()> {
     let operator = operator(&args.place)?;
-    campaign::order(&operator, &args.name, order)?;
-    output::json(&json!({
-        "event": "ordered", "campaign": args.name, "order": order, "served": Journal::is_in_use(&operator.join(LEDGER)),
-    }));
+    let by = by::by(&args.why)?;
+    let told = json!({
+        "event": "ordered", "campaign": args.name, "order": order, "id": by.id,
+        "served": Journal::is_in_use(&operator.join(LEDGER)),
+    });
+    campaign::order(&operator, &args.name, &Left { order, by: Some(by) })?;
+    output::json(&told);
     Ok(())
 }
 
@@ -138,7 +148,7 @@ fn show(campaign: &Campaign) {
             Turn::Returned { at, how } => {
                 json!({ "event": "returned", "thing": thing, "at": at, "how": how })
             }
-            Turn::Waiting | Turn::Told { .. } | Turn::Rotated { .. } => continue,
+            Turn::Waiting | Turn::Told { .. } | Turn::Soaking { .. } | Turn::Rotated { .. } => continue,
         };
         output::json(&told);
     }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use fleetkey_dashboard::fleet::{
     Act, Action, Answer, Bar, Campaign, CampaignCounts, CampaignDraft, CampaignMode, Certificate, Claim,
-    Connection, Decided, Device, DevicePage, DeviceQuery, DeviceRow, Direction, Done, Figures, Filter,
-    Finding, FindingPage, FindingQuery, Fleet, Forecast, Holder, HookTest, Incident, InventoryPage,
+    Connection, Counted, Decided, Device, DevicePage, DeviceQuery, DeviceRow, Direction, Done, Figures,
+    Filter, Finding, FindingPage, FindingQuery, Fleet, Forecast, Holder, HookTest, Incident, InventoryPage,
     InventoryQuery, InventoryRow, JournalEntry, JournalPage, Known, Order, Outcome, Overview, Pace, Phase,
     Plan, PlanStep, Policy, PolicyVersion, Probe, Provisioning, Question, Recovery, Refused, Rotation,
-    Severity, Site, Spread, Statement, Taken, Template, Tone, Verdict, Work, WorkEnd,
+    Severity, Site, Spread, Statement, Taken, Template, Tone, Verdict, WayBack, Work, WorkEnd,
 };
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
@@ -445,11 +445,20 @@ impl Fleet for Sample {
         vec!["aged".into(), self.words.clone()]
     }
 
-    fn foresee(&self, draft: &CampaignDraft) -> Result<Forecast, Refused> {
-        if draft.things == "nobody" {
-            return Err(Refused(self.words.clone()));
-        }
-        Ok(Forecast { devices: self.things.len(), waves: vec![1, self.things.len() - 1] })
+    fn foresee<'a>(&'a self, draft: &'a CampaignDraft) -> Counted<'a, Forecast> {
+        Box::pin(async move {
+            if draft.things == "nobody" {
+                return Err(Refused(self.words.clone()));
+            }
+            Ok(Forecast { devices: self.things.len(), waves: vec![1, self.things.len() - 1] })
+        })
+    }
+
+    /// Of `winter` everything is past.
+    fn way_back<'a>(&'a self, name: &'a str) -> Counted<'a, WayBack> {
+        let past = WayBack { past: 4, untold: 2, ..WayBack::default() };
+        let open = WayBack { sent: 5, kept: 3, reactivated: 1, ..past };
+        Box::pin(async move { Ok(if name == "winter" { past } else { open }) })
     }
 
     fn decides(&self) -> bool {

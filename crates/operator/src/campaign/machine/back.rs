@@ -8,11 +8,13 @@
 //!
 //! Each step is durable before anything follows from it, and may be taken twice.
 
+use std::time::Duration;
+
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Campaign, Device, Step, Turn};
+use super::{Campaign, Device, Place, Step, Turn};
 
 /// How often a device is told to return.
 const TRIES: u8 = 3;
@@ -51,57 +53,85 @@ impl Way {
 impl Campaign {
     /// What a device's superseded certificate has come to; what is to be kept of it, if that is news.
     pub fn returned(&mut self, thing: &ThingName, at: Timestamp, how: Way) -> Option<Turn> {
-        let turn = self.turns.get_mut(thing).filter(|turn| matches!(turn, Turn::Keeping { .. }))?;
-        *turn = Turn::Returned { at, how };
-        Some(*turn)
+        self.turn_if(thing, Turn::Returned { at, how }, |turn| matches!(turn, Turn::Keeping { .. }))
     }
 
-    /// The account knows no certificate of a device that was registered since the campaign was made; what is to be kept
-    /// of that, if it is news. At first it may be about to register one.
+    /// The account knows no certificate of a device that came since the campaign was made; what is to be kept of that, if
+    /// it is news. At first it may be about to register one.
     pub fn has_nothing_new(&mut self, thing: &ThingName, at: Timestamp) -> Option<Turn> {
-        let was_asked = |turn: &&mut Turn| matches!(turn, Turn::Returning { tries, .. } if *tries >= SECOND);
-        let turn = self.turns.get_mut(thing).filter(was_asked)?;
-        *turn = Turn::Returned { at, how: Way::Back };
-        Some(*turn)
+        let was_asked = |turn| matches!(turn, Turn::Returning { tries, .. } if tries >= SECOND);
+        self.turn_if(thing, Turn::Returned { at, how: Way::Back }, was_asked)
     }
 
-    /// Looks at everybody who was told, at the campaign's rate for whoever is to be sent something or changed.
+    /// Looks at those who were told, a part of them in each step, at the campaign's rate for whoever is to be sent something
+    /// or changed.
     pub(super) fn take_back(
         &mut self,
         now: Timestamp,
         look: &impl Fn(&ThingName) -> Device,
         step: &mut Step,
     ) {
-        let pause = self.pause();
         self.next = self.next.max(now - super::SLACK);
-        self.pending = false;
-        for thing in &self.order {
-            let Some(turn) = self.turns.get_mut(thing) else { continue };
-            let Some(what) = next(*turn, now, self.plan.patience, self.given.contains(thing), || {
-                Place::of(look(thing), self.plan.created_at)
-            }) else {
-                continue;
-            };
-            self.pending = true;
-            let new = match what {
-                What::Wait => continue,
-                What::End(how) => Turn::Returned { at: now, how },
-                What::Send(..) | What::Keep if self.next > now => continue,
-                What::Send(tries) => {
-                    step.send_back.push(thing.clone());
-                    Turn::Returning { at: now, tries }
-                }
-                What::Keep => {
-                    step.keep.push(thing.clone());
-                    self.given.insert(thing.clone());
-                    Turn::Keeping { at: now }
-                }
-            };
-            if !matches!(what, What::End(_)) {
-                self.next = self.next + pause;
+        let part = self.returning.part(now, self.roll.len(), Duration::ZERO);
+        if part.start == 0 {
+            self.unfinished = false;
+        }
+        let is_last = part.end == self.roll.len();
+        for place in part {
+            self.take_one_back(place, now, look, step);
+        }
+        if is_last {
+            self.pending = self.unfinished;
+        }
+    }
+
+    fn take_one_back(
+        &mut self,
+        place: usize,
+        now: Timestamp,
+        look: &impl Fn(&ThingName) -> Device,
+        step: &mut Step,
+    ) {
+        let Some((thing, known)) = self.roll.at(place) else { return };
+        let (thing, device) = match known {
+            Turn::Waiting | Turn::Returned { .. } => return,
+            Turn::Rotated { .. } | Turn::Keeping { .. } => (thing.clone(), None),
+            _ => (thing.clone(), Some(look(thing))),
+        };
+        // Meanwhile it may have asked for the retirement of what it had before.
+        let asked = device.and_then(|device| self.rotated(device));
+        let (turn, device) = (asked.unwrap_or(known), device.unwrap_or_default());
+        let since = self.since(place, turn);
+        let found = self.place_of(device, since);
+        let what = next(turn, now, self.plan.patience, self.given.contains(&place), found);
+        self.unfinished |= what.is_some();
+        let new = match what {
+            None | Some(What::Wait) => asked,
+            Some(What::End(how)) => Some(Turn::Returned { at: now, how }),
+            Some(What::Send(..) | What::Keep) if self.next > now => asked,
+            Some(What::Send(tries)) => {
+                let on_new = device.using.filter(|_| found == Place::New);
+                self.next = self.next + self.pause();
+                step.send_back.push(thing);
+                Some(Turn::Returning { at: now, tries, since: on_new.map_or(since, |held| held.since) })
             }
-            *turn = new;
-            step.turns.push((thing.clone(), new));
+            Some(What::Keep) => {
+                self.next = self.next + self.pause();
+                self.given.insert(place);
+                step.keep.push(thing);
+                Some(Turn::Keeping { at: now })
+            }
+        };
+        if let Some(new) = new {
+            self.put(place, new, step);
+        }
+    }
+
+    /// When a device connected with its new certificate, by the broker's clock, as far as was seen.
+    fn since(&self, place: usize, turn: Turn) -> Timestamp {
+        match turn {
+            Turn::Soaking { since, .. } | Turn::Returning { since, .. } => since,
+            _ => self.sightings.since(place),
         }
     }
 }
@@ -119,37 +149,8 @@ enum What {
     End(Way),
 }
 
-/// Which certificate a device uses.
-enum Place {
-    /// One that was registered since the campaign was made.
-    New,
-    /// One from before.
-    Old,
-    /// It is away.
-    Away,
-    /// That is not known.
-    Unknown,
-}
-
-impl Place {
-    fn of(device: Device, made: Timestamp) -> Self {
-        match device.using {
-            Some((_, created)) if created >= made => Self::New,
-            Some(_) => Self::Old,
-            None if device.is_away => Self::Away,
-            None => Self::Unknown,
-        }
-    }
-}
-
 /// `None` when nothing is to come.
-fn next(
-    turn: Turn,
-    now: Timestamp,
-    patience: core::time::Duration,
-    given: bool,
-    place: impl FnOnce() -> Place,
-) -> Option<What> {
+fn next(turn: Turn, now: Timestamp, patience: Duration, given: bool, place: Place) -> Option<What> {
     let is_over = |at: Timestamp| now.since(at) >= patience;
     Some(match turn {
         Turn::Waiting | Turn::Returned { .. } => return None,
@@ -157,14 +158,14 @@ fn next(
         // Whoever was to keep it was killed, or the account has refused: once more.
         Turn::Keeping { at } if !given || is_over(at) => What::Keep,
         Turn::Keeping { .. } => What::Wait,
-        Turn::Told { .. } | Turn::Left { .. } | Turn::Failed { .. } => match place() {
+        Turn::Told { .. } | Turn::Soaking { .. } | Turn::Left { .. } | Turn::Failed { .. } => match place {
             Place::New | Place::Unknown => What::Send(1),
             // It may be at it; one that has failed is not.
             Place::Old if matches!(turn, Turn::Failed { .. }) => return None,
-            Place::Old if matches!(turn, Turn::Left { .. }) => What::End(Way::Back),
+            Place::Old if matches!(turn, Turn::Left { .. } | Turn::Soaking { .. }) => What::End(Way::Back),
             Place::Old | Place::Away => What::Wait,
         },
-        Turn::Returning { at, tries } => match place() {
+        Turn::Returning { at, tries, .. } => match place {
             Place::Old => What::End(Way::Back),
             Place::New | Place::Unknown if is_over(at) && tries >= TRIES => What::End(Way::Stays),
             Place::New | Place::Unknown if is_over(at) => What::Send(tries.saturating_add(1)),

@@ -1,9 +1,12 @@
 //! Campaigns in virtual time, a second at a time.
 
 use super::*;
-use std::collections::BTreeSet;
+use std::cell::Cell;
+use std::collections::BTreeMap;
 
 mod back;
+mod large;
+mod soak;
 
 const START: u64 = 1_000_000;
 
@@ -24,6 +27,11 @@ pub(in crate::campaign) fn plan() -> Plan {
     }
 }
 
+fn held(what: &str, registered: u64, since: u64) -> Held {
+    let certificate = CertificateId::of_der(what.as_bytes());
+    Held { certificate, registered: Timestamp::from_secs(registered), since: Timestamp::from_secs(since) }
+}
+
 /// Devices in virtual time: each rotates a minute after it is told, but for those that never do.
 struct World {
     campaign: Campaign,
@@ -31,27 +39,45 @@ struct World {
     never: BTreeSet<ThingName>,
     away: BTreeSet<ThingName>,
     told: Vec<(u64, ThingName)>,
-    attested: BTreeMap<ThingName, (CertificateId, Timestamp)>,
+    attested: BTreeMap<ThingName, Held>,
+    /// Nobody asks for retirement: whoever rotates is seen on the new certificate, and soaks.
+    soaking: bool,
     /// Who is connected with what, where that matters.
-    using: BTreeMap<ThingName, (CertificateId, Timestamp)>,
+    using: BTreeMap<ThingName, Held>,
+    /// What was kept of who is seen on what.
+    seen: Vec<(ThingName, Option<Seen>)>,
+    /// How many devices were looked at in the last step.
+    looks: usize,
+}
+
+impl Campaign {
+    fn turn(&self, thing: &ThingName) -> Turn {
+        self.roll.at(self.roll.place(thing).unwrap()).unwrap().1
+    }
 }
 
 impl World {
     fn of(plan: Plan, devices: usize) -> Self {
         let things = (0..devices).map(|n| ThingName::new(format!("press-{n}")).unwrap());
+        let baseline = Baseline::new(plan.created_at, []);
+        let mut campaign = Campaign::new(plan, things);
+        campaign.set_baseline(baseline);
         Self {
-            campaign: Campaign::new(plan, things),
+            campaign,
             now: START,
             never: BTreeSet::new(),
             away: BTreeSet::new(),
             told: Vec::new(),
             attested: BTreeMap::new(),
+            soaking: false,
             using: BTreeMap::new(),
+            seen: Vec::new(),
+            looks: 0,
         }
     }
 
     fn thing(&self, place: usize) -> ThingName {
-        self.campaign.order[place].clone()
+        self.campaign.roll.at(place).unwrap().0.clone()
     }
 
     fn second(&mut self) -> Step {
@@ -59,19 +85,27 @@ impl World {
         let now = Timestamp::from_secs(self.now);
         for (at, thing) in &self.told {
             if at + 60 == self.now && !self.never.contains(thing) {
-                self.attested.insert(thing.clone(), (CertificateId::of_der(thing.as_str().as_bytes()), now));
+                let new = held(thing.as_str(), self.now, self.now);
+                let known = if self.soaking { &mut self.using } else { &mut self.attested };
+                known.insert(thing.clone(), new);
             }
         }
-        let look = |thing: &ThingName| Device {
-            attested: self.attested.get(thing).copied(),
-            is_away: self.away.contains(thing),
-            using: self.using.get(thing).copied(),
+        let looks = Cell::new(0);
+        let look = |thing: &ThingName| {
+            looks.set(looks.get() + 1);
+            Device {
+                attested: self.attested.get(thing).copied(),
+                is_away: self.away.contains(thing),
+                using: self.using.get(thing).copied(),
+            }
         };
         // The broker has had a second for the commands of the last step.
         for (_, thing) in self.told.iter().filter(|(at, _)| at + 1 == self.now) {
             let _news = self.campaign.acknowledge(thing);
         }
         let step = self.campaign.step(now, look);
+        self.looks = looks.get();
+        self.seen.extend(step.seen.iter().cloned());
         self.told.extend(step.tell.iter().map(|thing| (self.now, thing.clone())));
         let under_way = self.campaign.counts().told;
         assert!(under_way <= usize::try_from(self.campaign.plan.at_once).unwrap(), "{under_way} at once");
@@ -98,7 +132,12 @@ impl World {
 
     /// Another process takes it from the disk.
     fn restart(&mut self) {
-        let mut restored = Campaign::new(self.campaign.plan.clone(), self.campaign.order.clone());
+        let known = self.campaign.turns().map(|(thing, _)| thing.clone());
+        let mut restored = Campaign::new(self.campaign.plan.clone(), known);
+        restored.baseline = self.campaign.baseline.clone();
+        for (thing, seen) in &self.seen {
+            restored.restore_seen(thing, *seen);
+        }
         for (thing, turn) in self.campaign.turns() {
             restored.restore_turn(thing, *turn);
         }
@@ -157,9 +196,8 @@ fn failures_below_the_threshold_are_told_again_and_then_passed_over() {
     assert_eq!(world.campaign.counts(), Counts { rotated: 499, failed: 1, ..Counts::default() });
     assert_eq!(world.told.iter().filter(|(_, thing)| *thing == stubborn).count(), 2);
     // It rotates after all.
-    let late = (CertificateId::of_der(b"late"), Timestamp::from_secs(world.now));
-    world.attested.insert(stubborn, late);
-    world.second();
+    world.attested.insert(stubborn, held("late", world.now, world.now));
+    world.pass(30);
     assert_eq!(world.campaign.counts().failed, 0);
 }
 
@@ -179,7 +217,7 @@ fn who_is_away_holds_nobody_up_and_is_told_on_coming_back() {
 /// Until it is told, then never again.
 fn leaves(world: &mut World, place: usize) -> ThingName {
     let thing = world.thing(place);
-    world.until(|campaign| matches!(campaign.turns[&thing], Turn::Told { .. }));
+    world.until(|campaign| matches!(campaign.turn(&thing), Turn::Told { .. }));
     world.second();
     world.away.insert(thing.clone());
     world.never.insert(thing.clone());
@@ -252,11 +290,9 @@ fn a_command_that_was_swallowed_before_its_device_left_costs_it_no_try() {
 fn who_has_rotated_meanwhile_is_not_told() {
     let mut world = World::of(plan(), 3);
     for place in [0, 2] {
-        let seen = (CertificateId::of_der(b"own"), Timestamp::from_secs(START + 5));
-        world.attested.insert(world.thing(place), seen);
+        world.attested.insert(world.thing(place), held("own", START + 5, START + 5));
     }
-    let before = (CertificateId::of_der(b"old"), Timestamp::from_secs(START - 1));
-    world.attested.insert(world.thing(1), before);
+    world.attested.insert(world.thing(1), held("old", START - 1000, START - 1));
     world.until(Campaign::is_over);
     let told: Vec<_> = world.told.iter().map(|(_, thing)| thing.clone()).collect();
     assert_eq!(told, [world.thing(1)]);
@@ -297,7 +333,7 @@ fn a_command_that_a_kill_has_swallowed_is_given_again_at_once_and_once() {
     let mut world = World::of(Plan { tries: 1, ..plan() }, 60);
     world.second();
     let swallowed = world.told.pop().unwrap().1;
-    assert!(matches!(world.campaign.turns[&swallowed], Turn::Told { acknowledged: false, .. }));
+    assert!(matches!(world.campaign.turn(&swallowed), Turn::Told { acknowledged: false, .. }));
     world.restart();
     // However long nobody carried the campaign on: it was not told, so it has not failed.
     world.now += 24 * 3600;
@@ -330,11 +366,6 @@ fn a_swallowed_command_holds_up_no_end_when_the_campaign_tells_nobody_any_more()
     world.told.clear();
     world.restart();
     assert!(world.campaign.set_mode(Mode::Aborted { why: "rain".into() }));
-    world.campaign.turns.values_mut().for_each(|turn| {
-        if let Turn::Told { tries, .. } = turn {
-            *tries = 2;
-        }
-    });
     world.until(Campaign::is_over);
     assert!(world.told.is_empty() && world.campaign.counts().failed > 0);
 }

@@ -125,8 +125,8 @@ impl Board {
         self.watch.look(|store, _| {
             let row = store.thing(thing);
             let is_away = row.is_some_and(|row| read::connection(store, thing, row) == Connection::Down);
-            let using = row.and_then(|row| read::using(store, thing, row));
-            campaign::Device { attested: row.and_then(|row| row.attested), is_away, using }
+            let using = row.and_then(|_| read::using(store, thing));
+            campaign::Device { attested: row.and_then(|row| read::attested(store, row)), is_away, using }
         })
     }
 
@@ -134,6 +134,11 @@ impl Board {
     pub(super) fn ordered(&self, thing: &ThingName, by: &str) {
         self.notes().ordered(thing, super::super::now(), by);
         self.hub.tell("rotation", Some(thing.clone()));
+    }
+
+    /// Whether set-up or clean-up is at work on the account.
+    pub(super) fn is_worked_on(&self) -> bool {
+        self.works.is_under_way()
     }
 
     /// Asks the account for nothing any more.

@@ -11,7 +11,7 @@ use fleetkey_api::feed::Feed;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_model::time::Timestamp;
-use fleetkey_operator::campaign::{self, Campaign, Line, Log, LogError, Mode, Order, Step, Way};
+use fleetkey_operator::campaign::{self, By, Campaign, Left, Line, Log, Mode, Step, Way};
 use fleetkey_operator::controller::Reception;
 use fleetkey_operator::files::FileError;
 use serde_json::json;
@@ -20,8 +20,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::now;
 use super::board::Board;
+use trouble::{Trouble, Troubled};
 
-/// How often everybody is looked at.
+mod trouble;
+
+/// How often campaigns are looked after.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the broker must have been heard: what it kept for us comes first, and may say that a device has rotated.
 const HEARD_FOR: Duration = Duration::from_secs(3);
@@ -33,6 +36,49 @@ pub(super) struct Tools {
     pub(super) board: Arc<Board>,
     pub(super) reception: Reception,
     pub(super) feed: Arc<Feed>,
+}
+
+impl Tools {
+    /// Puts on record who has begun it, where that is owed.
+    async fn begun(&self, name: &str, mut log: Log) -> Result<Log, Trouble> {
+        let Some(by) = log.owed().cloned() else { return Ok(log) };
+        self.enter("campaign start", name, by).await?;
+        Ok(blocking(move || log.entered(now()).map(|()| log)).await?)
+    }
+
+    /// Takes what was ordered, one order after the other: on record first, then kept, then carried out. One that changes
+    /// nothing is none.
+    async fn obey(
+        &self,
+        name: &str,
+        mut log: Log,
+        mut campaign: Campaign,
+    ) -> Result<(Log, Campaign), Trouble> {
+        loop {
+            let (directory, wanted) = (self.directory.clone(), name.to_owned());
+            let taken = blocking(move || campaign::take_order(&directory, &wanted)).await?;
+            let Some(taken) = taken else { return Ok((log, campaign)) };
+            let Left { order, by } = taken.left.clone();
+            let changes = campaign.set_mode(order.mode());
+            if let Some(by) = by.filter(|_| changes) {
+                self.enter(order.action(), name, by).await?;
+            }
+            let kept = blocking(move || {
+                if changes {
+                    log.append(&[Line::Mode { at: now(), mode: order.mode() }])?;
+                }
+                taken.forget().map(|()| log)
+            });
+            log = kept.await?;
+        }
+    }
+
+    /// Enters into the journal what somebody has left here.
+    async fn enter(&self, action: &'static str, name: &str, By { who, why, id }: By) -> Result<(), Trouble> {
+        let said = format!("{why}, says {who} of fleetkey campaign, order {id}");
+        let entered = self.reception.enter(action, format!("campaign {name}"), said).await;
+        entered.map_err(|error| Trouble::Passing(format!("an order cannot be put on record: {error}")))
+    }
 }
 
 /// The task.
@@ -49,7 +95,8 @@ impl Campaigns {
             tools,
             known: BTreeMap::new(),
             closed: BTreeSet::new(),
-            unreadable: BTreeSet::new(),
+            ordered: BTreeSet::new(),
+            troubled: Troubled::default(),
             heard: None,
             on_their_way: JoinSet::new(),
             acknowledged: Vec::new(),
@@ -74,8 +121,10 @@ struct Running {
     known: BTreeMap<String, (Log, Campaign)>,
     /// Those that are over.
     closed: BTreeSet<String>,
-    /// Those that cannot be read, which is said once.
-    unreadable: BTreeSet<String>,
+    /// Those of which something is ordered.
+    ordered: BTreeSet<String>,
+    /// Those that cannot be carried out.
+    troubled: Troubled,
     /// Since when the broker is heard.
     heard: Option<Timestamp>,
     /// Commands that the broker has not answered yet.
@@ -113,13 +162,14 @@ impl Running {
             self.collect();
             for name in self.known.keys().cloned().collect::<Vec<_>>() {
                 // Taken out while the disk is waited for; one that cannot be kept is opened anew.
-                if let Some((log, campaign)) = self.known.remove(&name)
-                    && let Some(open) = self.look_after(&name, log, campaign).await
-                {
-                    match open.1.is_over() {
-                        true => drop(self.closed.insert(name)),
-                        false => drop(self.known.insert(name, open)),
+                let Some((log, campaign)) = self.known.remove(&name) else { continue };
+                match self.look_after(&name, log, campaign).await {
+                    Ok((_, campaign)) if campaign.is_over() => drop(self.closed.insert(name)),
+                    Ok(open) => {
+                        self.troubled.goes_on(&name);
+                        self.known.insert(name, open);
                     }
+                    Err(trouble) => self.troubled.stops(&name, now(), trouble),
                 }
             }
         }
@@ -128,21 +178,23 @@ impl Running {
     /// Opens those that are new.
     async fn discover(&mut self) -> Result<(), FileError> {
         let directory = self.tools.directory.clone();
-        let names = blocking(move || campaign::names(&directory)).await?;
+        let found = blocking(move || {
+            let ordered = campaign::ordered(&directory)?;
+            campaign::names(&directory).map(|names| (names, ordered))
+        });
+        let (names, ordered) = found.await?;
+        self.ordered = ordered;
         for name in names {
             // Of one that is over a rollback may be ordered.
-            let rests = self.closed.contains(&name) && !campaign::has_order(&self.tools.directory, &name);
-            if rests || self.known.contains_key(&name) || self.unreadable.contains(&name) {
+            let rests = self.closed.contains(&name) && !self.ordered.contains(&name);
+            if rests || self.known.contains_key(&name) || self.troubled.rests(&name, now()) {
                 continue;
             }
             self.closed.remove(&name);
             let (directory, wanted) = (self.tools.directory.clone(), name.clone());
             match blocking(move || Log::open(&directory, &wanted)).await {
                 Ok(open) => drop(self.known.insert(name, open)),
-                Err(error) => {
-                    tracing::error!(campaign = name, %error, "a campaign cannot be carried out");
-                    self.unreadable.insert(name);
-                }
+                Err(error) => self.troubled.stops(&name, now(), error.into()),
             }
         }
         Ok(())
@@ -176,27 +228,39 @@ impl Running {
     }
 
     /// One campaign: what is ordered of it, then its next step.
-    async fn look_after(&mut self, name: &str, log: Log, campaign: Campaign) -> Option<(Log, Campaign)> {
-        let (directory, wanted) = (self.tools.directory.clone(), name.to_owned());
-        let ordered = blocking(move || obey(&directory, &wanted, log, campaign)).await;
-        let (mut log, mut campaign) = self.written(name, ordered)?;
+    async fn look_after(
+        &mut self,
+        name: &str,
+        log: Log,
+        mut campaign: Campaign,
+    ) -> Result<(Log, Campaign), Trouble> {
+        let mut log = self.tools.begun(name, log).await?;
+        if self.ordered.contains(name) {
+            (log, campaign) = self.tools.obey(name, log, campaign).await?;
+        }
         let mut lines = self.acknowledged(&mut campaign);
         lines.extend(self.kept(&mut campaign));
         let is_heard = self.heard.is_some_and(|since| now().since(since) >= HEARD_FOR);
-        let step = match is_heard {
+        if is_heard && campaign.baseline().is_none() {
+            let baseline = self.tools.board.baseline(&campaign);
+            lines.push(Line::Baseline { known: baseline.known().collect() });
+            campaign.set_baseline(baseline);
+        }
+        // What a way back changes waits while set-up or clean-up works on the account; a try is not lost by that.
+        let waits = matches!(campaign.mode(), Mode::RolledBack { .. }) && self.tools.board.is_worked_on();
+        let step = match is_heard && !waits {
             true => campaign.step(now(), |thing| self.tools.board.standing(thing)),
             false => Step::default(),
         };
-        lines.extend(lines_of(&step));
+        lines.extend(step.lines(now()));
         let moved = !lines.is_empty();
         if moved {
-            let written = blocking(move || log.append(&lines).map(|()| log)).await;
-            log = self.written(name, written.map_err(LogError::from))?;
+            log = blocking(move || log.append(&lines).map(|()| log)).await?;
         }
         self.tell(&campaign, &step).await;
         self.take_back(&campaign, &step).await;
         self.tools.board.campaign(&campaign, moved);
-        Some((log, campaign))
+        Ok((log, campaign))
     }
 
     /// The devices of a campaign whose command the broker has.
@@ -230,14 +294,13 @@ impl Running {
     /// Of a campaign that is rolled back: those who can are told to return, of the others what they superseded is kept.
     async fn take_back(&mut self, campaign: &Campaign, step: &Step) {
         let plan = campaign.plan();
-        let Mode::RolledBack { why } = campaign.mode() else { return };
+        let (Mode::RolledBack { why }, Some(before)) = (campaign.mode(), campaign.baseline()) else { return };
         let why = format!("campaign {} is rolled back: {why}", plan.name);
-        let made = plan.created_at;
         for thing in &step.send_back {
             let told = Told { campaign: plan.name.clone(), thing: thing.clone() };
-            let (board, why) = (self.tools.board.clone(), why.clone());
+            let (board, why, before) = (self.tools.board.clone(), why.clone(), before.clone());
             self.going_back.spawn(async move {
-                let sent = board.send_back(&told.thing, made, &why).await;
+                let sent = board.send_back(&told.thing, &before, &why).await;
                 (told, sent.map_err(|refused| refused.to_string()))
             });
         }
@@ -274,45 +337,6 @@ impl Running {
             self.tools.feed.push("campaign", told);
         }
     }
-
-    fn written<T>(&self, name: &str, outcome: Result<T, LogError>) -> Option<T> {
-        let logged =
-            |error| tracing::error!(campaign = name, %error, "a campaign cannot be kept: nobody is told");
-        outcome.map_err(logged).ok()
-    }
-}
-
-/// Takes what was ordered: it is kept before it counts.
-fn obey(
-    directory: &std::path::Path,
-    name: &str,
-    mut log: Log,
-    mut campaign: Campaign,
-) -> Result<(Log, Campaign), LogError> {
-    campaign::take_order(directory, name, |order| {
-        let mode = match order {
-            Order::Pause { why } => Mode::Paused { why },
-            Order::Resume => Mode::Running,
-            Order::Abort { why } => Mode::Aborted { why },
-            Order::Rollback { why } => Mode::RolledBack { why },
-        };
-        match campaign.set_mode(mode.clone()) {
-            true => Ok(log.append(&[Line::Mode { at: now(), mode }])?),
-            false => Ok(()),
-        }
-    })?;
-    Ok((log, campaign))
-}
-
-/// How it stands first: of lines that a power cut has torn, the next process finds the devices' places out by itself, but
-/// not that somebody was to look.
-fn lines_of(step: &Step) -> Vec<Line> {
-    let turns = step
-        .turns
-        .iter()
-        .map(|(thing, turn): &(ThingName, _)| Line::Turn { thing: thing.clone(), turn: *turn });
-    let mode = step.mode.iter().map(|mode| Line::Mode { at: now(), mode: mode.clone() });
-    mode.chain(turns).collect()
 }
 
 /// Off the runtime's threads: it waits for the disk.

@@ -8,10 +8,6 @@ fn rolled_back() -> Mode {
     Mode::RolledBack { why: "the new application fails".into() }
 }
 
-fn certificate(text: &str) -> CertificateId {
-    CertificateId::of_der(text.as_bytes())
-}
-
 impl World {
     /// Sixty devices, a canary of three that were told; and those.
     fn with_a_canary() -> (Self, [ThingName; 3]) {
@@ -27,7 +23,7 @@ impl World {
     }
 
     fn uses(&mut self, thing: &ThingName, what: &str, registered: u64) {
-        self.using.insert(thing.clone(), (certificate(what), Timestamp::from_secs(registered)));
+        self.using.insert(thing.clone(), held(what, registered, self.now));
     }
 
     /// Whom a second of the way back sends back, and whose certificate it keeps.
@@ -49,7 +45,7 @@ impl World {
     }
 
     fn how(&self, thing: &ThingName) -> Option<Way> {
-        match self.campaign.turns[thing] {
+        match self.campaign.turn(thing) {
             Turn::Returned { how, .. } => Some(how),
             _ => None,
         }
@@ -96,7 +92,7 @@ fn who_does_not_return_is_told_three_times_and_then_stays() {
 fn what_an_attested_device_has_superseded_is_kept_and_asked_for_again_after_a_kill() {
     let (mut world, [first, second, ..]) = World::with_a_canary();
     for thing in [&first, &second] {
-        world.attested.insert(thing.clone(), (certificate("new"), Timestamp::from_secs(world.now)));
+        world.attested.insert(thing.clone(), held("new", world.now, world.now));
     }
     assert!(world.campaign.set_mode(rolled_back()));
     let (sent, kept) = world.pass_back(30);
@@ -137,7 +133,7 @@ fn who_asked_for_retirement_before_the_command_came_is_treated_as_one_who_had() 
     world.uses(&first, "new", START + 5);
     assert!(world.campaign.set_mode(rolled_back()));
     assert_eq!(world.pass_back(5).0, std::slice::from_ref(&first));
-    world.attested.insert(first.clone(), (certificate("new"), Timestamp::from_secs(world.now)));
+    world.attested.insert(first.clone(), held("new", world.now, world.now));
     assert_eq!(world.pass_back(5).1, [first]);
 }
 

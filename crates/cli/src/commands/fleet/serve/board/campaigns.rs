@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use fleetkey_dashboard::fleet::{
     Campaign, CampaignCounts, CampaignDraft, CampaignMode, CampaignOrder, Done, Forecast, Pace, Refused,
+    WayBack,
 };
 use fleetkey_model::name::{GroupName, ThingName};
-use fleetkey_operator::campaign::{self, Counts, Log, LogError, Mode, Order, Plan, Turn};
+use fleetkey_operator::campaign::{self, Baseline, Counts, Left, Log, LogError, Mode, Order, Plan, Turn};
+use fleetkey_operator::controller::Stage;
 use fleetkey_operator::inventory::Rule;
 
 use super::super::super::now;
@@ -67,10 +69,46 @@ impl Board {
         self.standing.lock().get(name).cloned()
     }
 
+    /// Among which devices those of a draft are, where it names a group.
+    pub(in super::super) async fn among(&self, draft: &CampaignDraft) -> Result<Among, Refused> {
+        if draft.group.is_empty() {
+            return Ok(Among::All);
+        }
+        let group =
+            GroupName::new(draft.group.as_str()).map_err(|error| Refused(format!("the group: {error}")))?;
+        Ok(Among::Members(self.members(&group).await?))
+    }
+
+    /// What the rollback of a campaign would come to: by how it stands on the disk, and by the ledger.
+    pub(super) async fn counted_back(&self, name: &str) -> Result<WayBack, Refused> {
+        let reception =
+            self.reception().ok_or_else(|| Refused("the controller is not ready yet".to_owned()))?;
+        let (directory, wanted) = (self.office.directory.clone(), name.to_owned());
+        let campaign = blocking(move || campaign::read(&directory, &wanted)).await?;
+        let records = reception.records().await;
+        let records: BTreeMap<_, _> = records.iter().map(|record| (&record.thing, record)).collect();
+        let mut found = WayBack::default();
+        for (thing, turn) in campaign.turns() {
+            let superseded = || self.superseded(records.get(thing)?).map(|(_, stage)| stage);
+            let counter = match turn {
+                Turn::Waiting => &mut found.untold,
+                Turn::Rotated { .. } => match superseded() {
+                    Some(Stage::Soaking) => &mut found.kept,
+                    Some(Stage::Inactive) => &mut found.reactivated,
+                    Some(Stage::Revoked) | None => &mut found.past,
+                },
+                Turn::Returned { .. } => continue,
+                _ => &mut found.sent,
+            };
+            *counter += 1;
+        }
+        Ok(found)
+    }
+
     /// Who is in a group or in one below it, asked of the account.
     pub(in super::super) async fn members(&self, group: &GroupName) -> Result<BTreeSet<ThingName>, Refused> {
         let aws = self.office.account().await;
-        let needs = "`fleetkey campaign start --print-iam` prints what it needs of IAM";
+        let needs = "`fleetkey serve --print-iam --pages` prints what it needs of IAM";
         selection::members(&aws, group).await.map_err(|error| Refused(format!("{error:#}; {needs}")))
     }
 
@@ -92,18 +130,16 @@ impl Board {
     ) -> Result<Done, Refused> {
         let said = |why: &str| format!("{why}, says {by}");
         match order {
-            CampaignOrder::Start(draft) => self.start(&draft, &Among::All, by).await,
+            CampaignOrder::Start(draft) => self.start(&draft, &self.among(&draft).await?, by).await,
             CampaignOrder::Pause { name, why } => {
-                self.leave(name, Order::Pause { why: said(&why) }, ("campaign pause", said(&why))).await
+                self.leave(name, Order::Pause { why: said(&why) }, said(&why)).await
             }
-            CampaignOrder::Resume { name, why } => {
-                self.leave(name, Order::Resume, ("campaign resume", said(&why))).await
-            }
+            CampaignOrder::Resume { name, why } => self.leave(name, Order::Resume, said(&why)).await,
             CampaignOrder::Abort { name, why } => {
-                self.leave(name, Order::Abort { why: said(&why) }, ("campaign abort", said(&why))).await
+                self.leave(name, Order::Abort { why: said(&why) }, said(&why)).await
             }
             CampaignOrder::Rollback { name, why } => {
-                self.leave(name, Order::Rollback { why: said(&why) }, ("campaign rollback", said(&why))).await
+                self.leave(name, Order::Rollback { why: said(&why) }, said(&why)).await
             }
         }
     }
@@ -120,7 +156,7 @@ impl Board {
         self.enter("campaign start", &plan.name, why).await?;
         let begun = campaign::Campaign::new(plan.clone(), things.clone());
         let (directory, devices) = (self.office.directory.clone(), things.len());
-        blocking(move || Log::create(&directory, plan, things.into_iter().collect())).await?;
+        blocking(move || Log::create(&directory, plan, things.into_iter().collect(), None)).await?;
         self.campaign(&begun, true);
         Ok(Done { words: format!("{devices} devices are told to rotate, wave by wave.") })
     }
@@ -149,17 +185,23 @@ impl Board {
         entered.map_err(|error| Refused(format!("the journal cannot be written: {error}")))
     }
 
+    /// What the devices of a campaign that is about to begin have, as far as is known.
+    pub(in super::super) fn baseline(&self, campaign: &campaign::Campaign) -> Baseline {
+        // One by one: whoever looks holds the controller up.
+        let of = |thing| self.watch.look(|store, _| store.certificates_of(thing));
+        Baseline::new(campaign.plan().created_at, campaign.turns().flat_map(|(thing, _)| of(thing)))
+    }
+
     /// Leaves an order, and waits until the campaign stands as it says.
-    async fn leave(
-        &self,
-        name: String,
-        order: Order,
-        (action, why): (&'static str, String),
-    ) -> Result<Done, Refused> {
+    async fn leave(&self, name: String, order: Order, why: String) -> Result<Done, Refused> {
         if !self.standing.lock().contains_key(&name) {
             return Err(Refused(LogError::Missing(name).to_string()));
         }
-        self.enter(action, &name, why).await?;
+        let (directory, known, wanted) = (self.office.directory.clone(), name.clone(), order.clone());
+        // What is refused is not put on record.
+        let order =
+            blocking(move || campaign::may_order(&directory, &known, &wanted).map(|_| wanted)).await?;
+        self.enter(order.action(), &name, why).await?;
         let word = match order {
             Order::Pause { .. } => "paused",
             Order::Resume => "running",
@@ -167,7 +209,9 @@ impl Board {
             Order::Rollback { .. } => "rolled back",
         };
         let (directory, wanted) = (self.office.directory.clone(), name.clone());
-        blocking(move || campaign::order(&directory, &wanted, &order)).await?;
+        // On record already, above.
+        let left = Left { order, by: None };
+        blocking(move || campaign::order(&directory, &wanted, &left)).await?;
         let taken = async {
             while self.standing.lock().get(&name).is_some_and(|known| known.mode.word() != word) {
                 tokio::time::sleep(LOOK_EVERY).await;
@@ -222,7 +266,6 @@ fn sizes(ends: &[usize]) -> Vec<usize> {
 
 fn shown(campaign: &campaign::Campaign) -> Campaign {
     let plan = campaign.plan();
-    let failed = campaign.turns().iter().filter(|(_, turn)| matches!(turn, Turn::Failed { .. }));
     Campaign {
         name: plan.name.clone(),
         why: plan.why.clone(),
@@ -240,7 +283,7 @@ fn shown(campaign: &campaign::Campaign) -> Campaign {
         },
         waves: campaign.waves().into_iter().map(counts).collect(),
         wave: campaign.wave().0,
-        failed: failed.map(|(thing, _)| thing.clone()).take(FAILED).collect(),
+        failed: campaign.failed(FAILED),
     }
 }
 
@@ -255,12 +298,14 @@ fn mode(mode: &Mode) -> CampaignMode {
 }
 
 const fn counts(counts: Counts) -> CampaignCounts {
-    let Counts { waiting, told, rotated, failed, left, returning, returned } = counts;
-    CampaignCounts { waiting, told, rotated, failed, left, returning, returned }
+    let Counts { waiting, told, soaking, rotated, failed, left, returning, returned } = counts;
+    CampaignCounts { waiting, told, soaking, rotated, failed, left, returning, returned }
 }
 
 /// Off the runtime's threads: it waits for the disk.
-async fn blocking(work: impl FnOnce() -> Result<(), LogError> + Send + 'static) -> Result<(), Refused> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, Refused> {
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome.map_err(|error| Refused(error.to_string())),
         Err(error) => Err(Refused(error.to_string())),

@@ -13,9 +13,8 @@ use fleetkey_dashboard::fleet::{Done, Fate, Refused};
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 use fleetkey_model::retirement::WayBack;
-use fleetkey_model::time::Timestamp;
-use fleetkey_operator::campaign::Way;
-use fleetkey_operator::control_plane::{ApiError, ControlPlane};
+use fleetkey_operator::campaign::{Baseline, Way};
+use fleetkey_operator::control_plane::{ApiError, CertificateSummary, ControlPlane};
 use fleetkey_operator::controller::{Record, Stage};
 use fleetkey_operator::inventory::Ledgered;
 use fleetkey_operator::plan::{
@@ -213,25 +212,24 @@ impl Board {
         self.seal_fate(Some(thing), (id, fate), (by, why)).await
     }
 
-    /// Tells a device to return from the certificate that it has registered since `made`, by the account's list; whether
-    /// there is one.
+    /// Tells a device to return from the certificate that it has registered since, by the account's list; whether there is
+    /// one.
     pub(in super::super) async fn send_back(
         &self,
         thing: &ThingName,
-        made: Timestamp,
+        before: &Baseline,
         why: &str,
     ) -> Result<bool, Refused> {
         let reception =
             self.reception().ok_or_else(|| Refused("the controller is not ready yet".to_owned()))?;
+        self.works.expect_rest()?;
         let aws = self.office.account().await;
         let listed = Patience::ASKING.call(|_| {}, || aws.thing_certificates(thing)).await;
         let listed =
             listed.map_err(|error| Refused(format!("its certificates cannot be listed: {error}")))?;
-        // The account counts in seconds.
-        let since = Timestamp::from_secs(made.as_secs());
-        let new = listed
-            .into_iter()
-            .filter(|found| found.created_at >= since && found.status == CertificateStatus::Active);
+        let is_new = |found: &CertificateSummary| before.is_new(&found.id, found.created_at);
+        let new =
+            listed.into_iter().filter(|found| is_new(found) && found.status == CertificateStatus::Active);
         let Some(newest) = new.max_by_key(|found| found.created_at) else {
             return Ok(false);
         };
@@ -250,6 +248,7 @@ impl Board {
     ) -> Result<Way, Refused> {
         let reception =
             self.reception().ok_or_else(|| Refused("the controller is not ready yet".to_owned()))?;
+        self.works.expect_rest()?;
         let record = reception.hold(thing.clone(), why.to_owned()).await.map_err(Refused)?;
         let Some((id, stage)) = record.and_then(|record| self.superseded(&record)) else {
             return Ok(Way::Past);
@@ -274,7 +273,7 @@ impl Board {
     }
 
     /// The newest of the certificates that are older than the attested one, and how far its retirement was.
-    fn superseded(&self, record: &Record) -> Option<(CertificateId, Stage)> {
+    pub(super) fn superseded(&self, record: &Record) -> Option<(CertificateId, Stage)> {
         self.watch.look(|store, _| {
             let created = |id: &CertificateId| store.certificate(id).and_then(|row| row.created_at);
             let newest = record.older.iter().max_by_key(|(id, _)| created(id));

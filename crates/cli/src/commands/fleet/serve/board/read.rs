@@ -4,21 +4,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fleetkey_dashboard::fleet::{
-    Answer, Campaign, CampaignDraft, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow,
-    Direction, Done, Filter, FindingPage, FindingQuery, Fleet, Forecast, Holder, HookTest, Incident,
-    InventoryPage, InventoryQuery, JournalPage, Known, Order, Overview, Plan, Policy, PolicyVersion,
-    Provisioning, Question, Refused, Rotation, Site, Tone, Verdict, Work,
+    Answer, Campaign, CampaignDraft, Certificate, Connection, Counted, Device, DevicePage, DeviceQuery,
+    DeviceRow, Direction, Done, Filter, FindingPage, FindingQuery, Fleet, Forecast, Holder, HookTest,
+    Incident, InventoryPage, InventoryQuery, JournalPage, Known, Order, Overview, Plan, Policy,
+    PolicyVersion, Provisioning, Question, Refused, Rotation, Site, Tone, Verdict, WayBack, Work,
 };
 use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_model::time::Timestamp;
+use fleetkey_operator::campaign::Held;
 use fleetkey_operator::inventory::{self, Store, Thing};
 
 use super::super::super::now;
 use super::Board;
-use super::campaigns::Among;
-use super::sums::{Sums, is_live, short};
+use super::sums::{Sums, short};
 
 /// Certificates on a device's page.
 const CERTIFICATES: usize = 20;
@@ -169,8 +169,12 @@ impl Fleet for Board {
         inventory::Rule::ALL.map(|rule| rule.as_str().to_owned()).into()
     }
 
-    fn foresee(&self, draft: &CampaignDraft) -> Result<Forecast, Refused> {
-        self.forecast(draft, &Among::All)
+    fn foresee<'a>(&'a self, draft: &'a CampaignDraft) -> Counted<'a, Forecast> {
+        Box::pin(async move { self.forecast(draft, &self.among(draft).await?) })
+    }
+
+    fn way_back<'a>(&'a self, name: &'a str) -> Counted<'a, WayBack> {
+        Box::pin(self.counted_back(name))
     }
 
     fn decides(&self) -> bool {
@@ -296,21 +300,26 @@ pub(super) fn current(store: &Store, thing: &Thing) -> Option<CertificateId> {
     thing.attested.map(|(id, _)| id).or(thing.newest).or_else(active)
 }
 
-/// The certificate that a device is connected with now, the last if there are several, and when it was registered; of one
-/// that no list has told of yet, which is newer than the last list, when it connected.
-pub(super) fn using(store: &Store, name: &ThingName, thing: &Thing) -> Option<(CertificateId, Timestamp)> {
-    let rows = thing.certificates.iter().filter_map(|id| Some((*id, store.certificate(id)?)));
-    let live = rows.filter(|(_, row)| is_live(row, name.as_str()));
-    let (id, row) = live.max_by_key(|(_, row)| row.connected_at)?;
-    Some((id, row.created_at.or(row.connected_at)?))
+/// The certificate that a device is connected with now. One that no list has told of yet, nor of whose it is, is newer than
+/// the last list.
+pub(super) fn using(store: &Store, name: &ThingName) -> Option<Held> {
+    let (certificate, row, since) = store.live(name)?;
+    Some(Held { certificate, registered: row.created_at.unwrap_or(since), since })
+}
+
+/// The certificate that the broker has attested last.
+pub(super) fn attested(store: &Store, thing: &Thing) -> Option<Held> {
+    let (certificate, since) = thing.attested?;
+    let registered = store.certificate(&certificate).and_then(|row| row.created_at).unwrap_or(since);
+    Some(Held { certificate, registered, since })
 }
 
 /// Only who was heard to come can be known to have gone.
 pub(super) fn connection(store: &Store, name: &ThingName, thing: &Thing) -> Connection {
-    let rows = || thing.certificates.iter().filter_map(|id| store.certificate(id));
-    if rows().any(|row| is_live(row, name.as_str())) {
+    if store.live(name).is_some() {
         return Connection::Up;
     }
+    let rows = || thing.certificates.iter().filter_map(|id| store.certificate(id));
     let heard = |since: Timestamp| rows().any(|row| row.connected_at.is_some_and(|at| at >= since));
     match store.ages().watching_since {
         Some(since) if heard(since) => Connection::Down,

@@ -162,9 +162,9 @@ pub(super) fn campaign(campaign: &Campaign) -> Value {
 }
 
 fn counts(counts: &CampaignCounts) -> Value {
-    let CampaignCounts { waiting, told, rotated, failed, left, returning, returned } = counts;
+    let CampaignCounts { waiting, told, soaking, rotated, failed, left, returning, returned } = counts;
     json!({
-        "waiting": waiting, "told": told, "rotated": rotated, "failed": failed, "left": left,
+        "waiting": waiting, "told": told, "soaking": soaking, "rotated": rotated, "failed": failed, "left": left,
         "returning": returning, "returned": returned,
     })
 }

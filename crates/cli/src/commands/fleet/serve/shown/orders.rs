@@ -107,12 +107,11 @@ impl Shown {
         if self.board.one_campaign(&draft.name).is_some() {
             return Err(Trouble::Conflict(format!("there is a campaign {} already", draft.name)));
         }
-        let among = match &draft.group {
-            Some(group) => Among::Members(self.board.members(group).await.map_err(bad)?),
-            None if draft.things.is_empty() => Among::All,
-            None => Among::List(draft.things.iter().cloned().collect()),
-        };
         let wanted = drafted(draft);
+        let among = match draft.things.is_empty() {
+            true => self.board.among(&wanted).await.map_err(bad)?,
+            false => Among::List(draft.things.iter().cloned().collect()),
+        };
         let Forecast { devices, waves } = self.board.forecast(&wanted, &among).map_err(bad)?;
         if !draft.dry_run {
             self.board.start(&wanted, &among, by).await.map_err(bad)?;
@@ -169,6 +168,7 @@ fn drafted(draft: &Draft) -> CampaignDraft {
         things: draft.thing.clone().unwrap_or_default(),
         older_than: draft.older_than.map(Duration::from_secs),
         rule: draft.rule.clone().unwrap_or_default(),
+        group: draft.group.as_ref().map(ToString::to_string).unwrap_or_default(),
         pace: Pace {
             canary: draft.canary.unwrap_or(usual.canary),
             growth: draft.growth.unwrap_or(usual.growth),
