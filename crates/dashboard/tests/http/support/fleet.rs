@@ -11,9 +11,9 @@ use fleetkey_dashboard::fleet::{
     Finding, FindingPage, FindingQuery, Fleet, Forecast, Holder, HookTest, Incident, InventoryPage,
     InventoryQuery, InventoryRow, JournalEntry, JournalPage, Known, Order, Outcome, Overview, Pace, Phase,
     Plan, PlanStep, Policy, PolicyVersion, Probe, Provisioning, Question, Recovery, Refused, Rotation,
-    Severity, Site, Spread, Statement, Taken, Template, Tone, Verdict, Work, WorkEnd,
+    Severity, Site, Spread, Statement, Taken, Template, Told, Tone, Verdict, Work, WorkEnd,
 };
-use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use tokio::sync::{Semaphore, watch};
@@ -26,6 +26,8 @@ pub(crate) struct Sample {
     stock: Vec<(CertificateId, ThingName)>,
     /// Stands wherever a stranger's words may stand.
     words: String,
+    /// What the certificates say of themselves, where it is not to be words: the former one, that in use.
+    pub(crate) texts: Option<[String; 2]>,
     pub(crate) orders: Mutex<Vec<(Order, String)>>,
     /// Another than was planned stands in the middle.
     pub(crate) moved: AtomicBool,
@@ -62,6 +64,7 @@ impl Sample {
             things,
             stock,
             words: words.to_owned(),
+            texts: None,
             orders: Mutex::default(),
             moved: AtomicBool::default(),
             plans: Mutex::default(),
@@ -106,6 +109,11 @@ impl Sample {
     }
 
     fn certificate(&self, der: &[u8], status: CertificateStatus, holder: Holder) -> Certificate {
+        let real =
+            self.texts.as_ref().map(|[former, used]| if holder == Holder::Former { former } else { used });
+        let facts = real.map(|pem| CertificateFacts::from_pem(pem).unwrap());
+        let name = |of: fn(&CertificateFacts) -> String| facts.as_ref().map_or(self.words.clone(), of);
+        let told = |at, refused: Option<&String>| Some(Told { at, refused: refused.cloned() });
         Certificate {
             id: CertificateId::of_der(der),
             status,
@@ -114,13 +122,23 @@ impl Sample {
             modified: NOW,
             not_before: NOW,
             not_after: Timestamp::AWS_CERTIFICATE_END,
-            subject: self.words.clone(),
-            issuer: self.words.clone(),
+            subject: name(CertificateFacts::subject),
+            issuer: name(CertificateFacts::issuer),
             policies: [self.words.clone()].into(),
             pem: match self.words.as_str() {
-                "all is well" => include_str!("../../../../model/fixtures/chain-ec.pem").to_owned(),
-                "the account is asked" => String::new(),
+                _ if real.is_some() => real.cloned().unwrap_or_default(),
+                "the account is asked" | "the account refuses" => String::new(),
+                "all is well" | "the account told" | "the account told once" => {
+                    include_str!("../../../../model/fixtures/chain-ec.pem").to_owned()
+                }
                 words => format!("-----BEGIN CERTIFICATE-----\n{words}\n-----END CERTIFICATE-----\n"),
+            },
+            told: match self.words.as_str() {
+                "the account is asked" => told(None, None),
+                "the account refuses" => told(None, Some(&self.words)),
+                "the account told" => told(Some(NOW - Duration::from_secs(90)), None),
+                "the account told once" => told(Some(NOW - Duration::from_secs(90)), Some(&self.words)),
+                _ => None,
             },
         }
     }

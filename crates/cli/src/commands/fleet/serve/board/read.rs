@@ -18,6 +18,7 @@ use fleetkey_operator::inventory::{self, Store, Thing};
 use super::super::super::now;
 use super::Board;
 use super::campaigns::Among;
+use super::closer::{Look, Seen};
 use super::sums::{Sums, is_live, short};
 
 /// Certificates on a device's page.
@@ -254,7 +255,8 @@ impl Board {
 
     /// While the account is asked for what only a page shows, the rest of it.
     fn certificate(&self, thing: &ThingName, id: CertificateId) -> Option<Certificate> {
-        let closely = self.closer.look(thing, id);
+        let seen = self.watch.look(|store, _| store.certificate(&id).map(Seen::of))?;
+        let Look { closely, told } = self.closer.look(thing, id, &seen);
         self.watch.look(|store, _| {
             let row = store.certificate(&id)?;
             let current = current(store, store.thing(thing)?);
@@ -274,12 +276,13 @@ impl Board {
                 created,
                 modified: closely.as_ref().map_or(row.status_since, |known| known.modified),
                 not_before: closely.as_ref().map_or(created, |known| known.not_before),
-                // For the moment until it is known: what AWS gives to all that it issues.
+                // Until it is known: what AWS gives to all that it issues.
                 not_after: closely.as_ref().map_or(end, |known| known.not_after),
                 subject: facts.as_ref().map(CertificateFacts::subject).unwrap_or_default(),
                 issuer: facts.as_ref().map(CertificateFacts::issuer).unwrap_or_default(),
                 policies: closely.as_ref().map(|known| known.policies.clone()).unwrap_or_default(),
-                pem: closely.as_ref().map(|known| known.pem.clone()).unwrap_or_default(),
+                pem: closely.map(|known| known.pem).unwrap_or_default(),
+                told: Some(told),
             })
         })
     }
