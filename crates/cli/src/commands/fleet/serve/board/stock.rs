@@ -22,8 +22,7 @@ impl Board {
             ..Query::default()
         };
         if query.count {
-            self.watch
-                .each_certificate(|store, id, row| total += usize::from(wanted.fits(store, now, id, row)));
+            total = self.watch.count(&wanted, now);
         }
         let due = |thing: &ThingName, created, end| self.rhythm.due(thing, created, end);
         self.watch.look(|store, _| {
