@@ -31,6 +31,8 @@ use browser::{Browser, Figures, millis};
 
 #[path = "pages/browser.rs"]
 mod browser;
+#[path = "../tests/http/support/certificate.rs"]
+mod certificate;
 #[path = "../tests/http/support/fleet.rs"]
 mod fleet;
 #[path = "../tests/http/support/paths.rs"]

@@ -11,12 +11,14 @@ use fleetkey_dashboard::fleet::{
     Finding, FindingPage, FindingQuery, Fleet, Forecast, Holder, HookTest, Incident, InventoryPage,
     InventoryQuery, InventoryRow, JournalEntry, JournalPage, Known, Order, Outcome, Overview, Pace, Phase,
     Plan, PlanStep, Policy, PolicyVersion, Probe, Provisioning, Question, Recovery, Refused, Rotation,
-    Severity, Site, Spread, Statement, Taken, Template, Told, Tone, Verdict, Work, WorkEnd,
+    Severity, Site, Spread, Statement, Taken, Template, Tone, Verdict, Work, WorkEnd,
 };
-use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
+use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use tokio::sync::{Semaphore, watch};
+
+use super::certificate;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
@@ -109,38 +111,7 @@ impl Sample {
     }
 
     fn certificate(&self, der: &[u8], status: CertificateStatus, holder: Holder) -> Certificate {
-        let real =
-            self.texts.as_ref().map(|[former, used]| if holder == Holder::Former { former } else { used });
-        let facts = real.map(|pem| CertificateFacts::from_pem(pem).unwrap());
-        let name = |of: fn(&CertificateFacts) -> String| facts.as_ref().map_or(self.words.clone(), of);
-        let told = |at, refused: Option<&String>| Some(Told { at, refused: refused.cloned() });
-        Certificate {
-            id: CertificateId::of_der(der),
-            status,
-            holder,
-            created: NOW - Duration::from_secs(3600),
-            modified: NOW,
-            not_before: NOW,
-            not_after: Timestamp::AWS_CERTIFICATE_END,
-            subject: name(CertificateFacts::subject),
-            issuer: name(CertificateFacts::issuer),
-            policies: [self.words.clone()].into(),
-            pem: match self.words.as_str() {
-                _ if real.is_some() => real.cloned().unwrap_or_default(),
-                "the account is asked" | "the account refuses" => String::new(),
-                "all is well" | "the account told" | "the account told once" => {
-                    include_str!("../../../../model/fixtures/chain-ec.pem").to_owned()
-                }
-                words => format!("-----BEGIN CERTIFICATE-----\n{words}\n-----END CERTIFICATE-----\n"),
-            },
-            told: match self.words.as_str() {
-                "the account is asked" => told(None, None),
-                "the account refuses" => told(None, Some(&self.words)),
-                "the account told" => told(Some(NOW - Duration::from_secs(90)), None),
-                "the account told once" => told(Some(NOW - Duration::from_secs(90)), Some(&self.words)),
-                _ => None,
-            },
-        }
+        certificate::sample(&self.words, self.texts.as_ref(), (der, status, holder))
     }
 
     /// A set-up that did not come to its end.
