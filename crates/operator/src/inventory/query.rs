@@ -252,20 +252,18 @@ fn part(store: &Store, id: CertificateId, row: &Certificate) -> Option<&'static 
     (row.created_at? < created).then_some("older")
 }
 
-/// Whether `text` contains `part`, any case, without a copy: it is asked of every row. Where the first byte is not met, nothing
-/// else is compared.
+/// Whether `text` contains `part`, any case, without a copy: it is asked of every row. Most have not even its first byte.
 pub fn contains(text: &str, part: &str) -> bool {
     let (text, part) = (text.as_bytes(), part.as_bytes());
     let Some(first) = part.first() else { return true };
     let (small, large) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
     let begins =
         |at: usize| text.get(at..at + part.len()).is_some_and(|span| span.eq_ignore_ascii_case(part));
-    let mut met = text.iter().enumerate().filter(|(_, byte)| **byte == small || **byte == large);
-    met.any(|(at, _)| begins(at))
+    (text.contains(&small) || text.contains(&large)) && (0..text.len()).any(begins)
 }
 
-/// `*` any run of characters, `?` any one.
-fn like(pattern: &str, text: &str) -> bool {
+/// Whether a text matches: `*` any run of characters, `?` any one.
+pub fn like(pattern: &str, text: &str) -> bool {
     // What stands before the first of them decides for nearly every row, and costs a comparison.
     let (start, rest) = plain(pattern);
     text.strip_prefix(start)

@@ -8,7 +8,7 @@ use fleetkey_aws::Aws;
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{GroupName, ThingName};
 use fleetkey_model::time::Timestamp;
-use fleetkey_operator::inventory::{Listing, Query, Watch};
+use fleetkey_operator::inventory::{Listing, Query, Watch, like};
 use fleetkey_operator::plan::Patience;
 
 /// How many certificates are taken from the store at once.
@@ -57,9 +57,12 @@ impl Selection {
             return self
                 .things(|query, after| watch.look(|store, _| query.page(store, now, None, after, PAGE)));
         }
-        let Self { thing, older_than, members, .. } = self;
-        let (query, mut things) = (Query { thing, older_than, ..Query::default() }, Vec::new());
+        let Self { thing: pattern, older_than, members, .. } = self;
+        let (query, mut things) = (Query { older_than, ..Query::default() }, Vec::new());
         watch.each_thing(|store, name, thing| {
+            if pattern.as_ref().is_some_and(|pattern| !like(pattern, name.as_str())) {
+                return;
+            }
             let current = thing.attested.map(|(id, _)| id).or(thing.newest);
             let is_on_it = |id: &CertificateId| {
                 let row = store.certificate(id).filter(|row| row.thing.as_ref() == Some(name));
