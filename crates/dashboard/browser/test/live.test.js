@@ -19,6 +19,7 @@ after(async () => {
 
 test("opened at once, the page fills as the devices come", async () => {
   const page = await open(context);
+  const again = page.waitForRequest((request) => request.url() === `${site.url}/` && request.resourceType() === "fetch");
   await page.goto(site.link);
   await page.waitForURL(`${site.url}/`);
   await page.evaluate("globalThis.kept = true");
@@ -26,8 +27,7 @@ test("opened at once, the page fills as the devices come", async () => {
   await page.getByText("Nothing asks for attention").waitFor();
   await page.locator("#live-state", { hasText: /^live$/ }).waitFor();
   assert.equal(await page.evaluate("globalThis.kept"), true, "the page was not loaded again");
-  const again = await page.waitForRequest((request) => request.url() === `${site.url}/` && request.resourceType() === "fetch");
-  assert.equal(again.headers()["x-read"], "again", "it says that nobody asked for it");
+  assert.equal((await again).headers()["x-read"], "again", "it says that nobody asked for it");
   await page.close();
 });
 

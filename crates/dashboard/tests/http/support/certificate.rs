@@ -17,7 +17,7 @@ pub(crate) fn sample(
 ) -> Certificate {
     let real = texts.map(|[former, used]| if holder == Holder::Former { former } else { used });
     let facts = real.map(|pem| CertificateFacts::from_pem(pem).unwrap());
-    let name = |of: fn(&CertificateFacts) -> String| facts.as_ref().map_or(words.to_owned(), of);
+    let name = |of: fn(&CertificateFacts) -> String| facts.as_ref().map_or_else(|| words.to_owned(), of);
     let told = |at, refused: Option<&str>| Some(Told { at, refused: refused.map(str::to_owned) });
     Certificate {
         id: CertificateId::of_der(der),

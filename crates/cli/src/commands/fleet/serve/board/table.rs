@@ -211,7 +211,7 @@ mod tests {
     fn who_was_heard_to_come_is_connected_or_not_and_nobody_else() {
         let watch = watch();
         watch.heard(NOW, &Event::PresenceMissed);
-        let event = |kind, n: u8, seconds| Event::Presence {
+        let event = |kind, n: u8, seconds: u64| Event::Presence {
             kind,
             client: ClientId::live(&thing(n)),
             event: PresenceEvent {
@@ -230,10 +230,7 @@ mod tests {
 
     #[test]
     fn things_with_findings_are_named_once_each_in_order() {
-        let watch = watch();
-        let freeze = |n| watch.look(|store, _| store.thing(&thing(n)).is_some());
-        assert!(freeze(1));
-        let mut store = watch.look(|store, _| store.clone());
+        let mut store = watch().look(|store, _| store.clone());
         for n in [9, 2] {
             store.frozen(&thing(n), Some("two take turns".to_owned()));
         }
