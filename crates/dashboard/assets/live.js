@@ -9,9 +9,12 @@ const address = document.querySelector("[data-from]")?.dataset.from ?? location.
 
 // So long at least between two readings; a slow page is read less often.
 const LEAST = 250;
+// So long until a stream that was refused is asked for again.
+const AGAIN = 10_000;
 let wanted = false;
 let reading = false;
 let paused = false;
+let over = false;
 let next = 0;
 
 function say(words, tone) {
@@ -20,8 +23,13 @@ function say(words, tone) {
   state.className = `live-state tone-${tone}`;
 }
 
+function end() {
+  over = true;
+  say("logged out: load the page again", "warn");
+}
+
 async function read() {
-  if (reading || paused || !wanted || document.hidden) return;
+  if (reading || paused || over || !wanted || document.hidden) return;
   const wait = next - performance.now();
   if (wait > 0) {
     setTimeout(read, wait);
@@ -31,8 +39,11 @@ async function read() {
   wanted = false;
   const began = performance.now();
   try {
-    const response = await fetch(address, { headers: { accept: "text/html" }, redirect: "error" });
+    // What is read by itself is no sign of a person, and keeps no session from its end.
+    const response = await fetch(address, { headers: { accept: "text/html", "x-read": "again" }, redirect: "manual" });
     if (response.ok) replace(new DOMParser().parseFromString(await response.text(), "text/html"));
+    // To the login.
+    if (response.type === "opaqueredirect") end();
   } catch {
     say("not live: the dashboard does not answer", "warn");
   }
@@ -69,6 +80,7 @@ function changed(event) {
 }
 
 function listen() {
+  if (over) return;
   const events = new EventSource(`/events?after=${document.body.dataset.last}`);
   events.addEventListener("open", () => say(paused ? "paused" : "live", paused ? "quiet" : "good"));
   events.addEventListener("change", changed);
@@ -76,7 +88,12 @@ function listen() {
     wanted = true;
     read();
   });
-  events.addEventListener("error", () => say("not live: connecting", "warn"));
+  events.addEventListener("error", () => {
+    if (over) return;
+    say("not live: connecting", "warn");
+    // After an answer other than a stream the browser does not come back: too many pages are open, or the session is over.
+    if (events.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN);
+  });
 }
 
 if (document.querySelector("[data-live]")) {

@@ -23,18 +23,21 @@ use fleetkey_dashboard::access::Access;
 use fleetkey_dashboard::hub::Hub;
 use fleetkey_dashboard::server::{Dashboard, Parts};
 use fleetkey_model::name::ThingName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
+use browser::{Browser, Figures, millis};
+
+#[path = "pages/browser.rs"]
+mod browser;
+#[path = "../tests/http/support/certificate.rs"]
+mod certificate;
 #[path = "../tests/http/support/fleet.rs"]
 mod fleet;
 #[path = "../tests/http/support/paths.rs"]
 mod paths;
 
-/// What a page may take (the product's limits).
-const TIME: Duration = Duration::from_millis(50);
-const SIZE: usize = 200_000;
 /// How late an event may reach a page.
 const LATE: Duration = Duration::from_secs(1);
 
@@ -76,35 +79,18 @@ async fn serve(sample: fleet::Sample) -> (Dashboard, Arc<Hub>) {
     (Dashboard::start(listener, parts, Access::default()).unwrap(), hub)
 }
 
-/// Gives up after the last page if the median of one was too slow, or one too large. Pages that are not there, such as a campaign
-/// of a fleet that has none, are told as such and not measured.
+/// Gives up after the last page if one was above its limits. Pages that are not there, such as a campaign of a fleet that has
+/// none, are told as such and not measured.
 async fn pages(browser: &Browser, asked: &[String], rounds: usize) {
-    println!("{:<52} {:>9} {:>6}  {:>9} {:>9} {:>6}", "page", "bytes", "of max", "median", "worst", "of max");
+    println!("{}", Figures::HEAD);
     let mut above = Vec::new();
     for path in asked {
-        let (mut spans, mut size) = (Vec::new(), 0);
-        for _ in 0..rounds {
-            let begun = Instant::now();
-            let answer = browser.get(path).await;
-            spans.push(begun.elapsed());
-            size = if answer.starts_with("HTTP/1.1 200") { answer.len() } else { 0 };
-        }
-        let path: String = path.chars().take(52).collect();
-        if size == 0 {
-            println!("{path:<52} is not there");
-            continue;
-        }
-        spans.sort();
-        let (median, worst) = (spans[spans.len() / 2], spans[spans.len() - 1]);
-        println!(
-            "{path:<52} {size:>9} {:>6.2}  {:>6.2} ms {:>6.2} ms {:>6.2}",
-            ratio(size, SIZE),
-            millis(median),
-            millis(worst),
-            millis(median) / millis(TIME)
-        );
-        if size >= SIZE || median >= TIME {
-            above.push(path);
+        match browser.measure(path, "", rounds).await {
+            Some(figures) => {
+                println!("{figures}");
+                above.extend(figures.is_above().then(|| path.clone()));
+            }
+            None => println!("{path:.52} is not there"),
         }
     }
     assert!(above.is_empty(), "above the limits: {above:?}");
@@ -112,7 +98,7 @@ async fn pages(browser: &Browser, asked: &[String], rounds: usize) {
 
 /// From the notice of a change to its line on an open stream.
 async fn events(browser: &Browser, hub: &Hub, rounds: usize) {
-    let mut stream = browser.send("/events?after=0").await;
+    let mut stream = browser.send("/events?after=0", "").await;
     let mut seen = String::new();
     until(&mut stream, &mut seen, "event: hello").await;
     let mut spans = Vec::new();
@@ -135,55 +121,5 @@ async fn until(stream: &mut TcpStream, seen: &mut String, text: &str) {
         let count = stream.read(&mut chunk).await.unwrap();
         assert!(count > 0, "the stream ended");
         seen.push_str(&String::from_utf8_lossy(&chunk[..count]));
-    }
-}
-
-fn ratio(part: usize, whole: usize) -> f64 {
-    f64::from(u32::try_from(part).unwrap()) / f64::from(u32::try_from(whole).unwrap())
-}
-
-fn millis(span: Duration) -> f64 {
-    span.as_secs_f64() * 1000.0
-}
-
-/// A browser that was let in.
-struct Browser {
-    address: String,
-    cookie: String,
-}
-
-impl Browser {
-    async fn open(link: &str) -> Self {
-        let (address, path) = link.strip_prefix("http://").unwrap().split_once('/').unwrap();
-        let mut browser = Self { address: address.to_owned(), cookie: String::new() };
-        let answer = browser.get(&format!("/{path}")).await;
-        let set =
-            answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("the link is good");
-        browser.cookie = set.split(';').next().unwrap().to_owned();
-        browser
-    }
-
-    /// What a list's first entry is called, in an address.
-    async fn first(&self, list: &str) -> String {
-        let page = self.get(list).await;
-        let link = page.split(&format!("<a href=\"{list}/")).nth(1).and_then(|rest| rest.split('"').next());
-        link.unwrap_or("none").to_owned()
-    }
-
-    async fn get(&self, path: &str) -> String {
-        let mut answer = String::new();
-        self.send(path).await.read_to_string(&mut answer).await.unwrap();
-        answer
-    }
-
-    async fn send(&self, path: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        let Self { address, cookie } = self;
-        let kept = if path.starts_with("/events") { "keep-alive" } else { "close" };
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nhost: {address}\r\ncookie: {cookie}\r\naccept: text/html\r\nconnection: {kept}\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        stream
     }
 }

@@ -8,6 +8,7 @@ use fleetkey_model::time::Timestamp;
 use zeroize::Zeroizing;
 
 pub(crate) use desk::{Desk, LoginError, Pass};
+pub(crate) use limiter::bucket;
 pub(crate) use ticket::Grant;
 
 mod desk;

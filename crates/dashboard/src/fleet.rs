@@ -14,7 +14,7 @@ pub use campaign::{
     Campaign, CampaignCounts, CampaignDraft, CampaignMode, CampaignOrder, Forecast, Pace, WayBack,
 };
 pub use device::{
-    Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Filter, Holder, Incident, Tone,
+    Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Filter, Holder, Incident, Told, Tone,
 };
 pub use finding::{Finding, FindingPage, FindingQuery, Severity};
 pub use inventory::{InventoryPage, InventoryQuery, InventoryRow, STATES};

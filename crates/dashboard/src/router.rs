@@ -149,7 +149,7 @@ impl App {
                 Some(device) => pages::rotation(&view, &device),
                 None => self.nowhere(&view),
             },
-            ["devices", thing, "certificates", id] => match self.certificate(thing, id) {
+            ["devices", thing, "certificates", id] => match self.certificate(thing, id, &view) {
                 Some(answer) => answer,
                 None => self.nowhere(&view),
             },
@@ -200,11 +200,16 @@ impl App {
         Some(pages::bench_path(&device.serial))
     }
 
-    /// The public certificate, as a file.
-    fn certificate(&self, thing: &str, id: &str) -> Option<Answer> {
+    /// The public certificate, as a file, once it is known.
+    fn certificate(&self, thing: &str, id: &str, view: &View<'_>) -> Option<Answer> {
         let device = self.thing(thing)?;
         let certificate =
             device.certificates.into_iter().find(|certificate| certificate.id.to_string() == id)?;
+        if certificate.pem.is_empty() {
+            let refused = certificate.told.and_then(|told| told.refused);
+            let words = refused.unwrap_or_else(|| "The account is being asked for it.".to_owned());
+            return Some(pages::message(view, 503, "Not known yet", &words).with("retry-after", "30"));
+        }
         let name = format!("{}.pem", certificate.id.short());
         Some(Answer::download("application/x-pem-file", &name, certificate.pem))
     }

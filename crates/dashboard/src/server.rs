@@ -30,6 +30,9 @@ use crate::router::App;
 
 pub use tls::{Tls, TlsError};
 
+use seats::Seats;
+
+mod seats;
 mod tls;
 
 /// How long a client may take to send its request's head, and a kept connection to send the next one.
@@ -208,7 +211,7 @@ struct Door {
 }
 
 async fn accept(listener: TcpListener, door: Door) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let (places, seats) = (Arc::new(Semaphore::new(CONNECTIONS)), Seats::default());
     loop {
         let next = async { (places.clone().acquire_owned().await, listener.accept().await) };
         let Some((place, accepted)) = door.stopped.run_until_cancelled(next).await else {
@@ -216,10 +219,14 @@ async fn accept(listener: TcpListener, door: Door) {
         };
         match accepted {
             Ok((tcp, peer)) => {
+                let Some(seat) = seats.take(peer.ip()) else {
+                    tracing::debug!(%peer, "too many connections to the dashboard from one address");
+                    continue;
+                };
                 let inside = door.clone();
                 door.tracker.spawn(async move {
                     inside.cut.clone().run_until_cancelled(welcome(tcp, peer.ip(), inside)).await;
-                    drop(place);
+                    drop((place, seat));
                 });
             }
             Err(error) => {

@@ -9,17 +9,19 @@
 
 use std::time::{Duration, Instant};
 
-use fleetkey_model::certificate::{CertificateId, CertificateStatus};
-use fleetkey_model::name::{ClientId, ThingName};
+use fleetkey_model::certificate::CertificateStatus;
+use fleetkey_model::name::ClientId;
 use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::PresenceKind;
 use fleetkey_operator::controller::{Event, Observer, PresenceEvent};
-use fleetkey_operator::inventory::{
-    Crawl, History, ListedCertificate, ListedThing, Query, State, Store, Thresholds, Watch,
-};
+use fleetkey_operator::inventory::{Crawl, History, Query, State, Thresholds, Watch};
 use serde_json::json;
 
-const DAY: u64 = 86_400;
+use fleet::{DAY, filled, id, thing};
+
+#[path = "scale/fleet.rs"]
+mod fleet;
+
 const NOW: Timestamp = Timestamp::from_secs(400 * DAY);
 /// Events that are put in.
 const EVENTS: u64 = 60_000;
@@ -31,7 +33,7 @@ fn main() {
 }
 
 fn measured(devices: u64) -> serde_json::Value {
-    let watch = Watch::new(filled(devices), Crawl::default(), []);
+    let watch = Watch::new(filled(devices, NOW), Crawl::default(), []);
     let page = |query: &Query| watch.look(|store, _| query.page(store, NOW, None, None, 100).rows.len());
     let named = |thing: String| Query { thing: Some(thing), ..Query::default() };
     let [exact, part] = [format!("press-{}", devices - 1), format!("*-{}", devices - 1)].map(named);
@@ -63,31 +65,6 @@ fn measured(devices: u64) -> serde_json::Value {
     })
 }
 
-/// Two certificates a device, the older one INACTIVE, the newer one attested; one device in a hundred has not rotated
-/// for a year, and one in a thousand is frozen.
-fn filled(devices: u64) -> Store {
-    let mut store = Store::default();
-    for n in 0..devices {
-        let name = thing(n);
-        let listed = |generation: u64, status, day: u64| ListedCertificate {
-            id: id(n, generation),
-            status,
-            created_at: Timestamp::from_secs(day * DAY + n % DAY),
-        };
-        let day = if n % 100 == 0 { 30 } else { 370 };
-        store.listed_certificates(NOW, &[listed(0, CertificateStatus::Inactive, 20)]);
-        store.listed_certificates(NOW, &[listed(1, CertificateStatus::Active, day)]);
-        store.attachments(id(n, 0), std::slice::from_ref(&name));
-        store.listed_things(
-            NOW,
-            &[ListedThing { name: name.clone(), newest: Some(id(n, 1)), recovered: None }],
-        );
-        store.witnessed(&name, id(n, 1), Timestamp::from_secs(day * DAY));
-        store.frozen(&name, (n % 1000 == 0).then(|| "two take turns".to_owned()));
-    }
-    store
-}
-
 fn event(n: u64, device: u64) -> Event {
     Event::Presence {
         kind: if n % 3 == 2 { PresenceKind::Disconnected } else { PresenceKind::Connected },
@@ -98,14 +75,6 @@ fn event(n: u64, device: u64) -> Event {
             session_identifier: Some(n.to_string()),
         },
     }
-}
-
-fn thing(n: u64) -> ThingName {
-    ThingName::new(format!("press-{n}")).unwrap()
-}
-
-fn id(device: u64, generation: u64) -> CertificateId {
-    CertificateId::of_der(&[device.to_be_bytes(), generation.to_be_bytes()].concat())
 }
 
 /// The longest of ten, in milliseconds.

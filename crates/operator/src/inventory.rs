@@ -13,7 +13,7 @@ pub use census::{Census, Described, ListedCertificate, ListedThing, Page};
 pub use crawl::{Ask, Crawl, CrawlError, Ledgered, Progress, Told, crawl};
 pub use findings::{Finding, Rule, Severity, Thresholds, findings, findings_of};
 pub use history::{Happening, History};
-pub use query::{Due, Listing, Query, Row, condition};
+pub use query::{Due, Listing, Query, Row, condition, contains, like};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use soonest::{End, render_soonest};
 pub use state::{Condition, State};

@@ -241,3 +241,23 @@ fn what_the_account_does_not_allow_is_told_with_the_action_that_is_missing() {
     assert!(!is_open(&fleet));
     end(&fleet, process);
 }
+
+/// A device's page says why it cannot show what its certificate says of itself, and is not left waiting; its file is no empty one.
+#[test]
+fn a_certificate_that_may_not_be_looked_at_is_told_with_the_action_that_is_missing() {
+    let fleet = Fleet::of_one();
+    let proxy = Proxy::refusing(fleet.core.address(), "POST /attached-policies/", "iot:ListAttachedPolicies");
+    let (process, browser) = behind(&fleet, &proxy.url());
+    let missing =
+        ["the account does not tell", "not authorized to perform: iot:ListAttachedPolicies", "--print-iam"];
+    let page = browser.watch("/devices/press-1", &missing);
+    assert!(!page.contains("being asked") && page.contains("not told yet"), "{page}");
+    let id = fleet.certificates().remove(0).0;
+    let file = browser.send("GET", &format!("/devices/press-1/certificates/{id}"));
+    assert!(file.starts_with("HTTP/1.1 503") && file.contains("ListAttachedPolicies"), "{file}");
+    end(&fleet, process);
+
+    let (process, browser) = behind(&fleet, fleet.core.url());
+    browser.watch("/devices/press-1", &["The account told it", "DevicePolicy", "Serial number"]);
+    end(&fleet, process);
+}

@@ -19,6 +19,7 @@ after(async () => {
 
 test("opened at once, the page fills as the devices come", async () => {
   const page = await open(context);
+  const again = page.waitForRequest((request) => request.url() === `${site.url}/` && request.resourceType() === "fetch");
   await page.goto(site.link);
   await page.waitForURL(`${site.url}/`);
   await page.evaluate("globalThis.kept = true");
@@ -26,6 +27,25 @@ test("opened at once, the page fills as the devices come", async () => {
   await page.getByText("Nothing asks for attention").waitFor();
   await page.locator("#live-state", { hasText: /^live$/ }).waitFor();
   assert.equal(await page.evaluate("globalThis.kept"), true, "the page was not loaded again");
+  assert.equal((await again).headers()["x-read"], "again", "it says that nobody asked for it");
+  await page.close();
+});
+
+test("a page whose session has ended says so", async () => {
+  const page = await open(context);
+  await page.goto(`${site.url}/settings`);
+  await page.getByRole("button", { name: "Make a one-time link" }).click();
+  const link = await page.locator("#link").textContent();
+  const other = await chrome.newContext();
+  const [left, leaving] = [await open(other), await open(other)];
+  await left.goto(link);
+  await left.waitForURL(`${site.url}/`);
+  await left.locator("#live-state", { hasText: /^live$/ }).waitFor();
+  await leaving.goto(`${site.url}/settings`);
+  await leaving.getByRole("button", { name: "Log out" }).click();
+  await leaving.waitForURL(`${site.url}/login`);
+  await left.locator("#live-state", { hasText: "logged out: load the page again" }).waitFor();
+  await other.close();
   await page.close();
 });
 

@@ -1,12 +1,14 @@
 // What every screen is held to, whichever program serves it: how it looks, the keyboard, no script.
 
 import assert from "node:assert/strict";
+import { test } from "node:test";
 import { round } from "./keys.js";
 import { go } from "./screens.js";
 import { accessible, fits, open, picture, plainly, told } from "./support.js";
 
-// Schemes and widths. axe looks at either scheme and at either width; design.rs computes each contrast in both schemes.
-const LOOKS = [["light", 1280, true], ["light", 360, false], ["dark", 1280, false], ["dark", 360, true]];
+// Schemes and widths, one of them another than before. axe looks at either scheme and at either width; design.rs computes each
+// contrast in both schemes.
+const LOOKS = [["light", 1280, true], ["light", 360, false], ["dark", 360, true], ["dark", 1280, false]];
 const [KEYBOARD, PLAIN] = [1, 2];
 
 /** Whoever looks: let in by the printed link; by a link of that one's, so not shown to be themselves; without scripts; nobody. */
@@ -25,28 +27,44 @@ export async function people(chrome, site) {
   await second.waitForURL(`${site.url}/`);
   await second.close();
   const cookies = { main: await main.cookies(), other: await other.cookies(), nobody: [] };
-  const plain = async (who) => {
+  const plainOf = async (who) => {
     const context = await chrome.newContext({ javaScriptEnabled: false });
     await context.addCookies(cookies[who]);
     return context;
   };
+  const known = { main: await plainOf("main"), other: await plainOf("other") };
+  const plain = async (who) => known[who] ?? plainOf(who);
   const scripted = async (who) => (who === "nobody" ? chrome.newContext() : { main, other }[who]);
   return { scripted, plain };
 }
+
+/** A device has rotated, and its old certificate was retired. */
+export async function rotated(site) {
+  const page = await open(await site.people.scripted("main"));
+  await page.goto(`${site.url}/devices/${site.device}`);
+  await page.getByText("connected", { exact: true }).first().waitFor();
+  await page.getByRole("button", { name: "Rotate now" }).click();
+  await page.locator("#rotation .badge", { hasText: "done" }).first().waitFor();
+  await page.close();
+}
+
+/** The screens that are ready to be looked at. */
+const ready = new Set();
 
 /** A page of whoever a screen is for, handed to `look`; nobody's context is new each time. */
 async function seen(screen, site, scripts, look) {
   const who = screen.who ?? "main";
   const context = await (scripts ? site.people.scripted(who) : site.people.plain(who));
   const page = scripts ? await open(context) : await plainly(context);
+  if (!ready.has(screen)) await screen.ready?.(page, site);
+  ready.add(screen);
   await look(page);
-  await screen.undo?.(page, site);
   await page.close();
-  if (!scripts || who === "nobody") await context.close();
+  if (who === "nobody") await context.close();
 }
 
 /** In both colour schemes, wide and narrow; and still, where motion is not wanted. */
-export const looks = (screen, site) =>
+const looks = (screen, site) =>
   seen(screen, site, true, async (page) => {
     await page.emulateMedia({ reducedMotion: "reduce" });
     await go(page, screen, site);
@@ -66,7 +84,7 @@ export const looks = (screen, site) =>
   });
 
 /** All that takes part can be reached, shows the focus, and the screen's task is done. */
-export const keyboard = (screen, site) =>
+const keyboard = (screen, site) =>
   seen(screen, site, true, async (page) => {
     await go(page, screen, site, KEYBOARD);
     await round(page);
@@ -76,7 +94,7 @@ export const keyboard = (screen, site) =>
   });
 
 /** The same content, and forms that work, where no script runs. */
-export const plain = (screen, site) =>
+const plain = (screen, site) =>
   seen(screen, site, false, async (page) => {
     await go(page, screen, site, PLAIN);
     const { words, forms, handlers } = await page.evaluate(() => ({
@@ -88,4 +106,12 @@ export const plain = (screen, site) =>
     assert.equal(forms, 0, `forms on ${page.url()} that only a script could send`);
     assert.equal(handlers, 0, `what only a script could use on ${page.url()}`);
     await screen.does?.(page, site, PLAIN);
+    await screen.undo?.(page, site);
   });
+
+/** The three tests of a screen of `site()`, which is there when they run. */
+export function screenTests(screen, site, where) {
+  test(`${screen.name} ${where} is sound in both colour schemes, wide and narrow`, () => looks(screen, site()));
+  test(`${screen.name} ${where} needs the keyboard alone`, () => keyboard(screen, site()));
+  test(`${screen.name} ${where} needs no script`, () => plain(screen, site()));
+}

@@ -1,5 +1,5 @@
 // Every screen: which addresses it answers, where it is served, how one gets there, and what is done on it. By the keyboard alone,
-// so that each way there and each task is one without a mouse. What all screens are held to is in screens.test.js.
+// so that each way there and each task is one without a mouse. What all screens are held to is in passes.js.
 
 import assert from "node:assert/strict";
 import { press, reach, type } from "./keys.js";
@@ -70,7 +70,8 @@ const spare = (site) => `/devices/${site.spare}`;
  * - `at`: where it is, or `by`: how one gets there
  * - `who`: `other` has not shown who they are, `nobody` has no session; usually it is whoever the printed link let in
  * - `status`: of its answer, if not 200
- * - `undo`: what is put right after each look
+ * - `ready`: what is done before the first look at it
+ * - `undo`: what is put right after the last
  * - `does`: its main task; nothing where a screen is only read
  */
 export const SCREENS = [
@@ -136,7 +137,8 @@ export const SCREENS = [
       await heading(page, `Rotation of ${site.device}`);
     } },
   { name: "findings", routes: ["GET /findings"], on: UP,
-    by: async (page, site) => {
+    at: () => "/findings",
+    ready: async (page, site) => {
       await decide(page, site, "Deactivate");
       await page.goto(`${site.url}/findings`);
       await arrives(page, page.locator("article", { hasText: site.spare }));
@@ -296,6 +298,9 @@ export const SCREENS = [
   { name: "missing-device", routes: ["GET /devices/{thing}"], on: BOTH, status: 404, at: () => "/devices/nobody" },
   { name: "strange-host", routes: [], on: BOTH, who: "nobody", status: 403, at: () => "/", host: "elsewhere.localhost" },
 ];
+
+/** The screens that a program serves. */
+export const screensOf = (name) => SCREENS.filter(({ on }) => [on].flat().includes(name));
 
 /** What answers with no page, and with what instead. */
 export const NO_PAGES = {

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { keyboard, looks, people, plain } from "./passes.js";
-import { SCREENS } from "./screens.js";
+import { people, screenTests } from "./passes.js";
+import { screensOf } from "./screens.js";
 import { arrives, browser, controlled, open, picture, plainly, sound, told } from "./support.js";
 
 let site, chrome, context;
@@ -49,11 +49,7 @@ test("a fleet is removed by its name, and the page follows it to the end", async
   await page.close();
 });
 
-for (const screen of SCREENS.filter(({ on }) => [on].flat().includes("removed"))) {
-  test(`${screen.name} is sound when all is empty`, () => looks(screen, site));
-  test(`${screen.name} needs the keyboard alone when all is empty`, () => keyboard(screen, site));
-  test(`${screen.name} needs no script when all is empty`, () => plain(screen, site));
-}
+for (const screen of screensOf("removed")) screenTests(screen, () => site, "of a fleet that was removed");
 
 test("without a script it is set up again, and stands in the journal", async () => {
   const plain = await chrome.newContext({ javaScriptEnabled: false });

@@ -124,6 +124,11 @@ impl Desk {
         self.sessions.admit(cookie, now)
     }
 
+    /// The same, asked by a page that is open and not by a person.
+    pub(crate) fn by_page(&self, cookie: &str, now: Timestamp) -> Result<Actor, SessionRefused> {
+        self.sessions.admit_page(cookie, now)
+    }
+
     /// Whether a pass still lets in. This is no use of it: a page that is only open is no sign of anybody.
     pub(crate) fn holds(&self, pass: &Pass, now: Timestamp) -> bool {
         match pass {

@@ -63,8 +63,8 @@ impl Limiter {
     }
 }
 
-/// The bucket of an address.
-fn bucket(peer: IpAddr) -> u128 {
+/// The bucket of an address: what one subscriber has is one.
+pub(crate) fn bucket(peer: IpAddr) -> u128 {
     match peer.to_canonical() {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits() >> 64 << 64,

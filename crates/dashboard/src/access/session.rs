@@ -77,6 +77,18 @@ impl Sessions {
     /// # Errors
     /// See [`SessionRefused`].
     pub(super) fn admit(&self, cookie: &str, now: Timestamp) -> Result<Actor, SessionRefused> {
+        self.look(cookie, now, true)
+    }
+
+    /// The same, where nobody has done anything: a page that is open reads itself again.
+    ///
+    /// # Errors
+    /// See [`SessionRefused`].
+    pub(super) fn admit_page(&self, cookie: &str, now: Timestamp) -> Result<Actor, SessionRefused> {
+        self.look(cookie, now, false)
+    }
+
+    fn look(&self, cookie: &str, now: Timestamp, is_use: bool) -> Result<Actor, SessionRefused> {
         let (id, issued, scope) = self.read(cookie).ok_or(SessionRefused::Unknown)?;
         if now.since(issued) >= LIFETIME {
             return Err(SessionRefused::Over);
@@ -85,7 +97,9 @@ impl Sessions {
         // One of an earlier run with the same key counts as used when it was issued.
         let entry = used.entry(id).or_insert(Use { issued, last: Some(issued), login: false });
         match entry.last {
-            Some(last) if now.since(last) < IDLE => entry.last = Some(last.max(now)),
+            Some(last) if now.since(last) < IDLE => {
+                entry.last = Some(if is_use { last.max(now) } else { last });
+            }
             _ => return Err(SessionRefused::Over),
         }
         let proven = entry.login && now.since(issued) < PROVEN;
@@ -178,6 +192,16 @@ mod tests {
         for forged in [raised.as_str(), "", ".", "a.b", payload, &"A".repeat(10_000), "é.é"] {
             assert_eq!(ours.admit(forged, START), Err(SessionRefused::Unknown), "{forged:.20}");
         }
+    }
+
+    #[test]
+    fn a_page_that_is_only_open_keeps_no_session() {
+        let sessions = Sessions::new(None).unwrap();
+        let cookie = sessions.open(login(Scope::Operator), START).unwrap();
+        let [soon, later] = [IDLE / 2, IDLE].map(|span| START + span);
+        assert!(sessions.admit_page(&cookie, soon).is_ok());
+        assert_eq!(sessions.admit_page(&cookie, later), Err(SessionRefused::Over));
+        assert_eq!(sessions.admit(&cookie, later), Err(SessionRefused::Over));
     }
 
     #[test]

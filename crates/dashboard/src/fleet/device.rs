@@ -172,8 +172,19 @@ pub struct Certificate {
     pub issuer: String,
     /// The policies attached to it.
     pub policies: BTreeSet<String>,
-    /// The public certificate, PEM.
+    /// The public certificate, PEM; empty until it was told.
     pub pem: String,
+    /// Where validity, subject, issuer, policies and PEM come from; `None` where they are always at hand.
+    pub told: Option<Told>,
+}
+
+/// What only the account tells of a certificate: when it did, and why it did not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// When it told last; `None` before it has.
+    pub at: Option<Timestamp>,
+    /// Why it did not tell when it was asked last, and what to do about it.
+    pub refused: Option<String>,
 }
 
 /// Something that happened, for timelines and feeds.

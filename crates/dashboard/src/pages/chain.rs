@@ -3,18 +3,19 @@
 use fleetkey_model::certificate::Details;
 use maud::{Markup, html};
 
+use super::View;
 use super::parts::{badge, icon};
 use super::provisioning::being_asked;
-use super::words::date;
-use crate::fleet::{Certificate, Holder, Tone};
+use super::words::{WHOLE, date, foreign, moment};
+use crate::fleet::{Certificate, Holder, Told, Tone};
 
 /// The certificate in use and whoever signed it, as far as the registry's text goes; who is beyond is told by name.
-pub(super) fn chain(all: &[Certificate]) -> Markup {
+pub(super) fn chain(view: &View<'_>, all: &[Certificate]) -> Markup {
     let Some(used) = all.iter().find(|known| known.holder == Holder::InUse) else {
         return html! { p class="empty" { "No certificate is in use." } };
     };
     if used.pem.is_empty() {
-        return being_asked();
+        return untold(&[used]);
     }
     let links = match Details::chain_from_pem(&used.pem) {
         Ok(links) => links,
@@ -24,13 +25,14 @@ pub(super) fn chain(all: &[Certificate]) -> Markup {
     };
     let last = links.last();
     html! {
+        (aged(view, &[used]))
         ol class="chain" aria-label="From the device's certificate to the root" {
             @for (index, link) in links.iter().enumerate() { li { (drawn(link, part(index, link))) } }
             @if let Some(last) = last.filter(|last| !last.self_issued) {
                 li {
                     h3 { (icon(Tone::Quiet)) " Its issuer" }
                     dl class="facts" {
-                        div { dt { "Subject" } dd { (last.issuer) } }
+                        div { dt { "Subject" } dd { (foreign(&last.issuer, WHOLE)) } }
                         @if let Some(key) = &last.issuer_key { div { dt { "Key id" } dd { code class="long" { (key) } } } }
                     }
                     p class="faint" { "By the word of the certificate above: the registry holds no certificate of its issuer, nor of a root beyond." }
@@ -53,11 +55,11 @@ fn drawn(link: &Details, part: &str) -> Markup {
     html! {
         h3 { (icon(Tone::Good)) " " (part) }
         dl class="facts" {
-            div { dt { "Subject" } dd { (link.subject) } }
-            div { dt { "Issuer" } dd { (link.issuer) } }
+            div { dt { "Subject" } dd { (foreign(&link.subject, WHOLE)) } }
+            div { dt { "Issuer" } dd { (foreign(&link.issuer, WHOLE)) } }
             div { dt { "Valid" } dd { (date(link.facts.not_before)) " to " (date(link.facts.not_after)) } }
             div { dt { "Key" } dd { (link.key) ", signed by " (link.signature) } }
-            div { dt { "Speaks for" } dd { @if link.names.is_empty() { "no host or address" } @else { (link.names.join(", ")) } } }
+            div { dt { "Speaks for" } dd { @if link.names.is_empty() { "no host or address" } @else { (foreign(&link.names.join(", "), WHOLE)) } } }
             div { dt { "Serial number" } dd { code class="long" { (link.serial) } } }
             div { dt { "SHA-256" } dd { code class="long" { (link.facts.id) } } }
             div { dt { "May sign others" } dd { @if link.authority { "yes" } @else { "no" } } }
@@ -66,7 +68,7 @@ fn drawn(link: &Details, part: &str) -> Markup {
 }
 
 /// The certificate in use beside the one before it; while one is on its way to be used, that beside the one in use.
-pub(super) fn changed(all: &[Certificate]) -> Markup {
+pub(super) fn changed(view: &View<'_>, all: &[Certificate]) -> Markup {
     let find = |holder| all.iter().find(|known| known.holder == holder);
     let pair = match (find(Holder::Candidate), find(Holder::InUse), find(Holder::Former)) {
         (Some(new), Some(old), _) | (None, Some(new), Some(old)) => Some((old, new)),
@@ -76,11 +78,12 @@ pub(super) fn changed(all: &[Certificate]) -> Markup {
         return html! { p class="empty" { "There is one certificate only: nothing to set it beside." } };
     };
     if old.pem.is_empty() || new.pem.is_empty() {
-        return being_asked();
+        return untold(&[old, new]);
     }
     let rows = rows(old, new);
     let differing = rows.iter().filter(|row| row.old != row.new).count();
     html! {
+        (aged(view, &[old, new]))
         p { (differing) " of " (rows.len()) " differ." }
         div class="scroll" tabindex="0" role="region" aria-label="Table of differences" {
             table {
@@ -89,8 +92,8 @@ pub(super) fn changed(all: &[Certificate]) -> Markup {
                     @for Row { what, old, new } in &rows {
                         tr {
                             th scope="row" { (what) }
-                            td class="text" { (old) }
-                            td class="text" { (new) }
+                            td class="text" { (foreign(old, WHOLE)) }
+                            td class="text" { (foreign(new, WHOLE)) }
                             td { @if old == new { (badge(Tone::Quiet, "the same")) } @else { (badge(Tone::Busy, "differs")) } }
                         }
                     }
@@ -98,6 +101,36 @@ pub(super) fn changed(all: &[Certificate]) -> Markup {
             }
         }
     }
+}
+
+/// In place of what certificates would say of themselves.
+fn untold(certificates: &[&Certificate]) -> Markup {
+    match refusal(certificates) {
+        Some(why) => html! {
+            p class="notice" { (badge(Tone::Warn, "the account does not tell")) " " (why) }
+            p { "Load the page again in half a minute to have it asked again." }
+        },
+        None => being_asked(),
+    }
+}
+
+/// How old what they say of themselves is, and why it is no younger.
+fn aged(view: &View<'_>, certificates: &[&Certificate]) -> Markup {
+    let oldest = told(certificates).filter_map(|told| told.at).min();
+    html! {
+        @if let Some(at) = oldest { p class="faint" { "The account told it " (moment(at, view.now)) "." } }
+        @if let Some(why) = refusal(certificates) {
+            p class="notice" { (badge(Tone::Warn, "the account does not tell")) " It was asked again since: " (why) }
+        }
+    }
+}
+
+fn refusal<'a>(certificates: &[&'a Certificate]) -> Option<&'a str> {
+    told(certificates).find_map(|told| told.refused.as_deref())
+}
+
+fn told<'a>(certificates: &[&'a Certificate]) -> impl Iterator<Item = &'a Told> {
+    certificates.iter().filter_map(|known| known.told.as_ref())
 }
 
 /// One thing that is compared.

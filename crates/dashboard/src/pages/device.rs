@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::chain::{chain, changed};
 use super::parts::{badge, button, certificate, connection, incidents, status};
 use super::strip::strip;
-use super::words::{date, moment, span};
+use super::words::{BRIEF, date, foreign, moment, span};
 use super::{View, device_path, fate, frame, rotation_path};
 use crate::fleet::{Certificate, Device, Tone};
 use crate::http::Answer;
@@ -39,11 +39,11 @@ pub(crate) fn device(view: &View<'_>, device: &Device, console: Option<&str>) ->
         }
         section id="chain" data-live aria-labelledby="chain-head" {
             h2 id="chain-head" { "Chain of the certificate in use" }
-            (chain(&device.certificates))
+            (chain(view, &device.certificates))
         }
         section id="changed" data-live aria-labelledby="changed-head" {
             h2 id="changed-head" { "Old and new" }
-            (changed(&device.certificates))
+            (changed(view, &device.certificates))
         }
         section id="timeline" data-live aria-labelledby="timeline-head" {
             h2 id="timeline-head" { "Timeline" }
@@ -97,9 +97,13 @@ fn row(view: &View<'_>, device: &Device, known: &Certificate) -> Markup {
             td { (status(known.status)) }
             td { (known.holder.word()) }
             td { (moment(known.created, view.now)) }
-            td class="nowrap" { (date(known.not_before)) " to " (date(known.not_after)) }
-            td class="text" { (known.subject) }
-            td { (policies) }
+            @if known.pem.is_empty() && known.told.is_some() {
+                td colspan="3" class="faint" { "not told yet" }
+            } @else {
+                td class="nowrap" { (date(known.not_before)) " to " (date(known.not_after)) }
+                td class="text" { (foreign(&known.subject, BRIEF)) }
+                td { (policies) }
+            }
             td { a href={ (device_path(&device.row.thing)) "/certificates/" (known.id) } aria-label={ "Certificate " (known.id.short()) ", PEM" } { "PEM" } }
             @if frame::may_decide(view) { td { (fate::choices(device, known)) } }
         }

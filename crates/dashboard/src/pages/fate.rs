@@ -59,7 +59,7 @@ pub(super) fn choices(device: &Device, certificate: &Certificate) -> Markup {
     html! {
         @for fate in Fate::ALL.into_iter().filter(|fate| fate.fits(certificate.status)) {
             form method="post" action={ (device_path(&device.row.thing)) "/certificates/" (certificate.id) "/" (fate.verb()) } {
-                button type="submit" aria-label={ (name(fate)) " certificate " (certificate.id.short()) } { (name(fate)) " …" }
+                button id={ (fate.verb()) "-" (certificate.id) } type="submit" aria-label={ (name(fate)) " certificate " (certificate.id.short()) } { (name(fate)) " …" }
             }
             " "
         }

@@ -1,5 +1,6 @@
 //! Numbers, spans and moments in words.
 
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use fleetkey_model::time::Timestamp;
@@ -53,6 +54,41 @@ pub(super) fn number(value: Option<u64>) -> String {
         grouped.push(digit);
     }
     grouped
+}
+
+/// The most characters of a stranger's text that are shown where it stands among others, and where it stands alone.
+pub(super) const BRIEF: usize = 120;
+pub(super) const WHOLE: usize = 1000;
+
+/// What a stranger has written, with nothing hidden: what is not seen, or turns the direction of writing, is told by its number
+/// (Unicode Technical Report 36, 2.5 and 3.2). What is longer than `most` characters is cut, and said to be.
+pub(super) fn foreign(text: &str, most: usize) -> String {
+    let mut told: String = text.chars().take(most).map(Seen).map(|seen| seen.to_string()).collect();
+    let rest = text.chars().count().saturating_sub(most);
+    if rest > 0 {
+        told.push_str(&format!(" … and {} more", counted(rest, "character")));
+    }
+    told
+}
+
+/// A character as it can be seen.
+struct Seen(char);
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            hidden if is_hidden(hidden) => write!(f, "[U+{:04X}]", u32::from(hidden)),
+            seen => f.write_char(seen),
+        }
+    }
+}
+
+/// Controls, and what Unicode calls format characters: joiners, marks of direction, tags.
+fn is_hidden(char: char) -> bool {
+    char.is_control()
+        || matches!(char,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// `1 device`, `2 devices`.

@@ -125,6 +125,19 @@ async fn a_session_ends_by_itself() {
     assert_eq!(bench.page("/", &session).await.status, 303);
 }
 
+/// What an open page reads by itself is no sign that somebody is there.
+#[tokio::test]
+async fn a_page_that_reads_itself_again_keeps_no_session_from_its_end() {
+    let bench = Bench::start().await;
+    let session = bench.session().await;
+    let itself = [("cookie", session.as_str()), ("accept", "text/html"), ("x-read", "again")];
+    for status in [200, 200, 303] {
+        bench.pass(Duration::from_secs(50 * 60));
+        assert_eq!(bench.get("/", &itself).await.status, status);
+    }
+    assert_eq!(bench.page("/", &session).await.status, 303);
+}
+
 #[tokio::test]
 async fn a_further_link_gives_no_more_than_its_maker_has() {
     let bench = Bench::start().await;

@@ -20,5 +20,6 @@ mod orders;
 mod pages;
 mod sizes;
 mod strangers;
+mod subjects;
 mod tls;
 mod works;

@@ -97,6 +97,44 @@ async fn what_is_not_known_yet_or_not_told_is_said_so() {
     }
 }
 
+/// What only the account tells of a certificate is shown with its age; where it does not tell, the page says why, and that it is
+/// asked again. A file that is not known yet is no empty file.
+#[tokio::test]
+async fn what_a_certificate_says_of_itself_has_an_age_and_a_refusal_its_reason() {
+    for (words, told, refused) in [
+        ("the account is asked", false, false),
+        ("the account refuses", false, true),
+        ("the account told", true, false),
+        ("the account told once", true, true),
+    ] {
+        let bench = Bench::with(Sample::of(1, words), access()).await;
+        let session = bench.session().await;
+        let page = bench.page("/devices/pump-000001", &session).await.body;
+        let section = |name: &str| {
+            page.split(&format!("<section id=\"{name}\"")).nth(1).unwrap().split("</section>").next().unwrap()
+        };
+        for part in [section("chain"), section("changed")] {
+            assert_eq!(
+                part.contains("The account told it <time") && part.contains("1 min 30 s ago"),
+                told,
+                "{words}: {part}"
+            );
+            assert_eq!(
+                part.contains("the account does not tell") && part.contains(words),
+                refused,
+                "{words}: {part}"
+            );
+            assert_eq!(part.contains("being asked"), !told && !refused, "{words}: {part}");
+        }
+        assert_eq!(section("certificates").contains("not told yet"), !told, "{words}");
+        let id = fleetkey_model::certificate::CertificateId::of_der(b"new");
+        let file = bench.page(&format!("/devices/pump-000001/certificates/{id}"), &session).await;
+        assert_eq!(file.status, if told { 200 } else { 503 }, "{words}: {}", file.body);
+        let said = file.body.split("<main").nth(1).is_some_and(|main| main.contains(words));
+        assert_eq!(said, refused && !told, "{words}: {}", file.body);
+    }
+}
+
 /// Each link with what it says of itself, and what differs between the old certificate and the new one.
 #[tokio::test]
 async fn a_devices_chain_is_drawn_from_its_certificate_to_the_root() {

@@ -1,5 +1,8 @@
 //! Other people's pages and names: DNS rebinding, cross-site requests, headers, malformed requests.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
 use crate::support::Bench;
 
 #[tokio::test]
@@ -106,4 +109,30 @@ async fn what_is_no_request_is_refused_and_the_next_is_served() {
         assert_eq!(bench.raw(request.as_bytes()).await.status, expected, "{request:.60}");
     }
     assert_eq!(bench.page("/", &session).await.status, 200);
+}
+
+/// Whoever opens connections and says nothing gets only so many: they are closed at once, and those before them still served.
+#[tokio::test]
+async fn one_address_does_not_take_every_place() {
+    let bench = Bench::start().await;
+    let (mut silent, mut byte) = (Vec::new(), [0]);
+    for _ in 0..128 {
+        silent.push(TcpStream::connect(bench.address).await.unwrap());
+    }
+    let mut one_more = TcpStream::connect(bench.address).await.unwrap();
+    assert!(matches!(one_more.read(&mut byte).await, Ok(0) | Err(_)), "it is closed");
+    let asked = format!("GET /login HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", bench.host());
+    let mut first = silent.swap_remove(0);
+    first.write_all(asked.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    first.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+
+    let neighbour = TcpSocket::new_v4().unwrap();
+    neighbour.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = neighbour.connect(bench.address).await.unwrap();
+    other.write_all(asked.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }

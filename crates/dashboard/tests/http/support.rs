@@ -17,6 +17,7 @@ pub(crate) use fleet::{NOW, Sample};
 pub(crate) use paths::pages;
 pub(crate) use toy::Toy;
 
+mod certificate;
 mod fleet;
 mod paths;
 mod toy;

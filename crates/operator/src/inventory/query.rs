@@ -1,7 +1,7 @@
 //! Questions to the store: which certificates, a page at a time.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::time::Duration;
 
@@ -125,6 +125,32 @@ impl Query {
 
     /// Whether a certificate is one of them.
     pub fn fits(&self, store: &Store, now: Timestamp, id: &CertificateId, row: &Certificate) -> bool {
+        self.fits_itself(now, id, row)
+            && self.state.is_none_or(|state| state_of(store, row, now) == Some(state))
+    }
+
+    /// The same as [`Self::fits`], by those who are not settled: asked of every row, a look into the index each is too much.
+    pub(super) fn fits_among(
+        &self,
+        (store, unsettled): (&Store, &HashSet<ThingName>),
+        now: Timestamp,
+        (id, row): (&CertificateId, &Certificate),
+    ) -> bool {
+        let state = || {
+            let thing = row.thing.as_ref()?;
+            let settled = !unsettled.contains(thing);
+            if settled { Some(State::Ready) } else { Some(condition(store, thing, now)?.state) }
+        };
+        self.fits_itself(now, id, row) && self.state.is_none_or(|wanted| state() == Some(wanted))
+    }
+
+    /// How many fit, where a condition leaves so few that this is quick.
+    pub(super) fn count_few(&self, store: &Store, now: Timestamp) -> Option<usize> {
+        let few = self.few(store)?;
+        Some(rows(store, Some(&few), None).filter(|(id, row)| self.fits(store, now, id, row)).count())
+    }
+
+    fn fits_itself(&self, now: Timestamp, id: &CertificateId, row: &Certificate) -> bool {
         let long_ago =
             |moment: Option<Timestamp>, span: Duration| now.since(moment.unwrap_or_default()) >= span;
         self.status.is_none_or(|status| row.status == Some(status))
@@ -140,7 +166,6 @@ impl Query {
             && self.named.as_ref().is_none_or(|part| {
                 part.is_empty() || row.thing.as_ref().is_some_and(|thing| contains(thing.as_str(), part))
             })
-            && self.state.is_none_or(|state| state_of(store, row, now) == Some(state))
     }
 }
 
@@ -227,13 +252,18 @@ fn part(store: &Store, id: CertificateId, row: &Certificate) -> Option<&'static 
     (row.created_at? < created).then_some("older")
 }
 
-/// Whether `text` contains `part`, any case, without a copy: it is asked of every row.
-fn contains(text: &str, part: &str) -> bool {
-    text.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+/// Whether `text` contains `part`, any case, without a copy: it is asked of every row. Most have not even its first byte.
+pub fn contains(text: &str, part: &str) -> bool {
+    let (text, part) = (text.as_bytes(), part.as_bytes());
+    let Some(first) = part.first() else { return true };
+    let (small, large) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    let begins =
+        |at: usize| text.get(at..at + part.len()).is_some_and(|span| span.eq_ignore_ascii_case(part));
+    (text.contains(&small) || text.contains(&large)) && (0..text.len()).any(begins)
 }
 
-/// `*` any run of characters, `?` any one.
-fn like(pattern: &str, text: &str) -> bool {
+/// Whether a text matches: `*` any run of characters, `?` any one.
+pub fn like(pattern: &str, text: &str) -> bool {
     // What stands before the first of them decides for nearly every row, and costs a comparison.
     let (start, rest) = plain(pattern);
     text.strip_prefix(start)

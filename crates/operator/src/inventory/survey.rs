@@ -2,7 +2,7 @@
 //!
 //! What is seen is no single moment's state; sums and lists of findings need none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
 use fleetkey_model::certificate::CertificateId;
@@ -10,6 +10,7 @@ use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 
 use super::findings::{Finding, Rule, Thresholds, sort};
+use super::query::Query;
 use super::rules::View;
 use super::store::{Ages, Certificate, Store, Thing};
 use super::tally::Tally;
@@ -27,6 +28,18 @@ pub struct Survey {
     pub findings: BTreeMap<Rule, u64>,
     /// How old the knowledge is.
     pub ages: Ages,
+}
+
+impl Store {
+    /// How many things there are.
+    pub fn count_things(&self) -> usize {
+        self.things.len()
+    }
+
+    /// The things after this one, by name; every thing after none.
+    pub fn things_after(&self, after: Option<&ThingName>) -> impl Iterator<Item = (&ThingName, &Thing)> {
+        self.things.range::<ThingName, _>((after.map_or(Unbounded, Excluded), Unbounded))
+    }
 }
 
 impl Watch {
@@ -59,6 +72,23 @@ impl Watch {
         let (things, ages) = self.look(|store, _| (store.things.len(), store.ages));
         tally.things = u64::try_from(things).unwrap_or(u64::MAX);
         Survey { tally, findings, ages }
+    }
+
+    /// How many certificates fit, as [`Query::count`] has it.
+    pub fn count(&self, query: &Query, now: Timestamp) -> usize {
+        let (few, unsettled) = self.look(|store, _| {
+            let all = (*query == Query::default()).then_some(store.certificates.len());
+            let few = all.or_else(|| query.count_few(store, now));
+            let names = store.index().unsettled().iter().filter(|_| few.is_none() && query.state.is_some());
+            (few, names.cloned().collect::<HashSet<_>>())
+        });
+        few.unwrap_or_else(|| {
+            let mut total = 0;
+            self.each_certificate(|store, id, row| {
+                total += usize::from(query.fits_among((store, &unsettled), now, (id, row)));
+            });
+            total
+        })
     }
 
     /// Shows every thing, a part at a time. Whoever looks holds the controller up for the length of a part.
@@ -98,7 +128,7 @@ impl Watch {
 mod tests {
     use super::*;
     use crate::inventory::census::{ListedCertificate, ListedThing};
-    use crate::inventory::findings;
+    use crate::inventory::{State, findings};
     use fleetkey_model::certificate::CertificateStatus;
 
     const NOW: Timestamp = Timestamp::from_secs(100 * 86_400);
@@ -117,6 +147,23 @@ mod tests {
             store.frozen(&name, (n % 3 == 0).then(|| "why".to_owned()));
         }
         store
+    }
+
+    #[test]
+    fn a_count_in_parts_is_that_of_the_whole() {
+        let store = store();
+        let watch = Watch::new(store.clone(), Default::default(), []);
+        let state = |state| Query { state: Some(state), ..Query::default() };
+        let named = |part: &str| Query { named: Some(part.to_owned()), ..Query::default() };
+        let old = Query { older_than: Some(std::time::Duration::from_secs(86_400)), ..Query::default() };
+        let revoked = Query { status: Some(CertificateStatus::Revoked), ..Query::default() };
+        let both = Query { named: Some("P-1".to_owned()), ..state(State::Ready) };
+        for query in
+            [Query::default(), state(State::Ready), state(State::Degraded), named("7"), both, old, revoked]
+        {
+            assert_eq!(watch.count(&query, NOW), query.count(&store, NOW), "{query:?}");
+        }
+        assert!(watch.count(&state(State::Degraded), NOW) > 0 && watch.count(&state(State::Ready), NOW) > 0);
     }
 
     #[test]

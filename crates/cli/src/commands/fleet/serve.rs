@@ -77,6 +77,9 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
     let (metrics, feed) = (Arc::new(Metrics::default()), Arc::new(Feed::default()));
     let (mut controller, board, watch) = post.controller(&args, metrics.clone(), feed.clone())?;
     board.opened(controller.reception());
+    let preparing = board.clone();
+    // Nobody waits for it: a page that needs some of it does.
+    drop(tokio::task::spawn_blocking(move || preparing.prepare()));
     let campaigns = Campaigns::start(campaigns::Tools {
         directory: post.data.operator(),
         board: board.clone(),

@@ -354,6 +354,7 @@ fn certificate(record: &CertificateRecord, holder: Holder) -> Certificate {
         issuer: facts.as_ref().map(CertificateFacts::issuer).unwrap_or_default(),
         policies: record.policies.iter().map(ToString::to_string).collect(),
         pem: record.pem.clone(),
+        told: None,
     }
 }
 

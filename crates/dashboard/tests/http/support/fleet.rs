@@ -18,6 +18,8 @@ use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
+use super::certificate;
+
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
 pub(crate) struct Sample {
@@ -26,6 +28,8 @@ pub(crate) struct Sample {
     stock: Vec<(CertificateId, ThingName)>,
     /// Stands wherever a stranger's words may stand.
     words: String,
+    /// What the certificates say of themselves, where it is not to be words: the former one, that in use.
+    pub(crate) texts: Option<[String; 2]>,
     pub(crate) orders: Mutex<Vec<(Order, String)>>,
     /// Another than was planned stands in the middle.
     pub(crate) moved: AtomicBool,
@@ -62,6 +66,7 @@ impl Sample {
             things,
             stock,
             words: words.to_owned(),
+            texts: None,
             orders: Mutex::default(),
             moved: AtomicBool::default(),
             plans: Mutex::default(),
@@ -106,23 +111,7 @@ impl Sample {
     }
 
     fn certificate(&self, der: &[u8], status: CertificateStatus, holder: Holder) -> Certificate {
-        Certificate {
-            id: CertificateId::of_der(der),
-            status,
-            holder,
-            created: NOW - Duration::from_secs(3600),
-            modified: NOW,
-            not_before: NOW,
-            not_after: Timestamp::AWS_CERTIFICATE_END,
-            subject: self.words.clone(),
-            issuer: self.words.clone(),
-            policies: [self.words.clone()].into(),
-            pem: match self.words.as_str() {
-                "all is well" => include_str!("../../../../model/fixtures/chain-ec.pem").to_owned(),
-                "the account is asked" => String::new(),
-                words => format!("-----BEGIN CERTIFICATE-----\n{words}\n-----END CERTIFICATE-----\n"),
-            },
-        }
+        certificate::sample(&self.words, self.texts.as_ref(), (der, status, holder))
     }
 
     /// A set-up that did not come to its end.

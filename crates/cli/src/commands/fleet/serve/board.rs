@@ -16,6 +16,7 @@ mod read;
 mod sparing;
 mod stock;
 mod sums;
+mod table;
 mod verdict;
 mod words;
 mod works;
@@ -32,7 +33,7 @@ use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::campaign;
 use fleetkey_operator::controller::{Event, Observer, Reception, Record, Report};
-use fleetkey_operator::inventory::{Finding, Thresholds, Watch};
+use fleetkey_operator::inventory::{Thresholds, Watch};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use campaigns::Among;
@@ -47,6 +48,7 @@ use notes::Notes;
 use policies::Policies;
 use sparing::Sparing;
 use sums::Sums;
+use table::{Found, Presence};
 
 use super::super::due::Rhythm;
 use crate::works::Works;
@@ -61,7 +63,8 @@ pub(super) struct Board {
     rhythm: Rhythm,
     notes: Mutex<Notes>,
     sums: Sparing<Sums>,
-    found: Sparing<Arc<Vec<Finding>>>,
+    found: Sparing<Arc<Found>>,
+    presence: Sparing<Arc<Presence>>,
     closer: Closer,
     standing: Standing,
     journals: Arc<Journals>,
@@ -96,6 +99,7 @@ impl Board {
             notes: Mutex::new(Notes::of(records)),
             sums: Sparing::default(),
             found: Sparing::default(),
+            presence: Sparing::default(),
             standing: Standing::default(),
             doors: Doors::default(),
             policies: Arc::default(),
@@ -118,6 +122,13 @@ impl Board {
         let tending = journals::tend(journals, move || hub.tell("journal", None));
         tokio::spawn(async move { closed.run_until_cancelled(tending).await });
         *self.reception.lock().unwrap_or_else(PoisonError::into_inner) = Some(reception);
+    }
+
+    /// Works out what takes a look at all rows, so that whoever looks first need not wait for it. Blocking.
+    pub(super) fn prepare(&self) {
+        self.totals();
+        self.all_found();
+        self.presence();
     }
 
     /// What a campaign has to know of a device.

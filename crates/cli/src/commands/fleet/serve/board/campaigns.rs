@@ -14,7 +14,7 @@ use fleetkey_operator::controller::Stage;
 use fleetkey_operator::inventory::Rule;
 
 use super::super::super::now;
-use super::super::super::selection::{self, PAGE, Selection};
+use super::super::super::selection::{self, Selection};
 use super::Board;
 
 /// Failed devices that a page names.
@@ -244,9 +244,7 @@ impl Board {
         });
         let selection =
             Selection { thing: some(&draft.things), older_than: draft.older_than, among, members };
-        // Part by part: whoever looks holds the controller up.
-        Ok(selection
-            .things(|query, after| self.watch.look(|store, _| query.page(store, now(), None, after, PAGE))))
+        Ok(selection.things_of(&self.watch, now()))
     }
 }
 

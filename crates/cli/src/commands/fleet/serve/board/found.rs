@@ -1,14 +1,11 @@
 //! What the rules find, page by page. The place of a finding is its rule, its thing and its certificate: two have never the
 //! same.
 
-use std::sync::Arc;
-
 use fleetkey_dashboard::fleet::{Finding, FindingPage, FindingQuery, Severity};
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use fleetkey_operator::inventory::{self, Rule};
 
-use super::super::super::now;
 use super::Board;
 
 /// Where a finding stands among all of them.
@@ -17,9 +14,7 @@ type Place = (Rule, Option<ThingName>, Option<CertificateId>);
 impl Board {
     /// Some of the findings.
     pub(super) fn found(&self, query: &FindingQuery) -> FindingPage {
-        let (watch, thresholds) = (self.watch.clone(), self.thresholds());
-        let all = self.found.look(&self.hub, move || Arc::new(watch.findings(now(), &thresholds)));
-        page(&all, query)
+        page(&self.all_found().all, query)
     }
 }
 

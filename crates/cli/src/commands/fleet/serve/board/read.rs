@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use fleetkey_dashboard::fleet::{
     Answer, Campaign, CampaignDraft, Certificate, Connection, Counted, Device, DevicePage, DeviceQuery,
-    DeviceRow, Direction, Done, Filter, FindingPage, FindingQuery, Fleet, Forecast, Holder, HookTest,
-    Incident, InventoryPage, InventoryQuery, JournalPage, Known, Order, Overview, Plan, Policy,
-    PolicyVersion, Provisioning, Question, Refused, Rotation, Site, Tone, Verdict, WayBack, Work,
+    DeviceRow, Direction, Done, FindingPage, FindingQuery, Fleet, Forecast, Holder, HookTest, Incident,
+    InventoryPage, InventoryQuery, JournalPage, Known, Order, Overview, Plan, Policy, PolicyVersion,
+    Provisioning, Question, Refused, Rotation, Site, Tone, Verdict, WayBack, Work,
 };
 use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
@@ -18,6 +18,7 @@ use fleetkey_operator::inventory::{self, Store, Thing};
 
 use super::super::super::now;
 use super::Board;
+use super::closer::{Look, Seen};
 use super::sums::{Sums, short};
 
 /// Certificates on a device's page.
@@ -29,8 +30,7 @@ impl Fleet for Board {
     }
 
     fn overview(&self) -> Overview {
-        let (watch, age) = (self.watch.clone(), self.rhythm.age());
-        let mut sums = self.sums.look(&self.hub, move || Sums::of(&watch, now(), age));
+        let mut sums = self.totals();
         {
             let notes = self.notes();
             sums.figures.rotating = u64::try_from(notes.rotating().len()).ok();
@@ -56,28 +56,7 @@ impl Fleet for Board {
     }
 
     fn devices(&self, query: &DeviceQuery) -> DevicePage {
-        let (wanted, rotating) = (query.text.to_ascii_lowercase(), self.notes().rotating());
-        let (mut page, mut more) = (DevicePage::default(), false);
-        self.watch.each_thing(|store, name, thing| {
-            if !name.as_str().to_ascii_lowercase().contains(&wanted) {
-                return;
-            }
-            let after = query.after.as_ref().is_none_or(|after| name > after);
-            let room = after && page.rows.len() < query.limit;
-            // Most rows are only counted.
-            let row = (room || query.filter != Filter::All)
-                .then(|| self.row(store, name, thing, rotating.contains(name)));
-            if !row.as_ref().is_none_or(|row| shown(query.filter, row, rotating.contains(name))) {
-                return;
-            }
-            page.total += 1;
-            match row.filter(|_| room) {
-                Some(row) => page.rows.push(row),
-                None => more |= after,
-            }
-        });
-        page.next = page.rows.last().filter(|_| more).map(|row| row.thing.clone());
-        page
+        self.table(query)
     }
 
     fn device(&self, thing: &ThingName) -> Option<Device> {
@@ -198,6 +177,12 @@ impl Fleet for Board {
 }
 
 impl Board {
+    /// What all rows come to.
+    pub(super) fn totals(&self) -> Sums {
+        let (watch, age) = (self.watch.clone(), self.rhythm.age());
+        self.sums.look(&self.hub, move || Sums::of(&watch, now(), age))
+    }
+
     /// Tells devices to rotate, on the order of `by`; `said` is for the journal.
     pub(in super::super) async fn rotate(
         &self,
@@ -225,7 +210,7 @@ impl Board {
         Ok(Done { words })
     }
 
-    fn row(&self, store: &Store, name: &ThingName, thing: &Thing, rotating: bool) -> DeviceRow {
+    pub(super) fn row(&self, store: &Store, name: &ThingName, thing: &Thing, rotating: bool) -> DeviceRow {
         let current = current(store, thing);
         let certificate = current.and_then(|id| store.certificate(&id));
         let created = certificate.and_then(|row| row.created_at);
@@ -258,7 +243,8 @@ impl Board {
 
     /// While the account is asked for what only a page shows, the rest of it.
     fn certificate(&self, thing: &ThingName, id: CertificateId) -> Option<Certificate> {
-        let closely = self.closer.look(thing, id);
+        let seen = self.watch.look(|store, _| store.certificate(&id).map(Seen::of))?;
+        let Look { closely, told } = self.closer.look(thing, id, &seen);
         self.watch.look(|store, _| {
             let row = store.certificate(&id)?;
             let current = current(store, store.thing(thing)?);
@@ -278,12 +264,13 @@ impl Board {
                 created,
                 modified: closely.as_ref().map_or(row.status_since, |known| known.modified),
                 not_before: closely.as_ref().map_or(created, |known| known.not_before),
-                // For the moment until it is known: what AWS gives to all that it issues.
+                // Until it is known: what AWS gives to all that it issues.
                 not_after: closely.as_ref().map_or(end, |known| known.not_after),
                 subject: facts.as_ref().map(CertificateFacts::subject).unwrap_or_default(),
                 issuer: facts.as_ref().map(CertificateFacts::issuer).unwrap_or_default(),
                 policies: closely.as_ref().map(|known| known.policies.clone()).unwrap_or_default(),
-                pem: closely.as_ref().map(|known| known.pem.clone()).unwrap_or_default(),
+                pem: closely.map(|known| known.pem).unwrap_or_default(),
+                told: Some(told),
             })
         })
     }
@@ -331,14 +318,4 @@ fn newest_first(store: &Store, thing: &Thing) -> Vec<CertificateId> {
     let mut ids: Vec<_> = thing.certificates.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
     ids.sort_by_key(|id| std::cmp::Reverse(store.certificate(id).and_then(|row| row.created_at)));
     ids
-}
-
-const fn shown(filter: Filter, row: &DeviceRow, rotating: bool) -> bool {
-    match filter {
-        Filter::All => true,
-        Filter::Connected => matches!(row.connection, Connection::Up),
-        Filter::Disconnected => matches!(row.connection, Connection::Down),
-        Filter::Rotating => rotating,
-        Filter::Attention => matches!(row.tone, Tone::Warn | Tone::Bad),
-    }
 }

@@ -48,8 +48,8 @@ impl<T: Clone + PartialEq + Send + 'static> Sparing<T> {
                 let value = kept.value.clone();
                 slot.busy = true;
                 drop(slot);
-                let (cell, hub) = (self.0.clone(), hub.clone());
-                tokio::task::spawn_blocking(move || renew(&cell, &hub, Kept::new(work_out)));
+                let (turn, hub) = (Turn(self.0.clone()), hub.clone());
+                tokio::task::spawn_blocking(move || turn.renew(&hub, Kept::new(work_out)));
                 return value;
             }
         }
@@ -70,13 +70,26 @@ impl<T> Kept<T> {
     }
 }
 
-fn renew<T: PartialEq>(cell: &Mutex<Slot<T>>, hub: &Hub, kept: Kept<T>) {
-    let mut slot = lock(cell);
-    let is_news = slot.kept.as_ref().is_none_or(|before| before.value != kept.value);
-    *slot = Slot { kept: Some(kept), busy: false };
-    drop(slot);
-    if is_news {
-        hub.tell("fleet", None);
+/// Whose turn it is to work it out, to the end, whatever that is: after a panic, or when the runtime is gone before it
+/// began, the next who looks has it worked out.
+struct Turn<T>(Arc<Mutex<Slot<T>>>);
+
+impl<T: PartialEq> Turn<T> {
+    fn renew(self, hub: &Hub, kept: Kept<T>) {
+        let mut slot = lock(&self.0);
+        let is_news = slot.kept.as_ref().is_none_or(|before| before.value != kept.value);
+        slot.kept = Some(kept);
+        drop(slot);
+        drop(self);
+        if is_news {
+            hub.tell("fleet", None);
+        }
+    }
+}
+
+impl<T> Drop for Turn<T> {
+    fn drop(&mut self) {
+        lock(&self.0).busy = false;
     }
 }
 
@@ -115,6 +128,23 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(60), told).await.unwrap();
         let slot = lock(&sparing.0);
         assert_eq!((slot.kept.as_ref().map(|kept| kept.value), slot.busy), (Some(2), false));
+    }
+
+    /// Whoever works it out may fail; the next who looks has it worked out again, beside the pages.
+    #[tokio::test]
+    async fn after_a_panic_the_next_who_looks_has_it_worked_out_again() {
+        let (sparing, hub) = (Sparing::default(), Arc::new(Hub::new()));
+        let slow = Kept { value: 1, took: BRIEF * 2, good: instant() };
+        lock(&sparing.0).kept = Some(slow);
+        assert_eq!(sparing.look(&hub, || panic!("one row was odd")), 1);
+        let renewed = async {
+            while hub.last() == 0 {
+                let _shown = sparing.look(&hub, || 2);
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), renewed).await.unwrap();
+        assert_eq!(lock(&sparing.0).kept.as_ref().map(|kept| kept.value), Some(2));
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use super::sums::short;
 impl Board {
     /// One page of certificates.
     pub(super) fn stock(&self, query: &InventoryQuery) -> InventoryPage {
-        let (now, mut total) = (now(), 0);
+        let now = now();
         let wanted = Query {
             status: query.status,
             older_than: query.older_than,
@@ -21,16 +21,20 @@ impl Board {
             ends_by: query.ends_within.map(|span| now + span),
             ..Query::default()
         };
-        if query.count {
-            self.watch
-                .each_certificate(|store, id, row| total += usize::from(wanted.fits(store, now, id, row)));
-        }
         let due = |thing: &ThingName, created, end| self.rhythm.due(thing, created, end);
-        self.watch.look(|store, _| {
+        let mut page = self.watch.look(|store, _| {
             let page = wanted.page(store, now, Some(&due), query.after, query.limit);
             let rows = page.rows.into_iter().map(|row| shown(store, row)).collect();
-            InventoryPage { rows, next: page.next, total, told: told(store.ages(), now) }
-        })
+            InventoryPage { rows, next: page.next, total: 0, told: told(store.ages(), now) }
+        });
+        // The only page has all of them.
+        let is_whole = query.after.is_none() && page.next.is_none();
+        page.total = match query.count {
+            true if is_whole => page.rows.len(),
+            true => self.watch.count(&wanted, now),
+            false => 0,
+        };
+        page
     }
 }
 
