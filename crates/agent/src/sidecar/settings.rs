@@ -16,7 +16,7 @@ const WINDOW: u16 = 100;
 const RATE: usize = 100;
 /// QoS 0 messages that may wait: of ten seconds, the longest hold, at four hundred a second.
 const QUEUE: usize = 4000;
-/// Bytes that may wait: some 25 000 small messages, which are gone in four minutes at a hundred a second.
+/// Bytes that may wait: some 27 000 small messages, which are gone in less than five minutes at a hundred a second.
 const QUEUE_BYTES: usize = 8 * 1024 * 1024;
 /// Filters in one SUBSCRIBE (AWS IoT Core quotas).
 const FILTERS: usize = 8;

@@ -430,6 +430,22 @@ mod tests {
         assert_eq!(upward.waiting_bytes, 0);
     }
 
+    /// The number stands in docs/sidecar.md.
+    #[test]
+    fn eight_mebibytes_are_some_27_000_small_messages() {
+        let mut upward = Upward::new(QueueLimits { quality_zero: 1, bytes: 8 << 20 });
+        let mut taken = 0;
+        while upward.has_room() {
+            taken += 1;
+            let message = Publish {
+                packet_id: Some(id(taken)),
+                ..Publish::new("device/dev-1/telemetry", "x".repeat(20))
+            };
+            upward.push(Packet::Publish(Publish { qos: QoS::AtLeastOnce, ..message }));
+        }
+        assert!((26_500..28_000).contains(&taken), "{taken}");
+    }
+
     #[test]
     fn what_waits_keeps_nothing_alive_that_was_read_with_it() {
         let mut read = BytesMut::from(&[0; 100_000][..]).freeze();
