@@ -1,6 +1,7 @@
 //! Clients on other machines: who is let in, and who cannot keep the others out.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use fleetkey_mqtt::{Connect, ReasonCode, Version};
 use tokio::net::TcpStream;
@@ -11,7 +12,6 @@ use super::{device, dial, links, start, status, telemetry};
 use crate::sidecar::{Listen, Route, SidecarSettings, TlsListen, new_user};
 use crate::testing::Broker;
 use crate::{Agent, AgentConfig, AgentHandle, SystemClock};
-use std::sync::Arc;
 
 /// A device whose clients come in by TLS, and the passwords of its users.
 fn by_tls(broker: &Broker, users: &[&str]) -> (AgentConfig, Vec<String>) {
