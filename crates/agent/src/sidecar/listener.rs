@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use fleetkey_model::time::Timestamp;
-use fleetkey_mqtt::{Connect, ReasonCode, Version};
+use fleetkey_mqtt::{Connect, DecodeError, ReasonCode, Version};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -21,10 +21,12 @@ use super::wire::{Arrived, Reader, Writer, read_connect, refuse};
 use super::{Command, Listen, SidecarHandle, SidecarSettings};
 use crate::prompt::Prompt;
 
+use asking::{Asking, Origin, Seat};
+
+mod asking;
+
 /// How long a client may take for its CONNECT.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Clients at once that have not said CONNECT, on one listener.
-const ASKING: usize = 32;
 /// Clients at once that are passed on to other agents.
 const PASSING: usize = 256;
 /// The wait after a failed accept: most likely descriptors are short.
@@ -40,6 +42,12 @@ pub enum BindError {
         at: String,
         /// What the operating system said.
         error: io::Error,
+    },
+    /// A route leads back here: a client would be passed round and round.
+    #[error("sidecar.route: to = {to:?} is this agent's own sidecar; name the socket of the other agent's")]
+    Circle {
+        /// Where it leads.
+        to: PathBuf,
     },
     /// What TLS and passwords need is not to be had.
     #[error(transparent)]
@@ -78,7 +86,11 @@ impl Bound {
             };
             places.push(place.map_err(|error| BindError::Place { at: one.to_string(), error })?);
         }
-        Ok(Self { places, routes: settings.routes.clone().into() })
+        // The settings were looked at before the sockets were there, and a link may have led nowhere then.
+        match settings.circle() {
+            Some(to) => Err(BindError::Circle { to }),
+            None => Ok(Self { places, routes: settings.routes.clone().into() }),
+        }
     }
 
     /// Where, with the ports that the system chose.
@@ -138,7 +150,7 @@ struct Way {
 
 impl Way {
     /// Brings a client to whoever serves it. It asks no longer then.
-    async fn bring(&self, arrived: Arrived, asking: OwnedSemaphorePermit) -> io::Result<()> {
+    async fn bring(&self, arrived: Arrived, seat: Seat) -> io::Result<()> {
         let Some(other) = route(&self.routes, &arrived.connect) else {
             // A session that is gone takes no client.
             let _ = self.here.send(Command::Arrived(Box::new(arrived))).await;
@@ -146,31 +158,19 @@ impl Way {
         };
         let passing = self.passing.try_acquire();
         let _passing = passing.map_err(|_| io::Error::other("too many clients are passed on already"))?;
-        drop(asking);
+        drop(seat);
         pass(arrived, other).await
     }
 }
 
 async fn accept(place: Place, way: Way) {
-    let asking = Arc::new(Semaphore::new(ASKING));
+    let asking = Asking::default();
     let mut clients = JoinSet::new();
     loop {
-        // Never closed.
-        let Ok(permit) = asking.clone().acquire_owned().await else { return };
         match place.accept().await {
-            Ok((stream, peer)) => {
-                let way = way.clone();
-                clients.spawn(async move {
-                    match greet(stream, &peer).await {
-                        Ok(Some(arrived)) => {
-                            if let Err(error) = way.bring(arrived, permit).await {
-                                tracing::warn!(peer, %error, "a local client was not passed on");
-                            }
-                        }
-                        Ok(None) => {}
-                        Err(error) => tracing::warn!(peer, %error, "a local client did not say CONNECT"),
-                    }
-                });
+            Ok((stream, peer, origin)) => {
+                let (way, seat) = (way.clone(), asking.seat(origin));
+                clients.spawn(async move { receive(stream, &peer, way, seat).await });
             }
             Err(error) => {
                 tracing::warn!(%error, "the sidecar cannot accept");
@@ -181,20 +181,41 @@ async fn accept(place: Place, way: Way) {
     }
 }
 
+/// Asks a client for its CONNECT, and brings it where it belongs.
+async fn receive(stream: Incoming, peer: &str, way: Way, mut seat: Seat) {
+    let greeted = tokio::select! {
+        greeted = greet(stream, peer) => greeted,
+        () = seat.lost() => return,
+    };
+    match greeted {
+        Ok(Some(arrived)) => {
+            if let Err(error) = way.bring(arrived, seat).await {
+                tracing::warn!(peer, %error, "a local client was not passed on");
+            }
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(peer, %error, "a local client's CONNECT was not to be had"),
+    }
+}
+
 impl Place {
-    async fn accept(&self) -> io::Result<(Incoming, String)> {
+    async fn accept(&self) -> io::Result<(Incoming, String, Origin)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                Ok((Incoming::Tcp(Prompt::new(stream)?), peer.to_string()))
+                Ok((Incoming::Tcp(Prompt::new(stream)?), peer.to_string(), Origin::of(peer.ip())))
             }
             Self::Tls(listener, guard) => {
                 let (stream, peer) = listener.accept().await?;
-                Ok((Incoming::Tls(Prompt::new(stream)?, guard.clone()), peer.to_string()))
+                Ok((
+                    Incoming::Tls(Prompt::new(stream)?, guard.clone()),
+                    peer.to_string(),
+                    Origin::of(peer.ip()),
+                ))
             }
             Self::Unix(listener, path) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Incoming::Unix(stream), path.display().to_string()))
+                Ok((Incoming::Unix(stream), path.display().to_string(), Origin::HERE))
             }
         }
     }
@@ -233,7 +254,16 @@ async fn greet(stream: Incoming, peer: &str) -> io::Result<Option<Arrived>> {
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
     let (mut reader, mut writer, guard) = timeout(PATIENCE, stream.open()).await.map_err(late)??;
     let mut rest = BytesMut::new();
-    let connect = timeout(PATIENCE, read_connect(&mut reader, &mut rest)).await.map_err(late)??;
+    let connect = match timeout(PATIENCE, read_connect(&mut reader, &mut rest)).await.map_err(late)? {
+        Ok(connect) => connect,
+        Err(error) => {
+            if let Some(version) = foreign(&error) {
+                let refusal = refuse(&mut writer, version, ReasonCode::UNSUPPORTED_PROTOCOL_VERSION);
+                timeout(PATIENCE, refusal).await.map_err(late)??;
+            }
+            return Err(error);
+        }
+    };
     if let Some(guard) = guard
         && !admits(guard, &connect).await
     {
@@ -241,13 +271,35 @@ async fn greet(stream: Incoming, peer: &str) -> io::Result<Option<Arrived>> {
         timeout(PATIENCE, turn_away(&mut writer, connect.version)).await.map_err(late)??;
         return Ok(None);
     }
+    if connect.version == Version::V311 && connect.client_id.bytes().is_empty() && !connect.clean_start {
+        let refusal = refuse(&mut writer, Version::V311, ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
+        timeout(PATIENCE, refusal).await.map_err(late)??;
+        return Err(io::Error::other("it wants its session kept and gives no client id (MQTT-3.1.3-8)"));
+    }
     Ok(Some(Arrived { connect, peer: peer.to_owned(), reader, writer, rest }))
 }
 
-/// Hashing takes a while on a small device: not on the thread that serves.
+/// The version to refuse a client in that speaks one which is not spoken here: a later one may be expected to know
+/// the form of 5 (MQTT 5 section 3.1.2.2), an earlier one that of 3.1.1 (MQTT-3.1.2-2).
+fn foreign(error: &io::Error) -> Option<Version> {
+    match error.get_ref()?.downcast_ref()? {
+        DecodeError::UnsupportedVersion { level } if *level > Version::V5.level() => Some(Version::V5),
+        DecodeError::UnsupportedVersion { .. } => Some(Version::V311),
+        _ => None,
+    }
+}
+
+/// Hashing takes a while on a small device: not on the thread that serves, and not for all at once. What was begun is
+/// finished, whether the client still waits for it or not.
 async fn admits(guard: Guard, connect: &Connect) -> bool {
     let (name, password) = (connect.username.clone(), connect.password.clone());
-    let admitted = tokio::task::spawn_blocking(move || guard.admits(name.as_deref(), password.as_deref()));
+    // Never closed.
+    let Ok(turn) = guard.checks.clone().acquire_owned().await else { return false };
+    let admitted = tokio::task::spawn_blocking(move || {
+        let admitted = guard.admits(name.as_deref(), password.as_deref());
+        drop(turn);
+        admitted
+    });
     admitted.await.unwrap_or(false)
 }
 

@@ -54,6 +54,9 @@ mod tests;
 mod upstream;
 mod upward;
 
+/// Messages that may wait for the client.
+const DOWNWARD: usize = 1000;
+
 /// A span since the owner's beginning.
 pub(crate) type Time = Duration;
 
@@ -115,6 +118,8 @@ pub(crate) enum Input {
     Connect(LocalId, Box<Connect>),
     /// A packet of the client.
     Client(LocalId, Packet),
+    /// What the client sent cannot be taken; nothing after it can be read.
+    Malformed(LocalId, ReasonCode, String),
     /// The client's connection is gone without a DISCONNECT.
     ClientGone(LocalId),
     /// TCP and TLS of a link are made.
@@ -140,6 +145,8 @@ pub(crate) enum Loss {
     Closed,
     /// The broker says that it does not take our certificate: under TLS 1.3 that comes after the handshake.
     Refused(String),
+    /// It sent what cannot be taken: what MQTT 5 calls that, and which packet it was.
+    Malformed(ReasonCode, String),
     /// It broke.
     Broken(String),
 }
@@ -180,6 +187,10 @@ pub(crate) enum Report {
     Failed { slot: SlotId, failure: Failure },
     /// The broker takes less than the client was told.
     Narrowed { what: Vec<&'static str> },
+    /// So much waits that the client is read no further.
+    Full { waiting: usize },
+    /// The client was disconnected for breaking the rules.
+    Expelled { why: String },
     /// The client has gone, or was closed, why.
     Ended { why: String },
     /// What became of a message of the agent's.
@@ -215,6 +226,8 @@ pub(crate) enum Unpublished {
 struct Client {
     id: LocalId,
     connect: Connect,
+    /// The client id that it gave, or that it was given.
+    name: Text,
     stage: Standing,
     /// What the broker offered when this client was taken.
     offer: Option<Offer>,
@@ -278,6 +291,8 @@ pub(crate) struct Relay {
     last_link: u64,
     /// The broker leaves unread what it is sent.
     link_congested: bool,
+    /// It was told that the client is read no further.
+    told_full: bool,
     random: u64,
     stopped: bool,
     actions: VecDeque<Action>,
@@ -289,7 +304,7 @@ impl Relay {
         Self {
             upward: Upward::new(settings.queue),
             pace: Pace::new(settings.rate),
-            downward: Downward::new(settings.queue.packets.max(usize::from(settings.window))),
+            downward: Downward::new(DOWNWARD.max(usize::from(settings.window))),
             settings,
             now: Time::ZERO,
             target: None,
@@ -305,6 +320,7 @@ impl Relay {
             failures: 0,
             last_link: 0,
             link_congested: false,
+            told_full: false,
             random: seed,
             stopped: false,
             actions: VecDeque::new(),
@@ -318,6 +334,7 @@ impl Relay {
             Input::Identity(slot) => self.on_identity(slot),
             Input::Connect(id, connect) => self.on_connect(id, connect),
             Input::Client(id, packet) => self.on_client_packet(id, packet),
+            Input::Malformed(id, reason, why) => self.on_malformed(id, reason, &why),
             Input::ClientGone(id) => self.on_client_gone(id),
             Input::Dialed(id) => self.on_dialed(id),
             Input::NotDialed(id, failure) => self.on_not_dialed(id, failure),
@@ -386,7 +403,7 @@ impl Relay {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let client = self.client.as_ref();
         Snapshot {
-            client: client.map(|client| client.connect.client_id.to_string()),
+            client: client.map(|client| client.name.to_string()),
             version: client.map(|client| client.connect.version),
             serving: self.serving.as_ref().map(|serving| serving.slot),
             held_since: self.hold.as_ref().map(|hold| hold.since),
@@ -405,6 +422,16 @@ impl Relay {
     fn settle(&mut self) {
         while !self.stopped && (self.expire() || self.leave() || self.welcome() || self.progress()) {}
         self.pump();
+        self.watch_room();
+    }
+
+    /// Tells that the client is read no further, once until there is room in plenty.
+    fn watch_room(&mut self) {
+        if self.upward.is_half_empty() {
+            self.told_full = false;
+        } else if !self.upward.has_room() && !std::mem::replace(&mut self.told_full, true) {
+            self.report(Report::Full { waiting: self.upward.depth().0 });
+        }
     }
 
     fn send(&mut self, link: LinkId, packet: Packet) {

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use fleetkey_model::time::Timestamp;
 use rustls::ServerConfig;
+use rustls_pki_types::ServerName;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use crate::tls::provider;
@@ -20,6 +22,9 @@ use users::Users;
 
 mod authority;
 mod users;
+
+/// Passwords that are checked at once.
+const CHECKS: usize = 2;
 
 /// A place where clients come in by TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +38,14 @@ pub struct TlsListen {
     /// The file with the users, one line each (`fleetkey-agent user NAME` makes one). Read at every CONNECT, so that a
     /// user can be added or removed without a restart.
     pub users: PathBuf,
+}
+
+impl TlsListen {
+    /// A name that no client can know a server by: no host name, no address.
+    pub(super) fn unfit_name(&self) -> Option<&str> {
+        let host = |name: &str| ServerName::try_from(name.strip_prefix("*.").unwrap_or(name)).is_ok();
+        self.names.iter().map(String::as_str).find(|name| !host(name))
+    }
 }
 
 /// Why clients cannot be taken by TLS.
@@ -53,6 +66,8 @@ pub enum SecureError {
 #[derive(Clone)]
 pub(super) struct Guard {
     pub(super) acceptor: TlsAcceptor,
+    /// Passwords that may be checked at once.
+    pub(super) checks: Arc<Semaphore>,
     users: Users,
 }
 
@@ -70,7 +85,8 @@ impl Guard {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .map_err(refuse)?;
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), users })
+        let (acceptor, checks) = (TlsAcceptor::from(Arc::new(config)), Arc::new(Semaphore::new(CHECKS)));
+        Ok(Self { acceptor, checks, users })
     }
 
     /// Whether there is such a user with that password. Blocks for as long as it takes to hash it.

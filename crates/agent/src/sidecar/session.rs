@@ -174,6 +174,10 @@ impl Session {
                 self.tell(Input::LinkGone(id, loss));
             }
             Woken::Client(id, Heard::Packet(packet)) => self.tell(Input::Client(id, packet)),
+            Woken::Client(id, Heard::End(Loss::Malformed(reason, why))) => {
+                self.tell(Input::Malformed(id, reason, why));
+                self.clients.remove(&id);
+            }
             Woken::Client(id, Heard::End(loss)) => {
                 tracing::debug!(%loss, "the client's connection");
                 self.clients.remove(&id);
@@ -337,6 +341,8 @@ impl Session {
             Report::Narrowed { what } => {
                 self.event(SidecarEvent::Narrowed { limits: what.into_iter().map(str::to_owned).collect() });
             }
+            Report::Full { waiting } => self.event(SidecarEvent::Full { waiting }),
+            Report::Expelled { why } => self.event(SidecarEvent::Expelled { why }),
             Report::Ended { why } => self.event(SidecarEvent::Ended { why }),
             Report::Published(token, outcome) => {
                 if let Some(reply) = self.publishes.remove(&token) {

@@ -1,7 +1,7 @@
 //! What the sidecar is told once.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::relay::{QueueLimits, Settings};
@@ -14,6 +14,10 @@ use crate::live::MAX_PAYLOAD;
 const WINDOW: u16 = 100;
 /// Messages a second on one connection (AWS IoT Core quotas): what is more it throws away.
 const RATE: usize = 100;
+/// QoS 0 messages that may wait: of ten seconds, the longest hold, at four hundred a second.
+const QUEUE: usize = 4000;
+/// Bytes that may wait: some 27 000 small messages, which are gone in less than five minutes at a hundred a second.
+const QUEUE_BYTES: usize = 8 * 1024 * 1024;
 /// Filters in one SUBSCRIBE (AWS IoT Core quotas).
 const FILTERS: usize = 8;
 /// Seconds that a session outlives a link: long enough for a rotation, short enough that a dead client's is gone soon.
@@ -30,10 +34,10 @@ pub struct SidecarSettings {
     pub drain: Duration,
     /// How long a client is held while the broker is out of reach; then its connection is closed.
     pub max_hold: Duration,
-    /// Packets of the client that may wait; beyond it the client is read no further, and of QoS 0 messages the oldest
-    /// are dropped.
+    /// QoS 0 messages of the client that may wait; beyond it the oldest are dropped.
     pub queue: usize,
-    /// Bytes that may wait, by the same rule.
+    /// Bytes of memory that what waits of the client may take, at any QoS; beyond it the oldest QoS 0 messages are
+    /// dropped, and where there are none the client is read no further. Its PINGREQs are not heard then.
     pub queue_bytes: usize,
     /// Messages of the client a second that the broker takes; what is more waits. 0 is no bound.
     pub messages_per_second: usize,
@@ -58,8 +62,8 @@ impl SidecarSettings {
             routes: Vec::new(),
             drain: Duration::from_secs(1),
             max_hold: Duration::from_secs(10),
-            queue: 1000,
-            queue_bytes: 8 * 1024 * 1024,
+            queue: QUEUE,
+            queue_bytes: QUEUE_BYTES,
             messages_per_second: RATE,
         }
     }
@@ -78,6 +82,19 @@ impl SidecarSettings {
         if self.max_hold.is_zero() {
             return Err("sidecar.max_hold must be longer than nothing".into());
         }
+        if self.drain > self.longest_drain() {
+            return Err(format!(
+                "sidecar.drain ({:?}) must be at most half of sidecar.max_hold ({:?}): a client is held while answers \
+                 are waited for, and closed after max_hold; lower drain or raise max_hold",
+                self.drain, self.max_hold
+            ));
+        }
+        if let Some(to) = self.circle() {
+            return Err(format!(
+                "sidecar.route: to = {to:?} is this agent's own sidecar, and a client would be passed round and round; \
+                 name the socket of the other agent's, or leave the route out: who fits none is this device's client"
+            ));
+        }
         if self.routes.iter().any(|route| route.client_id.is_none() && route.user.is_none()) {
             return Err("sidecar.route needs client_id or user, or everybody would be passed on".into());
         }
@@ -86,6 +103,16 @@ impl SidecarSettings {
             return Err(
                 "sidecar.listen: tls needs names, the host names or addresses that clients know it by".into(),
             );
+        }
+        let unfit = |listen: &Listen| match listen {
+            Listen::Tls(tls) => tls.unfit_name().map(str::to_owned),
+            Listen::Tcp(_) | Listen::Unix(_) => None,
+        };
+        if let Some(name) = self.listen.iter().find_map(unfit) {
+            return Err(format!(
+                "sidecar.listen: names has {name:?}, which is neither a host name (in ASCII, an international one as \
+                 xn--...) nor an IP address: no client could know the server by it"
+            ));
         }
         let open = self.listen.iter().find_map(|listen| match listen {
             Listen::Tcp(address) if !address.ip().is_loopback() => Some(address),
@@ -97,6 +124,24 @@ impl SidecarSettings {
             )),
             None => Ok(()),
         }
+    }
+
+    /// The longest `drain` that leaves time for the link that follows it.
+    pub(crate) fn longest_drain(&self) -> Duration {
+        self.max_hold / 2
+    }
+
+    /// A route that leads to a socket which is listened on here.
+    pub(super) fn circle(&self) -> Option<PathBuf> {
+        let own: Vec<_> = self
+            .listen
+            .iter()
+            .filter_map(|listen| match listen {
+                Listen::Unix(path) => Some(in_full(path)),
+                Listen::Tcp(_) | Listen::Tls(_) => None,
+            })
+            .collect();
+        self.routes.iter().map(|route| &route.to).find(|to| own.contains(&in_full(to))).cloned()
     }
 
     pub(super) fn relay(&self, config: &AgentConfig) -> Settings {
@@ -112,13 +157,19 @@ impl SidecarSettings {
             reconnect_cap: config.session.reconnect_cap,
             window: WINDOW,
             rate: self.messages_per_second,
-            queue: QueueLimits { packets: self.queue, bytes: self.queue_bytes },
+            queue: QueueLimits { quality_zero: self.queue, bytes: self.queue_bytes },
             filters_per_subscribe: FILTERS,
             expiry_floor: EXPIRY_FLOOR,
             max_payload: MAX_PAYLOAD,
             max_packet: fleetkey_mqtt::Limits::default().max_packet,
         }
     }
+}
+
+/// The path without links and dots, as far as it is there: a socket may not be yet.
+fn in_full(path: &Path) -> PathBuf {
+    let beside = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(beside).unwrap_or_else(|| path.to_owned())
 }
 
 impl core::fmt::Display for Listen {
@@ -146,5 +197,57 @@ mod tests {
         let everybody = Route { client_id: None, user: None, to: "/run/other".into() };
         let passes = SidecarSettings { routes: vec![everybody], ..SidecarSettings::new(fine) };
         assert!(passes.check().unwrap_err().contains("everybody"));
+    }
+
+    #[test]
+    fn a_drain_that_leaves_no_time_for_the_new_link_is_refused() {
+        let fine = SidecarSettings::new(vec![Listen::Unix("/run/x".into())]);
+        let drains =
+            |seconds| SidecarSettings { drain: Duration::from_secs(seconds), ..fine.clone() }.check();
+        assert_eq!((drains(0), drains(5)), (Ok(()), Ok(())));
+        for seconds in [6, 10, 3600] {
+            let error = drains(seconds).unwrap_err();
+            assert!(error.contains("sidecar.drain") && error.contains("max_hold (10s)"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_route_to_the_agents_own_socket_is_refused_however_it_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("mqtt.sock");
+        let alias = dir.path().join("alias");
+        std::os::unix::fs::symlink(dir.path(), &alias).unwrap();
+        let listens = SidecarSettings::new(vec![Listen::Unix(own.clone())]);
+        let to = |to: &Path| {
+            let route = Route { client_id: Some("plc".into()), user: None, to: to.to_owned() };
+            SidecarSettings { routes: vec![route], ..listens.clone() }.check()
+        };
+        let dotted = dir.path().join("./mqtt.sock");
+        for path in [&own, &alias.join("mqtt.sock"), &dotted] {
+            let error = to(path).unwrap_err();
+            assert!(error.contains("own sidecar") && error.contains("mqtt.sock"), "{error}");
+        }
+        assert_eq!(to(&dir.path().join("other.sock")), Ok(()));
+        std::fs::write(&own, "").unwrap();
+        std::os::unix::fs::symlink(&own, dir.path().join("link")).unwrap();
+        assert!(to(&dir.path().join("link")).is_err());
+    }
+
+    #[test]
+    fn a_name_that_no_client_can_know_a_server_by_is_refused_and_named() {
+        let check = |names: &[&str]| {
+            let tls = TlsListen {
+                address: "0.0.0.0:8883".parse().unwrap(),
+                names: names.iter().map(|name| (*name).to_owned()).collect(),
+                directory: "ca".into(),
+                users: "users".into(),
+            };
+            SidecarSettings::new(vec![Listen::Tls(tls)]).check()
+        };
+        assert_eq!(check(&["gateway.plant", "gw_1", "192.168.1.5", "fe80::1", "*.plant"]), Ok(()));
+        for unfit in ["", "\u{e4}", "a b", "https://gateway", "gateway:8883", "*"] {
+            let error = check(&["localhost", unfit]).unwrap_err();
+            assert!(error.contains(&format!("{unfit:?}")), "{error}");
+        }
     }
 }

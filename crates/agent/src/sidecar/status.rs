@@ -109,6 +109,16 @@ pub enum SidecarEvent {
         /// What.
         limits: Vec<String>,
     },
+    /// So much of the client's waits that it is read no further until less does. Until then its PINGREQs wait too.
+    Full {
+        /// How many packets.
+        waiting: usize,
+    },
+    /// The client was disconnected for breaking the rules, or for a packet that cannot be taken.
+    Expelled {
+        /// Which packet, and what is wrong with it.
+        why: String,
+    },
     /// The client has gone, or was closed.
     Ended {
         /// Why.
@@ -126,6 +136,8 @@ impl SidecarEvent {
                 | Self::Lost { .. }
                 | Self::NotConnected { .. }
                 | Self::Narrowed { .. }
+                | Self::Full { .. }
+                | Self::Expelled { .. }
         )
     }
 }

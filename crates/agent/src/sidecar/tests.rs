@@ -15,6 +15,11 @@ use super::{Listen, Route, SidecarEvent, SidecarSettings, SidecarStatus};
 use crate::testing::{Broker, Seen};
 use crate::{Agent, AgentConfig, AgentEvent, AgentHandle, SystemClock};
 
+mod clients;
+mod raw;
+mod strangers;
+mod torn;
+
 const TELEMETRY: &str = "device/dev-1/telemetry";
 const COMMANDS: &str = "device/dev-1/commands";
 
@@ -203,51 +208,6 @@ async fn a_unix_socket_serves_as_well_and_is_gone_in_the_end() {
     publish(&client, "1").await;
     agent.stop().await;
     assert!(!path.exists());
-}
-
-#[tokio::test]
-async fn by_tls_a_client_is_let_in_with_its_password_and_trusts_the_local_ca_alone() {
-    use rustls::{ClientConfig, RootCertStore};
-    use rustls_pki_types::CertificateDer;
-    use rustls_pki_types::pem::PemObject as _;
-    let broker = Broker::start().await;
-    let directory = broker.dir.path().join("ca");
-    let users = broker.dir.path().join("users");
-    let (user, password) = super::new_user("plc").unwrap();
-    std::fs::write(&users, format!("{user}\n")).unwrap();
-    std::fs::set_permissions(&users, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let address = "127.0.0.1:0".parse().unwrap();
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let tls = super::TlsListen { address, names, directory: directory.clone(), users };
-    let agent = Agent::start(device(&broker, Listen::Tls(tls)), Arc::new(SystemClock)).await.unwrap();
-    agent.connected().await.unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(directory.join("ca.pem")).unwrap()).unwrap();
-    let config = ClientConfig::builder_with_provider(crate::tls::provider())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    let listen = agent.sidecar().unwrap().listen.remove(0);
-    let answer = async |password: &str| {
-        let tcp = TcpStream::connect(listen.strip_prefix("tls ").unwrap()).await.unwrap();
-        let mut stream = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
-        let mut connect = fleetkey_mqtt::Connect::new(Version::V311, "plc");
-        connect.username = Some("plc".into());
-        connect.password = Some(bytes::Bytes::copy_from_slice(password.as_bytes()));
-        let mut bytes = bytes::BytesMut::new();
-        let connect = fleetkey_mqtt::Packet::Connect(Box::new(connect));
-        fleetkey_mqtt::encode(&connect, Version::V311, &mut bytes).unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut stream, &bytes).await.unwrap();
-        let mut code = [0; 4];
-        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut code).await.unwrap();
-        (code[3], stream)
-    };
-    assert_eq!(answer("guess").await.0, 4, "bad user name or password");
-    let (code, _stream) = answer(&password).await;
-    assert_eq!(code, 0);
-    agent.stop().await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
-use fleetkey_mqtt::{ConnAck, Connect, Limits, Packet, ReasonCode, Version, decode, encode};
+use fleetkey_mqtt::{ConnAck, Connect, DecodeError, Limits, Packet, ReasonCode, Version, decode, encode};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
@@ -64,6 +64,9 @@ struct Outgoing {
     writing: AtomicUsize,
     is_last: AtomicBool,
     more: Notify,
+    /// The peer is told why, and may still be sending: a connection that is closed with something unread is reset, and
+    /// the reset may overtake the words.
+    lingers: AtomicBool,
 }
 
 impl Sending {
@@ -78,12 +81,17 @@ impl Sending {
     ) -> Self {
         let (version, seen) = watch::channel(version);
         let outgoing = Arc::new(Outgoing::default());
-        let told = heard.clone();
+        let (told, taken, lingering) = (heard.clone(), outgoing.clone(), outgoing.clone());
         let reading = tokio::spawn(async move {
-            let loss = read(reader, &seen, rest, &heard).await;
+            let mut reader = reader;
+            let loss = read(&mut reader, &seen, rest, &heard).await;
+            let lingers = matches!(loss, Loss::Malformed(..));
+            lingering.lingers.store(lingers, Ordering::Release);
             heard(Heard::End(loss)).await;
+            if lingers {
+                discard(&mut reader).await;
+            }
         });
-        let taken = outgoing.clone();
         tokio::spawn(async move {
             if let Err(error) = write(writer, &taken, &drained).await {
                 told(Heard::End(Loss::Broken(error.to_string()))).await;
@@ -115,7 +123,9 @@ impl Sending {
 
 impl Drop for Sending {
     fn drop(&mut self) {
-        self.reading.abort();
+        if !self.outgoing.lingers.load(Ordering::Acquire) {
+            self.reading.abort();
+        }
         self.outgoing.is_last.store(true, Ordering::Release);
         self.outgoing.more.notify_one();
     }
@@ -169,7 +179,7 @@ pub(super) async fn refuse(writer: &mut Writer, version: Version, reason: Reason
 
 /// Hands over packet after packet, as fast as they are taken, until the end.
 async fn read(
-    mut reader: Reader,
+    reader: &mut Reader,
     version: &watch::Receiver<Version>,
     mut buffer: BytesMut,
     heard: &(impl Fn(Heard) -> Told + Sync),
@@ -180,7 +190,7 @@ async fn read(
             match decode(&mut buffer, version, &Limits::default()) {
                 Ok(Some(packet)) => heard(Heard::Packet(packet)).await,
                 Ok(None) => break,
-                Err(error) => return Loss::Broken(format!("it sent what is no packet: {error}")),
+                Err(error) => return malformed(error, buffer.first().copied()),
             }
         }
         buffer.reserve(READ_CHUNK);
@@ -192,6 +202,26 @@ async fn read(
             Err(error) => return Loss::Broken(error.to_string()),
         }
     }
+}
+
+/// What cannot be taken, for people. The codec names the packet wherever it has looked into it.
+fn malformed(error: DecodeError, first: Option<u8>) -> Loss {
+    let why = match (error, first.map(|byte| byte >> 4)) {
+        (DecodeError::TooLarge { .. }, Some(3)) => format!("it sent a PUBLISH that is too large: {error}"),
+        (DecodeError::TooLarge { .. }, Some(kind)) => {
+            format!("it sent a packet of type {kind} that is too large: {error}")
+        }
+        _ => format!("it sent what is no packet: {error}"),
+    };
+    Loss::Malformed(error.reason(), why)
+}
+
+/// Reads on until the peer has closed, for a while.
+async fn discard(reader: &mut Reader) {
+    let mut nowhere = tokio::io::sink();
+    let until_end = tokio::io::copy(reader, &mut nowhere);
+    // However it ends, it has.
+    let _ = timeout(FAREWELL, until_end).await;
 }
 
 /// Writes what is to be sent, all that waits at once; then closes.

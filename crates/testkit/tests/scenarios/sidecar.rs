@@ -458,7 +458,7 @@ async fn a_client_that_dies_while_it_is_held_and_comes_back_finds_its_session_an
     ];
     for (name, version, at) in kinds {
         let device =
-            Device::start_with(&bench, name, version, false, |sidecar| sidecar.drain = MAX_HOLD).await;
+            Device::start_with(&bench, name, version, false, |sidecar| sidecar.drain = MAX_HOLD / 2).await;
         comes_back_while_it_is_held(&bench, &device, at).await;
         device.agent.stop().await;
     }

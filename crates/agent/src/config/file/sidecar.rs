@@ -54,8 +54,9 @@ impl SidecarTable {
         let listen = self.listen.into_iter().map(|one| one.into_listen(base)).collect::<Result<_, _>>()?;
         let mut settings = SidecarSettings::new(listen);
         settings.routes = self.route.into_iter().map(|one| one.into_route(base)).collect();
-        set(&mut settings.drain, self.drain.map(|span| span.0));
         set(&mut settings.max_hold, self.max_hold.map(|span| span.0));
+        settings.drain = settings.drain.min(settings.longest_drain());
+        set(&mut settings.drain, self.drain.map(|span| span.0));
         set(&mut settings.queue, self.queue);
         set(&mut settings.queue_bytes, self.queue_bytes);
         set(&mut settings.messages_per_second, self.messages_per_second);

@@ -58,11 +58,11 @@ pub(super) fn purging_connect(settings: &Settings) -> Connect {
     Connect { keep_alive: settings.keep_alive, ..Connect::new(Version::V311, settings.client_id.clone()) }
 }
 
-/// The CONNACK for the client, whose session is there or not.
+/// The CONNACK for the client, whose session is there or not; its name is another than its client id if it has none.
 pub(super) fn client_connack(
     upstream: &ConnAck,
     session_present: bool,
-    client: &Connect,
+    (client, name): (&Connect, &Text),
     settings: &Settings,
 ) -> ConnAck {
     let mut properties = Properties::new();
@@ -76,7 +76,7 @@ pub(super) fn client_connack(
             properties.push(Property::SessionExpiryInterval(seconds));
         }
         if client.client_id.bytes().is_empty() {
-            properties.push(Property::AssignedClientIdentifier(settings.client_id.clone()));
+            properties.push(Property::AssignedClientIdentifier(name.clone()));
         }
     }
     let session_present = session_present && !client.clean_start;
@@ -228,7 +228,7 @@ mod tests {
             .with(Property::ServerKeepAlive(30))
             .with(Property::RetainAvailable(1));
         let ack = ConnAck { session_present: true, reason: ReasonCode::SUCCESS, properties };
-        let told = client_connack(&ack, true, &connect(Properties::new()), &settings());
+        let told = client_connack(&ack, true, (&connect(Properties::new()), &"plc".into()), &settings());
         assert!(told.session_present);
         assert_eq!(told.properties.session_expiry(), None, "it asked for none");
         assert_eq!(told.properties.maximum_qos(), None);
@@ -236,9 +236,9 @@ mod tests {
         assert_eq!(told.properties.server_keep_alive(), None);
         assert_eq!(told.properties.retain_available(), Some(1));
         let clean = Connect { clean_start: true, ..Connect::new(Version::V5, "") };
-        let told = client_connack(&ack, true, &clean, &settings());
+        let told = client_connack(&ack, true, (&clean, &"auto-1".into()), &settings());
         assert!(!told.session_present);
-        assert_eq!(told.properties.assigned_client_id(), Some("thing".into()));
+        assert_eq!(told.properties.assigned_client_id(), Some("auto-1".into()));
     }
 
     #[test]

@@ -393,7 +393,7 @@ impl core::fmt::Display for Loss {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Closed => f.write_str("the broker closed the connection"),
-            Self::Refused(why) | Self::Broken(why) => f.write_str(why),
+            Self::Refused(why) | Self::Malformed(_, why) | Self::Broken(why) => f.write_str(why),
         }
     }
 }
@@ -404,6 +404,6 @@ fn judge(loss: &Loss, sent: bool) -> Failure {
     match loss {
         Loss::Refused(_) => Failure::refused(Tier::Tls, why),
         Loss::Closed if sent => Failure::refused(Tier::Connack, why),
-        Loss::Closed | Loss::Broken(_) => Failure::unreachable(Tier::Connack, why),
+        Loss::Closed | Loss::Malformed(..) | Loss::Broken(_) => Failure::unreachable(Tier::Connack, why),
     }
 }

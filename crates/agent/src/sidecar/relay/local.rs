@@ -10,15 +10,14 @@ use super::links::Next;
 use super::{Action, Client, LocalId, Relay, Report, Standing};
 
 impl Relay {
-    /// One client at a time: the same again takes its own place, another is refused while it is taken.
+    /// One client at a time: the same again takes its own place, another is refused while it is taken. One without a
+    /// client id is no other's equal.
     pub(super) fn on_connect(&mut self, id: LocalId, connect: Box<Connect>) {
         if let Some(client) = &self.client {
             let (before, there) = (client.id, !matches!(client.stage, Standing::Leaving { .. }));
-            if there && client.connect.client_id != connect.client_id {
-                let why = format!(
-                    "{:?} is connected already, and this is {:?}",
-                    client.connect.client_id, connect.client_id
-                );
+            if there && client.name != connect.client_id {
+                let why =
+                    format!("{:?} is connected already, and this is {:?}", client.name, connect.client_id);
                 let refusal = ConnAck::refused(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
                 self.act(Action::ToClient(id, Packet::ConnAck(refusal)));
                 self.act(Action::CloseClient(id));
@@ -40,12 +39,18 @@ impl Relay {
         if self.client.is_some() || self.next.is_some() {
             return false;
         }
-        let Some((id, connect)) = self.newcomer.take() else {
+        let Some((id, mut connect)) = self.newcomer.take() else {
             return false;
         };
+        let mut name = connect.client_id.clone();
+        if name.bytes().is_empty() {
+            // Nobody had this name before, so it has no session either.
+            name = format!("auto-{:016x}", self.random()).as_str().into();
+            connect.clean_start = true;
+        }
         let extended = connect.properties.authentication_method().is_some();
         let (stage, heard) = (Standing::Asking, self.now);
-        self.client = Some(Client { id, connect: *connect, stage, offer: None, heard });
+        self.client = Some(Client { id, connect: *connect, name, stage, offer: None, heard });
         match self.target {
             _ if extended => {
                 self.turn_away(ReasonCode::BAD_AUTHENTICATION_METHOD, "it asks for extended authentication");
@@ -80,6 +85,15 @@ impl Relay {
             Packet::PingReq => self.act(Action::ToClient(id, Packet::PingResp)),
             Packet::Disconnect(disconnect) => self.depart(Farewell::Said(disconnect)),
             other => self.expel(ReasonCode::PROTOCOL_ERROR, &format!("it sent {}", other.kind())),
+        }
+    }
+
+    pub(super) fn on_malformed(&mut self, id: LocalId, reason: ReasonCode, why: &str) {
+        let served = |client: &Client| client.id == id && client.stage == Standing::Served;
+        if self.client.as_ref().is_some_and(served) {
+            self.expel(reason, why);
+        } else {
+            self.on_client_gone(id);
         }
     }
 
@@ -209,7 +223,7 @@ impl Relay {
     /// Ends a client that breaks the rules, as a broker would: its will is published.
     pub(super) fn expel(&mut self, reason: ReasonCode, why: &str) {
         self.say_goodbye(reason);
-        self.report(Report::Ended { why: format!("the client was disconnected: {why}") });
+        self.report(Report::Expelled { why: why.to_owned() });
         self.depart(Farewell::Died);
     }
 

@@ -382,6 +382,23 @@ fn a_client_without_a_sign_of_life_is_dead_and_one_that_is_not_read_is_not() {
 }
 
 #[test]
+fn that_a_client_is_read_no_further_is_told_once_and_it_is_read_again() {
+    let mut world = served(PERSISTENT, true);
+    world.cut(0);
+    for _ in 0..40 {
+        world.publish("up/a", QoS::AtLeastOnce);
+        world.client_is_heard();
+    }
+    assert!(!world.relay.wants_client());
+    let full = world.reports.iter().filter(|report| matches!(report, Report::Full { .. }));
+    assert_eq!(full.count(), 1);
+    world.come_to_rest();
+    assert!(world.relay.wants_client());
+    assert_eq!(world.client.confirmed.len(), 40);
+    world.judge();
+}
+
+#[test]
 fn a_broker_that_falls_silent_is_left() {
     let mut world = served(PERSISTENT, true);
     world.pass(Duration::from_secs(30));

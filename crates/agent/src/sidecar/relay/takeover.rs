@@ -57,7 +57,7 @@ impl Relay {
         let present = ack.session_present && !next.was_in_doubt();
         self.memory.begin(present);
         let (id, offer) = (client.id, Offer::of(ack));
-        let answer = client_connack(ack, present, &client.connect, &self.settings);
+        let answer = client_connack(ack, present, (&client.connect, &client.name), &self.settings);
         self.serve(next, present, offer);
         self.act(Action::ToClient(id, Packet::ConnAck(answer)));
         if let Some(client) = &mut self.client {

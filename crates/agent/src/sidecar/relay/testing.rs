@@ -18,7 +18,7 @@ pub(crate) fn settings() -> Settings {
         reconnect_cap: Duration::from_secs(5),
         window: 100,
         rate: 0,
-        queue: QueueLimits { packets: 20, bytes: 1 << 20 },
+        queue: QueueLimits { quality_zero: 20, bytes: 6_000 },
         filters_per_subscribe: 8,
         expiry_floor: 300,
         max_payload: 128 * 1024,

@@ -3,15 +3,21 @@
 //! Nothing is answered to the client before the broker has answered. Packet identifiers pass through unchanged where
 //! they can; a table says which of the client's each of ours stands for. A link that is replaced forgets nothing: what is
 //! unanswered goes out again, in its order and before anything newer, a message with DUP.
+//!
+//! What waits is bounded by its bytes and not by its number: a client that is not read cannot be heard to say PINGREQ
+//! either, which stands behind its messages in the same stream. Small messages are therefore taken by the ten thousand.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use fleetkey_mqtt::{Packet, PacketId, PacketKind, Publish, QoS};
+use bytes::BytesMut;
+use fleetkey_mqtt::{Limits, Packet, PacketId, PacketKind, Publish, QoS, Version, decode, encode};
 
 use super::Token;
 
-/// What a packet costs beside its topic and payload, in bytes; an estimate.
-const OVERHEAD: usize = 64;
+/// What a packet that waits costs beside its bytes on the wire, in bytes; an estimate, rounded up.
+pub(super) const OVERHEAD: usize = 256;
+/// What each property or filter in it costs.
+const PART: usize = 64;
 
 /// Whose packet it is that the broker answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,17 +33,18 @@ pub(super) enum Origin {
 /// How much may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QueueLimits {
-    /// Packets; the client is read no further beyond it. Of QoS 0 messages the oldest make room.
-    pub(crate) packets: usize,
-    /// Bytes, by the same rule.
+    /// QoS 0 messages: beyond it the oldest are dropped.
+    pub(crate) quality_zero: usize,
+    /// Bytes of memory: beyond it the oldest QoS 0 messages are dropped, and where there are none the client is read no
+    /// further.
     pub(crate) bytes: usize,
 }
 
-/// A packet that no link has taken yet.
+/// A packet of the client that no link has taken yet.
 #[derive(Debug)]
-enum Waiting {
-    Client(Packet),
-    Agent(Token, Publish),
+struct Waiting {
+    packet: Packet,
+    cost: usize,
 }
 
 /// A packet that the broker has not answered.
@@ -54,48 +61,75 @@ struct Unanswered {
 #[derive(Debug)]
 pub(super) struct Upward {
     limits: QueueLimits,
-    waiting: VecDeque<Waiting>,
+    /// What waits of the agent's own, before anything of the client's.
+    agents: VecDeque<(Token, Publish)>,
+    /// What waits of the client's, numbered as it came.
+    waiting: BTreeMap<u64, Waiting>,
+    /// Which of it is QoS 0.
+    quality_zero: VecDeque<u64>,
     waiting_bytes: usize,
+    last: u64,
     unanswered: VecDeque<Unanswered>,
+    /// Identifiers of the client's packets that wait or are unanswered.
+    busy: HashSet<PacketId>,
     /// QoS 0 messages that were given up for newer ones.
     pub(super) dropped: u64,
 }
 
 impl Upward {
     pub(super) fn new(limits: QueueLimits) -> Self {
-        Self { limits, waiting: VecDeque::new(), waiting_bytes: 0, unanswered: VecDeque::new(), dropped: 0 }
+        Self {
+            limits,
+            agents: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            quality_zero: VecDeque::new(),
+            waiting_bytes: 0,
+            last: 0,
+            unanswered: VecDeque::new(),
+            busy: HashSet::new(),
+            dropped: 0,
+        }
     }
 
     /// Takes a packet of the client: PUBLISH, SUBSCRIBE or UNSUBSCRIBE.
     pub(super) fn push(&mut self, packet: Packet) {
+        self.last += 1;
+        self.busy.extend(packet_id(&packet));
         let quality_zero = is_quality_zero(&packet);
-        self.waiting_bytes += cost(&packet);
-        self.waiting.push_back(Waiting::Client(packet));
-        while quality_zero && !self.has_room() && self.drop_oldest() {}
+        let (packet, cost) = on_its_own(packet);
+        self.waiting_bytes = self.waiting_bytes.saturating_add(cost);
+        self.waiting.insert(self.last, Waiting { packet, cost });
+        if quality_zero {
+            self.quality_zero.push_back(self.last);
+            while (self.quality_zero.len() > self.limits.quality_zero || !self.has_room())
+                && self.drop_oldest()
+            {}
+        }
     }
 
-    /// Takes a message of the agent's, before anything that waits.
+    /// Takes a message of the agent's, before anything that waits of the client's.
     pub(super) fn push_agent(&mut self, token: Token, publish: Publish) {
-        self.waiting.push_front(Waiting::Agent(token, publish));
+        self.agents.push_back((token, publish));
     }
 
     /// Whether the client may be read further.
     pub(super) fn has_room(&self) -> bool {
-        self.waiting.len() <= self.limits.packets && self.waiting_bytes <= self.limits.bytes
+        self.waiting_bytes <= self.limits.bytes
+    }
+
+    /// Whether half of the room is free again.
+    pub(super) fn is_half_empty(&self) -> bool {
+        self.waiting_bytes <= self.limits.bytes / 2
     }
 
     /// Whether a packet of the client under this identifier waits for a link or for its answer.
     pub(super) fn is_busy(&self, id: PacketId) -> bool {
-        let waits = self.waiting.iter().any(|waiting| match waiting {
-            Waiting::Client(packet) => packet_id(packet) == Some(id),
-            Waiting::Agent(..) => false,
-        });
-        waits || self.unanswered.iter().any(|sent| client_id(sent.origin) == Some(id))
+        self.busy.contains(&id)
     }
 
     /// Whether everything has been given to the link of the moment.
     pub(super) fn is_flushed(&self) -> bool {
-        self.waiting.is_empty() && self.unanswered.iter().all(|sent| sent.on_link)
+        self.depth().0 == 0 && self.unanswered.iter().all(|sent| sent.on_link)
     }
 
     /// How many answers the link of the moment owes.
@@ -105,7 +139,7 @@ impl Upward {
 
     /// How many packets wait for a link, and how many for an answer.
     pub(super) fn depth(&self) -> (usize, usize) {
-        (self.waiting.len(), self.unanswered.len())
+        (self.waiting.len().saturating_add(self.agents.len()), self.unanswered.len())
     }
 
     /// The next packet for the link, in order: a message that is answered while fewer than `window` are on their way,
@@ -121,23 +155,28 @@ impl Upward {
             again.on_link = true;
             return Some(repeated(&again.packet));
         }
-        let first = self.waiting.front()?;
-        if full && first.is_answered_message() || under_way >= room && first.is_quality_zero() {
+        if !self.agents.is_empty() {
+            let (token, publish) = if full { None } else { self.agents.pop_front() }?;
+            return Some(self.agents(token, publish));
+        }
+        let first = &self.waiting.first_key_value()?.1.packet;
+        if full && is_message(first) || under_way >= room && is_quality_zero(first) {
             return None;
         }
-        match self.waiting.pop_front()? {
-            Waiting::Client(packet) => {
-                self.waiting_bytes = self.waiting_bytes.saturating_sub(cost(&packet));
-                Some(self.first_time(packet))
-            }
-            Waiting::Agent(token, publish) => Some(self.agents(token, publish)),
-        }
+        let (number, Waiting { packet, cost }) = self.waiting.pop_first()?;
+        self.quality_zero.pop_front_if(|oldest| *oldest == number);
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(cost);
+        Some(self.first_time(packet))
     }
 
     /// The broker has answered a packet of that kind: whose it was, and what it said.
     pub(super) fn answered(&mut self, kind: PacketKind, id: PacketId) -> Option<(Origin, Packet)> {
         let place = self.unanswered.iter().position(|sent| sent.id == id && sent.packet.kind() == kind)?;
-        self.unanswered.remove(place).map(|sent| (sent.origin, sent.packet))
+        let sent = self.unanswered.remove(place)?;
+        if let Some(own) = client_id(sent.origin) {
+            self.busy.remove(&own);
+        }
+        Some((sent.origin, sent.packet))
     }
 
     /// The link of the moment is gone: what it has not answered is for the next. Messages of the agent are not; they
@@ -145,13 +184,7 @@ impl Upward {
     pub(super) fn link_gone(&mut self) -> Vec<Token> {
         let mut given_up = Vec::new();
         self.unanswered.retain(|sent| !is_agents(sent.origin, &mut given_up));
-        self.waiting.retain(|waiting| match waiting {
-            Waiting::Agent(token, _) => {
-                given_up.push(*token);
-                false
-            }
-            Waiting::Client(_) => true,
-        });
+        given_up.extend(self.agents.drain(..).map(|(token, _)| token));
         for sent in &mut self.unanswered {
             sent.on_link = false;
         }
@@ -162,7 +195,9 @@ impl Upward {
     pub(super) fn clear(&mut self) -> Vec<Token> {
         let given_up = self.link_gone();
         self.waiting.clear();
+        self.quality_zero.clear();
         self.unanswered.clear();
+        self.busy.clear();
         self.waiting_bytes = 0;
         given_up
     }
@@ -201,26 +236,13 @@ impl Upward {
 
     /// Gives the oldest QoS 0 message up; whether there was one.
     fn drop_oldest(&mut self) -> bool {
-        let oldest = self.waiting.iter().position(Waiting::is_quality_zero);
-        let Some(Waiting::Client(packet)) = oldest.and_then(|place| self.waiting.remove(place)) else {
+        let oldest = self.quality_zero.pop_front();
+        let Some(waiting) = oldest.and_then(|number| self.waiting.remove(&number)) else {
             return false;
         };
-        self.waiting_bytes = self.waiting_bytes.saturating_sub(cost(&packet));
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(waiting.cost);
         self.dropped += 1;
         true
-    }
-}
-
-impl Waiting {
-    fn is_answered_message(&self) -> bool {
-        match self {
-            Self::Client(packet) => is_message(packet),
-            Self::Agent(..) => true,
-        }
-    }
-
-    fn is_quality_zero(&self) -> bool {
-        matches!(self, Self::Client(packet) if is_quality_zero(packet))
     }
 }
 
@@ -285,14 +307,27 @@ fn repeated(packet: &Packet) -> Packet {
     packet
 }
 
-fn cost(packet: &Packet) -> usize {
-    let content = match packet {
-        Packet::Publish(publish) => publish.topic.bytes().len() + publish.payload.len(),
-        Packet::Subscribe(subscribe) => subscribe.filters.iter().map(|one| one.filter.bytes().len()).sum(),
-        Packet::Unsubscribe(unsubscribe) => unsubscribe.filters.iter().map(|one| one.bytes().len()).sum(),
+/// The same packet in memory of its own, and what it costs. As it was read it shares memory with whatever was read with
+/// it, which would live as long as it waits.
+fn on_its_own(packet: Packet) -> (Packet, usize) {
+    let parts = match &packet {
+        Packet::Publish(publish) => publish.properties.len(),
+        Packet::Subscribe(subscribe) => subscribe.filters.len().saturating_add(subscribe.properties.len()),
+        Packet::Unsubscribe(unsubscribe) => {
+            unsubscribe.filters.len().saturating_add(unsubscribe.properties.len())
+        }
         _ => 0,
     };
-    OVERHEAD.saturating_add(content)
+    let mut bytes = BytesMut::new();
+    // MQTT 5 has a place for everything that MQTT 3.1.1 has.
+    let written = encode(&packet, Version::V5, &mut bytes).is_ok();
+    let cost = bytes.len().saturating_add(OVERHEAD).saturating_add(parts.saturating_mul(PART));
+    let own = decode(&mut bytes, Version::V5, &Limits { max_packet: usize::MAX });
+    match own {
+        Ok(Some(own)) if written => (own, cost),
+        // Whatever passes through was decoded before, so that it can be encoded.
+        Ok(_) | Err(_) => (packet, cost),
+    }
 }
 
 #[cfg(test)]
@@ -300,7 +335,7 @@ mod tests {
     use super::*;
 
     const FREE: usize = usize::MAX;
-    const LIMITS: QueueLimits = QueueLimits { packets: 3, bytes: 10_000 };
+    const LIMITS: QueueLimits = QueueLimits { quality_zero: 3, bytes: 10_000 };
 
     fn id(number: u16) -> PacketId {
         PacketId::new(number).unwrap()
@@ -368,15 +403,56 @@ mod tests {
         for number in 10..15 {
             upward.push(message(QoS::AtMostOnce, number));
         }
-        assert_eq!(upward.dropped, 3);
+        assert_eq!(upward.dropped, 2);
         let order: Vec<_> = std::iter::from_fn(|| upward.poll(10, FREE))
             .map(|packet| publish(Some(packet)).payload)
             .collect();
-        assert_eq!(order, ["1", "13", "14"]);
-        for number in 1..=4 {
-            upward.push(message(QoS::AtLeastOnce, number + 1));
+        assert_eq!(order, ["1", "12", "13", "14"]);
+        assert_eq!((upward.waiting_bytes, upward.quality_zero.len()), (0, 0));
+    }
+
+    #[test]
+    fn the_client_is_read_until_the_bytes_are_full_however_many_messages_they_are() {
+        let mut upward = Upward::new(LIMITS);
+        upward.push(message(QoS::AtMostOnce, 1));
+        let mut taken = 0;
+        while upward.has_room() {
+            taken += 1;
+            upward.push(message(QoS::AtLeastOnce, taken));
         }
-        assert!(!upward.has_room());
+        assert!((30..40).contains(&taken), "{taken}");
+        upward.push(message(QoS::AtLeastOnce, taken + 1));
+        upward.push(message(QoS::AtLeastOnce, taken + 2));
+        upward.push(message(QoS::AtMostOnce, 2));
+        assert_eq!(upward.dropped, 2, "the oldest was not enough to make room for it");
+        assert!(!upward.has_room() && !upward.is_half_empty());
+        while upward.poll(usize::MAX, FREE).is_some() {}
+        assert_eq!(upward.waiting_bytes, 0);
+    }
+
+    /// The number stands in docs/sidecar.md.
+    #[test]
+    fn eight_mebibytes_are_some_27_000_small_messages() {
+        let mut upward = Upward::new(QueueLimits { quality_zero: 1, bytes: 8 << 20 });
+        let mut taken = 0;
+        while upward.has_room() {
+            taken += 1;
+            let message = Publish {
+                packet_id: Some(id(taken)),
+                ..Publish::new("device/dev-1/telemetry", "x".repeat(20))
+            };
+            upward.push(Packet::Publish(Publish { qos: QoS::AtLeastOnce, ..message }));
+        }
+        assert!((26_500..28_000).contains(&taken), "{taken}");
+    }
+
+    #[test]
+    fn what_waits_keeps_nothing_alive_that_was_read_with_it() {
+        let mut read = BytesMut::from(&[0; 100_000][..]).freeze();
+        let payload = read.split_to(10);
+        let (own, cost) = on_its_own(Packet::Publish(Publish::new("t", payload)));
+        assert!(read.is_unique(), "nobody else holds the bytes it was read in");
+        assert!(publish(Some(own)).payload.len() == 10 && cost < 2 * OVERHEAD);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use fleetkey_mqtt::{Connect, Disconnect, Packet, QoS, ReasonCode};
 
 use super::{Broker, Client, Kind};
 use crate::sidecar::relay::testing::settings;
+use crate::sidecar::relay::upward::OVERHEAD;
 use crate::sidecar::relay::{Action, Input, LinkId, LocalId, Loss, Relay, Report, Time};
 use crate::tls::Failure;
 
@@ -87,7 +88,8 @@ impl World {
             self.act(action);
         }
         let waiting = self.relay.snapshot().waiting_up;
-        assert!(waiting <= settings().queue.packets + 1, "{waiting} packets wait");
+        let most = settings().queue.bytes / OVERHEAD + 1;
+        assert!(waiting <= most, "{waiting} packets wait");
     }
 
     fn act(&mut self, action: Action) {
