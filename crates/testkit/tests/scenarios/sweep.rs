@@ -58,7 +58,8 @@ async fn a_candidate_that_was_refused_and_given_up_is_swept_while_the_device_goe
         soak: moment,
         grace: Duration::from_secs(3),
         delete_after: moment,
-        leftover_after: Duration::from_secs(2),
+        // Longer than the verdict takes, by the pace of CONNECTs.
+        leftover_after: Duration::from_secs(5),
         look_again: moment,
         ..Config::default()
     };
