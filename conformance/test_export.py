@@ -152,7 +152,7 @@ class PahoPython(Exported):
         waits(lambda: time.time() > int(born) + 1, "the next second")
         code, told = agent.order("rotate")
         self.assertEqual(code, 0, told)
-        waits(lambda: status(agent)["state"] == "soak", "a new certificate in use")
+        waits(lambda: (told := status(agent))["state"] == "soak" and told["exported"], "the files of a new certificate")
         self.export("paho-python", device)
         return old
 
