@@ -52,6 +52,8 @@ impl Unreadable {
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) method: Method,
+    /// It is HEAD: whoever asks, a preview of a link most likely, must not use anything up.
+    pub(crate) is_head: bool,
     /// Who sent it.
     pub(crate) peer: IpAddr,
     /// The path's parts without their encoding; `/` has none.
@@ -73,8 +75,9 @@ impl Request {
             hyper::Method::POST => Method::Post,
             _ => Method::Other,
         };
+        let is_head = head.method == hyper::Method::HEAD;
         let body = tokio::time::timeout(ARRIVAL, collect(body)).await.map_err(|_| Unreadable::TooSlow)??;
-        Ok(Self { method, peer, path, headers: head.headers, query, body })
+        Ok(Self { method, is_head, peer, path, headers: head.headers, query, body })
     }
 
     /// The path's parts, to match on.

@@ -13,7 +13,7 @@ impl App {
                 || pages::plain(404, "there is no such file"),
                 |asset| Answer::asset(asset.kind, asset.bytes.clone()),
             )),
-            (Method::Get, ["start", ticket]) => Some(self.start(ticket)),
+            (Method::Get, ["start", ticket]) if !request.is_head => Some(self.start(ticket)),
             (Method::Get, ["login"]) => Some(Answer::page(200, pages::login(None))),
             // The second name is the demo's.
             (Method::Post, ["login" | "do_login"]) => Some(self.login(request)),

@@ -144,6 +144,8 @@ async fn a_further_link_gives_no_more_than_its_maker_has() {
     let session = bench.session().await;
     let page = bench.post("/settings/link", &session, "").await;
     let link = page.body.split("/start/").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let looked = bench.send("HEAD", &format!("/start/{link}"), &[], "").await;
+    assert_eq!(looked.status, 401, "whoever previews a link does not use it up");
     let other = bench.get(&format!("/start/{link}"), &[]).await.cookie();
     assert_eq!(bench.page("/", &other).await.status, 200);
     assert_eq!(bench.get(&format!("/start/{link}"), &[]).await.status, 410);
