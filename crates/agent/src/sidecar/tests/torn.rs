@@ -81,6 +81,7 @@ async fn a_torn_exported_pair_is_nothing_to_a_client_that_is_served_and_the_next
     let agent = start(&broker).await;
     let (mut client, _) = Raw::connect(dial(&agent).await, Connect::new(Version::V5, "plc")).await;
     client.publishes(1, "1").await;
+    agent.until(|status| status.exported).await.unwrap();
     let key = broker.dir.path().join("dev-1").join(EXPORT_LINK).join(KEY_FILE);
     let (stranger, _) = self_signed("stranger");
     std::fs::write(&key, stranger.expose()).unwrap();
