@@ -192,11 +192,13 @@ impl Load {
         let (counted, arrived) = watch::channel(BTreeMap::new());
         crowd.runtime.spawn(read(messages, counted));
         let (stop, stopped) = watch::channel(false);
-        // Half of what AWS delivers to one connection.
-        let pace = Duration::from_millis(20 * crowd.agents.len() as u64);
-        let sending = crowd.agents.iter().map(|agent| {
+        // One after the other, at half of what AWS delivers to one connection: of more in a second it discards the rest.
+        let (gap, begin) = (Duration::from_millis(20), tokio::time::Instant::now());
+        let round = gap * u32::try_from(crowd.agents.len()).unwrap();
+        let sending = crowd.agents.iter().zip(0..).map(|(agent, at)| {
             let topic = root.telemetry(&agent.status().thing);
-            let task = crowd.runtime.spawn(send(agent.clone(), topic.clone(), pace, stopped.clone()));
+            let due = (begin + gap * at, round);
+            let task = crowd.runtime.spawn(send(agent.clone(), topic.clone(), due, stopped.clone()));
             (topic, task)
         });
         Self { stop, sending: sending.collect(), arrived, _client: client }
@@ -205,18 +207,35 @@ impl Load {
     /// Ends; everything that was acknowledged must arrive.
     fn end(mut self, crowd: &Crowd) {
         self.stop.send_replace(true);
-        crowd.runtime.block_on(async {
-            for (topic, task) in self.sending {
-                let sent = task.await.unwrap();
-                assert!(sent > 0, "{topic}");
-                let all = self.arrived.wait_for(|arrived| {
-                    arrived.get(&topic).is_some_and(|numbers| numbers.iter().copied().eq(0..sent))
-                });
-                let all = tokio::time::timeout(PATIENCE, all).await;
-                assert!(all.is_ok(), "of {topic} {sent} were acknowledged");
-            }
-        });
+        let mut sent = BTreeMap::new();
+        for (topic, task) in self.sending {
+            let acknowledged = crowd.runtime.block_on(task).unwrap();
+            assert!(acknowledged > 0, "{topic}");
+            sent.insert(topic, acknowledged);
+        }
+        let all = self.arrived.wait_for(|arrived| missing(&sent, arrived).is_empty());
+        let all = crowd.runtime.block_on(async { tokio::time::timeout(PATIENCE, all).await }).map(drop);
+        let missing = missing(&sent, &self.arrived.borrow());
+        let listens = self.arrived.has_changed().is_ok();
+        assert!(
+            all.is_ok() && missing.is_empty(),
+            "not arrived: {missing:?}; the observer listens: {listens}"
+        );
     }
+}
+
+/// What was acknowledged and has not arrived, of each topic.
+fn missing(
+    sent: &BTreeMap<String, u32>,
+    arrived: &BTreeMap<String, BTreeSet<u32>>,
+) -> BTreeMap<String, Vec<u32>> {
+    let of = |(topic, sent): (&String, &u32)| {
+        let got = arrived.get(topic);
+        let missing: Vec<_> =
+            (0..*sent).filter(|number| got.is_none_or(|got| !got.contains(number))).collect();
+        (!missing.is_empty()).then(|| (topic.clone(), missing))
+    };
+    sent.iter().filter_map(of).collect()
 }
 
 async fn observer(crowd: &Crowd, root: &TopicRoot) -> (Client, Messages) {
@@ -241,10 +260,10 @@ async fn observer(crowd: &Crowd, root: &TopicRoot) -> (Client, Messages) {
 async fn send(
     agent: Arc<AgentHandle>,
     topic: String,
-    pace: Duration,
+    (first, round): (tokio::time::Instant, Duration),
     mut stop: watch::Receiver<bool>,
 ) -> u32 {
-    let (mut pace, mut sent) = (tokio::time::interval(pace), 0);
+    let (mut pace, mut sent) = (tokio::time::interval_at(first, round), 0);
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return sent,
