@@ -40,11 +40,13 @@ enum What {
     Status,
     Certificates,
     Certificate,
+    Things,
     Thing,
     History,
     Findings,
     Journal,
     Recovery,
+    Panic,
     Campaigns,
     Campaign,
     Events,
@@ -59,6 +61,11 @@ enum Ordered {
     Rotate,
     Certificate(Fate),
     Recovered(Verdict),
+    Open,
+    Close,
+    StopClaims,
+    StopPolicy,
+    Restore,
     Start,
     Campaign(CampaignStep),
 }
@@ -71,15 +78,17 @@ const fn post(path: &'static str, role: Role, ordered: Ordered) -> Route {
     Route { method: Method::POST, path, role, what: What::Order(ordered) }
 }
 
-static ROUTES: [Route; 24] = [
+static ROUTES: [Route; 31] = [
     get("/status", What::Status),
     get("/certificates", What::Certificates),
     get("/certificates/{id}", What::Certificate),
+    get("/things", What::Things),
     get("/things/{name}", What::Thing),
     get("/things/{name}/history", What::History),
     get("/findings", What::Findings),
     get("/journal", What::Journal),
     get("/recovery", What::Recovery),
+    get("/panic", What::Panic),
     get("/campaigns", What::Campaigns),
     get("/campaigns/{name}", What::Campaign),
     get("/events", What::Events),
@@ -88,6 +97,11 @@ static ROUTES: [Route; 24] = [
     post("/things/{name}/rotate", Role::Operator, Ordered::Rotate),
     post("/things/{name}/approve", Role::Admin, Ordered::Recovered(Verdict::Approve)),
     post("/things/{name}/reject", Role::Admin, Ordered::Recovered(Verdict::Reject)),
+    post("/recovery", Role::Admin, Ordered::Open),
+    post("/recovery/{window}/close", Role::Admin, Ordered::Close),
+    post("/panic/claims", Role::Admin, Ordered::StopClaims),
+    post("/panic/policies/{name}", Role::Admin, Ordered::StopPolicy),
+    post("/panic/undo", Role::Admin, Ordered::Restore),
     post("/campaigns", Role::Operator, Ordered::Start),
     post("/campaigns/{name}/pause", Role::Operator, Ordered::Campaign(CampaignStep::Pause)),
     post("/campaigns/{name}/resume", Role::Operator, Ordered::Campaign(CampaignStep::Resume)),
@@ -162,6 +176,8 @@ impl Api {
                 return Ok(answered(&backend.order(&holder, order).await?));
             }
             What::Recovery => Question::Recovery,
+            What::Panic => Question::Panic,
+            What::Things => Question::Things(question::things(&query)?),
             What::Campaigns => Question::Campaigns,
             What::Campaign => Question::Campaign(segment),
             What::Status => Question::Status,

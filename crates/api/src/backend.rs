@@ -1,11 +1,12 @@
 //! What is shown and asked for, as a trait: the binary implements it over the controller.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
-use fleetkey_model::name::{GroupName, ThingName};
+use fleetkey_model::name::{ClientId, GroupName, PolicyName, SerialNumber, ThingName};
 use fleetkey_model::time::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -51,6 +52,8 @@ pub enum Question {
     Certificates(Selection),
     /// One certificate.
     Certificate(CertificateId),
+    /// A page of things.
+    Things(ThingSelection),
     /// One thing, with its certificates and findings.
     Thing(ThingName),
     /// What became of a thing's certificates, oldest first.
@@ -66,6 +69,8 @@ pub enum Question {
     },
     /// The recovery windows, and what came of them and waits for a decision.
     Recovery,
+    /// What a panic has stopped.
+    Panic,
     /// Every campaign, the newest first.
     Campaigns,
     /// The campaign of this name.
@@ -91,6 +96,21 @@ pub struct Selection {
     pub state: Option<String>,
     /// After this one.
     pub after: Option<CertificateId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Which things; what is not said does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ThingSelection {
+    /// Whose name matches (`*` any run, `?` any one character).
+    pub thing: Option<String>,
+    /// In this state.
+    pub state: Option<String>,
+    /// Connected now, or known not to be.
+    pub connected: Option<bool>,
+    /// After this one.
+    pub after: Option<ThingName>,
     /// At most so many.
     pub limit: usize,
 }
@@ -132,6 +152,36 @@ pub enum Order {
         /// Why, for the journal.
         why: String,
     },
+    /// Opens a recovery window: these devices may come back by claim.
+    Open {
+        /// Who; at least one.
+        serials: BTreeSet<SerialNumber>,
+        /// How long.
+        span: Duration,
+        /// Why, for the journal.
+        why: String,
+    },
+    /// Closes a recovery window before its time.
+    Close {
+        /// Its number.
+        window: u32,
+        /// Why, for the journal.
+        why: String,
+    },
+    /// The panic path: stops at once what has leaked.
+    Stop {
+        /// What.
+        leaked: Leaked,
+        /// Why, for the journal.
+        why: String,
+        /// Only tell what it would come to.
+        dry_run: bool,
+    },
+    /// Restores all that the panic path has stopped.
+    Restore {
+        /// Why, for the journal.
+        why: String,
+    },
     /// Begins a campaign, or tells what it would come to.
     Start(Box<Draft>),
     /// Has a campaign pause, go on or end.
@@ -163,6 +213,18 @@ pub enum Verdict {
     Approve,
     /// It was somebody else: what came of it is revoked, its connections end.
     Reject,
+}
+
+/// What has leaked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leaked {
+    /// The claim: its certificates become INACTIVE, the templates that it can use are disabled.
+    Claims {
+        /// Connections to end, besides those that are known to be open with it.
+        clients: Vec<ClientId>,
+    },
+    /// Certificates that have this policy of the fleet's: it denies everything.
+    Policy(PolicyName),
 }
 
 /// What is ordered of a campaign.

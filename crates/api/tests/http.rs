@@ -187,7 +187,16 @@ async fn operators_run_campaigns_and_only_admins_end_certificates() {
     let decision = format!(r#"{{"why":"seen there","certificate":"{id}"}}"#);
     let verdicts = ["approve", "reject"]
         .map(|verdict| (format!("POST /api/v1/things/press-1/{verdict}"), decision.as_str()));
-    let admins: Vec<_> = ends.into_iter().chain(verdicts).collect();
+    let opening = r#"{"why":"back from repair","serials":["press-1"],"for":3600}"#;
+    let doors = [
+        ("POST /api/v1/recovery", opening),
+        ("POST /api/v1/recovery/1/close", why),
+        ("POST /api/v1/panic/claims", why),
+        ("POST /api/v1/panic/policies/fleetkey-device", why),
+        ("POST /api/v1/panic/undo", why),
+    ];
+    let doors = doors.map(|(line, body)| (line.to_owned(), body));
+    let admins: Vec<_> = ends.into_iter().chain(verdicts).chain(doors).collect();
     for (line, body) in operators.iter().chain(&admins) {
         assert!(with(address, &auditor, line, body).await.0.contains("403"), "{line}");
     }
@@ -204,12 +213,15 @@ async fn operators_run_campaigns_and_only_admins_end_certificates() {
     }
     let orders = backend.orders.lock().unwrap().clone();
     let names: Vec<_> = orders.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["otto", "otto", "otto", "otto", "otto", "ada", "ada", "ada", "ada", "ada"]);
+    assert_eq!(names, [["otto"; 5].as_slice(), &["ada"; 10]].concat());
     assert!(matches!(&orders[0].1, Order::Start(draft) if draft.name == "spring" && !draft.dry_run));
     let reasonless = with(address, &operator, "POST /api/v1/campaigns/spring/abort", "{}").await;
     assert!(reasonless.0.contains("400") && reasonless.1.contains("journal"), "{reasonless:?}");
     assert!(with(address, &auditor, "GET /api/v1/campaigns", "").await.0.contains("200"));
     assert!(with(address, &auditor, "GET /api/v1/recovery", "").await.1.contains("Recovery"));
+    assert!(with(address, &auditor, "GET /api/v1/panic", "").await.1.contains("Panic"));
+    let things = with(address, &auditor, "GET /api/v1/things?state=rotating&limit=5", "").await;
+    assert!(things.0.contains("200") && things.1.contains("rotating"), "{things:?}");
     assert!(with(address, &auditor, "GET /api/v1/campaigns/spring", "").await.1.contains("spring"));
     assert!(with(address, &auditor, "DELETE /api/v1/campaigns", "").await.0.contains("405"));
     server.stop().await;

@@ -130,12 +130,15 @@ pub fn all() -> Vec<Permit> {
 /// Whose calls `fleetkey serve` makes by itself: it closes recovery windows when their time is over.
 pub const SERVING: [Command; 2] = [Command::Serve, Command::RecoveryWindow];
 
-/// Whose calls it makes when its pages are used, too, all of them.
-pub const WITH_PAGES: [Command; 11] = [
+/// Whose calls it makes when its pages and its API are used, too, all of them.
+pub const WITH_PAGES: [Command; 14] = [
     Command::Serve,
     Command::RecoveryWindow,
     Command::RecoveryApprove,
     Command::RecoveryReject,
+    Command::PanicClaim,
+    Command::PanicPolicy,
+    Command::PanicUndo,
     Command::Pages,
     Command::Campaign,
     Command::Doctor,

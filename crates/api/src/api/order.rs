@@ -1,17 +1,20 @@
 //! From a request's body to a checked order. That it is JSON keeps other sites' forms out.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use bytes::Bytes;
 use fleetkey_model::certificate::CertificateId;
-use fleetkey_model::name::ThingName;
+use fleetkey_model::name::{ClientId, PolicyName, SerialNumber, ThingName};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 use serde::Deserialize;
 
 use super::{Ordered, Refusal, bad};
-use crate::backend::{Draft, Order};
+use crate::backend::{Draft, Leaked, Order};
 
-/// The most bytes of a reason, and of a campaign, which may name its devices: some thousands of them.
+/// The most bytes of a reason, and of a campaign or a window, which may name its devices: some thousands of them.
 const MOST_REASON: usize = 16 * 1024;
 const MOST_DRAFT: usize = 1024 * 1024;
 
@@ -30,13 +33,36 @@ struct Decision {
     certificate: CertificateId,
 }
 
+/// Who may come back, and for how long.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Opening {
+    #[serde(default)]
+    why: String,
+    serials: BTreeSet<SerialNumber>,
+    #[serde(rename = "for")]
+    seconds: u64,
+}
+
+/// A panic; `clients` is of one about claims.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stopping {
+    #[serde(default)]
+    why: String,
+    #[serde(default)]
+    clients: Vec<ClientId>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
 /// The order of a request; `segment` is what stands in its path in a variable's place.
 pub(super) async fn read(
     ordered: Ordered,
     segment: String,
     request: Request<Incoming>,
 ) -> Result<Order, Refusal> {
-    let most = if ordered == Ordered::Start { MOST_DRAFT } else { MOST_REASON };
+    let most = if matches!(ordered, Ordered::Start | Ordered::Open) { MOST_DRAFT } else { MOST_REASON };
     let body = Limited::new(request.into_body(), most).collect().await;
     let body = body.map_err(|_| Refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long".into()))?;
     understood(ordered, segment, &body.to_bytes())
@@ -55,6 +81,25 @@ fn understood(ordered: Ordered, segment: String, body: &Bytes) -> Result<Order, 
             let Decision { why, certificate } = serde_json::from_slice(body).map_err(|error| bad(&error))?;
             Order::Recovered { thing: thing(segment)?, certificate, verdict, why: said(&why)? }
         }
+        Ordered::Open => opened(body)?,
+        Ordered::Close => {
+            let window = segment.parse().map_err(|_| Refusal::bad("the number of a recovery window"))?;
+            Order::Close { window, why: why(body)? }
+        }
+        Ordered::StopClaims => {
+            let Stopping { why, clients, dry_run } = stopping(body)?;
+            Order::Stop { leaked: Leaked::Claims { clients }, why, dry_run }
+        }
+        Ordered::StopPolicy => {
+            let policy = PolicyName::new(segment).map_err(|error| bad(&error))?;
+            match stopping(body)? {
+                Stopping { why, clients, dry_run } if clients.is_empty() => {
+                    Order::Stop { leaked: Leaked::Policy(policy), why, dry_run }
+                }
+                _ => return Err(Refusal::bad("clients: of a panic about claims only")),
+            }
+        }
+        Ordered::Restore => Order::Restore { why: why(body)? },
         Ordered::Start => Order::Start(Box::new(draft(body)?)),
         Ordered::Campaign(step) => Order::Campaign { name: segment, step, why: why(body)? },
     })
@@ -63,6 +108,21 @@ fn understood(ordered: Ordered, segment: String, body: &Bytes) -> Result<Order, 
 fn why(body: &Bytes) -> Result<String, Refusal> {
     let Reason { why } = serde_json::from_slice(body).map_err(|error| bad(&error))?;
     said(&why)
+}
+
+fn opened(body: &Bytes) -> Result<Order, Refusal> {
+    let Opening { why, serials, seconds } = serde_json::from_slice(body).map_err(|error| bad(&error))?;
+    match (serials.is_empty(), seconds) {
+        (true, _) => Err(Refusal::bad("serials: who may recover; at least one")),
+        (_, 0) => Err(Refusal::bad("for: how many seconds; at least one")),
+        _ => Ok(Order::Open { serials, span: Duration::from_secs(seconds), why: said(&why)? }),
+    }
+}
+
+fn stopping(body: &Bytes) -> Result<Stopping, Refusal> {
+    let mut stopping: Stopping = serde_json::from_slice(body).map_err(|error| bad(&error))?;
+    stopping.why = said(&stopping.why)?;
+    Ok(stopping)
 }
 
 /// A reason that is one.
@@ -124,6 +184,41 @@ mod tests {
         assert_eq!(why, "seen there");
         let why = refusal(reject, "press-1", r#"{"why":"seen there"}"#);
         assert!(why.contains("certificate"), "{why}");
+    }
+
+    #[test]
+    fn a_recovery_window_names_its_devices_and_how_long_it_is() {
+        let body = Bytes::from_static(br#"{"why":"back from repair","serials":["press-1"],"for":3600}"#);
+        let order = understood(Ordered::Open, String::new(), &body).unwrap();
+        let Order::Open { serials, span, why } = order else { panic!("{order:?}") };
+        assert_eq!((serials.len(), span, why.as_str()), (1, Duration::from_secs(3600), "back from repair"));
+        for (body, words) in [
+            (r#"{"why":"x","serials":[],"for":1}"#, "at least one"),
+            (r#"{"why":"x","serials":["a"],"for":0}"#, "seconds"),
+            (r#"{"why":"x","serials":["a"]}"#, "for"),
+            (r#"{"serials":["a"],"for":1}"#, "journal"),
+            (r#"{"why":"x","serials":["a b"],"for":1}"#, "contains"),
+            (r#"{"why":"x","serials":["a"],"for":1,"until":2}"#, "until"),
+        ] {
+            let why = refusal(Ordered::Open, "", body);
+            assert!(why.contains(words), "{body}: {why}");
+        }
+        assert!(refusal(Ordered::Close, "x", r#"{"why":"x"}"#).contains("number"));
+    }
+
+    #[test]
+    fn a_panic_is_about_claims_and_their_connections_or_about_one_policy() {
+        let body = Bytes::from_static(br#"{"why":"copied","clients":["claim-1"],"dry_run":true}"#);
+        let order = understood(Ordered::StopClaims, String::new(), &body).unwrap();
+        let Order::Stop { leaked: Leaked::Claims { clients }, dry_run: true, .. } = order else {
+            panic!("{order:?}")
+        };
+        assert_eq!(clients.len(), 1);
+        let why = refusal(Ordered::StopPolicy, "fleetkey-device", r#"{"why":"x","clients":["claim-1"]}"#);
+        assert!(why.contains("claims only"), "{why}");
+        assert!(refusal(Ordered::StopPolicy, "a b", r#"{"why":"x"}"#).contains("contains"));
+        assert!(refusal(Ordered::StopClaims, "", "{}").contains("journal"));
+        assert!(refusal(Ordered::Restore, "", "{}").contains("journal"));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use fleetkey_model::certificate::CertificateStatus;
+use fleetkey_model::name::ThingName;
 
 use super::{Refusal, bad};
-use crate::backend::{Question, Selection};
+use crate::backend::{Question, Selection, ThingSelection};
 
 /// The most rows or lines of an answer, and how many where nobody says.
 const MOST: usize = 1000;
@@ -24,6 +25,22 @@ pub(super) fn selection(query: &str) -> Result<Selection, Refusal> {
             "rule" => selection.rule = Some(value),
             "state" => selection.state = Some(value),
             "after" => selection.after = Some(value.parse().map_err(|error| bad(&error))?),
+            "limit" => selection.limit = limit(&value)?,
+            other => return Err(unknown(other)),
+        }
+    }
+    Ok(selection)
+}
+
+/// `thing`, `state`, `connected`, `after`, `limit`.
+pub(super) fn things(query: &str) -> Result<ThingSelection, Refusal> {
+    let mut selection = ThingSelection { limit: USUAL, ..ThingSelection::default() };
+    for (name, value) in pairs(query)? {
+        match name.as_str() {
+            "thing" => selection.thing = Some(value),
+            "state" => selection.state = Some(value),
+            "connected" => selection.connected = Some(truth(&value)?),
+            "after" => selection.after = Some(ThingName::new(value).map_err(|error| bad(&error))?),
             "limit" => selection.limit = limit(&value)?,
             other => return Err(unknown(other)),
         }
@@ -134,6 +151,22 @@ mod tests {
             ("thing=%4", "percent-encoded"),
         ] {
             let Refusal(_, why) = selection(query).unwrap_err();
+            assert!(why.contains(words), "{query}: {why}");
+        }
+    }
+
+    #[test]
+    fn things_are_selected_by_name_state_and_connection_and_by_nothing_else() {
+        let read = things("thing=press-%2A&state=rotating&connected=false&after=press-1&limit=7").unwrap();
+        assert_eq!((read.thing.as_deref(), read.state.as_deref()), (Some("press-*"), Some("rotating")));
+        assert_eq!((read.connected, read.limit), (Some(false), 7));
+        assert_eq!(read.after.unwrap().as_str(), "press-1");
+        for (query, words) in [
+            ("after=a%20b", "contains"),
+            ("connected=yes", "true or false"),
+            ("status=ACTIVE", "no parameter"),
+        ] {
+            let Refusal(_, why) = things(query).unwrap_err();
             assert!(why.contains(words), "{query}: {why}");
         }
     }

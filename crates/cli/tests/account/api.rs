@@ -64,19 +64,19 @@ impl Api {
 
     /// Orders something, for a reason, and is refused: in words.
     #[track_caller]
-    fn refused(&self, path: &str, expected: u16) -> String {
+    pub(crate) fn refused(&self, path: &str, expected: u16) -> String {
         let (status, told) = self.ask("POST", path, &json!({ "why": "to try" }));
         assert_eq!(status, expected, "{path}: {told}");
         told["message"].as_str().unwrap().to_owned()
     }
 }
 
-fn journal(fleet: &Fleet, about: &str) -> String {
+pub(crate) fn journal(fleet: &Fleet, about: &str) -> String {
     let directory = fleet.path().to_str().unwrap();
     crate::process::run(&["journal", "show", "--about", about, "--fleet-dir", directory]).1
 }
 
-fn serving(fleet: &Fleet) -> (Process, String) {
+pub(crate) fn serving(fleet: &Fleet) -> (Process, String) {
     let mut process = Process::of(fleet.serve(fleet.core.url()));
     let url = process.event("serving")["url"].as_str().unwrap().to_owned();
     process.event("ready");
@@ -94,6 +94,10 @@ fn a_script_runs_campaigns_and_the_journal_names_its_token() {
     let (operator, auditor) =
         (Api::of(&url, fleet.path(), "operator"), Api::of(&url, fleet.path(), "auditor"));
     assert_eq!(auditor.get("/campaigns"), json!({ "campaigns": [] }));
+    let first = auditor.get("/things?thing=press-*&limit=1");
+    let second = auditor.get("/things?after=press-1");
+    assert_eq!((&first["rows"][0]["thing"], &first["next"]), (&"press-1".into(), &"press-1".into()));
+    assert_eq!((&second["rows"][0]["thing"], &second["next"]), (&"press-2".into(), &Value::Null));
     let start = |draft: &Value| operator.ask("POST", "/campaigns", draft);
     let spring = json!({ "name": "spring", "why": "yearly", "thing": "press-1" });
     let mut dry = spring.clone();
@@ -121,6 +125,11 @@ fn a_script_runs_campaigns_and_the_journal_names_its_token() {
     fleet.only_is_left(&new);
     assert_eq!(start(&spring).0, 409, "its name is taken");
     fleet.wait("the state", || auditor.get("/things/press-1")["state"] == "Ready");
+    let connected = auditor.get("/things?connected=true");
+    let rows: Vec<_> = connected["rows"].as_array().unwrap().iter().collect();
+    assert_eq!(rows.len(), 1, "of the other nothing was heard: {connected}");
+    let told = ["thing", "in_use", "attested", "state"].map(|column| rows[0][column].as_str().unwrap());
+    assert_eq!(told, ["press-1", &new, &new, "Ready"]);
     fleet.wait("the history", || {
         let history = auditor.get("/things/press-1/history");
         let steps = || history["history"].as_array().unwrap().iter().map(|step| &step["what"]);

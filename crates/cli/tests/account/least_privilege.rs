@@ -53,13 +53,16 @@ pub(crate) fn within(core: &Core, command: &[&str], run: &Outcome) {
 #[test]
 fn what_all_pages_need_is_what_their_commands_need_and_the_versions_and_the_hook() {
     let core = Core::empty();
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 11] = [
         &["serve"],
         &["campaign", "start"],
         &["status"],
         &["revoke"],
         &["recovery", "approve"],
         &["recovery", "reject"],
+        &["panic", "claim"],
+        &["panic", "policy"],
+        &["panic", "undo"],
         &["setup"],
         &["cleanup"],
     ];

@@ -20,6 +20,7 @@ mod campaign;
 mod census;
 mod core;
 mod crowd;
+mod doors;
 mod drift;
 mod evidence;
 mod inventory;

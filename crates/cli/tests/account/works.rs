@@ -44,7 +44,7 @@ fn is_open(fleet: &Fleet) -> bool {
 }
 
 /// Ends a controller; what it has called, which is no more than all pages together may call.
-fn end(fleet: &Fleet, process: Process) -> BTreeSet<String> {
+pub(crate) fn end(fleet: &Fleet, process: Process) -> BTreeSet<String> {
     process.signal("TERM");
     let (status, lines, errors) = process.end();
     assert!(status.success(), "{errors}");

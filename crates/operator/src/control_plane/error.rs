@@ -4,10 +4,10 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
     /// ResourceNotFoundException.
-    #[error("{0} does not exist")]
+    #[error("not found: {0}")]
     NotFound(String),
     /// ResourceAlreadyExistsException.
-    #[error("{0} exists already")]
+    #[error("exists already: {0}")]
     AlreadyExists(String),
     /// ThrottlingException, LimitExceededException on a rate.
     #[error("throttled: the account's request rate is used up")]

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use fleetkey_aws::permit::Command;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
-use fleetkey_model::name::ClientId;
+use fleetkey_model::name::{ClientId, PolicyName};
+use fleetkey_operator::documents::Names;
 use fleetkey_operator::inventory::Snapshot;
 use fleetkey_operator::plan::{Cut, Ending, Outcome, PanicStep, Stopped};
 use serde_json::json;
@@ -116,13 +117,7 @@ async fn policy(args: PanicPolicyArgs) -> Result<ExitCode> {
     DataDir::existing(&args.account.fleet_dir)?;
     let desk = Desk::open(&args.account, |settings| settings).await?;
     let mut operator = desk.operator(false).await?;
-    let names = desk.wanted(&operator)?.fleet.names;
-    let ours = [&names.device_policy, &names.claim_policy, &names.observer_policy, &names.controller_policy];
-    ensure!(
-        ours.contains(&&policy),
-        "{policy} is none of this fleet's policies: {}",
-        ours.map(ToString::to_string).join(", ")
-    );
+    is_of(&desk.wanted(&operator)?.fleet.names, &policy)?;
     let denial = operator.denial(&policy).await?;
     let act = if denial.is_denied { "keep" } else { "deny all" };
     let room = denial.makes_room.as_ref().filter(|_| !denial.is_denied);
@@ -146,6 +141,17 @@ async fn policy(args: PanicPolicyArgs) -> Result<ExitCode> {
         "every other device is stopped, too, until fleetkey panic undo; none of them loses its identity",
     ];
     conclude(&desk, &steps, &left, &[])
+}
+
+/// Refuses a policy that is not the fleet's own.
+pub(super) fn is_of(names: &Names, policy: &PolicyName) -> Result<()> {
+    let ours = [&names.device_policy, &names.claim_policy, &names.observer_policy, &names.controller_policy];
+    ensure!(
+        ours.contains(&policy),
+        "{policy} is none of this fleet's policies: {}",
+        ours.map(ToString::to_string).join(", ")
+    );
+    Ok(())
 }
 
 async fn undo(args: PanicUndoArgs) -> Result<ExitCode> {

@@ -160,7 +160,7 @@ fn is_its_own_account(directory: &Path) -> Result<bool> {
 }
 
 /// Changes the windows on disk, and nothing else; whoever calls has the directory.
-fn written<T>(
+pub(super) fn written<T>(
     directory: &Path,
     change: impl FnOnce(&mut Windows, Timestamp) -> Result<T, WindowError>,
 ) -> Result<(T, Windows)> {

@@ -68,14 +68,20 @@ impl Settings {
         Ok(files::write(&directory.join(FILE), &text, files::PRIVATE)?)
     }
 
-    /// The fleet in an account, without recovery windows.
-    pub(super) fn wanted(&self, scope: Scope) -> Result<Wanted> {
+    /// What the fleet's resources are called in every account.
+    pub(super) fn names(&self) -> Result<Names> {
         let mut names = Names::new(&self.name_prefix)
             .with_context(|| format!("--name-prefix {:?} makes no names", self.name_prefix))?;
         if let Some(template) = &self.template_name {
             let long = || format!("{template:?} leaves no room for -recover behind it: 36 characters in all");
             with_template(&mut names, template).with_context(long)?;
         }
+        Ok(names)
+    }
+
+    /// The fleet in an account, without recovery windows.
+    pub(super) fn wanted(&self, scope: Scope) -> Result<Wanted> {
+        let names = self.names()?;
         let root = TopicRoot::new(self.topic_root.as_str())
             .with_context(|| format!("{:?} is no topic root", self.topic_root))?;
         let cloud = CloudNames::new(&self.name_prefix, &scope.region);

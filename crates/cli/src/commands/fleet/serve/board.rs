@@ -11,6 +11,8 @@ mod found;
 mod journals;
 mod notes;
 mod office;
+mod opening;
+mod panics;
 mod policies;
 mod read;
 mod sparing;
@@ -38,6 +40,9 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use campaigns::Among;
 pub(super) use office::Office;
+pub(super) use opening::Arranged;
+pub(super) use panics::{Alarm, StoppedClaims, StoppedPolicy};
+pub(super) use read::connection;
 pub(super) use verdict::{Decided, Verdict};
 
 use campaigns::Standing;
@@ -135,7 +140,7 @@ impl Board {
     pub(super) fn standing(&self, thing: &ThingName) -> campaign::Device {
         self.watch.look(|store, _| {
             let row = store.thing(thing);
-            let is_away = row.is_some_and(|row| read::connection(store, thing, row) == Connection::Down);
+            let is_away = row.is_some_and(|row| connection(store, thing, row) == Connection::Down);
             let using = row.and_then(|_| read::using(store, thing));
             campaign::Device { attested: row.and_then(|row| read::attested(store, row)), is_away, using }
         })

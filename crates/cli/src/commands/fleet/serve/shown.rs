@@ -3,6 +3,8 @@
 mod answers;
 mod calls;
 mod orders;
+mod panics;
+mod things;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -97,6 +99,12 @@ impl Backend for Shown {
                 answers::certificates(&self.watch, selection, &self.thresholds(), &self.rhythm)
             }
             Question::Certificate(id) => answers::certificate(&self.watch, id, &self.rhythm),
+            Question::Things(selection) => {
+                let watch = self.watch.clone();
+                // Off the runtime's threads: where few fit it looks at all of them.
+                let found = tokio::task::spawn_blocking(move || things::page(&watch, selection)).await;
+                found.map_err(|error| Trouble::Unavailable(error.to_string()))?
+            }
             Question::Thing(thing) => answers::thing(&self.watch, &thing, &self.thresholds(), &self.rhythm),
             Question::History(thing) => {
                 answers::history(self.watch.clone(), self.directory.clone(), thing).await
@@ -108,6 +116,7 @@ impl Backend for Shown {
                 answers::journal(self.directory.clone(), after, limit).await
             }
             Question::Recovery => answers::recovery(&self.watch, &self.directory),
+            Question::Panic => panics::standing(&self.directory),
             Question::Campaigns => Ok(answers::campaigns(&self.board.all_campaigns())),
             Question::Campaign(name) => match self.board.one_campaign(&name) {
                 Some(campaign) => Ok(answers::campaign(&campaign)),

@@ -302,7 +302,7 @@ pub(super) fn attested(store: &Store, thing: &Thing) -> Option<Held> {
 }
 
 /// Only who was heard to come can be known to have gone.
-pub(super) fn connection(store: &Store, name: &ThingName, thing: &Thing) -> Connection {
+pub(in super::super) fn connection(store: &Store, name: &ThingName, thing: &Thing) -> Connection {
     if store.live(name).is_some() {
         return Connection::Up;
     }

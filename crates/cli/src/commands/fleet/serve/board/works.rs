@@ -144,7 +144,7 @@ async fn function(aws: &Aws, probe: &hook_probe::Probe) -> Result<String> {
             Ok(arn.rsplit_once("function:").map_or(arn.as_str(), |(_, name)| name).to_owned())
         }
         Some(_) => bail!("nobody decides: the template names no function"),
-        None => Err(ApiError::NotFound(format!("there is no template {}", probe.template)).into()),
+        None => Err(ApiError::NotFound(format!("template {}", probe.template)).into()),
     }
 }
 

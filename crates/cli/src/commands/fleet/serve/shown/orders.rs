@@ -1,5 +1,6 @@
 //! Orders of the API, carried out by the functions that carry out those of the dashboard, in the name of the token.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fleetkey_api::backend::{CampaignStep, Draft, Order, Trouble};
@@ -7,10 +8,12 @@ use fleetkey_api::backend::{Fate as Wanted, Verdict as Decision};
 use fleetkey_api::token::Holder;
 use fleetkey_dashboard::fleet::{CampaignDraft, CampaignMode, CampaignOrder, Fate, Forecast, Pace, Refused};
 use fleetkey_model::certificate::CertificateId;
-use fleetkey_model::name::ThingName;
+use fleetkey_model::name::{SerialNumber, ThingName};
+use fleetkey_operator::recovery::{MOST_SERIALS, WindowError, Windows};
 use serde_json::{Value, json};
 
-use super::super::board::{Among, Decided, Verdict};
+use super::super::super::panic;
+use super::super::board::{Alarm, Among, Arranged, Decided, Verdict};
 use super::Shown;
 
 impl Shown {
@@ -27,6 +30,10 @@ impl Shown {
             Order::Recovered { thing, certificate, verdict, why } => {
                 self.recovered(thing, (certificate, verdict), (&by, why)).await
             }
+            Order::Open { serials, span, why } => self.open((serials, span), (&by, why)).await,
+            Order::Close { window, why } => self.close(window, (&by, why)).await,
+            Order::Stop { leaked, why, dry_run } => self.stop(leaked, Alarm { by: &by, why, dry_run }).await,
+            Order::Restore { why } => self.restore(Alarm { by: &by, why, dry_run: false }).await,
             Order::Start(draft) => self.start(&draft, &by).await,
             Order::Campaign { name, step, why } => self.step(name, step, (&by, why)).await,
         }
@@ -101,6 +108,34 @@ impl Shown {
                 "thing": thing, "certificate": certificate, "revoked": revoked, "still_open": still_open,
             })),
         }
+    }
+
+    async fn open(
+        &self,
+        whom: (BTreeSet<SerialNumber>, Duration),
+        (by, why): (&str, String),
+    ) -> Result<Value, Trouble> {
+        if whom.0.len() > MOST_SERIALS {
+            return Err(Trouble::Bad(WindowError::TooMany(whom.0.len()).to_string()));
+        }
+        panic::none(&self.directory).map_err(|error| Trouble::Conflict(error.to_string()))?;
+        let Arranged { what, open, changed } =
+            self.board.open_window(whom, (by, why)).await.map_err(unavailable)?;
+        Ok(json!({
+            "window": what.number, "until": what.until, "devices": what.serials.len(), "open": open,
+            "changed": changed,
+        }))
+    }
+
+    async fn close(&self, window: u32, (by, why): (&str, String)) -> Result<Value, Trouble> {
+        let windows =
+            Windows::read(&self.directory).map_err(|error| Trouble::Unavailable(error.to_string()))?;
+        if windows.get(window).is_none() {
+            return Err(Trouble::Missing(format!("there is no recovery window {window}")));
+        }
+        let Arranged { what, open, changed } =
+            self.board.close_window(window, (by, why)).await.map_err(unavailable)?;
+        Ok(json!({ "window": window, "closed": what, "open": open, "changed": changed }))
     }
 
     async fn start(&self, draft: &Draft, by: &str) -> Result<Value, Trouble> {
@@ -186,6 +221,6 @@ fn bad(Refused(why): Refused) -> Trouble {
     Trouble::Bad(why)
 }
 
-fn unavailable(Refused(why): Refused) -> Trouble {
+pub(super) fn unavailable(Refused(why): Refused) -> Trouble {
     Trouble::Unavailable(why)
 }
