@@ -48,6 +48,18 @@ pub struct TokenRecord {
     pub expires_at: Timestamp,
 }
 
+impl TokenRecord {
+    /// The hash as bytes; `None` for a record that somebody has changed into something else.
+    pub fn hash(&self) -> Option<[u8; 32]> {
+        let mut hash = [0; 32];
+        let mut digits = self.sha256.chars().map(|digit| digit.to_digit(16));
+        for byte in &mut hash {
+            *byte = u8::try_from(digits.next()?? * 16 + digits.next()??).ok()?;
+        }
+        digits.next().is_none().then_some(hash)
+    }
+}
+
 /// All tokens of a fleet directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
@@ -142,6 +154,11 @@ mod tests {
         let kept = serde_json::to_string(&tokens).unwrap();
         assert!(!kept.contains(secret.expose().trim_start_matches(PREFIX)));
         assert!(!format!("{secret:?}").contains("fleetkey_"));
+        let bytes = tokens.tokens[0].hash().unwrap();
+        assert_eq!(bytes.as_slice(), &Sha256::digest(secret.expose())[..]);
+        for changed in ["", "ab", &"x".repeat(64), &"a".repeat(65)] {
+            assert_eq!(TokenRecord { sha256: changed.into(), ..tokens.tokens[0].clone() }.hash(), None);
+        }
         assert!(tokens.revoke("ci") && !tokens.revoke("ci"));
         assert_eq!(tokens.holder(secret.expose(), made), None);
     }

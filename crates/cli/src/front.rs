@@ -6,27 +6,35 @@
 use std::env;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use fleetkey_dashboard::access::{Access, Scope, SessionKey, Token};
+use anyhow::{Context, Result, ensure};
+use fleetkey_dashboard::access::{Access, Roster, Scope, SessionKey, Token};
 use fleetkey_dashboard::server::{Dashboard, Parts, Tls};
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
 use crate::args::DashboardArgs;
 
-/// Serves the dashboard, unless none is wanted.
+/// The fewest characters of what signs sessions: whoever guesses it makes sessions of admins, and a session that they have
+/// lets them try guesses without asking anybody.
+const LEAST_SECRET: usize = 32;
+
+/// Serves the dashboard, unless none is wanted; `roster` are tokens besides the environment's.
 ///
 /// # Errors
-/// When the port is taken, the certificate cannot serve, or the address is not loopback and there is none.
-pub(crate) async fn open(args: &DashboardArgs, parts: Parts) -> Result<Option<Dashboard>> {
+/// When the environment's secret is too short, the port is taken, the certificate cannot serve, or the address is not loopback and there is none.
+pub(crate) async fn open(
+    args: &DashboardArgs,
+    parts: Parts,
+    roster: Option<Roster>,
+) -> Result<Option<Dashboard>> {
     if args.no_dashboard {
         return Ok(None);
     }
     let (address, tls) = (args.dashboard, tls(args)?);
+    let access = Access { roster, ..access(|name| env::var(name).ok())? };
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}; choose another with --dashboard (port 0 takes any free one)")
     })?;
-    let access = access(|name| env::var(name).ok());
     let dashboard = match tls {
         Some(tls) => Dashboard::start_tls(listener, tls, parts, access),
         None => Dashboard::start(listener, parts, access),
@@ -45,16 +53,26 @@ fn tls(args: &DashboardArgs) -> Result<Option<Tls>> {
 }
 
 /// Who may come in, besides by the link. An empty variable counts as none.
-fn access(variable: impl Fn(&str) -> Option<String>) -> Access {
+fn access(variable: impl Fn(&str) -> Option<String>) -> Result<Access> {
     let given = |name: &str| variable(name).filter(|value| !value.is_empty());
-    Access {
+    let secret = given("FLASK_SECRET").map(Zeroizing::new);
+    if let Some(secret) = &secret {
+        let length = secret.chars().count();
+        ensure!(
+            length >= LEAST_SECRET,
+            "FLASK_SECRET has {length} characters: whoever guesses it can come in as an admin; give it at least {LEAST_SECRET}, \
+             for example of `openssl rand -hex 32`, or none"
+        );
+    }
+    Ok(Access {
         tokens: given("API_TOKEN")
             .map(|text| Token::new("API_TOKEN", Scope::Admin, &text))
             .into_iter()
             .collect(),
-        session_key: given("FLASK_SECRET").map(|text| SessionKey::new(&text)),
+        session_key: secret.map(|text| SessionKey::new(&text)),
         open: given("SKIP_AUTH").is_some_and(|value| value == "1" || value == "true"),
-    }
+        roster: None,
+    })
 }
 
 #[cfg(test)]
@@ -63,10 +81,20 @@ mod tests {
 
     #[test]
     fn the_demos_environment_is_honoured_and_an_empty_variable_is_none() {
-        let none = access(|_| Some(String::new()));
+        let none = access(|_| Some(String::new())).unwrap();
         assert!(none.tokens.is_empty() && none.session_key.is_none() && !none.open);
-        let all = access(|name| Some(if name == "SKIP_AUTH" { "1" } else { "secret" }.to_owned()));
+        let value = |name: &str| if name == "SKIP_AUTH" { "1".to_owned() } else { "s".repeat(32) };
+        let all = access(|name| Some(value(name))).unwrap();
         assert!(all.tokens.len() == 1 && all.session_key.is_some() && all.open);
-        assert!(!access(|_| Some("0".to_owned())).open);
+        let closed = access(|name| (name == "SKIP_AUTH").then(|| "0".to_owned()));
+        assert!(!closed.unwrap().open);
+    }
+
+    #[test]
+    fn a_secret_that_can_be_guessed_is_refused_and_not_repeated() {
+        let error = access(|name| (name == "FLASK_SECRET").then(|| "hunter2".to_owned())).unwrap_err();
+        let words = error.to_string();
+        assert!(words.contains("7 characters") && words.contains("openssl rand"), "{words}");
+        assert!(!words.contains("hunter2"));
     }
 }

@@ -257,7 +257,7 @@ fn end(process: Process) -> String {
 fn the_demos_environment_is_honoured() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();
-    let variables = [("API_TOKEN", "a-token"), ("FLASK_SECRET", "a secret")];
+    let variables = [("API_TOKEN", "a-token"), ("FLASK_SECRET", "a secret of at least 32 characters")];
     let mut process = up_with(data, &variables, &[]);
     let mut browser = Browser::open(&process.event("ready"));
     process.event("progress");

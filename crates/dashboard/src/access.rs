@@ -2,6 +2,8 @@
 //!
 //! Secrets are kept as hashes, compared in constant time, and shown once: the link when it is made, a token never.
 
+use std::sync::Arc;
+
 use aws_lc_rs::{constant_time, digest};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use fleetkey_model::time::Timestamp;
@@ -9,6 +11,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use desk::{Desk, LoginError, Pass};
 pub(crate) use limiter::bucket;
+pub(crate) use session::Bearer;
 pub(crate) use ticket::Grant;
 
 mod desk;
@@ -99,12 +102,37 @@ impl Token {
     fn is(&self, presented: &Hash) -> bool {
         self.hash.matches(presented)
     }
+
+    fn is_good(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
 }
 
 /// Neither text nor hash.
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Token").field("name", &self.name).field("scope", &self.scope).finish_non_exhaustive()
+    }
+}
+
+/// Tokens that are kept elsewhere: asked for whenever one is needed, so that one that was taken back is none from then on.
+#[derive(Clone)]
+pub struct Roster(Arc<dyn Fn() -> Vec<Token> + Send + Sync>);
+
+impl Roster {
+    /// Those that `tokens` gives, which must be quick.
+    pub fn new(tokens: impl Fn() -> Vec<Token> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tokens))
+    }
+
+    fn tokens(&self) -> Vec<Token> {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Roster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Roster(…)")
     }
 }
 
@@ -130,6 +158,8 @@ impl std::fmt::Debug for SessionKey {
 pub struct Access {
     /// The tokens that count.
     pub tokens: Vec<Token>,
+    /// Further ones, which come and go.
+    pub roster: Option<Roster>,
     /// Signs the sessions; without it, sessions end with the process.
     pub session_key: Option<SessionKey>,
     /// Everybody is let in as admin. For loopback addresses only.
@@ -139,8 +169,10 @@ pub struct Access {
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Actor {
-    /// For the journal: a session's first digits or a token's name.
+    /// For the journal: a session's first digits, the name of the token that it was opened with, or both.
     pub(crate) name: String,
+    /// The token that they came in with, if they did.
+    pub(crate) bearer: Option<Bearer>,
     pub(crate) scope: Scope,
     pub(crate) via: Via,
     /// Whether they have shown just now that they are themselves; what cannot be undone needs that.
@@ -194,8 +226,11 @@ mod tests {
     #[test]
     fn no_secret_is_printed() {
         let token = Token::new("script", Scope::Operator, "hunter2");
-        let access =
-            Access { tokens: vec![token], session_key: Some(SessionKey::new("hunter3")), open: false };
+        let access = Access {
+            tokens: vec![token],
+            session_key: Some(SessionKey::new("hunter3")),
+            ..Access::default()
+        };
         let shown = format!("{access:?}");
         assert!(shown.contains("script") && !shown.contains("hunter"), "{shown}");
         assert!(!shown.contains("hash"), "{shown}");

@@ -168,7 +168,7 @@ impl App {
             ["setup"] => pages::plan(&view, fleet, Direction::SetUp),
             ["cleanup"] => pages::plan(&view, fleet, Direction::CleanUp),
             ["journal"] => pages::journal(&view, fleet, request),
-            ["settings"] => pages::settings(&view, self.desk.tokens(), None),
+            ["settings"] => pages::settings(&view, &self.desk.tokens(), None),
             ["try", ..] => self.read_bench(request, actor),
             ["api", ..] => self.read_demo(request),
             ["events"] => self.events(request, actor),

@@ -194,7 +194,7 @@ fn start_url(front: &Front, desk: &Desk, now: Timestamp) -> Result<Zeroizing<Str
     Ok(match desk.is_open() {
         true => Zeroizing::new(format!("{origin}/")),
         false => {
-            let grant = Grant { scope: Scope::Admin, proves: true };
+            let grant = Grant { scope: Scope::Admin, proves: true, bearer: None };
             Zeroizing::new(format!("{origin}/start/{}", &*desk.ticket(grant, now)?))
         }
     })

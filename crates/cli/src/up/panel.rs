@@ -34,7 +34,7 @@ impl Panel {
         let workbench = Arc::new(Workbench::new(board.clone(), hub.clone()));
         let clock = Arc::new(|| SystemClock.now());
         let parts = Parts { fleet: board.clone(), bench: Some(workbench.clone()), hub, clock };
-        let dashboard = front::open(&args.panel, parts).await?;
+        let dashboard = front::open(&args.panel, parts, None).await?;
         Ok(Self { board, workbench, dashboard })
     }
 

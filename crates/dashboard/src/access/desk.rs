@@ -10,11 +10,12 @@ use zeroize::Zeroizing;
 use super::limiter::Limiter;
 use super::session::{SessionRefused, Sessions};
 use super::ticket::{Grant, Tickets};
-use super::{Access, Actor, Hash, NoRandomness, Scope, Token, Via};
+use super::{Access, Actor, Bearer, Hash, NoRandomness, Roster, Scope, Token, Via};
 
 /// Decides who comes in.
 pub(crate) struct Desk {
     tokens: Vec<Token>,
+    roster: Option<Roster>,
     open: bool,
     sessions: Sessions,
     tickets: Tickets,
@@ -63,6 +64,7 @@ impl Desk {
         Ok(Self {
             sessions: Sessions::new(access.session_key.as_ref())?,
             tokens: access.tokens,
+            roster: access.roster,
             open: access.open,
             tickets: Tickets::default(),
             limiter: Limiter::default(),
@@ -74,9 +76,10 @@ impl Desk {
         self.open
     }
 
-    /// The tokens, for the settings page.
-    pub(crate) fn tokens(&self) -> &[Token] {
-        &self.tokens
+    /// All tokens.
+    pub(crate) fn tokens(&self) -> Vec<Token> {
+        let kept = self.roster.as_ref().map(Roster::tokens);
+        self.tokens.iter().cloned().chain(kept.into_iter().flatten()).collect()
     }
 
     /// The text of a new one-time link.
@@ -89,10 +92,10 @@ impl Desk {
         self.tickets.redeem(ticket, now).map(|grant| self.sessions.open(grant, now)).transpose()
     }
 
-    /// Opens a session for a token.
+    /// Opens a session for a token, with which it ends.
     pub(crate) fn login(&self, token: &str, peer: IpAddr, now: Timestamp) -> Result<String, LoginError> {
-        let actor = self.by_token(token, peer, now)?;
-        Ok(self.sessions.open(Grant { scope: actor.scope, proves: true }, now)?)
+        let Actor { scope, bearer, .. } = self.by_token(token, peer, now)?;
+        Ok(self.sessions.open(Grant { scope, proves: true, bearer }, now)?)
     }
 
     /// Takes a token as proof that whoever has a session is still the one who may do what needs `scope`; its name.
@@ -116,23 +119,27 @@ impl Desk {
         let token = self.token(&Hash::of(text), now).ok_or(LoginError::Unknown)?;
         self.limiter.give_back(peer);
         let name = format!("token {}", token.name());
-        Ok(Actor { name, scope: token.scope(), via: Via::Header, proven: true })
+        let bearer = Some(self.sessions.bearer(&token.hash));
+        Ok(Actor { name, bearer, scope: token.scope(), via: Via::Header, proven: true })
     }
 
     /// Who has this cookie.
     pub(crate) fn by_cookie(&self, cookie: &str, now: Timestamp) -> Result<Actor, SessionRefused> {
-        self.sessions.admit(cookie, now)
+        self.vouched(self.sessions.admit(cookie, now)?, now)
     }
 
     /// The same, asked by a page that is open and not by a person.
     pub(crate) fn by_page(&self, cookie: &str, now: Timestamp) -> Result<Actor, SessionRefused> {
-        self.sessions.admit_page(cookie, now)
+        self.vouched(self.sessions.admit_page(cookie, now)?, now)
     }
 
     /// Whether a pass still lets in. This is no use of it: a page that is only open is no sign of anybody.
     pub(crate) fn holds(&self, pass: &Pass, now: Timestamp) -> bool {
         match pass {
-            Pass::Cookie(cookie) => self.sessions.is_open(cookie, now),
+            Pass::Cookie(cookie) => match self.sessions.opened_by(cookie, now) {
+                Ok(bearer) => bearer.is_none_or(|bearer| self.bears(bearer, now).is_some()),
+                Err(_) => false,
+            },
             Pass::Token(hash) => self.token(hash, now).is_some(),
             Pass::Open => self.open,
         }
@@ -146,7 +153,13 @@ impl Desk {
     /// Everybody, where everybody is let in.
     pub(crate) fn anybody(&self) -> Option<Actor> {
         let name = || "anybody".to_owned();
-        self.open.then(|| Actor { name: name(), scope: Scope::Admin, via: Via::Open, proven: false })
+        self.open.then(|| Actor {
+            name: name(),
+            bearer: None,
+            scope: Scope::Admin,
+            via: Via::Open,
+            proven: false,
+        })
     }
 
     /// Ends a session.
@@ -155,8 +168,23 @@ impl Desk {
     }
 
     /// The token with this hash, unless it has ended.
-    fn token(&self, presented: &Hash, now: Timestamp) -> Option<&Token> {
-        let token = self.tokens.iter().find(|token| token.is(presented))?;
-        token.until().is_none_or(|until| now < until).then_some(token)
+    fn token(&self, presented: &Hash, now: Timestamp) -> Option<Token> {
+        self.tokens().into_iter().find(|token| token.is(presented)).filter(|token| token.is_good(now))
+    }
+
+    /// The token that a session was opened with, unless it has ended or was taken back.
+    fn bears(&self, bearer: Bearer, now: Timestamp) -> Option<Token> {
+        let mut good = self.tokens().into_iter().filter(|token| token.is_good(now));
+        good.find(|token| self.sessions.bearer(&token.hash) == bearer)
+    }
+
+    /// A session that was opened with a token lasts as long as the token, and bears its name.
+    fn vouched(&self, actor: Actor, now: Timestamp) -> Result<Actor, SessionRefused> {
+        let Some(bearer) = actor.bearer else {
+            return Ok(actor);
+        };
+        let token = self.bears(bearer, now).ok_or(SessionRefused::Over)?;
+        let name = format!("{}, token {}", actor.name, token.name());
+        Ok(Actor { name, ..actor })
     }
 }

@@ -1,7 +1,7 @@
 //! Sessions of browsers: a signed cookie that says since when and for what, and a list of those that were ended.
 //!
-//! The cookie is `payload.mac`, both base64url; the payload is 16 random bytes, the second of issue and the scope. A
-//! session is never taken from the client: each login makes a new one, so none can be fixed beforehand.
+//! The cookie is `payload.mac`, both base64url; the payload is 16 random bytes, the second of issue, the scope, and by which
+//! token it was opened. A session is never taken from the client: each login makes a new one, so none can be fixed beforehand.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use fleetkey_model::time::Timestamp;
 use tokio::sync::watch;
 
 use super::ticket::Grant;
-use super::{Actor, NoRandomness, Scope, SessionKey, Via, secret};
+use super::{Actor, Hash, NoRandomness, Scope, SessionKey, Via, secret};
 
 /// However busy: then one logs in again.
 const LIFETIME: Duration = Duration::from_secs(12 * 3600);
@@ -21,9 +21,18 @@ const LIFETIME: Duration = Duration::from_secs(12 * 3600);
 const IDLE: Duration = Duration::from_secs(2 * 3600);
 /// How long after a login somebody need not show again that they are themselves.
 const PROVEN: Duration = Duration::from_secs(600);
-const PAYLOAD: usize = 25;
+const PAYLOAD: usize = 33;
 
 type Id = [u8; 16];
+
+/// Which token a session was opened with. Made with the key that signs sessions: who has a cookie cannot try tokens by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bearer([u8; 8]);
+
+impl Bearer {
+    /// Stands in a cookie for none.
+    const NONE: [u8; 8] = [0; 8];
+}
 
 pub(super) struct Sessions {
     key: hmac::Key,
@@ -31,6 +40,14 @@ pub(super) struct Sessions {
     used: Mutex<BTreeMap<Id, Use>>,
     /// How many were ended.
     ended: watch::Sender<u64>,
+}
+
+/// What a cookie says that was signed here.
+struct Cookie {
+    id: Id,
+    issued: Timestamp,
+    scope: Scope,
+    bearer: Option<Bearer>,
 }
 
 struct Use {
@@ -58,6 +75,12 @@ impl Sessions {
         Ok(Self { key, used: Mutex::default(), ended: watch::Sender::new(0) })
     }
 
+    /// Stands for a token in sessions.
+    pub(super) fn bearer(&self, token: &Hash) -> Bearer {
+        let tag = hmac::sign(&self.key, &[b"token ".as_slice(), &token.0].concat());
+        Bearer(tag.as_ref().first_chunk().copied().unwrap_or(Bearer::NONE))
+    }
+
     /// The cookie's value of a new session.
     pub(super) fn open(&self, grant: Grant, now: Timestamp) -> Result<String, NoRandomness> {
         let mut id = Id::default();
@@ -66,7 +89,8 @@ impl Sessions {
         // What would be refused by its age needs no remembering.
         used.retain(|_, entry| now.since(entry.issued) < LIFETIME);
         used.insert(id, Use { issued: now, last: Some(now), login: grant.proves });
-        let payload = [id.as_slice(), &now.as_secs().to_be_bytes(), &[grant.scope.code()]].concat();
+        let bearer = grant.bearer.map_or(Bearer::NONE, |bearer| bearer.0);
+        let payload = [id.as_slice(), &now.as_secs().to_be_bytes(), &[grant.scope.code()], &bearer].concat();
         let mac = hmac::sign(&self.key, &payload);
         let text = Base64UrlUnpadded::encode_string;
         Ok(format!("{}.{}", text(&payload), text(mac.as_ref())))
@@ -89,7 +113,7 @@ impl Sessions {
     }
 
     fn look(&self, cookie: &str, now: Timestamp, is_use: bool) -> Result<Actor, SessionRefused> {
-        let (id, issued, scope) = self.read(cookie).ok_or(SessionRefused::Unknown)?;
+        let Cookie { id, issued, scope, bearer } = self.read(cookie).ok_or(SessionRefused::Unknown)?;
         if now.since(issued) >= LIFETIME {
             return Err(SessionRefused::Over);
         }
@@ -103,22 +127,23 @@ impl Sessions {
             _ => return Err(SessionRefused::Over),
         }
         let proven = entry.login && now.since(issued) < PROVEN;
-        Ok(Actor { name: format!("session {}", name(&id)), scope, via: Via::Cookie, proven })
+        Ok(Actor { name: format!("session {}", name(&id)), bearer, scope, via: Via::Cookie, proven })
     }
 
-    /// Whether this is the cookie of a session, which is not used by asking.
-    pub(super) fn is_open(&self, cookie: &str, now: Timestamp) -> bool {
-        let Some((id, issued, _)) = self.read(cookie).filter(|(_, issued, _)| now.since(*issued) < LIFETIME)
-        else {
-            return false;
-        };
+    /// The token that a session was opened with, if it is one and was; it is not used by asking.
+    ///
+    /// # Errors
+    /// See [`SessionRefused`].
+    pub(super) fn opened_by(&self, cookie: &str, now: Timestamp) -> Result<Option<Bearer>, SessionRefused> {
+        let Cookie { id, issued, bearer, .. } = self.read(cookie).ok_or(SessionRefused::Unknown)?;
         let last = self.used().get(&id).map_or(Some(issued), |entry| entry.last);
-        last.is_some_and(|last| now.since(last) < IDLE)
+        let is_open = now.since(issued) < LIFETIME && last.is_some_and(|last| now.since(last) < IDLE);
+        if is_open { Ok(bearer) } else { Err(SessionRefused::Over) }
     }
 
     /// Ends a session, if it is one.
     pub(super) fn end(&self, cookie: &str) {
-        if let Some((id, issued, _)) = self.read(cookie) {
+        if let Some(Cookie { id, issued, .. }) = self.read(cookie) {
             self.used().insert(id, Use { issued, last: None, login: false });
             self.ended.send_modify(|ended| *ended += 1);
         }
@@ -129,7 +154,7 @@ impl Sessions {
         self.ended.subscribe()
     }
 
-    fn read(&self, cookie: &str) -> Option<(Id, Timestamp, Scope)> {
+    fn read(&self, cookie: &str) -> Option<Cookie> {
         let (payload, mac) = cookie.split_once('.')?;
         let mut room = [0; 64];
         let payload = Base64UrlUnpadded::decode(payload, &mut room).ok()?;
@@ -139,8 +164,14 @@ impl Sessions {
         let payload: &[u8; PAYLOAD] = payload.try_into().ok()?;
         let (id, rest) = payload.split_first_chunk::<16>()?;
         let (issued, rest) = rest.split_first_chunk::<8>()?;
-        let scope = Scope::of_code(*rest.first()?)?;
-        Some((*id, Timestamp::from_secs(u64::from_be_bytes(*issued)), scope))
+        let (scope, bearer) = rest.split_first()?;
+        let bearer: [u8; 8] = bearer.try_into().ok()?;
+        Some(Cookie {
+            id: *id,
+            issued: Timestamp::from_secs(u64::from_be_bytes(*issued)),
+            scope: Scope::of_code(*scope)?,
+            bearer: Some(Bearer(bearer)).filter(|bearer| bearer.0 != Bearer::NONE),
+        })
     }
 
     fn used(&self) -> MutexGuard<'_, BTreeMap<Id, Use>> {
@@ -160,7 +191,7 @@ mod tests {
     const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
     fn login(scope: Scope) -> Grant {
-        Grant { scope, proves: true }
+        Grant { scope, proves: true, bearer: None }
     }
 
     #[test]
@@ -187,7 +218,7 @@ mod tests {
         assert_eq!(theirs.admit(&cookie, START), Err(SessionRefused::Unknown));
         let (payload, mac) = cookie.split_once('.').unwrap();
         let mut raw = Base64UrlUnpadded::decode_vec(payload).unwrap();
-        *raw.last_mut().unwrap() = Scope::Admin.code();
+        raw[24] = Scope::Admin.code();
         let raised = format!("{}.{mac}", Base64UrlUnpadded::encode_string(&raw));
         for forged in [raised.as_str(), "", ".", "a.b", payload, &"A".repeat(10_000), "é.é"] {
             assert_eq!(ours.admit(forged, START), Err(SessionRefused::Unknown), "{forged:.20}");
@@ -220,7 +251,8 @@ mod tests {
         let cookie = sessions.open(login(Scope::Admin), START).unwrap();
         assert!(proven(&cookie, START + PROVEN - Duration::from_secs(1)));
         assert!(!proven(&cookie, START + PROVEN));
-        let carried = sessions.open(Grant { scope: Scope::Admin, proves: false }, START).unwrap();
+        let carried =
+            sessions.open(Grant { scope: Scope::Admin, proves: false, bearer: None }, START).unwrap();
         assert!(!proven(&carried, START));
     }
 }

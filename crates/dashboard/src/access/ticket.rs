@@ -6,7 +6,7 @@ use std::time::Duration;
 use fleetkey_model::time::Timestamp;
 use zeroize::Zeroizing;
 
-use super::{Hash, NoRandomness, Scope, secret};
+use super::{Bearer, Hash, NoRandomness, Scope, secret};
 
 /// Links that nobody opened; the oldest makes room.
 const OPEN: usize = 8;
@@ -22,6 +22,8 @@ pub(crate) struct Grant {
     /// Whether it came from the terminal, and so counts as having logged in. A link from a page does not: else an
     /// unattended browser could prove by it that its owner is there.
     pub(crate) proves: bool,
+    /// The token by which whoever made it came in: what it opens ends with that token.
+    pub(crate) bearer: Option<Bearer>,
 }
 
 #[derive(Default)]
@@ -63,7 +65,7 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
-    const PRINTED_ONE: Grant = Grant { scope: Scope::Admin, proves: true };
+    const PRINTED_ONE: Grant = Grant { scope: Scope::Admin, proves: true, bearer: None };
 
     #[test]
     fn a_ticket_is_worth_something_once() {

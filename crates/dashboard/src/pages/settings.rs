@@ -32,7 +32,7 @@ pub(crate) fn settings(view: &View<'_>, tokens: &[Token], link: Option<&str>) ->
         section aria-labelledby="tokens" {
             h2 id="tokens" { "Tokens" }
             @if tokens.is_empty() {
-                p class="empty" { "There are none. The environment variable API_TOKEN sets one for scripts." }
+                p class="empty" { "There are none. The environment variable API_TOKEN sets one for scripts; for a controller, fleetkey token create makes them." }
             } @else {
                 table {
                     thead { tr { th scope="col" { "Name" } th scope="col" { "Scope" } th scope="col" { "Ends" } } }

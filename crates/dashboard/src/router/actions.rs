@@ -60,11 +60,11 @@ impl App {
     /// A one-time link for another browser, with no more rights than who makes it.
     fn another_link(&self, request: &Request, actor: &Actor) -> Answer {
         let view = self.view(actor, request);
-        let grant = Grant { scope: actor.scope, proves: false };
+        let grant = Grant { scope: actor.scope, proves: false, bearer: actor.bearer };
         match self.desk.ticket(grant, self.now()) {
             Ok(ticket) => {
                 let link = format!("{}/start/{}", self.origin, &*ticket);
-                pages::settings(&view, self.desk.tokens(), Some(&link))
+                pages::settings(&view, &self.desk.tokens(), Some(&link))
             }
             Err(error) => pages::message(&view, 500, "No link", &error.to_string()),
         }
