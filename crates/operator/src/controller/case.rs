@@ -21,6 +21,8 @@ use crate::control_plane::{CertificateSummary, Connected};
 /// How many requests and sightings wait for a listing; what is beyond is dropped: devices repeat, and presence tells
 /// the latest anyway.
 const WAITING: usize = 16;
+/// After how many attempts in a row people are told of a failure that may pass: about a minute.
+const TOLD_EVERY: u32 = 7;
 
 /// Which steps may be taken at this moment.
 #[derive(Debug, Clone, Copy)]
@@ -236,7 +238,6 @@ impl Case {
     pub(super) fn listed(&mut self, now: Timestamp, config: &Config, certificates: &[CertificateSummary]) {
         let listing: Listing = certificates.iter().map(|found| (found.id, *found)).collect();
         let before = self.record.clone();
-        self.attempts = 0;
         self.rest_until = now + config.look_again;
         self.listed_at = Some(now);
         let asked = !self.requests.is_empty();
@@ -249,6 +250,10 @@ impl Case {
         }
         self.quarantine(now);
         self.weigh(now, config, &listing);
+        // That it can be listed says nothing of a change that is refused: what fails again and again rests longer and longer.
+        if self.plan.is_empty() {
+            self.attempts = 0;
+        }
         self.unsaved |= self.record != before;
         self.tell_changes(before.as_ref());
         if asked || self.answered != self.record().map(Record::status) {
@@ -302,15 +307,23 @@ impl Case {
         }
     }
 
-    /// A call for this thing failed; another attempt is made after a pause.
-    pub(super) fn failed(&mut self, now: Timestamp, config: &Config) {
+    /// A call for this thing failed; another attempt is made after a pause. Whether it has failed for so long that somebody
+    /// should know, also of what another attempt may mend.
+    pub(super) fn failed(&mut self, now: Timestamp, config: &Config) -> bool {
         self.plan.clear();
         self.rest_until = now + config.pause(self.attempts);
         self.attempts = self.attempts.saturating_add(1);
+        self.attempts.is_multiple_of(TOLD_EVERY)
+    }
+
+    /// Whether evidence waits for a listing.
+    pub(super) fn is_unjudged(&self) -> bool {
+        !self.requests.is_empty() || !self.sightings.is_empty()
     }
 
     /// A certificate was changed as planned.
     pub(super) fn changed(&mut self, now: Timestamp, certificate: CertificateId, change: Change) {
+        self.attempts = 0;
         let Some(record) = &mut self.record else {
             return;
         };

@@ -35,7 +35,10 @@ impl Diary {
     pub(super) async fn begin(&self, at: Timestamp, record: Option<&Record>, subject: Subject<'_>) -> Done {
         let why = record.map(|record| why(record, subject.1));
         let written = self.enter(at, Phase::Begun, subject, why, Vec::new()).await;
-        written.map_err(|error| ApiError::Unavailable(format!("the journal cannot be written: {error}")))
+        written.map_err(|error| {
+            tracing::error!(%error, "the journal cannot be written; nothing is retired until it can");
+            ApiError::Unavailable(format!("the journal cannot be written: {error}"))
+        })
     }
 
     /// Enters how it went. What cannot be entered now is known by its `begun`.
@@ -55,12 +58,18 @@ impl Diary {
         }
     }
 
-    /// Enters that a person has released a thing.
+    /// Enters that a person has released a thing, and what is forgotten with it.
     ///
     /// # Errors
     /// When it cannot be written: then it must not be released.
-    pub(super) async fn release(&self, at: Timestamp, thing: &ThingName, why: &str) -> Result<(), FileError> {
-        self.said(at, "release", format!("thing {thing}"), why).await
+    pub(super) async fn release(
+        &self,
+        at: Timestamp,
+        thing: &ThingName,
+        why: &str,
+        forgotten: Option<Value>,
+    ) -> Result<(), FileError> {
+        self.decided(at, ("release", format!("thing {thing}")), why, forgotten).await
     }
 
     /// Enters that a command goes to a device.
@@ -103,6 +112,16 @@ impl Diary {
         what: String,
         why: &str,
     ) -> Result<(), FileError> {
+        self.decided(at, (action, what), why, None).await
+    }
+
+    async fn decided(
+        &self,
+        at: Timestamp,
+        (action, what): (&'static str, String),
+        why: &str,
+        before: Option<Value>,
+    ) -> Result<(), FileError> {
         let why = why.to_owned();
         self.write(move |who, chain| {
             chain.enter(&Entry {
@@ -112,7 +131,7 @@ impl Diary {
                 action,
                 what: &what,
                 why: Some(&why),
-                before: None,
+                before: before.as_ref(),
                 after: None,
                 calls: Vec::new(),
             })

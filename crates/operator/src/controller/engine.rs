@@ -1,5 +1,8 @@
 //! Carries the ledger's actions out, one after the other: journal, account, and what is to be published.
 //!
+//! What is heard is judged and made durable before anything else; what is due in the account comes one step at a time between
+//! that ([`Engine::step`]), so that a long list of it, or an account that refuses, makes nobody deaf.
+//!
 //! Not here: the broker ([`super::Controller`]). One call at a time is on purpose: an account takes ten a second.
 //! Every change of the account is entered into the engine's chain, where it was given one, before its first call and
 //! after its last; what cannot be entered is not done. Whoever else wants to know is an [`Observer`].
@@ -13,6 +16,7 @@ use fleetkey_model::name::{ClientId, ThingName};
 use fleetkey_model::retirement::{ControllerAnswer, DeviceCommand, WayBack};
 use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::FleetTopic;
+use serde_json::{Value, json};
 use tracing::{error, info, warn};
 
 use super::action::{Action, Change, Event, Report};
@@ -21,6 +25,7 @@ use super::inbox;
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::observer::Observer;
+use super::presence::Role;
 use super::record::Record;
 use crate::chain::Chain;
 use crate::control_plane::{ApiError, CertificateSummary, ControlPlane, Done};
@@ -75,7 +80,7 @@ impl<C: ControlPlane> Engine<C> {
         &self.ledger
     }
 
-    /// Takes in a message of the broker's and does all that follows from it.
+    /// Takes in a message of the broker's, as [`Self::handle`].
     pub async fn message(&mut self, topic: &str, payload: &[u8]) -> Vec<Publication> {
         match inbox::read(topic, payload) {
             Ok(Some(event)) => self.handle(event).await,
@@ -87,10 +92,18 @@ impl<C: ControlPlane> Engine<C> {
         }
     }
 
-    /// Takes in an event and does all that follows from it.
+    /// Takes in an event: its thing's certificates are looked at if need be, what is concluded is durable and told. What is to
+    /// be changed in the account then is due, see [`Self::step`].
     pub async fn handle(&mut self, event: Event) -> Vec<Publication> {
+        let thing = concerned(&event);
         self.take(event);
-        self.settle().await
+        let mut published = Vec::new();
+        if let Some(thing) = thing {
+            while let Some(action) = self.ledger.poll_of((self.clock)(), &thing) {
+                published.extend(self.act(action).await);
+            }
+        }
+        published
     }
 
     /// Releases a frozen thing in the name of whoever says `why`, once that is on record.
@@ -98,7 +111,8 @@ impl<C: ControlPlane> Engine<C> {
     /// # Errors
     /// When it cannot be entered into the chain; nothing is released then.
     pub async fn release(&mut self, thing: ThingName, why: &str) -> Result<Vec<Publication>, FileError> {
-        self.diary.release((self.clock)(), &thing, why).await?;
+        let forgotten = self.ledger.record(&thing).map(forgotten);
+        self.diary.release((self.clock)(), &thing, why, forgotten).await?;
         Ok(self.handle(Event::Release(thing)).await)
     }
 
@@ -163,46 +177,46 @@ impl<C: ControlPlane> Engine<C> {
         self.diary.said((self.clock)(), action, what, why).await
     }
 
-    /// Does all that is due, and returns what is to be published.
-    pub async fn settle(&mut self) -> Vec<Publication> {
-        let mut published = Vec::new();
-        while let Some(action) = self.ledger.poll((self.clock)()) {
-            let outcome = match action {
-                Action::Answer { thing, answer } => {
-                    published.extend(publication(thing, &answer));
-                    continue;
-                }
-                Action::Report(report) => {
-                    tell(&report);
-                    let now = (self.clock)();
-                    self.observers.iter().for_each(|observer| observer.told(now, &report));
-                    continue;
-                }
-                Action::Persist(record) => {
-                    let thing = record.thing.clone();
-                    persisted(thing, self.journal.persist(*record).await)
-                }
-                Action::Forget(thing) => {
-                    let removed = self.journal.forget(&thing).await;
-                    persisted(thing, removed)
-                }
-                Action::List(thing) => {
-                    let answer = self.list(&thing).await;
-                    Event::Listed { thing, answer }
-                }
-                Action::Ask(thing) => {
-                    let client = ClientId::live(&thing);
-                    let answer = timed(self.control.connection(&client)).await;
-                    Event::Asked { thing, answer }
-                }
-                Action::Change { thing, certificate, change } => {
-                    let answer = self.journaled(&thing, &certificate, change).await;
-                    Event::Changed { thing, certificate, change, answer }
-                }
-            };
-            self.take(outcome);
-        }
-        published
+    /// Takes one step that is due: one call of the account, one record, one word; what is to be published for it. `None` when
+    /// nothing is due.
+    pub async fn step(&mut self) -> Option<Option<Publication>> {
+        let action = self.ledger.poll((self.clock)())?;
+        Some(self.act(action).await)
+    }
+
+    async fn act(&mut self, action: Action) -> Option<Publication> {
+        let outcome = match action {
+            Action::Answer { thing, answer } => return publication(thing, &answer),
+            Action::Report(report) => {
+                tell(&report);
+                let now = (self.clock)();
+                self.observers.iter().for_each(|observer| observer.told(now, &report));
+                return None;
+            }
+            Action::Persist(record) => {
+                let thing = record.thing.clone();
+                persisted(thing, self.journal.persist(*record).await)
+            }
+            Action::Forget(thing) => {
+                let removed = self.journal.forget(&thing).await;
+                persisted(thing, removed)
+            }
+            Action::List(thing) => {
+                let answer = self.list(&thing).await;
+                Event::Listed { thing, answer }
+            }
+            Action::Ask(thing) => {
+                let client = ClientId::live(&thing);
+                let answer = timed(self.control.connection(&client)).await;
+                Event::Asked { thing, answer }
+            }
+            Action::Change { thing, certificate, change } => {
+                let answer = self.journaled(&thing, &certificate, change).await;
+                Event::Changed { thing, certificate, change, answer }
+            }
+        };
+        self.take(outcome);
+        None
     }
 
     /// The certificates of a thing, and after them whether one came of a recovery: of whatever is on the list that is
@@ -220,7 +234,7 @@ impl<C: ControlPlane> Engine<C> {
         self.ledger.handle(now, event);
     }
 
-    /// How long until [`Self::settle`] has something to do; `None` when only an event can bring it about.
+    /// How long until [`Self::step`] has something to do after it had nothing; `None` when only an event can bring it about.
     pub fn idle_for(&self) -> Option<Duration> {
         Some(self.ledger.next_deadline()?.since((self.clock)()))
     }
@@ -258,6 +272,23 @@ impl<C: ControlPlane> Engine<C> {
         }
         gone(self.control.detach_thing_principal(thing, certificate).await)?;
         gone(self.control.delete_certificate(certificate).await)
+    }
+}
+
+/// What a release forgets and somebody may want to know later: why the thing was frozen, and the heads of the device's own
+/// log.
+fn forgotten(record: &Record) -> Value {
+    let frozen = record.frozen.map(|freeze| freeze.reason.to_string());
+    json!({ "frozen": frozen, "witness": record.witness.certificate, "audit": record.audit })
+}
+
+/// The thing that an event is evidence about, or that a person has decided about.
+fn concerned(event: &Event) -> Option<ThingName> {
+    match event {
+        Event::Attested { topic, .. } => Some(topic.clone()),
+        Event::Presence { client, .. } => Role::of(client).map(|(thing, _)| thing),
+        Event::Release(thing) | Event::Hold(thing) => Some(thing.clone()),
+        _ => None,
     }
 }
 

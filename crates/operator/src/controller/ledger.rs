@@ -26,6 +26,8 @@ const MOST_NEWS: usize = 1024;
 struct Gate {
     closed_until: Timestamp,
     failures: u32,
+    /// Whether a change was what failed last: that the account can be read opens the way then, and forgives nothing.
+    by_change: bool,
 }
 
 /// What the controller knows and decides; see the module above it.
@@ -110,9 +112,26 @@ impl Ledger {
         }
     }
 
+    fn gates(&self, now: Timestamp) -> Gates {
+        Gates { storage: self.storage.is_open(now), control: self.control.is_open(now) }
+    }
+
+    /// The next thing to do at `now` before what was last heard of this thing counts as taken in: to look at its certificates, to
+    /// make the conclusions durable, and to tell them. What is to be changed in the account is left to [`Self::poll`].
+    pub fn poll_of(&mut self, now: Timestamp, thing: &ThingName) -> Option<Action> {
+        let gates = self.gates(now);
+        let case = self.cases.get_mut(thing)?;
+        if let Some(action) = case.next(Gates { control: false, ..gates }) {
+            self.settle(thing);
+            return Some(action);
+        }
+        let is_due = case.is_unjudged() && case.look_at(&self.config).is_some_and(|at| at <= now);
+        (gates.control && is_due).then(|| self.list(thing.clone()))
+    }
+
     /// The next thing to do at `now`; call until there is none.
     pub fn poll(&mut self, now: Timestamp) -> Option<Action> {
-        let gates = Gates { storage: self.storage.is_open(now), control: self.control.is_open(now) };
+        let gates = self.gates(now);
         let found = self.ready.iter().find_map(|thing| {
             let action = self.cases.get_mut(thing)?.next(gates)?;
             Some((thing.clone(), action))
@@ -126,9 +145,13 @@ impl Ledger {
             return None;
         }
         let thing = self.agenda.take_due(now).or_else(|| self.take_patrol(now))?;
+        Some(self.list(thing))
+    }
+
+    fn list(&mut self, thing: ThingName) -> Action {
         self.unplan(&thing);
         self.news.plan(&thing, None);
-        Some(Action::List(thing))
+        Action::List(thing)
     }
 
     /// The next thing to look at for leftovers, or because the registry told of it, by turns, at the pace of the patrol.
@@ -214,9 +237,9 @@ impl Ledger {
         let certificates = match answer {
             Ok(certificates) => certificates,
             Err(ApiError::NotFound(_)) => Vec::new(),
-            Err(error) => return self.failed(now, thing, error),
+            Err(error) => return self.failed(now, thing, error, false),
         };
-        self.control = Gate::default();
+        self.control.was_read();
         let config = self.config.clone();
         self.with(thing, |case| case.listed(now, &config, &certificates));
     }
@@ -227,7 +250,7 @@ impl Ledger {
                 let config = self.config.clone();
                 self.with(thing, |case| case.asked(now, &config, connected));
             }
-            Err(error) => self.failed(now, thing, error),
+            Err(error) => self.failed(now, thing, error, false),
         }
     }
 
@@ -248,19 +271,19 @@ impl Ledger {
             Err(ApiError::NotFound(_)) if change == Change::Delete => {
                 self.with(thing, |case| case.changed(now, certificate, change));
             }
-            Err(error) => self.failed(now, thing, error),
+            Err(error) => self.failed(now, thing, error, true),
         }
     }
 
     /// A throttle concerns every call of the account, any other failure its thing alone.
-    fn failed(&mut self, now: Timestamp, thing: &ThingName, error: ApiError) {
+    fn failed(&mut self, now: Timestamp, thing: &ThingName, error: ApiError, by_change: bool) {
         if error == ApiError::Throttled {
             self.control.close(now, &self.config);
+            self.control.by_change |= by_change;
         }
         let config = self.config.clone();
         self.with(thing, |case| {
-            case.failed(now, &config);
-            if !error.retryable() {
+            if case.failed(now, &config) || !error.retryable() {
                 case.report(Report::Failing { thing: thing.clone(), error });
             }
         });
@@ -300,6 +323,13 @@ impl Ledger {
 impl Gate {
     fn is_open(&self, now: Timestamp) -> bool {
         now >= self.closed_until
+    }
+
+    /// A reading call has gone through.
+    fn was_read(&mut self) {
+        if !self.by_change {
+            *self = Self::default();
+        }
     }
 
     fn close(&mut self, now: Timestamp, config: &Config) {

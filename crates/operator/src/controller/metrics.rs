@@ -27,6 +27,8 @@ struct Counts {
     held: u64,
     alarms: u64,
     failing: u64,
+    /// The last record did not reach the disk.
+    unwritable: bool,
     /// The latest moment, by the broker's clock, of what was heard.
     evidence: Timestamp,
 }
@@ -43,6 +45,8 @@ impl Observer for Metrics {
             }
             Event::Registry { .. } => ("registry", None),
             Event::PresenceMissed => ("session_lost", None),
+            Event::Persisted(_) => return self.counts().unwritable = false,
+            Event::StorageFailed(_) => return self.counts().unwritable = true,
             _ => return,
         };
         let mut counts = self.counts();
@@ -68,6 +72,11 @@ impl Observer for Metrics {
 }
 
 impl Metrics {
+    /// Whether the controller's records reach the disk: while they do not, nothing is retired.
+    pub fn is_durable(&self) -> bool {
+        !self.counts().unwritable
+    }
+
     /// The counters, and what the ledger's records come to, where the controller told in time.
     pub fn render(&self, totals: Option<&Totals>, connections: Connections) -> String {
         let counts = self.counts();
@@ -77,6 +86,12 @@ impl Metrics {
             "gauge",
             "Whether the controller hears the broker.",
             (connections.hearing > 0).into(),
+        );
+        page.one(
+            "controller_ledger_writable",
+            "gauge",
+            "Whether the controller's records reach the disk; while they do not, nothing is retired.",
+            (!counts.unwritable).into(),
         );
         for (name, help, n) in [
             ("controller_connections", "Connections that hear the broker.", connections.hearing),
@@ -104,7 +119,11 @@ impl Metrics {
             ("requests_ignored_total", "Retire requests that count for nothing.", counts.ignored),
             ("retirements_held_total", "Things held for a connection that no event told of.", counts.held),
             ("alarms_total", "Things that were frozen or contested.", counts.alarms),
-            ("controller_failures_total", "Calls that waiting alone may not mend.", counts.failing),
+            (
+                "controller_failures_total",
+                "Changes and looks that failed and that waiting alone may not mend, or has not for a minute.",
+                counts.failing,
+            ),
         ] {
             page.one(name, "counter", help, n);
         }

@@ -49,6 +49,10 @@ pub struct World {
     pub listings: usize,
     /// What the account answers to everything, if not the truth.
     pub account_fails: Option<ApiError>,
+    /// What it answers to changes alone.
+    pub changes_fail: Option<ApiError>,
+    /// How often a change was asked for that failed so.
+    pub tries: usize,
     pub disk_fails: bool,
     /// What the account says of the thing's client id.
     pub connected: Connected,
@@ -72,6 +76,8 @@ impl World {
             changes: Vec::new(),
             listings: 0,
             account_fails: None,
+            changes_fail: None,
+            tries: 0,
             disk_fails: false,
             connected: Connected::Untold,
             asked: 0,
@@ -253,6 +259,10 @@ impl World {
 
     fn change(&mut self, id: &CertificateId, change: Change) -> Result<(), ApiError> {
         if let Some(error) = &self.account_fails {
+            return Err(error.clone());
+        }
+        if let Some(error) = &self.changes_fail {
+            self.tries += 1;
             return Err(error.clone());
         }
         self.changes.push((self.now, *id, change));

@@ -21,6 +21,9 @@ use crate::files::FileError;
 /// A clock may jump: what is far off is looked at again at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
+/// How many inputs are taken before a step that is due.
+const MOST_INPUTS: u32 = 100;
+
 /// Something for the engine.
 #[derive(Debug)]
 pub(super) enum Input {
@@ -123,14 +126,17 @@ pub(super) async fn run<C: ControlPlane>(
     mut outputs: Ports,
     stop: CancellationToken,
 ) {
+    let mut turns = Turns { idle: false, inputs: 0 };
     loop {
         let output = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
+            () = due(&engine, &turns), if turns.are_overdue() => turns.step(&mut engine).await,
             input = inputs.recv() => match input {
-                Some(input) => take(&mut engine, input).await,
+                Some(input) => turns.take(&mut engine, input).await,
                 None => return,
             },
-            () = due(&engine) => published(engine.settle().await),
+            () = due(&engine, &turns) => turns.step(&mut engine).await,
         };
         let empty = output.publications.is_empty() && output.ack.is_none();
         if empty {
@@ -140,6 +146,31 @@ pub(super) async fn run<C: ControlPlane>(
             () = stop.cancelled() => return,
             sent = outputs.send(output) => if sent.is_err() { return },
         }
+    }
+}
+
+/// Who is next: what was heard and ordered comes before what is due in the account, but not for ever.
+struct Turns {
+    /// The last step found nothing to do.
+    idle: bool,
+    /// How many inputs were taken since a step.
+    inputs: u32,
+}
+
+impl Turns {
+    const fn are_overdue(&self) -> bool {
+        self.inputs >= MOST_INPUTS
+    }
+
+    async fn take<C: ControlPlane>(&mut self, engine: &mut Engine<C>, input: Input) -> Output {
+        (self.idle, self.inputs) = (false, self.inputs.saturating_add(1));
+        take(engine, input).await
+    }
+
+    async fn step<C: ControlPlane>(&mut self, engine: &mut Engine<C>) -> Output {
+        let step = engine.step().await;
+        (self.idle, self.inputs) = (step.is_none(), 0);
+        published(step.flatten().into_iter().collect())
     }
 }
 
@@ -207,7 +238,10 @@ fn commanded(
     }
 }
 
-async fn due<C: ControlPlane>(engine: &Engine<C>) {
+async fn due<C: ControlPlane>(engine: &Engine<C>, turns: &Turns) {
+    if !turns.idle {
+        return;
+    }
     match engine.idle_for() {
         Some(span) => tokio::time::sleep(span.min(LONGEST_SLEEP)).await,
         None => pending().await,

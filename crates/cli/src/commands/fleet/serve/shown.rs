@@ -58,8 +58,13 @@ impl Backend for Shown {
     }
 
     fn unready(&self) -> Option<String> {
-        let words = "not connected to the broker: nothing is heard, and nothing new is retired";
-        (!self.reception.hears()).then(|| words.to_owned())
+        if !self.reception.hears() {
+            return Some(
+                "not connected to the broker: nothing is heard, and nothing new is retired".to_owned(),
+            );
+        }
+        let words = "the ledger cannot be written, see the log: nothing is retired until it can";
+        (!self.metrics.is_durable()).then(|| words.to_owned())
     }
 
     fn ready(&self) -> String {
