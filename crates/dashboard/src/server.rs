@@ -30,8 +30,10 @@ use crate::router::App;
 
 pub use tls::{Tls, TlsError};
 
+use progress::Progress;
 use seats::Seats;
 
+mod progress;
 mod seats;
 mod tls;
 
@@ -242,6 +244,7 @@ async fn welcome(tcp: TcpStream, peer: IpAddr, door: Door) {
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY cannot be set");
     }
+    let tcp = Progress::new(tcp);
     match &door.tls {
         None => serve(tcp, peer, door).await,
         Some(tls) => {

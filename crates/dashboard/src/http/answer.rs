@@ -17,7 +17,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 const ALWAYS: [(&str, &str); 6] = [
     ("content-security-policy", POLICY),
     ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "no-referrer"),
+    // Nothing of an address leaves for elsewhere. Not less than this: under `no-referrer` a browser sends `Origin: null` with a form
+    // of ours, too (Fetch, "append a request Origin header"), and from one without `Sec-Fetch-Site` no order would be taken.
+    ("referrer-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),

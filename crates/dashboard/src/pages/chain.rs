@@ -103,8 +103,13 @@ pub(super) fn changed(view: &View<'_>, all: &[Certificate]) -> Markup {
     }
 }
 
+/// Whether the account has told nothing yet of what a certificate says of itself: its validity and names are then made up.
+pub(super) const fn is_untold(known: &Certificate) -> bool {
+    known.pem.is_empty() && known.told.is_some()
+}
+
 /// In place of what certificates would say of themselves.
-fn untold(certificates: &[&Certificate]) -> Markup {
+pub(super) fn untold(certificates: &[&Certificate]) -> Markup {
     match refusal(certificates) {
         Some(why) => html! {
             p class="notice" { (badge(Tone::Warn, "the account does not tell")) " " (why) }
@@ -115,7 +120,7 @@ fn untold(certificates: &[&Certificate]) -> Markup {
 }
 
 /// How old what they say of themselves is, and why it is no younger.
-fn aged(view: &View<'_>, certificates: &[&Certificate]) -> Markup {
+pub(super) fn aged(view: &View<'_>, certificates: &[&Certificate]) -> Markup {
     let oldest = told(certificates).filter_map(|told| told.at).min();
     html! {
         @if let Some(at) = oldest { p class="faint" { "The account told it " (moment(at, view.now)) "." } }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::chain::{chain, changed};
+use super::chain::{chain, changed, is_untold};
 use super::parts::{badge, button, certificate, connection, incidents, status};
 use super::strip::strip;
 use super::words::{BRIEF, date, foreign, moment, span};
@@ -97,7 +97,7 @@ fn row(view: &View<'_>, device: &Device, known: &Certificate) -> Markup {
             td { (status(known.status)) }
             td { (known.holder.word()) }
             td { (moment(known.created, view.now)) }
-            @if known.pem.is_empty() && known.told.is_some() {
+            @if is_untold(known) {
                 td colspan="3" class="faint" { "not told yet" }
             } @else {
                 td class="nowrap" { (date(known.not_before)) " to " (date(known.not_after)) }

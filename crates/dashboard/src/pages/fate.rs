@@ -2,8 +2,9 @@
 
 use maud::{Markup, html};
 
+use super::chain::is_untold;
 use super::parts::{badge, status};
-use super::words::moment;
+use super::words::{WHOLE, foreign, moment};
 use super::{View, device_path, frame, proof};
 use crate::access::Scope;
 use crate::fleet::{Certificate, Device, Fate, Holder, Tone};
@@ -36,7 +37,7 @@ pub(crate) fn confirm_fate(
             (consequence(certificate, fate))
             dl class="facts" {
                 div { dt { "Certificate" } dd { code class="long" { (certificate.id) } } }
-                div { dt { "Subject" } dd { (certificate.subject) } }
+                div { dt { "Subject" } dd { @if is_untold(certificate) { "not told yet" } @else { (foreign(&certificate.subject, WHOLE)) } } }
                 div { dt { "Status now" } dd { (status(certificate.status)) ", " (certificate.holder.word()) } }
                 div { dt { "Registered" } dd { (moment(certificate.created, view.now)) } }
             }

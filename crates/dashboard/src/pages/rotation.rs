@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
+use super::chain::{aged, is_untold, untold};
 use super::parts::{badge, button, certificate, incidents, status};
 use super::strip::{small, strip};
-use super::words::{date, moment, span};
+use super::words::{WHOLE, date, foreign, moment, span};
 use super::{View, device_path, frame, rotation_path};
 use crate::fleet::{Certificate, Device, Fleet, Outcome, Rotation, Tone};
 use crate::http::Answer;
@@ -76,14 +77,23 @@ fn side(view: &View<'_>, name: &str, id: Option<String>, known: Option<&Certific
                     p { (status(known.status)) " " span class="faint" { (known.holder.word()) } }
                     p { code class="long" { (id) } }
                     p class="faint" { "registered " (moment(known.created, view.now)) ", status since " (moment(known.modified, view.now)) }
-                    dl class="facts" {
-                        div { dt { "Subject" } dd { (known.subject) } }
-                        div { dt { "Issuer" } dd { (known.issuer) } }
-                        div { dt { "Valid" } dd { (date(known.not_before)) " to " (date(known.not_after)) } }
-                        div { dt { "Policies" } dd { (known.policies.iter().map(String::as_str).collect::<Vec<_>>().join(", ")) } }
-                    }
+                    @if is_untold(known) { (untold(&[known])) } @else { (said(view, known)) }
                 }
             }
+        }
+    }
+}
+
+/// What a certificate says of itself, and when the account told it.
+fn said(view: &View<'_>, known: &Certificate) -> Markup {
+    let policies = known.policies.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    html! {
+        (aged(view, &[known]))
+        dl class="facts" {
+            div { dt { "Subject" } dd { (foreign(&known.subject, WHOLE)) } }
+            div { dt { "Issuer" } dd { (foreign(&known.issuer, WHOLE)) } }
+            div { dt { "Valid" } dd { (date(known.not_before)) " to " (date(known.not_after)) } }
+            div { dt { "Policies" } dd { (policies) } }
         }
     }
 }

@@ -30,8 +30,9 @@ impl App {
                 .map_err(|error| self.refuse_token(&error));
         }
         let session = request.cookie(&self.cookie());
-        // The script says so of what it reads by itself. Whoever else does only has a shorter session.
-        let is_page = request.header("x-read") == Some("again");
+        // The script says so of what it reads by itself. Whoever else does only has a shorter session. Of a stream it cannot: a
+        // browser opens that by itself, again and again, and sends no header of a page's.
+        let is_page = request.header("x-read") == Some("again") || request.parts()[..] == ["events"];
         let session = session.and_then(|cookie| match is_page {
             true => self.desk.by_page(cookie, self.now()).ok(),
             false => self.desk.by_cookie(cookie, self.now()).ok(),

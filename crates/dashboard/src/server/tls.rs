@@ -9,7 +9,7 @@ use fleetkey_model::certificate::{BadCertificate, CertificateFacts};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -78,7 +78,7 @@ impl Tls {
     }
 
     /// Takes a connection through its handshake; `None` when it does not get through.
-    pub(super) async fn accept(&self, tcp: TcpStream) -> Option<TlsStream<TcpStream>> {
+    pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, tcp: S) -> Option<TlsStream<S>> {
         let handshake = TlsAcceptor::from(self.config.clone()).accept(tcp);
         match tokio::time::timeout(HANDSHAKE, handshake).await {
             Ok(Ok(stream)) => Some(stream),

@@ -125,7 +125,7 @@ async fn a_session_ends_by_itself() {
     assert_eq!(bench.page("/", &session).await.status, 303);
 }
 
-/// What an open page reads by itself is no sign that somebody is there.
+/// What an open page reads by itself is no sign that somebody is there; nor is its stream, which the browser opens again and again.
 #[tokio::test]
 async fn a_page_that_reads_itself_again_keeps_no_session_from_its_end() {
     let bench = Bench::start().await;
@@ -134,6 +134,8 @@ async fn a_page_that_reads_itself_again_keeps_no_session_from_its_end() {
     for status in [200, 200, 303] {
         bench.pass(Duration::from_secs(50 * 60));
         assert_eq!(bench.get("/", &itself).await.status, status);
+        let mut stream = bench.events("/events", &[("cookie", &session), ("connection", "close")]).await;
+        stream.until(if status == 200 { "event: hello" } else { "HTTP/1.1 401" }).await;
     }
     assert_eq!(bench.page("/", &session).await.status, 303);
 }

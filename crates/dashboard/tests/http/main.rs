@@ -19,6 +19,7 @@ mod hostile;
 mod orders;
 mod pages;
 mod sizes;
+mod stalled;
 mod strangers;
 mod subjects;
 mod tls;

@@ -127,9 +127,16 @@ async fn what_a_certificate_says_of_itself_has_an_age_and_a_refusal_its_reason()
             assert_eq!(part.contains("being asked"), !told && !refused, "{words}: {part}");
         }
         assert_eq!(section("certificates").contains("not told yet"), !told, "{words}");
+        let rotation = bench.page("/devices/pump-000001/rotation", &session).await.body;
+        let pair = rotation.split("<div class=\"pair\"").nth(1).unwrap();
+        assert_eq!(pair.contains("<dt>Valid") && pair.contains("2049"), told, "{words}: {pair}");
+        assert_eq!(pair.contains("the account does not tell"), refused, "{words}: {pair}");
+        assert_eq!(pair.contains("being asked"), !told && !refused, "{words}: {pair}");
         let id = fleetkey_model::certificate::CertificateId::of_der(b"new");
         let file = bench.page(&format!("/devices/pump-000001/certificates/{id}"), &session).await;
         assert_eq!(file.status, if told { 200 } else { 503 }, "{words}: {}", file.body);
+        let asked = bench.post(&format!("/devices/pump-000001/certificates/{id}/revoke"), &session, "").await;
+        assert_eq!(asked.body.contains("not told yet"), !told, "{words}: {}", asked.body);
         let said = file.body.split("<main").nth(1).is_some_and(|main| main.contains(words));
         assert_eq!(said, refused && !told, "{words}: {}", file.body);
     }

@@ -1,10 +1,13 @@
-//! Certificates whose names a stranger chose, as real DER: on a device's page, in its chain, beside the certificate before it.
+//! Certificates whose names a stranger chose, as real DER: on a device's page, in its chain, beside the certificate before it; on the
+//! page of its rotation, and before a certificate is revoked.
 
 use std::fmt::Write;
 
 use base64ct::{Base64, Encoding};
 
-use crate::support::{Bench, Sample, access};
+use fleetkey_model::certificate::CertificateId;
+
+use crate::support::{Bench, Reply, Sample, access};
 
 const SCRIPT: &str = "<script>alert(1)</script>";
 /// DER tags (X.690, 8): the strings that a name may be written in, and what holds them.
@@ -66,15 +69,25 @@ fn certificate(subject: &[u8], issuer: &[u8], host: &str, serial: u8) -> String 
     pem + "-----END CERTIFICATE-----\n"
 }
 
-/// A device's page, where both its certificates and their issuer have these names.
-async fn page(subject: &[u8], host: &str) -> String {
+/// A device both of whose certificates and their issuer have these names.
+async fn bench(subject: &[u8], host: &str) -> Bench {
     let issuer = name(&[(ORGANIZATION, UTF8, SCRIPT.as_bytes()), (COMMON_NAME, PRINTABLE, b"Plant CA")]);
     let mut sample = Sample::of(1, "a stranger's");
     sample.texts = Some([1, 2].map(|serial| certificate(subject, &issuer, host, serial)));
-    let bench = Bench::with(sample, access()).await;
-    let page = bench.page("/devices/pump-000001", &bench.session().await).await;
+    Bench::with(sample, access()).await
+}
+
+/// Its own page.
+async fn page(subject: &[u8], host: &str) -> String {
+    let bench = bench(subject, host).await;
+    let page = sound(bench.page("/devices/pump-000001", &bench.session().await).await);
+    assert!(!page.contains("not readable"), "the certificate was read: {page}");
+    page
+}
+
+/// A page that shows it, with nothing in it that a stranger could have put there to be run or not to be seen.
+fn sound(page: Reply) -> String {
     assert_eq!(page.status, 200);
-    assert!(!page.body.contains("not readable"), "the certificate was read: {}", page.body);
     for never in ["<script>alert", "<img", "</title></script>", " style=", "\0", "\u{202e}"] {
         assert!(!page.body.contains(never), "{never:?} stands in the page");
     }
@@ -113,6 +126,23 @@ async fn what_is_not_seen_and_what_turns_the_writing_is_told_by_its_number() {
     let page = page(&name(&[(COMMON_NAME, UTF8, text.as_bytes())]), "press-1.example").await;
     for part in parts(&page) {
         assert!(part.contains("CN=press[U+202E]1-sserp[U+2066][U+200B][U+FEFF]"), "{part}");
+    }
+}
+
+/// Where somebody decides of a certificate, or follows how it came, its names are told as on the device's page.
+#[tokio::test]
+async fn what_is_not_seen_is_told_where_a_certificate_is_decided_of_and_where_it_came_from() {
+    let text = format!("press\u{202e}1-sserp{SCRIPT}");
+    let bench = bench(&name(&[(COMMON_NAME, UTF8, text.as_bytes())]), "press-1.example").await;
+    let session = bench.session().await;
+    let rotation = sound(bench.page("/devices/pump-000001/rotation", &session).await);
+    assert_eq!(rotation.matches("CN=press[U+202E]1-sserp\\").count(), 2, "both of them: {rotation}");
+    for (der, verb) in
+        [(b"new".as_slice(), "revoke"), (b"new", "deactivate"), (b"old", "reactivate"), (b"old", "revoke")]
+    {
+        let path = format!("/devices/pump-000001/certificates/{}/{verb}", CertificateId::of_der(der));
+        let asked = sound(bench.post(&path, &session, "").await);
+        assert!(asked.contains("CN=press[U+202E]1-sserp\\"), "{path}: {asked}");
     }
 }
 
