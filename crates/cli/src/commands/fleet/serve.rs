@@ -102,7 +102,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         board: board.clone(),
         directory: post.data.operator(),
         soonest: args.soonest,
-        rhythm: Rhythm::new(args.rotate_every, args.rotation_jitter),
+        rhythm: rhythm(&args),
     };
     let server = Server::start(listener, Arc::new(shown), &ServerConfig { hosts: args.hosts.clone() })?;
     tell(audience, "serving", &post.words(&server, pages.url()), &post.fields(&server, pages.url()));
@@ -169,13 +169,7 @@ impl Post {
         let chain = Chain::open(&directory.join(CONTROLLER_JOURNAL_FILE))
             .context("the controller's journal cannot be used")?;
         let account = (self.aws.clone(), self.office(args)?);
-        let board = Board::new(
-            watch.clone(),
-            account,
-            self.site(),
-            Rhythm::new(args.rotate_every, args.rotation_jitter),
-            &records,
-        );
+        let board = Board::new(watch.clone(), account, self.site(), rhythm(args), &records);
         let board = Arc::new(board);
         let engine =
             Engine::new(Ledger::new(config(args), records), journal, self.aws.clone(), Arc::new(now))
@@ -242,6 +236,11 @@ impl Post {
 fn config(args: &ServeArgs) -> Config {
     let ServeArgs { soak, grace, delete_after, leftover_after, .. } = *args;
     Config { soak, grace, delete_after, leftover_after, ..Config::default() }
+}
+
+/// What metrics, API and pages go by alike.
+fn rhythm(args: &ServeArgs) -> Rhythm {
+    Rhythm::new(args.rotate_every, args.rotation_jitter).season_over(args.season_over)
 }
 
 fn tell(audience: Audience, event: &str, words: &str, fields: &serde_json::Value) {
