@@ -87,17 +87,17 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         feed: feed.clone(),
     });
     let keeper = WindowKeeper::start(board.office().clone());
-    let registry = registry::see_to(post.aws.clone(), controller.reception(), args.registry_events);
+    let registry = registry::see_to(post.asking.clone(), controller.reception(), args.registry_events);
     let registry = tokio::spawn(registry);
     let pages = Pages::open(board.clone(), &args.panel).await?;
     let snapshot = Snapshot::at(&post.data.operator());
     let pace = (args.inventory_every, args.budget);
-    let tended = Tended::start(post.aws.clone(), watch.clone(), snapshot, controller.reception(), pace);
+    let tended = Tended::start(post.asking.clone(), watch.clone(), snapshot, controller.reception(), pace);
     let shown = Shown {
         reception: controller.reception(),
         metrics,
         watch,
-        aws: post.aws.clone(),
+        accounts: [post.aws.clone(), post.asking.clone()],
         feed,
         board: board.clone(),
         directory: post.data.operator(),
@@ -126,7 +126,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
     tended.stop().await;
     controller.stop().await;
     server.stop().await;
-    let calls: BTreeSet<_> = post.aws.calls().into_iter().chain(board.calls()).collect();
+    let calls: BTreeSet<_> =
+        [post.aws.calls(), post.asking.calls(), board.calls()].into_iter().flatten().collect();
     tell(audience, "stopped", "stopped", &json!({ "calls": calls }));
     Ok(ExitCode::SUCCESS)
 }
@@ -135,7 +136,10 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
 struct Post {
     data: DataDir,
     file: FleetFile,
+    /// The controller's alone: what is called between two entries of its journal belongs to the change.
     aws: Arc<Aws>,
+    /// For whoever else looks at the account meanwhile.
+    asking: Arc<Aws>,
     who: Identity,
     settings: Settings,
 }
@@ -146,13 +150,13 @@ impl Post {
         let settings = Settings::read(&data)?.with(&args.account);
         let file = FleetFile::read(&data)?;
         let options = Options { data_host: Some(file.endpoint.clone()), ..options(&args.account) };
-        let aws = Arc::new(Aws::new(&options).await);
+        let (aws, asking) = (Arc::new(Aws::new(&options).await), Arc::new(Aws::new(&options).await));
         let asked = Patience::ASKING.call(|_| {}, || aws.identity()).await;
         let who = asked.context("the account does not say who we are")?;
         if let Some(state) = State::read(&data.operator())? {
             state.belongs(&CloudNames::new(&settings.name_prefix, "").fleet, &who)?;
         }
-        Ok(Self { data, file, aws, who, settings })
+        Ok(Self { data, file, aws, asking, who, settings })
     }
 
     /// Starts the controller; it connects by and by.
@@ -168,7 +172,7 @@ impl Post {
         let watch = inventory::opened(&self.data, &self.file, &Snapshot::at(&directory), &records);
         let chain = Chain::open(&directory.join(CONTROLLER_JOURNAL_FILE))
             .context("the controller's journal cannot be used")?;
-        let account = (self.aws.clone(), self.office(args)?);
+        let account = (self.asking.clone(), self.office(args)?);
         let board = Board::new(watch.clone(), account, self.site(), rhythm(args), &records);
         let board = Arc::new(board);
         let engine =
