@@ -85,6 +85,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         board: board.clone(),
         reception: controller.reception(),
         feed: feed.clone(),
+        aws: post.asking.clone(),
     });
     let keeper = WindowKeeper::start(board.office().clone());
     let registry = registry::see_to(post.asking.clone(), controller.reception(), args.registry_events);
