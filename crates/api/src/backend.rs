@@ -60,8 +60,10 @@ pub enum Question {
     History(ThingName),
     /// What deserves attention; of one rule only, if it is named.
     Findings(Option<String>),
-    /// Lines of the controller's journal after this one, oldest first.
+    /// Lines of a journal after this one, oldest first.
     Journal {
+        /// Which one.
+        of: Journal,
         /// The number of a line; 0 is before the first.
         after: u64,
         /// At most so many.
@@ -113,6 +115,17 @@ pub struct ThingSelection {
     pub after: Option<ThingName>,
     /// At most so many.
     pub limit: usize,
+}
+
+/// A journal: a chain of lines, numbered from 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Journal {
+    /// What the controller has done and was told: retirements, commands, campaigns, releases.
+    #[default]
+    Controller,
+    /// What set-up, commands, pages and this API have had done to the account: certificates that were ended, recovery
+    /// windows, what was stopped.
+    Setup,
 }
 
 /// Something to do. Each is entered into a journal in the name of the token.

@@ -7,9 +7,11 @@
 pub use log::{Line, Log, LogError, names, read};
 pub use machine::{Baseline, Campaign, Counts, Device, Held, Mode, Seen, Step, Turn, Way};
 pub use orders::{By, Left, Order, Taken, may_order, order, ordered, take_order};
+pub use pace::Pace;
 pub use plan::{BadPlan, FASTEST, Plan, Window};
 
 mod log;
 mod machine;
 mod orders;
+mod pace;
 mod plan;

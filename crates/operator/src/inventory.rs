@@ -10,7 +10,7 @@
 
 pub use budget::{Budget, Quotas};
 pub use census::{Census, Described, ListedCertificate, ListedThing, Page};
-pub use crawl::{Ask, Crawl, CrawlError, Ledgered, Progress, Told, crawl};
+pub use crawl::{Ask, Course, Crawl, CrawlError, Ledgered, Progress, Told, crawl};
 pub use findings::{Finding, Rule, Severity, Thresholds, findings, findings_of};
 pub use history::{Happening, History};
 pub use query::{Due, Listing, Query, Row, condition, contains, like};

@@ -6,7 +6,7 @@ use fleetkey_model::certificate::CertificateStatus;
 use fleetkey_model::name::ThingName;
 
 use super::{Refusal, bad};
-use crate::backend::{Question, Selection, ThingSelection};
+use crate::backend::{Journal, Question, Selection, ThingSelection};
 
 /// The most rows or lines of an answer, and how many where nobody says.
 const MOST: usize = 1000;
@@ -60,17 +60,26 @@ pub(super) fn rule(query: &str) -> Result<Option<String>, Refusal> {
     Ok(rule)
 }
 
-/// `after`, `limit`.
+/// `of`, `after`, `limit`.
 pub(super) fn journal(query: &str) -> Result<Question, Refusal> {
-    let (mut from, mut most) = (0, USUAL);
+    let (mut of, mut from, mut most) = (Journal::default(), 0, USUAL);
     for (name, value) in pairs(query)? {
         match name.as_str() {
+            "of" => of = book(&value)?,
             "after" => from = value.parse().map_err(|_| Refusal::bad("after: the number of a line"))?,
             "limit" => most = limit(&value)?,
             other => return Err(unknown(other)),
         }
     }
-    Ok(Question::Journal { after: from, limit: most })
+    Ok(Question::Journal { of, after: from, limit: most })
+}
+
+fn book(text: &str) -> Result<Journal, Refusal> {
+    match text {
+        "controller" => Ok(Journal::Controller),
+        "setup" => Ok(Journal::Setup),
+        _ => Err(Refusal::bad("of: controller or setup")),
+    }
 }
 
 /// Names and values of a query string, decoded.
@@ -151,6 +160,23 @@ mod tests {
             ("thing=%4", "percent-encoded"),
         ] {
             let Refusal(_, why) = selection(query).unwrap_err();
+            assert!(why.contains(words), "{query}: {why}");
+        }
+    }
+
+    #[test]
+    fn either_journal_is_read_and_the_controllers_where_none_is_named() {
+        let asked = |query| match journal(query).unwrap() {
+            Question::Journal { of, after, limit } => (of, after, limit),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(asked(""), (Journal::Controller, 0, USUAL));
+        assert_eq!(asked("of=setup&after=7&limit=5"), (Journal::Setup, 7, 5));
+        assert_eq!(asked("of=controller").0, Journal::Controller);
+        for (query, words) in
+            [("of=agent", "controller or setup"), ("after=x", "number"), ("a=1", "no parameter")]
+        {
+            let Refusal(_, why) = journal(query).unwrap_err();
             assert!(why.contains(words), "{query}: {why}");
         }
     }

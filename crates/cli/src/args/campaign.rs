@@ -79,6 +79,9 @@ pub(crate) struct StartArgs {
     /// Things with a certificate that this rule has found, for example aged.
     #[arg(long, value_name = "RULE")]
     pub(crate) finding: Option<Rule>,
+    /// How old a certificate becomes before its device rotates it, as told to `fleetkey serve`: twice as old is a finding.
+    #[arg(long, value_name = "DURATION", default_value = "30days", value_parser = super::duration)]
+    pub(crate) rotate_every: Duration,
     /// Things in this thing group, or in a group below it, as the account tells now.
     #[arg(long, value_name = "NAME")]
     pub(crate) group: Option<GroupName>,

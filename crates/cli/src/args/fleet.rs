@@ -140,6 +140,9 @@ pub(crate) struct ServeArgs {
     /// How much earlier than that devices rotate at most, each at an offset of its own: their setting `jitter`.
     #[arg(long, value_name = "DURATION", default_value = "1day", value_parser = super::delay)]
     pub(crate) rotation_jitter: Duration,
+    /// Nobody is to be provisioned these days: a claim in use is a finding.
+    #[arg(long)]
+    pub(crate) season_over: bool,
     /// How long an older certificate stays ACTIVE after its successor was attested.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = super::duration)]
     pub(crate) soak: Duration,

@@ -197,6 +197,18 @@ fn an_admin_ends_certificates_and_the_journal_names_the_token() {
     let own = format!("/certificates/{}/revoke", own["certificate"].as_str().unwrap());
     assert!(admin.refused(&own, 409).contains("the operator's own"));
 
+    let lines = |place: &str| {
+        let told = admin.get(place);
+        let lines = told["lines"].as_array().unwrap();
+        lines.iter().map(|line| line.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let of_it =
+        |line: &String| line.contains(&id) && line.contains("it was scrapped, says admin (admin) of the API");
+    let all = lines("/journal?of=setup&limit=1000");
+    let at = all.iter().position(of_it).expect("set-up's journal has what the API was ordered");
+    assert_eq!(lines(&format!("/journal?of=setup&after={at}&limit=1")), all[at..=at]);
+    assert!(!lines("/journal?limit=1000").iter().any(of_it), "the controller's has its own");
+
     process.signal("TERM");
     assert!(process.end().0.success());
     let told = journal(&fleet, &id);

@@ -289,6 +289,14 @@ fn size() -> (usize, usize) {
     (agents, if agents >= 500 { 20 } else { 4 })
 }
 
+/// Every call that entries of this action name as theirs.
+fn calls_of(journal: &str, action: &str) -> BTreeSet<String> {
+    let entries = journal.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let of_it = entries.filter(|entry| entry["action"] == action);
+    let calls = of_it.flat_map(|entry| entry["calls"].as_array().cloned().unwrap_or_default());
+    calls.map(|call| call["call"].as_str().unwrap().to_owned()).collect()
+}
+
 /// Every device rotates and loses its old certificate, whenever the controller is killed; a newcomer is provisioned
 /// meanwhile, and no message is lost. With one device in twenty that cannot rotate, the next campaign ends at its
 /// threshold, and nobody else has failed.
@@ -329,6 +337,7 @@ fn a_campaign_takes_a_crowd_through_kills_and_stops_at_its_threshold() {
     let changes =
         journal.lines().filter(|line| line.contains("\"deactivate\"") && line.contains("\"begun\""));
     assert!(changes.into_iter().all(|line| line.contains("which the broker attested")), "{journal}");
+    assert_eq!(calls_of(&journal, "deactivate"), BTreeSet::from(["iot:UpdateCertificate".to_owned()]));
 
     crowd.rests();
     let unable = deny_one_in_twenty(&crowd);

@@ -25,7 +25,7 @@ mod sightings;
 mod tell;
 
 /// Of the commands that were not sent, those of so long ago are not made up for: a morning does not begin with a flood.
-const SLACK: Duration = Duration::from_secs(2);
+pub(super) const SLACK: Duration = Duration::from_secs(2);
 /// How long a campaign that has ended follows devices that soak: until most have asked for retirement, whose soak is a
 /// day as it comes.
 const FOLLOWED: Duration = Duration::from_secs(2 * 86_400);
@@ -406,6 +406,12 @@ impl Campaign {
 
     /// Looks at everybody who was told, judges, and says whom to tell now. Nothing until its [`Self::baseline`] is known.
     pub fn step(&mut self, now: Timestamp, look: impl Fn(&ThingName) -> Device) -> Step {
+        self.step_within(now, usize::MAX, look)
+    }
+
+    /// The same, where at most so many may be told now, whatever its own rate allows: a [`Pace`](super::Pace) that others
+    /// share.
+    pub fn step_within(&mut self, now: Timestamp, room: usize, look: impl Fn(&ThingName) -> Device) -> Step {
         let mut step = Step::default();
         if self.baseline.is_none() {
             return step;
@@ -416,7 +422,7 @@ impl Campaign {
             step.mode = self.judge(&step.turns);
         }
         if self.mode == Mode::Running && self.plan.window.is_none_or(|window| window.is_open(now)) {
-            self.tell(now, &look, &mut step);
+            self.tell(now, room, &look, &mut step);
         }
         if matches!(self.mode, Mode::RolledBack { .. }) {
             self.take_back(now, &look, &mut step);

@@ -22,6 +22,11 @@ const LEAST: f64 = 0.1;
 const RECOVERY: f64 = 60.0;
 /// What the name of a quota on a call's rate ends with (Service Quotas, `iotcore`): `ListThings API TPS`.
 const RATE: &str = " API TPS";
+/// What provisioning a device takes of Fleet Provisioning, and AWS's defaults, calls a second (as above).
+const PROVISIONING: [(&str, f64); 2] = [
+    ("Fleet Provisioning CreateCertificateFromCsr MQTT", 20.0),
+    ("Fleet Provisioning RegisterThing MQTT", 10.0),
+];
 
 /// How many calls a second the account takes, by operation.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,10 +37,18 @@ impl Quotas {
     /// out.
     pub fn of(named: impl IntoIterator<Item = (String, f64)>) -> Self {
         let rates = named.into_iter().filter_map(|(name, value)| {
-            let call = name.strip_suffix(RATE).filter(|call| !call.contains(' '))?;
+            let is_provisioning = |call: &str| PROVISIONING.iter().any(|(known, _)| *known == call);
+            let call = name.strip_suffix(RATE).filter(|call| !call.contains(' ') || is_provisioning(call))?;
             (value.is_finite() && value > 0.0).then(|| (call.to_owned(), value))
         });
         Self(rates.collect())
+    }
+
+    /// How many devices a second it provisions, over MQTT: the least of what that takes, by AWS's defaults where it has not
+    /// told.
+    pub fn provisionings(&self) -> f64 {
+        let rates = PROVISIONING.iter().map(|(call, usual)| self.of_call(call).unwrap_or(*usual));
+        rates.fold(f64::INFINITY, f64::min)
     }
 
     /// How many calls a second it takes of this operation, if it has told.
@@ -168,6 +181,22 @@ mod tests {
         assert!((budget.rate(API) - 25.0).abs() < 1e-9, "a throttle is not forgotten for the same quota");
         budget.learn(Quotas::of([("ListCertificates API TPS".to_owned(), 20.0)]));
         assert!((budget.rate(API) - 10.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_provisioned_is_the_least_of_what_that_takes() {
+        let register = "Fleet Provisioning RegisterThing MQTT API TPS";
+        let create = "Fleet Provisioning CreateCertificateFromCsr MQTT API TPS";
+        for (told, least) in [
+            (vec![], 10),
+            (vec![(register, 5.0)], 5),
+            (vec![(register, 50.0)], 20),
+            (vec![(register, 50.0), (create, 100.0)], 50),
+            (vec![("RegisterThing API TPS", 1.0)], 10),
+        ] {
+            let quotas = Quotas::of(told.into_iter().map(|(name, value)| (name.to_owned(), value)));
+            assert_eq!(quotas.provisionings().round() as u32, least);
+        }
     }
 
     #[test]

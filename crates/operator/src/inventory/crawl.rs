@@ -1,8 +1,9 @@
 //! A walk over the whole account within a budget, which can stop anywhere and go on from there.
 //!
 //! Certificates, then things (whose attribute names their newest certificate, which saves a call each), then the thing of
-//! every certificate that no list has told, then what certificates say of themselves, once each. [`Crawl`] decides what to
-//! ask next and does no I/O; [`crawl()`] asks.
+//! every certificate that no list has told, then what certificates say of themselves, once each. The lists take minutes, and
+//! asking certificate by certificate takes hours or days of a large fleet: so whenever the lists have become too old, they are
+//! walked anew in between. [`Crawl`] decides what to ask next and does no I/O; [`crawl()`] asks.
 
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ use crate::control_plane::ApiError;
 
 /// How long one certificate's thing, once asked for, is good.
 const ATTACHMENT_GOOD: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long the lists are good at least: between two walks over them certificates are asked about.
+const LISTS_GOOD: Duration = Duration::from_secs(60);
 
 /// How far it is. Kept with the inventory, so that the next run goes on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +32,28 @@ pub struct Crawl {
     next: Option<String>,
     /// The last certificate that was asked about.
     after: Option<CertificateId>,
+    /// When the list of certificates was begun by which things are asked for: those that came later may be missing.
+    #[serde(default)]
+    listed: Option<Timestamp>,
+    /// Where asking for things goes on after the lists.
+    #[serde(default)]
+    asking: Option<Place>,
+}
+
+/// How far asking for the things of certificates has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    listed: Option<Timestamp>,
+    after: Option<CertificateId>,
+}
+
+/// How a walk goes about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Course {
+    /// Ask what each certificate says of itself, too.
+    pub deep: bool,
+    /// How old the lists may become while certificates are asked about one by one; at least a minute.
+    pub anew: Duration,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,14 +153,21 @@ impl Crawl {
 
     /// Certificates are asked about in the order of their ids, which are digests: how far it is is what they begin with.
     fn thousandths(&self) -> Option<u64> {
-        let is_by_one = matches!(self.stage, Stage::Attachments | Stage::Validity);
-        let begins = u64::from_str_radix(&self.after.filter(|_| is_by_one)?.short(), 16).ok()?;
+        let begins = u64::from_str_radix(&self.after.filter(|_| self.is_by_one())?.short(), 16).ok()?;
         Some((begins * 1000) >> 32)
     }
 
-    /// What to ask next; `None` at the end. `deep` asks what each certificate says of itself, too.
-    pub fn poll(&mut self, now: Timestamp, store: &mut Store, deep: bool) -> Option<Ask> {
+    const fn is_by_one(&self) -> bool {
+        matches!(self.stage, Stage::Attachments | Stage::Validity)
+    }
+
+    /// What to ask next; `None` at the end.
+    pub fn poll(&mut self, now: Timestamp, store: &mut Store, course: Course) -> Option<Ask> {
         loop {
+            let good = course.anew.max(LISTS_GOOD);
+            if self.is_by_one() && store.ages.things.is_none_or(|at| now.since(at) >= good) {
+                self.list_anew();
+            }
             self.begun.get_or_insert(now);
             match self.stage {
                 Stage::Certificates => return Some(Ask::Certificates(self.next.clone())),
@@ -143,11 +175,11 @@ impl Crawl {
                 Stage::Attachments => match self.unattached(now, store) {
                     Some(id) => return Some(Ask::ThingsOf(id)),
                     None => {
-                        store.joined(now);
-                        self.enter(if deep { Stage::Validity } else { Stage::Done });
+                        store.joined(self.listed.unwrap_or(now));
+                        self.enter(Stage::Validity);
                     }
                 },
-                Stage::Validity => match self.undescribed(store) {
+                Stage::Validity => match course.deep.then(|| self.undescribed(store)).flatten() {
                     Some(id) => return Some(Ask::ValidityOf(id)),
                     None => self.enter(Stage::Done),
                 },
@@ -166,6 +198,7 @@ impl Crawl {
                 if self.next.is_none() {
                     store.swept_certificates(begun, now);
                     self.enter(Stage::Things);
+                    self.listed = Some(begun);
                 }
             }
             Told::Things(page) => {
@@ -174,6 +207,9 @@ impl Crawl {
                 if self.next.is_none() {
                     store.swept_things(begun, now);
                     self.enter(Stage::Attachments);
+                    if let Some(Place { listed, after }) = self.asking.take() {
+                        (self.listed, self.after) = (listed, after);
+                    }
                 }
             }
             Told::ThingsOf(id, things) => {
@@ -187,13 +223,22 @@ impl Crawl {
         }
     }
 
-    /// A page token that the account does not take any more: the stage begins again.
+    /// The account has refused. It may be the page token that it does not take any more: a list begins again.
     pub fn restart_stage(&mut self) {
-        self.enter(self.stage);
+        (self.begun, self.next) = (None, None);
     }
 
     fn enter(&mut self, stage: Stage) {
-        *self = Self { stage, ..Self::default() };
+        (self.stage, self.begun, self.next, self.after) = (stage, None, None, None);
+    }
+
+    /// The lists first; then things are asked for where that was left, or of those that have come. Who was asked for their
+    /// end needs no place: they are not asked again.
+    fn list_anew(&mut self) {
+        if self.stage == Stage::Attachments {
+            self.asking = Some(Place { listed: self.listed, after: self.after });
+        }
+        self.enter(Stage::Certificates);
     }
 
     /// The next certificate whose thing nobody has told; those that may connect, and a week ago is long enough ago.
@@ -237,11 +282,11 @@ pub async fn crawl<C: Census>(
     place: &mut impl Ledgered,
     budget: &mut Budget,
     clock: &(dyn Fn() -> Timestamp + Send + Sync),
-    deep: bool,
+    course: Course,
     mut told: impl FnMut(&Progress) + Send,
 ) -> Result<(), CrawlError> {
     let mut failures = 0u32;
-    while let Some(ask) = place.with(|store, crawl| crawl.poll(clock(), store, deep)) {
+    while let Some(ask) = place.with(|store, crawl| crawl.poll(clock(), store, course)) {
         let api = ask.api();
         tokio::time::sleep(budget.take(clock(), api)).await;
         match answer(census, ask).await {
@@ -286,136 +331,4 @@ async fn answer<C: Census>(census: &C, ask: Ask) -> Result<Told, ApiError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Mutex;
-
-    /// An account of seven certificates, two a page, on three things; the newest of each thing in its attribute.
-    #[derive(Default)]
-    struct Account {
-        calls: Mutex<Vec<&'static str>>,
-        throttles: Mutex<u32>,
-    }
-
-    fn id(n: u8) -> CertificateId {
-        CertificateId::of_der(&[n])
-    }
-
-    fn thing(n: u8) -> ThingName {
-        ThingName::new(format!("thing-{n}")).unwrap()
-    }
-
-    impl Account {
-        fn called(&self, api: &'static str) -> Result<(), ApiError> {
-            self.calls.lock().unwrap().push(api);
-            let mut throttles = self.throttles.lock().unwrap();
-            if *throttles > 0 {
-                *throttles -= 1;
-                return Err(ApiError::Throttled);
-            }
-            Ok(())
-        }
-
-        fn page<T>(next: Option<String>, items: Vec<T>) -> Page<T> {
-            let from = next.map_or(0, |next| next.parse().unwrap());
-            let count = items.len();
-            let items = items.into_iter().skip(from).take(2).collect();
-            Page { items, next: (from + 2 < count).then(|| (from + 2).to_string()) }
-        }
-    }
-
-    impl Census for Account {
-        async fn list_certificates(
-            &self,
-            marker: Option<String>,
-        ) -> Result<Page<ListedCertificate>, ApiError> {
-            self.called("ListCertificates")?;
-            let listed = |n| ListedCertificate {
-                id: id(n),
-                status: CertificateStatus::Active,
-                created_at: Timestamp::from_secs(n.into()),
-            };
-            Ok(Self::page(marker, (1..=7).map(listed).collect()))
-        }
-
-        async fn list_things(&self, token: Option<String>) -> Result<Page<ListedThing>, ApiError> {
-            self.called("ListThings")?;
-            let listed = |n| ListedThing { name: thing(n), newest: Some(id(n)), recovered: None };
-            Ok(Self::page(token, (1..=3).map(listed).collect()))
-        }
-
-        async fn things_of_certificate(
-            &self,
-            certificate: &CertificateId,
-        ) -> Result<Vec<ThingName>, ApiError> {
-            self.called("ListPrincipalThings")?;
-            Ok(if *certificate == id(7) { Vec::new() } else { vec![thing(1)] })
-        }
-
-        async fn validity_of(&self, _: &CertificateId) -> Result<Described, ApiError> {
-            self.called("DescribeCertificate")?;
-            Ok(Described { not_after: Timestamp::from_secs(1000) })
-        }
-    }
-
-    #[derive(Default)]
-    struct Place(Store, Crawl);
-
-    impl Ledgered for Place {
-        fn with<T>(&mut self, act: impl FnOnce(&mut Store, &mut Crawl) -> T) -> T {
-            act(&mut self.0, &mut self.1)
-        }
-    }
-
-    /// The clock of tokio's paused time.
-    fn clock() -> impl Fn() -> Timestamp + Send + Sync {
-        let start = tokio::time::Instant::now();
-        move || Timestamp::from_secs(100) + start.elapsed()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn everything_is_listed_and_only_what_no_list_tells_is_asked_for() {
-        let (account, mut place, clock) = (Account::default(), Place::default(), clock());
-        *account.throttles.lock().unwrap() = 3;
-        let mut budget = Budget::of(0.5);
-        crawl(&account, &mut place, &mut budget, &clock, false, |_| {}).await.unwrap();
-        let Place(store, crawled) = &place;
-        assert!(crawled.is_done());
-        assert_eq!((store.certificates().count(), store.things().count()), (7, 3));
-        let calls = account.calls.lock().unwrap().clone();
-        let count = |api| calls.iter().filter(|called| **called == api).count();
-        assert_eq!(count("ListCertificates"), 4 + 3, "three were throttled");
-        assert_eq!(
-            (count("ListThings"), count("ListPrincipalThings")),
-            (2, 4),
-            "three things told of theirs"
-        );
-        assert_eq!(count("DescribeCertificate"), 0);
-        assert_eq!(store.certificate(&id(2)).unwrap().thing, Some(thing(2)));
-        assert_eq!(store.certificate(&id(7)).unwrap().thing, None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_crawl_that_was_cut_short_goes_on_where_it_was() {
-        let (account, clock) = (Account::default(), clock());
-        let (mut store, mut crawled) = (Store::default(), Crawl::default());
-        for _ in 0..5 {
-            let ask = crawled.poll(clock(), &mut store, true).unwrap();
-            let told = answer(&account, ask).await.unwrap();
-            crawled.handle(clock(), &mut store, told);
-            // As it is kept.
-            crawled = serde_json::from_str(&serde_json::to_string(&crawled).unwrap()).unwrap();
-        }
-        let mut place = Place(store, crawled);
-        let mut told = Vec::new();
-        let tell = |progress: &Progress| told.push((progress.stage, progress.thousandths));
-        crawl(&account, &mut place, &mut Budget::of(1.0), &clock, true, tell).await.unwrap();
-        let calls = account.calls.lock().unwrap().clone();
-        let part = told.iter().filter(|told| told.0 == "validity").map(|told| told.1);
-        let part: Vec<_> = part.collect();
-        assert!(part.iter().all(Option::is_some) && part.is_sorted() && part.len() == 7, "{told:?}");
-        assert_eq!(told.first(), Some(&("attachments", None)), "it begins");
-        assert_eq!(calls.len(), 4 + 2 + 4 + 7, "nothing was asked twice: {calls:?}");
-        assert!(place.0.certificates().all(|(_, row)| row.not_after.is_some()));
-    }
-}
+mod tests;

@@ -292,9 +292,9 @@ impl Store {
         self.ages.things = Some(now);
     }
 
-    /// Every certificate's thing has been asked for.
-    pub const fn joined(&mut self, now: Timestamp) {
-        self.ages.attachments = Some(now);
+    /// Of every certificate that was there at `then`, the thing has been asked for.
+    pub const fn joined(&mut self, then: Timestamp) {
+        self.ages.attachments = Some(then);
     }
 
     fn told(&mut self, now: Timestamp, id: CertificateId, status: CertificateStatus, created_at: Timestamp) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fleetkey_aws::Aws;
@@ -10,9 +11,10 @@ use fleetkey_aws::permit::Command;
 use fleetkey_model::name::ThingName;
 use fleetkey_operator::campaign::{self, Campaign, Left, Log, Mode, Order, Plan, Turn};
 use fleetkey_operator::controller::Journal;
-use fleetkey_operator::inventory::{Snapshot, Store, Thresholds, findings};
+use fleetkey_operator::inventory::{Snapshot, Store, findings};
 use serde_json::{Value, json};
 
+use super::due::Rhythm;
 use super::selection::{PAGE, Selection, members};
 use super::{now, options, print_iam};
 use crate::args::{CampaignCommand, OrderArgs, PlaceArgs, StartArgs};
@@ -105,7 +107,9 @@ async fn selected(
         }
     };
     let among = args.finding.map(|rule| {
-        let found = findings(store, now(), &Thresholds::default()).into_iter();
+        // When each device is due is not asked here.
+        let rhythm = Rhythm::new(args.rotate_every, Duration::ZERO);
+        let found = findings(store, now(), &rhythm.thresholds()).into_iter();
         found.filter(|found| found.rule == rule).filter_map(|found| found.certificate).collect()
     });
     let selection = Selection { thing: args.thing.clone(), older_than: args.older_than, among, members };
@@ -171,4 +175,42 @@ fn standing(campaign: &Campaign) -> Value {
 
 fn operator(place: &PlaceArgs) -> Result<std::path::PathBuf> {
     Ok(DataDir::existing(&place.fleet_dir)?.operator())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command as Line};
+    use clap::Parser;
+    use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+    use fleetkey_model::time::Timestamp;
+    use fleetkey_operator::control_plane::CertificateSummary;
+    use fleetkey_operator::inventory::ListedThing;
+
+    fn start_args(more: &[&str]) -> StartArgs {
+        let line =
+            ["fleetkey", "campaign", "start", "--name", "autumn", "--why", "late", "--finding", "aged"];
+        match Cli::try_parse_from(line.iter().chain(more)).unwrap().command {
+            Line::Campaign(CampaignCommand::Start(args)) => *args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_aged_is_told_by_the_age_at_which_the_fleet_rotates() {
+        let (thing, id) = (ThingName::new("press-1").unwrap(), CertificateId::of_der(b"x"));
+        let created_at = Timestamp::from_secs(now().as_secs() - 20 * 86_400);
+        let (mut store, status) = (Store::new(BTreeMap::new()), CertificateStatus::Active);
+        store.listed(now(), &thing, &[CertificateSummary { id, status, created_at }]);
+        store.listed_things(now(), &[ListedThing { name: thing.clone(), newest: Some(id), recovered: None }]);
+        let mut calls = BTreeSet::new();
+        for (more, found) in [
+            (["--rotate-every", "7days"].as_slice(), true),
+            (&["--rotate-every", "11days"], false),
+            (&[], false),
+        ] {
+            let things = selected(&start_args(more), &store, &mut calls).await.unwrap();
+            assert_eq!(things.contains(&thing), found, "{more:?}");
+        }
+    }
 }

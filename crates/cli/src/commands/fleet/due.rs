@@ -13,23 +13,35 @@ use fleetkey_operator::inventory::Thresholds;
 
 /// What the fleet's devices are set to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rhythm(Schedule);
+pub(super) struct Rhythm {
+    schedule: Schedule,
+    /// Nobody is to be provisioned these days.
+    is_season_over: bool,
+}
 
 impl Rhythm {
     /// Of devices whose certificates become so old, less up to `jitter`.
     pub(super) fn new(age: Duration, jitter: Duration) -> Self {
-        Self(Schedule { age, jitter, ..Schedule::default() })
+        let schedule = Schedule { age, jitter, ..Schedule::default() };
+        Self { schedule, is_season_over: false }
+    }
+
+    /// The same of a fleet to which devices come, or (`true`) to which none are to come these days.
+    pub(super) const fn season_over(self, is_over: bool) -> Self {
+        Self { is_season_over: is_over, ..self }
     }
 
     /// The oldest that a certificate may become.
     pub(super) const fn age(&self) -> Duration {
-        self.0.age
+        self.schedule.age
     }
 
     /// When what is seen of such devices is a finding: at twice the age at which it rotates a device must have missed its
     /// rotation, the soak that follows it included.
     pub(super) fn thresholds(&self) -> Thresholds {
-        Thresholds { aged_after: self.0.age.saturating_mul(2), ..Thresholds::default() }
+        let Self { schedule, is_season_over } = self;
+        let aged_after = schedule.age.saturating_mul(2);
+        Thresholds { aged_after, claims_expected: !is_season_over, ..Thresholds::default() }
     }
 
     /// When a thing's certificate is due that was registered then, and ends then if that is known. The device counts from
@@ -41,7 +53,7 @@ impl Rhythm {
             not_before: created,
             not_after,
         });
-        self.0.due(thing, created, certificate.as_ref()).0
+        self.schedule.due(thing, created, certificate.as_ref()).0
     }
 }
 
@@ -83,5 +95,13 @@ mod tests {
         let aged = |at| findings(&store, at, &thresholds).iter().any(|found| found.rule == Rule::Aged);
         let twice = created_at + 60 * DAY;
         assert!(!aged(created_at + 31 * DAY) && !aged(twice - Duration::from_millis(1)) && aged(twice));
+    }
+    #[test]
+    fn a_claim_in_use_is_looked_for_where_the_season_is_said_to_be_over() {
+        let rhythm = Rhythm::new(30 * DAY, DAY);
+        assert!(
+            rhythm.thresholds().claims_expected && !rhythm.season_over(true).thresholds().claims_expected
+        );
+        assert_eq!(rhythm.season_over(true).age(), rhythm.age());
     }
 }

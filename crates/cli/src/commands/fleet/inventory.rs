@@ -16,7 +16,7 @@ use fleetkey_model::certificate::{CertificateFacts, CertificateId};
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::controller::{Journal, Record};
-use fleetkey_operator::inventory::{Query, Snapshot, Store, Thresholds, Watch, findings};
+use fleetkey_operator::inventory::{Query, Snapshot, Store, Watch, findings};
 
 use super::due::Rhythm;
 use super::{history, now, options, print_iam};
@@ -114,9 +114,8 @@ fn show_history(
 
 fn show(store: &Store, args: &InventoryArgs, aws: &Aws) {
     let (now, format) = (now(), format(args));
-    let rhythm = Rhythm::new(args.rotate_every, args.rotation_jitter);
-    let thresholds = Thresholds { claims_expected: !args.season_over, ..rhythm.thresholds() };
-    let found = findings(store, now, &thresholds);
+    let rhythm = Rhythm::new(args.rotate_every, args.rotation_jitter).season_over(args.season_over);
+    let found = findings(store, now, &rhythm.thresholds());
     let mut printer = Printer::new(format, now);
     if args.findings {
         found.iter().filter(|found| args.finding.is_none_or(|rule| found.rule == rule)).for_each(|finding| {

@@ -85,24 +85,25 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         board: board.clone(),
         reception: controller.reception(),
         feed: feed.clone(),
+        aws: post.asking.clone(),
     });
     let keeper = WindowKeeper::start(board.office().clone());
-    let registry = registry::see_to(post.aws.clone(), controller.reception(), args.registry_events);
+    let registry = registry::see_to(post.asking.clone(), controller.reception(), args.registry_events);
     let registry = tokio::spawn(registry);
     let pages = Pages::open(board.clone(), &args.panel).await?;
     let snapshot = Snapshot::at(&post.data.operator());
     let pace = (args.inventory_every, args.budget);
-    let tended = Tended::start(post.aws.clone(), watch.clone(), snapshot, controller.reception(), pace);
+    let tended = Tended::start(post.asking.clone(), watch.clone(), snapshot, controller.reception(), pace);
     let shown = Shown {
         reception: controller.reception(),
         metrics,
         watch,
-        aws: post.aws.clone(),
+        accounts: [post.aws.clone(), post.asking.clone()],
         feed,
         board: board.clone(),
         directory: post.data.operator(),
         soonest: args.soonest,
-        rhythm: Rhythm::new(args.rotate_every, args.rotation_jitter),
+        rhythm: rhythm(&args),
     };
     let server = Server::start(listener, Arc::new(shown), &ServerConfig { hosts: args.hosts.clone() })?;
     tell(audience, "serving", &post.words(&server, pages.url()), &post.fields(&server, pages.url()));
@@ -126,7 +127,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
     tended.stop().await;
     controller.stop().await;
     server.stop().await;
-    let calls: BTreeSet<_> = post.aws.calls().into_iter().chain(board.calls()).collect();
+    let calls: BTreeSet<_> =
+        [post.aws.calls(), post.asking.calls(), board.calls()].into_iter().flatten().collect();
     tell(audience, "stopped", "stopped", &json!({ "calls": calls }));
     Ok(ExitCode::SUCCESS)
 }
@@ -135,7 +137,10 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
 struct Post {
     data: DataDir,
     file: FleetFile,
+    /// The controller's alone: what is called between two entries of its journal belongs to the change.
     aws: Arc<Aws>,
+    /// For whoever else looks at the account meanwhile.
+    asking: Arc<Aws>,
     who: Identity,
     settings: Settings,
 }
@@ -146,13 +151,13 @@ impl Post {
         let settings = Settings::read(&data)?.with(&args.account);
         let file = FleetFile::read(&data)?;
         let options = Options { data_host: Some(file.endpoint.clone()), ..options(&args.account) };
-        let aws = Arc::new(Aws::new(&options).await);
+        let (aws, asking) = (Arc::new(Aws::new(&options).await), Arc::new(Aws::new(&options).await));
         let asked = Patience::ASKING.call(|_| {}, || aws.identity()).await;
         let who = asked.context("the account does not say who we are")?;
         if let Some(state) = State::read(&data.operator())? {
             state.belongs(&CloudNames::new(&settings.name_prefix, "").fleet, &who)?;
         }
-        Ok(Self { data, file, aws, who, settings })
+        Ok(Self { data, file, aws, asking, who, settings })
     }
 
     /// Starts the controller; it connects by and by.
@@ -168,14 +173,8 @@ impl Post {
         let watch = inventory::opened(&self.data, &self.file, &Snapshot::at(&directory), &records);
         let chain = Chain::open(&directory.join(CONTROLLER_JOURNAL_FILE))
             .context("the controller's journal cannot be used")?;
-        let account = (self.aws.clone(), self.office(args)?);
-        let board = Board::new(
-            watch.clone(),
-            account,
-            self.site(),
-            Rhythm::new(args.rotate_every, args.rotation_jitter),
-            &records,
-        );
+        let account = (self.asking.clone(), self.office(args)?);
+        let board = Board::new(watch.clone(), account, self.site(), rhythm(args), &records);
         let board = Arc::new(board);
         let engine =
             Engine::new(Ledger::new(config(args), records), journal, self.aws.clone(), Arc::new(now))
@@ -242,6 +241,11 @@ impl Post {
 fn config(args: &ServeArgs) -> Config {
     let ServeArgs { soak, grace, delete_after, leftover_after, .. } = *args;
     Config { soak, grace, delete_after, leftover_after, ..Config::default() }
+}
+
+/// What metrics, API and pages go by alike.
+fn rhythm(args: &ServeArgs) -> Rhythm {
+    Rhythm::new(args.rotate_every, args.rotation_jitter).season_over(args.season_over)
 }
 
 fn tell(audience: Audience, event: &str, words: &str, fields: &serde_json::Value) {

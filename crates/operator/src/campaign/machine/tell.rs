@@ -9,7 +9,13 @@ use super::roll::PART;
 use super::{Campaign, Device, SLACK, Step, Turn};
 
 impl Campaign {
-    pub(super) fn tell(&mut self, now: Timestamp, look: &impl Fn(&ThingName) -> Device, step: &mut Step) {
+    pub(super) fn tell(
+        &mut self,
+        now: Timestamp,
+        most: usize,
+        look: &impl Fn(&ThingName) -> Device,
+        step: &mut Step,
+    ) {
         let at_once = usize::try_from(self.plan.at_once).unwrap_or(usize::MAX);
         let (pause, mut looks) = (self.pause(), 0);
         let reached = self.reached(look, &mut looks);
@@ -18,7 +24,7 @@ impl Campaign {
         let mut room = has_room(self);
         self.next = self.next.max(now - SLACK);
         for place in 0..end {
-            if self.next > now || looks >= PART {
+            if self.next > now || looks >= PART || step.tell.len() >= most {
                 return;
             }
             let Some((thing, turn)) = self.roll.at(place) else { continue };

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 mod back;
 mod large;
+mod shared;
 mod soak;
 
 const START: u64 = 1_000_000;
@@ -81,6 +82,10 @@ impl World {
     }
 
     fn second(&mut self) -> Step {
+        self.second_within(usize::MAX)
+    }
+
+    fn second_within(&mut self, room: usize) -> Step {
         self.now += 1;
         let now = Timestamp::from_secs(self.now);
         for (at, thing) in &self.told {
@@ -103,7 +108,7 @@ impl World {
         for (_, thing) in self.told.iter().filter(|(at, _)| at + 1 == self.now) {
             let _news = self.campaign.acknowledge(thing);
         }
-        let step = self.campaign.step(now, look);
+        let step = self.campaign.step_within(now, room, look);
         self.looks = looks.get();
         self.seen.extend(step.seen.iter().cloned());
         self.told.extend(step.tell.iter().map(|thing| (self.now, thing.clone())));

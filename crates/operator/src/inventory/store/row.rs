@@ -108,7 +108,7 @@ pub struct Ages {
     pub certificates: Option<Timestamp>,
     /// Every thing was listed.
     pub things: Option<Timestamp>,
-    /// Every certificate's thing was asked for.
+    /// Of every certificate that was there then, the thing was asked for.
     pub attachments: Option<Timestamp>,
     /// The last event that was heard.
     pub events: Option<Timestamp>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use fleetkey_aws::Aws;
 use fleetkey_model::time::Timestamp;
-use fleetkey_operator::inventory::{Crawl, Ledgered, Progress, Snapshot, Watch, crawl};
+use fleetkey_operator::inventory::{Course, Crawl, Ledgered, Progress, Snapshot, Watch, crawl};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -37,10 +37,11 @@ pub(super) async fn walk(aws: &Aws, watch: &Watch, snapshot: &Snapshot, args: &I
         draw(&bar, progress);
         keep_now_and_then(watch, snapshot, &mut kept);
     };
+    let course = Course { deep: args.deep, anew: args.max_age };
     let mut rates = Rates::of(args.budget);
     let walking = async {
         rates.learn(aws).await;
-        crawl(aws, &mut place, &mut rates.budget, &now, args.deep, told).await
+        crawl(aws, &mut place, &mut rates.budget, &now, course, told).await
     };
     let outcome = tokio::select! {
         outcome = walking => outcome,

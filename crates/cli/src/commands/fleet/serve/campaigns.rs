@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetkey_api::feed::Feed;
+use fleetkey_aws::Aws;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_model::time::Timestamp;
@@ -20,8 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::now;
 use super::board::Board;
+use pacer::Pacer;
 use trouble::{Trouble, Troubled};
 
+mod pacer;
 mod trouble;
 
 /// How often campaigns are looked after.
@@ -36,6 +39,8 @@ pub(super) struct Tools {
     pub(super) board: Arc<Board>,
     pub(super) reception: Reception,
     pub(super) feed: Arc<Feed>,
+    /// Asked how fast devices may be told.
+    pub(super) aws: Arc<Aws>,
 }
 
 impl Tools {
@@ -92,6 +97,8 @@ impl Campaigns {
     pub(super) fn start(tools: Tools) -> Self {
         let stop = CancellationToken::new();
         let running = Running {
+            pacer: Pacer::new(tools.aws.clone()),
+            first: 0,
             tools,
             known: BTreeMap::new(),
             closed: BTreeSet::new(),
@@ -118,6 +125,10 @@ impl Campaigns {
 
 struct Running {
     tools: Tools,
+    /// All of them share it.
+    pacer: Pacer,
+    /// Whose turn it is first: another's each time, so that nobody has the pace alone.
+    first: usize,
     known: BTreeMap<String, (Log, Campaign)>,
     /// Those that are over.
     closed: BTreeSet<String>,
@@ -160,7 +171,7 @@ impl Running {
                 tracing::error!(%error, "campaigns cannot be looked for");
             }
             self.collect();
-            for name in self.known.keys().cloned().collect::<Vec<_>>() {
+            for name in self.by_turns() {
                 // Taken out while the disk is waited for; one that cannot be kept is opened anew.
                 let Some((log, campaign)) = self.known.remove(&name) else { continue };
                 match self.look_after(&name, log, campaign).await {
@@ -173,6 +184,17 @@ impl Running {
                 }
             }
         }
+    }
+
+    /// Those that are open, another one first each time.
+    fn by_turns(&mut self) -> Vec<String> {
+        let mut names: Vec<_> = self.known.keys().cloned().collect();
+        if !names.is_empty() {
+            self.pacer.keep(now());
+            self.first = (self.first + 1) % names.len();
+            names.rotate_left(self.first);
+        }
+        names
     }
 
     /// Opens those that are new.
@@ -249,9 +271,13 @@ impl Running {
         // What a way back changes waits while set-up or clean-up works on the account; a try is not lost by that.
         let waits = matches!(campaign.mode(), Mode::RolledBack { .. }) && self.tools.board.is_worked_on();
         let step = match is_heard && !waits {
-            true => campaign.step(now(), |thing| self.tools.board.standing(thing)),
+            true => {
+                let room = self.pacer.pace.room(now());
+                campaign.step_within(now(), room, |thing| self.tools.board.standing(thing))
+            }
             false => Step::default(),
         };
+        self.pacer.pace.took(now(), step.tell.len());
         lines.extend(step.lines(now()));
         let moved = !lines.is_empty();
         if moved {

@@ -33,7 +33,8 @@ pub(super) struct Shown {
     pub(super) reception: Reception,
     pub(super) metrics: Arc<Metrics>,
     pub(super) watch: Watch,
-    pub(super) aws: Arc<Aws>,
+    /// The accounts whose calls are counted.
+    pub(super) accounts: [Arc<Aws>; 2],
     pub(super) feed: Arc<Feed>,
     /// What orders are carried out with: the same as the dashboard's.
     pub(super) board: Arc<Board>,
@@ -82,7 +83,7 @@ impl Backend for Shown {
             page.push_str(&render(&survey, now));
         }
         page.push_str(&render_soonest(&self.watch.soonest(self.soonest)));
-        calls::render(&mut page, &self.aws);
+        calls::render(&mut page, &self.accounts);
         page
     }
 
@@ -117,8 +118,8 @@ impl Backend for Shown {
             Question::Findings(rule) => {
                 answers::findings_of(&self.watch, rule.as_deref(), &self.thresholds())
             }
-            Question::Journal { after, limit } => {
-                answers::journal(self.directory.clone(), after, limit).await
+            Question::Journal { of, after, limit } => {
+                answers::journal(self.directory.clone(), of, (after, limit)).await
             }
             Question::Recovery => answers::recovery(&self.watch, &self.directory),
             Question::Panic => panics::standing(&self.directory),

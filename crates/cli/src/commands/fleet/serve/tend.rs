@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fleetkey_aws::Aws;
 use fleetkey_operator::controller::Reception;
-use fleetkey_operator::inventory::{Crawl, Ledgered, Snapshot, Watch, crawl};
+use fleetkey_operator::inventory::{Course, Crawl, Ledgered, Snapshot, Watch, crawl};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -53,13 +53,13 @@ impl Tended {
 }
 
 async fn walk(aws: Arc<Aws>, mut watch: Watch, walked: Arc<Notify>, every: Duration, share: f64) {
-    let mut rates = Rates::of(share);
+    let (mut rates, course) = (Rates::of(share), Course { deep: true, anew: every });
     loop {
         // One that is done was walked by an earlier process: nothing is asked now.
         if !watch.look(|_, crawl| crawl.is_done()) {
             rates.learn(&aws).await;
         }
-        let pause = match crawl(&*aws, &mut watch, &mut rates.budget, &now, true, |_| {}).await {
+        let pause = match crawl(&*aws, &mut watch, &mut rates.budget, &now, course, |_| {}).await {
             Ok(()) => every,
             Err(error) => {
                 tracing::error!(%error, "the inventory cannot be taken");

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use fleetkey_api::backend::{Selection, Trouble};
+use fleetkey_api::backend::{Journal, Selection, Trouble};
 use fleetkey_dashboard::fleet::{Campaign, CampaignCounts, Pace};
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
-use fleetkey_operator::chain::CONTROLLER_JOURNAL_FILE;
+use fleetkey_operator::chain::{CONTROLLER_JOURNAL_FILE, JOURNAL_FILE};
 use fleetkey_operator::inventory::{self, Ages, Finding, Query, Rule, Store, Thresholds, Watch};
 use fleetkey_operator::recovery::{Window, Windows};
 use serde_json::{Value, json};
@@ -123,9 +123,16 @@ pub(super) fn findings_of(
     Ok(json!({ "findings": found(watch, rule, thresholds), "ages": ages(watch) }))
 }
 
-/// Lines of the journal, each as it stands.
-pub(super) async fn journal(directory: PathBuf, after: u64, limit: usize) -> Result<Value, Trouble> {
-    let path = directory.join(CONTROLLER_JOURNAL_FILE);
+/// Lines of a journal, each as it stands.
+pub(super) async fn journal(
+    directory: PathBuf,
+    of: Journal,
+    (after, limit): (u64, usize),
+) -> Result<Value, Trouble> {
+    let path = directory.join(match of {
+        Journal::Controller => CONTROLLER_JOURNAL_FILE,
+        Journal::Setup => JOURNAL_FILE,
+    });
     let read = tokio::task::spawn_blocking(move || {
         let file = match std::fs::File::open(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),

@@ -1,6 +1,8 @@
 //! What was asked of the account, in the text format of Prometheus. Writing to a String cannot fail.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use fleetkey_aws::Aws;
 
@@ -8,8 +10,11 @@ use fleetkey_aws::Aws;
 const THROTTLED: u16 = 429;
 
 /// Adds it to a page.
-pub(super) fn render(page: &mut String, aws: &Aws) {
-    let tallies = aws.tallies();
+pub(super) fn render(page: &mut String, accounts: &[Arc<Aws>]) {
+    let mut tallies = BTreeMap::new();
+    for (call, n) in accounts.iter().flat_map(|aws| aws.tallies()) {
+        *tallies.entry(call).or_insert(0u64) += n;
+    }
     page.push_str(
         "# HELP fleetkey_aws_requests_total Calls to the account, by HTTP status; 0 is no answer.\n",
     );
