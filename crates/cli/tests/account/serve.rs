@@ -241,7 +241,10 @@ fn a_rotated_device_loses_its_old_certificate_and_every_step_is_on_record() {
     // What it does by itself besides: it closes recovery windows.
     let recovery = |words: &[&str]| fleet.core.run(&[&["recovery"], words].concat(), fleet.path()).good();
     recovery(&["open", "--serial", "press-1", "--for", "1s", "--why", "x"]);
-    fleet.wait("the window to be closed", || recovery(&["list"]).last()["closed_at"] != Value::Null);
+    fleet.wait("the window to be closed", || {
+        let list = recovery(&["list"]);
+        list.last()["closed_at"] != Value::Null && list.last()["settled"] == true
+    });
 
     process.signal("TERM");
     let (status, lines, errors) = process.end();
