@@ -157,14 +157,17 @@ fn an_order_is_finished_and_told_of_although_its_tab_was_closed() {
 fn an_order_does_not_wait_for_what_a_page_reads() {
     let fleet = Fleet::of_one();
     let id = fleet.certificates().remove(0).0;
-    for (page, line, told) in [
-        ("/cleanup", "GET /thing-groups/", "thing press-1"),
-        ("/setup", "GET /policies/ClaimPolicy", "policy DevicePolicy"),
-        ("/policies?thing=press-1&action=iot:Connect", "POST /attached-policies/", "Allowed by statement"),
+    let question = "/policies?thing=press-1&action=iot:Connect";
+    for ((first, there), page, line, told) in [
+        (("/devices", "press-1"), "/cleanup", "GET /thing-groups/", "thing press-1"),
+        (("/devices", "press-1"), "/setup", "GET /policies/ClaimPolicy", "policy DevicePolicy"),
+        // Asked once the policies are there.
+        (("/policies", "DevicePolicy"), question, "POST /effective-policies", "Allowed by statement"),
     ] {
         let proxy = Proxy::delaying(fleet.core.address(), line);
         let (process, browser) = behind(&fleet, &proxy.url());
         browser.watch("/devices", &["press-1", "1 device"]);
+        browser.watch(first, &[there]);
         let asked = browser.send("GET", page);
         proxy.held().recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{page}: {error}: {asked}"));
         for (verb, status) in [("deactivate", "INACTIVE"), ("reactivate", "ACTIVE")] {
