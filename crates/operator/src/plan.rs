@@ -26,6 +26,7 @@ pub use claim::Rotated;
 pub use credential::CredentialFault;
 pub use graph::{Node, Wanted};
 pub use names::{CloudNames, with_template};
+pub use onlooker::{Onlooker, Sight};
 pub use panic::{
     Claims, DENY_ALL, Denial, PANIC_FILE, PolicyVersion, Restored, Step as PanicStep, Stopped, StoppedError,
     Versions,
@@ -49,6 +50,7 @@ mod credential;
 mod devices;
 mod graph;
 mod names;
+mod onlooker;
 mod panic;
 mod patience;
 mod quarantine;
@@ -226,12 +228,18 @@ pub struct Operator<'a, C> {
     identity: Identity,
     tags: Tags,
     state: State,
-    journal: Chain,
+    /// The directory, taken; whoever only looks has not.
+    held: Option<Held>,
     /// What this run has removed of devices and certificates, to be looked at again.
     traces: Vec<Trace>,
     force: bool,
     /// On whose word, for the journal, where it is more than the command.
     order: Option<String>,
+}
+
+/// A fleet directory that one operator has for itself.
+struct Held {
+    journal: Chain,
     _lock: Lock,
 }
 
@@ -249,6 +257,13 @@ impl<'a, C: Cloud> Operator<'a, C> {
     ) -> Result<Self, PlanError> {
         files::make_directory(directory)?;
         let lock = Lock::take(directory)?;
+        let operator = Self::at(tools, directory, fleet, force).await?;
+        let journal = Chain::open(&directory.join(JOURNAL_FILE))?;
+        Ok(Self { held: Some(Held { journal, _lock: lock }), ..operator })
+    }
+
+    /// The same without taking the directory: for looks alone.
+    async fn at(tools: Tools<'a, C>, directory: &Path, fleet: &str, force: bool) -> Result<Self, PlanError> {
         let identity = Patience::ASKING.call(|_| {}, || tools.cloud.identity()).await;
         let identity = identity.map_err(|error| PlanError::Call { what: "who we are".into(), error })?;
         let state = match State::read(directory)? {
@@ -256,14 +271,13 @@ impl<'a, C: Cloud> Operator<'a, C> {
             None => State::new(fleet, &identity),
         };
         state.belongs(fleet, &identity)?;
-        let journal = Chain::open(&directory.join(JOURNAL_FILE))?;
         let tags = Tags::from([
             (FLEET_TAG.to_owned(), fleet.to_owned()),
             (MANAGED_TAG.to_owned(), "true".to_owned()),
         ]);
         let directory = directory.to_owned();
         let (traces, order) = (Vec::new(), None);
-        Ok(Self { tools, directory, identity, tags, state, journal, traces, force, order, _lock: lock })
+        Ok(Self { tools, directory, identity, tags, state, held: None, traces, force, order })
     }
 
     /// The same, on this word: it stands with every change in the journal that has no reason of its own.

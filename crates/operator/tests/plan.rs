@@ -19,8 +19,8 @@ use fleetkey_operator::chain::{self, JOURNAL_FILE};
 use fleetkey_operator::cloud::{Key, Kind, Spec, Tags};
 use fleetkey_operator::documents::{Fleet, Names};
 use fleetkey_operator::plan::{
-    Action, Applied, CloudNames, FLEET_TAG, Operator, Patience, PlanError, Removed, STATE_FILE, Silent,
-    State, StateError, Tools, Wanted,
+    Action, Applied, CloudNames, FLEET_TAG, Onlooker, Operator, Patience, PlanError, Removed, STATE_FILE,
+    Silent, State, StateError, Tools, Wanted,
 };
 use tempfile::TempDir;
 
@@ -296,6 +296,48 @@ fn a_plan_to_clean_up_names_everything_that_goes() {
         let mut went: Vec<_> = removed.into_iter().filter(|what| !what.ends_with("of thing d1")).collect();
         went.sort();
         assert_eq!(told, went);
+    })
+    .unwrap();
+}
+
+/// Whoever only looks waits for nobody, changes nothing, and asks nothing for a single device.
+#[test]
+fn a_look_is_taken_beside_an_operator_at_work_and_costs_no_call_for_each_device() {
+    let (cloud, directory) = (FakeCloud::default(), a_directory());
+    run(async {
+        set_up(&cloud, directory.path()).await.unwrap();
+        let journal = std::fs::read(directory.path().join(JOURNAL_FILE)).unwrap();
+        let mut calls = Vec::new();
+        for number in 0..9 {
+            cloud.provision(&format!("d{number}"), "DevicePolicy", true);
+            if number % 8 == 0 {
+                let seen = session(&cloud, directory.path(), false, async |operator| {
+                    let (keys, clock) = (FakeKeys::default(), || Timestamp::from_secs(1_000_000));
+                    let tools = Tools {
+                        cloud: &cloud,
+                        keys: &keys,
+                        clock: &clock,
+                        progress: &Silent,
+                        making: Patience::ASKING,
+                        deleting: Patience::ASKING,
+                    };
+                    let onlooker = Onlooker::open(tools, directory.path(), "default", false).await?;
+                    let before = cloud.state().calls.len();
+                    let sight = onlooker.sight(&wanted()).await?;
+                    calls.push(cloud.state().calls.len() - before);
+                    assert_eq!(onlooker.plan(&wanted()).await?, operator.plan(&wanted()).await?);
+                    Ok((sight, operator.doomed(&wanted()).await?))
+                });
+                let (sight, doomed) = seen.await.unwrap();
+                assert_eq!((&sight.resources, &sight.foreign), (&doomed.resources, &doomed.foreign));
+                assert_eq!(sight.members.len(), doomed.things.len());
+                assert_eq!(sight.own.into_values().collect::<Vec<_>>(), doomed.certificates);
+                // The devices', and three of our own.
+                assert_eq!(sight.holders.len(), doomed.things.len() + 3);
+            }
+        }
+        assert_eq!(calls[0], calls[1], "for 1 device and for 9");
+        assert_eq!(std::fs::read(directory.path().join(JOURNAL_FILE)).unwrap(), journal);
     })
     .unwrap();
 }

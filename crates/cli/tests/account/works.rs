@@ -151,6 +151,62 @@ fn an_order_is_finished_and_told_of_although_its_tab_was_closed() {
     end(&fleet, process);
 }
 
+/// The account takes its time with what a page wants to know: a certificate is decided of meanwhile, from a page and by the
+/// command, and a panic needs no turn either.
+#[test]
+fn an_order_does_not_wait_for_what_a_page_reads() {
+    let fleet = Fleet::of_one();
+    let id = fleet.certificates().remove(0).0;
+    let question = "/policies?thing=press-1&action=iot:Connect";
+    for ((first, there), page, line, told) in [
+        (("/devices", "press-1"), "/cleanup", "GET /thing-groups/", "thing press-1"),
+        (("/devices", "press-1"), "/setup", "GET /policies/ClaimPolicy", "policy DevicePolicy"),
+        // Asked once the policies are there.
+        (("/policies", "DevicePolicy"), question, "POST /effective-policies", "Allowed by statement"),
+    ] {
+        let proxy = Proxy::delaying(fleet.core.address(), line);
+        let (process, browser) = behind(&fleet, &proxy.url());
+        browser.watch("/devices", &["press-1", "1 device"]);
+        browser.watch(first, &[there]);
+        let asked = browser.send("GET", page);
+        proxy.held().recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{page}: {error}: {asked}"));
+        for (verb, status) in [("deactivate", "INACTIVE"), ("reactivate", "ACTIVE")] {
+            let place = format!("/devices/press-1/certificates/{id}/{verb}");
+            browser.order(&place, "confirm=yes&why=it+was+stolen");
+            assert_eq!(fleet.certificates(), [(id.clone(), status.to_owned())], "{page}");
+        }
+        fleet.core.run(&["panic", "claim", "--yes", "--why", "an image"], fleet.path()).good();
+        fleet.core.run(&["panic", "undo", "--yes", "--why", "revoked"], fleet.path()).good();
+        proxy.release();
+        browser.watch(page, &[told]);
+        end(&fleet, process);
+    }
+}
+
+/// A look at the clean-up asks nothing about a single device. What has come in since is found when it is carried out: nothing is
+/// done then, and the page shows what would go.
+#[test]
+fn a_clean_up_removes_no_more_than_its_page_has_shown() {
+    let fleet = Fleet::of_one();
+    let proxy = Proxy::refusing(fleet.core.address(), "GET /things/press-1", "iot:DescribeThing");
+    let (process, browser) = behind(&fleet, &proxy.url());
+    browser.watch("/cleanup", &["thing press-1", "Carry it out …"]);
+    end(&fleet, process);
+
+    let (process, browser) = behind(&fleet, fleet.core.url());
+    browser.watch("/cleanup", &["thing press-1", "Carry it out …", "each device is looked at first"]);
+    let mark = mark(&browser, "/cleanup");
+    fleet.core.provision("press-2", fleet.path());
+    browser.order("/cleanup", &format!("confirm=yes&plan={mark}&why=the+end&fleet=default"));
+    let page = browser.watch("/cleanup", &["not finished", "the account has changed", "thing press-2"]);
+    assert!(page.contains("thing press-1"), "{page}");
+    let clients = fleet.clients();
+    let things = clients.wait(clients.iot.list_things().send()).unwrap().things().len();
+    assert_eq!(things, 2, "nothing was done");
+    fleet.can_speak(true);
+    end(&fleet, process);
+}
+
 /// Two requests that it must allow and two that it must refuse; a function that somebody has put in its place is found out.
 #[test]
 fn an_operator_puts_the_hook_to_the_test() {

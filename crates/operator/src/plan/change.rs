@@ -1,9 +1,11 @@
 //! One change to the account, entered in the journal before its first call and after its last.
 
+use std::io;
+
 use serde_json::Value;
 
 use super::{Operator, PlanError, Tools};
-use crate::chain::{Entry, Phase};
+use crate::chain::{Entry, JOURNAL_FILE, Phase};
 use crate::cloud::{CallRecord, Cloud, Spec};
 use crate::control_plane::ApiError;
 use crate::files::FileError;
@@ -67,7 +69,11 @@ impl<'a, C: Cloud> Operator<'a, C> {
 
     fn enter(&mut self, change: &Change, phase: Phase, calls: Vec<CallRecord>) -> Result<(), FileError> {
         let at = (self.tools.clock)();
-        self.journal.enter(&Entry {
+        let Some(held) = &mut self.held else {
+            let error = io::Error::other("whoever only looks changes nothing");
+            return Err(FileError::new("write", &self.directory.join(JOURNAL_FILE), error));
+        };
+        held.journal.enter(&Entry {
             at,
             who: &self.identity.arn,
             phase,

@@ -243,16 +243,21 @@ impl<C: Cloud> Operator<'_, C> {
 
     /// The certificates of a role: what is on record, in its files, and what the account has issued for their keys.
     pub(super) async fn credential_ids(&self, role: &str) -> Result<BTreeSet<CertificateId>, PlanError> {
-        let recorded = self.state.certificates.get(role).and_then(|own| own.id);
-        let mut ids: BTreeSet<CertificateId> = recorded.into_iter().collect();
+        let mut ids = self.recorded_ids(role);
         for home in self.homes(role) {
-            ids.extend(load(&home).ok().flatten().map(|credential| credential.id));
             // A key without a certificate: its making may never have been answered.
             if let Some(key) = read_key(&home)? {
                 ids.extend(self.all_issued(role, &key).await?.iter().map(|issued| issued.id));
             }
         }
         Ok(ids)
+    }
+
+    /// Those of them that are on record or in its files: nothing is asked.
+    pub(super) fn recorded_ids(&self, role: &str) -> BTreeSet<CertificateId> {
+        let recorded = self.state.certificates.get(role).and_then(|own| own.id);
+        let filed = |home: &PathBuf| load(home).ok().flatten().map(|credential| credential.id);
+        recorded.into_iter().chain(self.homes(role).iter().filter_map(filed)).collect()
     }
 
     /// The directories that may hold a credential of a role.

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fleetkey_model::name::ThingName;
+use fleetkey_model::certificate::CertificateId;
+use fleetkey_model::name::{PolicyName, ThingName};
 
 use super::apply::waiting;
 use super::{Change, Event, FLEET_TAG, Operator, PlanError, Tools, Wanted, credential};
@@ -51,15 +52,15 @@ impl<C: Cloud> Operator<'_, C> {
         let mut certificates = BTreeMap::new();
         for (role, _) in credential::roles(&wanted.fleet) {
             for id in self.credential_ids(role).await? {
-                certificates.insert(id, format!("{role} certificate {}", id.short()));
+                certificates.insert(id, own_words(role, &id));
             }
         }
         for id in &self.state.leaving {
-            certificates.entry(*id).or_insert_with(|| format!("certificate {}, half removed", id.short()));
+            certificates.entry(*id).or_insert_with(|| leaving_words(id));
         }
         let things = self.devices(&wanted.fleet, &ours).await?.into_keys().collect();
         for (id, policy) in self.bereft(&ours).await? {
-            certificates.entry(id).or_insert_with(|| format!("certificate {} with {policy}", id.short()));
+            certificates.entry(id).or_insert_with(|| bereft_words(&id, &policy));
         }
         let certificates = certificates.into_values().collect();
         Ok(Doomed { resources: ours.into_iter().collect(), certificates, things, foreign })
@@ -99,7 +100,7 @@ impl<C: Cloud> Operator<'_, C> {
     }
 
     /// What of the fleet's names is ours and what somebody else's, in the order of removal.
-    async fn sort_out(&self, wanted: &Wanted) -> Result<(Vec<(Key, Found)>, Vec<Key>), PlanError> {
+    pub(super) async fn sort_out(&self, wanted: &Wanted) -> Result<(Vec<(Key, Found)>, Vec<Key>), PlanError> {
         let named = wanted.nodes()?.into_iter().map(|node| node.resource.key);
         let keys: BTreeSet<Key> = named.chain(self.state.resources.iter().cloned()).collect();
         let (mut ours, mut foreign) = (Vec::new(), Vec::new());
@@ -160,4 +161,19 @@ impl<C: Cloud> Operator<'_, C> {
         found.extend(self.returned().await?);
         Ok(Remains { found })
     }
+}
+
+/// One of our own, as [`Doomed::certificates`] names it.
+pub(super) fn own_words(role: &str, id: &CertificateId) -> String {
+    format!("{role} certificate {}", id.short())
+}
+
+/// The same of one that an earlier run has left half removed.
+pub(super) fn leaving_words(id: &CertificateId) -> String {
+    format!("certificate {}, half removed", id.short())
+}
+
+/// The same of one that is on no thing and holds nothing but policies of this fleet, such as this.
+pub(super) fn bereft_words(id: &CertificateId, policy: &PolicyName) -> String {
+    format!("certificate {} with {policy}", id.short())
 }

@@ -46,7 +46,7 @@ use crate::output::{self, Audience};
 use crate::retirement::LEDGER;
 use crate::stage;
 
-use board::{Board, Office};
+use board::{Board, Office, Reading};
 use campaigns::Campaigns;
 use line::Line;
 use pages::Pages;
@@ -202,6 +202,7 @@ impl Post {
             settings: self.settings.clone(),
             ground: Ground { mqtt_port: *mqtt_port, alpn_port: *alpn_port, roots },
             turn: Arc::default(),
+            reading: Reading::default(),
             calls: Arc::default(),
         })
     }

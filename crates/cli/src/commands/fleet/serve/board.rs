@@ -15,6 +15,8 @@ mod opening;
 mod panics;
 mod policies;
 mod read;
+mod reading;
+mod removal;
 mod sparing;
 mod stock;
 mod sums;
@@ -43,6 +45,7 @@ pub(super) use office::Office;
 pub(super) use opening::Arranged;
 pub(super) use panics::{Alarm, StoppedClaims, StoppedPolicy};
 pub(super) use read::connection;
+pub(super) use reading::Reading;
 pub(super) use verdict::{Decided, Verdict};
 
 use campaigns::Standing;

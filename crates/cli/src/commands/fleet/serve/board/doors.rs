@@ -17,16 +17,21 @@ use fleetkey_model::name::TemplateName;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::cloud::{Cloud, Found, Key, Kind, Spec};
 use fleetkey_operator::control_plane::ControlPlane;
-use fleetkey_operator::plan::{self, Action, Doomed, Patience, State, scope_of};
+use fleetkey_operator::inventory::Watch;
+use fleetkey_operator::plan::{self, Action, Patience, State, scope_of};
 use fleetkey_operator::recovery::Windows;
 
 use super::super::super::{now, with_windows};
-use super::office::Manner;
-use super::{Board, Office};
+use super::reading::{LISTS_WITHIN, WITHIN};
+use super::{Board, Office, removal};
 use crate::windows::whom;
 
 /// How long an answer is shown before the account is asked again.
 const GOOD: Duration = Duration::from_secs(60);
+/// The same of a refusal.
+const AGAIN: Duration = Duration::from_secs(10);
+/// The same of a plan that took a call or more for each device.
+const DEAR: Duration = Duration::from_secs(600);
 
 /// What was asked, and what the account said.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +79,13 @@ impl<T: Clone + Send + 'static> Asked<T> {
         slot.until = Timestamp::default();
     }
 
+    /// Somebody has found out otherwise.
+    fn told(&self, told: T) {
+        let mut slot = lock(&self.0);
+        slot.known = Known::Told(told);
+        slot.until = now() + DEAR;
+    }
+
     /// What is known.
     fn known(&self) -> Known<T> {
         lock(&self.0).known.clone()
@@ -90,8 +102,11 @@ impl<T: Clone + Send + 'static> Asked<T> {
             slot.asking = true;
             let (cell, hub) = (self.0.clone(), hub.clone());
             tokio::spawn(async move {
-                let known = ask.await.map_or_else(|refused| Known::Refused(refused.to_string()), Known::Told);
-                *lock(&cell) = Slot { known, asking: false, until: now() + GOOD };
+                let (known, good) = match ask.await {
+                    Ok(told) => (Known::Told(told), GOOD),
+                    Err(refused) => (Known::Refused(refused.to_string()), AGAIN),
+                };
+                *lock(&cell) = Slot { known, asking: false, until: now() + good };
                 hub.tell("account", None);
             });
         }
@@ -106,6 +121,11 @@ impl Doors {
         self.making.forget();
         self.removal.forget();
     }
+
+    /// This is what a clean-up would remove, by a look at each device.
+    pub(super) fn found(&self, removal: Plan) {
+        self.removal.told(Arc::new(removal));
+    }
 }
 
 impl Board {
@@ -115,33 +135,33 @@ impl Board {
             return self.doors.provisioning.known();
         }
         let (office, closed) = (self.office.clone(), self.closed.clone());
-        let ask = async move { office.work(&closed, Office::provisioning).await };
+        let ask = async move { office.read((&closed, WITHIN), Office::provisioning).await };
         self.doors.provisioning.look(&self.hub, ask)
     }
 
     /// What would be done.
     pub(super) fn planned(&self, direction: Direction) -> Known<Arc<Plan>> {
-        let (office, closed) = (self.office.clone(), self.closed.clone());
-        let ask =
-            async move { office.work(&closed, move |office| office.plan(direction)).await.map(Arc::new) };
-        let asked = match direction {
-            Direction::SetUp => &self.doors.making,
-            Direction::CleanUp => &self.doors.removal,
+        let (office, closed, watch) = (self.office.clone(), self.closed.clone(), self.watch.clone());
+        let (asked, within) = match direction {
+            Direction::SetUp => (&self.doors.making, WITHIN),
+            Direction::CleanUp => (&self.doors.removal, LISTS_WITHIN),
         };
+        let plan = move |office: Office| office.plan(direction, watch);
+        let ask = async move { office.read((&closed, within), plan).await.map(Arc::new) };
         if self.works.is_under_way() { asked.known() } else { asked.look(&self.hub, ask) }
     }
 }
 
 impl Office {
-    async fn plan(self, direction: Direction) -> Result<Plan> {
+    async fn plan(self, direction: Direction, watch: Watch) -> Result<Plan> {
         let aws = self.account().await;
         // What somebody else has made is to be shown, not refused: nothing is touched. Clean-up leaves it alone.
-        let operator = self.operator(&aws, Manner::brief(direction == Direction::SetUp)).await?;
-        let wanted = with_windows(self.settings.wanted(operator.scope())?, &self.directory)?;
-        Ok(match direction {
-            Direction::SetUp => making(&operator.plan(&wanted).await?),
-            Direction::CleanUp => removal(operator.doomed(&wanted).await?),
-        })
+        let onlooker = self.onlooker(&aws, direction == Direction::SetUp).await?;
+        let wanted = with_windows(self.settings.wanted(onlooker.scope())?, &self.directory)?;
+        match direction {
+            Direction::SetUp => Ok(making(&onlooker.plan(&wanted).await?)),
+            Direction::CleanUp => removal::drawn(&onlooker, &wanted, &watch).await,
+        }
     }
 
     async fn provisioning(self) -> Result<Provisioning> {
@@ -226,19 +246,6 @@ fn step(what: String, action: &Action) -> PlanStep {
         Action::Delete => (Act::Delete, "an earlier set-up made it, and it is wanted no more".to_owned()),
     };
     PlanStep { act, what, words }
-}
-
-pub(super) fn removal(doomed: Doomed) -> Plan {
-    let delete = |what: String, words: &str| PlanStep { act: Act::Delete, what, words: words.to_owned() };
-    let things = doomed.things.iter();
-    let mut steps: Vec<_> =
-        things.map(|thing| delete(format!("thing {thing}"), "with its certificates")).collect();
-    steps.extend(doomed.resources.iter().map(|key| delete(key.to_string(), "")));
-    steps.extend(doomed.certificates.into_iter().map(|certificate| delete(certificate, "")));
-    let words = "somebody else has made it; --force removes it, too".to_owned();
-    let kept = |key: &Key| PlanStep { act: Act::Keep, what: key.to_string(), words: words.clone() };
-    steps.extend(doomed.foreign.iter().map(kept));
-    Plan { steps, command: "fleetkey cleanup".to_owned(), note: String::new() }
 }
 
 fn lock<T>(slot: &Mutex<Slot<T>>) -> MutexGuard<'_, Slot<T>> {

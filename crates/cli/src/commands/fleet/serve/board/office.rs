@@ -30,6 +30,7 @@ use super::super::super::settings::Settings;
 use super::super::super::setup::Ground;
 use super::super::super::{now, with_windows};
 use super::Board;
+use super::reading::Reading;
 
 /// How long a connection may take to end before the page tells that it has not.
 pub(super) const CUT_WITHIN: Duration = Duration::from_secs(10);
@@ -45,6 +46,8 @@ pub(in super::super) struct Office {
     pub(in super::super) ground: Ground,
     /// One at a time: the directory is one operator's.
     pub(in super::super) turn: Arc<Mutex<()>>,
+    /// Who only reads takes no turn.
+    pub(in super::super) reading: Reading,
     /// Every call that was made of the account, once.
     pub(in super::super) calls: Calls,
 }

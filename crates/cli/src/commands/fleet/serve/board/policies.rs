@@ -18,6 +18,7 @@ use fleetkey_policy::{Outcome, StatementRef};
 
 use super::doors::Asked;
 use super::read::current;
+use super::reading::WITHIN;
 use super::{Board, Office};
 use crate::cited::{action, cited};
 
@@ -37,7 +38,7 @@ impl Board {
     /// The fleet's own.
     pub(super) fn own_policies(&self) -> Known<Vec<Policy>> {
         let (office, closed) = (self.office.clone(), self.closed.clone());
-        let ask = async move { office.work(&closed, Office::policies).await };
+        let ask = async move { office.read((&closed, WITHIN), Office::policies).await };
         self.policies.all.look(&self.hub, ask)
     }
 
@@ -54,7 +55,8 @@ impl Board {
         };
         let asked = self.policies.versions(&name);
         let (office, closed) = (self.office.clone(), self.closed.clone());
-        let ask = async move { office.work(&closed, move |office| office.versions(name)).await };
+        let versions = move |office: Office| office.versions(name);
+        let ask = async move { office.read((&closed, WITHIN), versions).await };
         asked.look(&self.hub, ask)
     }
 
@@ -67,7 +69,7 @@ impl Board {
         let asked = self.policies.verdict(question, certificate);
         let (office, closed, question) = (self.office.clone(), self.closed.clone(), question.clone());
         let judge = move |office: Office| office.judge(question, certificate);
-        let ask = async move { office.work(&closed, judge).await };
+        let ask = async move { office.read((&closed, WITHIN), judge).await };
         match asked.look(&self.hub, ask) {
             Known::Told(verdict) => Ok(Some(verdict)),
             Known::Asked | Known::Elsewhere => Ok(None),

@@ -1,6 +1,8 @@
 //! Set-up and clean-up that a page has ordered, by the very functions of the commands, on a thread of their own; and the hook,
 //! asked about requests that nobody has made.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -11,14 +13,15 @@ use fleetkey_model::arn::Scope;
 use fleetkey_operator::cloud::{Cloud, Found, Key, Kind, Spec};
 use fleetkey_operator::control_plane::ApiError;
 use fleetkey_operator::hook_probe;
-use fleetkey_operator::plan::{Applied, Patience, scope_of};
+use fleetkey_operator::plan::{Applied, Event, Patience, Progress, scope_of};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::super::super::{cleanup, panic, setup};
 use super::super::super::{now, with_windows};
 use super::office::Manner;
-use super::{Board, Office, doors};
+use super::reading::WITHIN;
+use super::{Board, Office, doors, removal};
 use crate::works::Works;
 
 /// The account is not as the plan found it that somebody has agreed to.
@@ -28,6 +31,17 @@ const CHANGED: &str =
 const ALONE: &str =
     "This controller has no identity of its own any more: stop it, or set the fleet up again from here";
 const RENEWED: &str = "the controller takes up its new identity by itself";
+
+/// How often it is told how far a look at every device has come.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
+
+/// What came of carrying a plan out.
+enum Built {
+    /// It was; in words.
+    Done(String),
+    /// Nothing was done: this is what would be removed, and more than was agreed to.
+    Otherwise(Plan),
+}
 
 impl Board {
     /// Begins to carry a plan out.
@@ -47,7 +61,14 @@ impl Board {
             let outcome = office.work(&closed, work).await;
             doors.forget();
             policies.forget();
-            works.end(outcome.map_err(|refused| refused.to_string()));
+            works.end(match outcome {
+                Ok(Built::Done(words)) => Ok(words),
+                Ok(Built::Otherwise(plan)) => {
+                    doors.found(plan);
+                    Err(CHANGED.to_owned())
+                }
+                Err(refused) => Err(refused.to_string()),
+            });
         });
         Ok(Done { words: format!("the {} has begun", direction.word()) })
     }
@@ -55,7 +76,7 @@ impl Board {
     /// Asks the hook, and keeps what it said for the page.
     pub(super) async fn test_hook(&self) -> Result<Done, Refused> {
         self.works.expect_rest()?;
-        let probes = self.office.work(&self.closed, Office::ask_hook).await?;
+        let probes = self.office.read((&self.closed, WITHIN), Office::ask_hook).await?;
         let words = format!("{} requests were made up and judged", probes.len());
         *self.tested.lock().unwrap_or_else(PoisonError::into_inner) = Some(HookTest { at: now(), probes });
         self.hub.tell("account", None);
@@ -74,7 +95,7 @@ impl Office {
         seen: Arc<Plan>,
         order: String,
         progress: Arc<Works>,
-    ) -> Result<String> {
+    ) -> Result<Built> {
         let aws = self.account().await;
         let manner = Manner {
             force: false,
@@ -92,15 +113,22 @@ impl Office {
                 let plan = (&wanted, plan);
                 let applied =
                     setup::carry_out(&mut operator, plan, &self.settings, &self.ground, &self.directory);
-                Ok(made(&applied.await?))
+                Ok(Built::Done(made(&applied.await?)))
             }
             Direction::CleanUp => {
-                let doomed = operator.doomed(&wanted).await?;
-                ensure!(doors::removal(doomed).steps == seen.steps, CHANGED);
+                let before = operator.members(&wanted).await?;
+                let mut doomed = told_of(&aws, &progress, operator.doomed(&wanted)).await?;
+                // The look takes long: whoever has come in meanwhile would go, too.
+                let members = operator.members(&wanted).await?;
+                doomed.things.extend(members.difference(&before).cloned());
+                let plan = removal::exact(doomed);
+                if !removal::is_within(&plan, &seen) {
+                    return Ok(Built::Otherwise(plan));
+                }
                 let removed = cleanup::carry_out(&mut operator, &wanted, &self.directory).await?;
                 let words = cleanup::words(&removed);
                 ensure!(removed.remains.found.is_empty(), "{words}");
-                Ok(format!("{words}. {ALONE}"))
+                Ok(Built::Done(format!("{words}. {ALONE}")))
             }
         }
     }
@@ -122,6 +150,21 @@ impl Office {
             });
         }
         Ok(probes)
+    }
+}
+
+/// Tells meanwhile how many calls a look at every device has taken: of a large fleet it takes long.
+async fn told_of<T>(aws: &Aws, progress: &Works, look: impl Future<Output = T>) -> T {
+    let (mut look, mut tick) = (pin!(look), tokio::time::interval(TOLD_EVERY));
+    loop {
+        tokio::select! {
+            found = &mut look => return found,
+            _ = tick.tick() => {
+                let calls: u64 = aws.tallies().values().sum();
+                let what = format!("at each device, a few calls for each: {calls} so far");
+                progress.tell(Event::Start { action: "look", what: &what });
+            }
+        }
     }
 }
 
