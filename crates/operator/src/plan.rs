@@ -33,7 +33,7 @@ pub use panic::{
 pub use patience::Patience;
 pub use quarantine::{Mark, Marks, Recovery};
 pub use report::{Event, Progress, Silent};
-pub use revoke::{Cut, Cutter, Ended, Ending, Outcome};
+pub use revoke::{Begun, Cut, Cutter, Ended, Ending, Outcome};
 pub use state::{OwnCertificate, STATE_FILE, State, StateError};
 pub use undo::{Doomed, Remains, Removed};
 pub use windows::Doors;
@@ -55,6 +55,7 @@ mod quarantine;
 mod report;
 mod revoke;
 mod state;
+mod turn;
 mod undo;
 mod windows;
 
@@ -219,7 +220,7 @@ pub struct Tools<'a, C> {
     pub deleting: Patience,
 }
 
-/// One operator at work in a fleet directory, alone there.
+/// One operator at work in a fleet directory, alone there except while it pauses.
 pub struct Operator<'a, C> {
     tools: Tools<'a, C>,
     directory: PathBuf,
@@ -232,15 +233,19 @@ pub struct Operator<'a, C> {
     force: bool,
     /// On whose word, for the journal, where it is more than the command.
     order: Option<String>,
-    _lock: Lock,
+    /// Whether the data plane did not answer when it was last asked: then nothing waits for it.
+    is_blind: bool,
+    /// Nothing while it pauses.
+    hold: Option<Lock>,
 }
 
 impl<'a, C: Cloud> Operator<'a, C> {
     /// Takes the fleet directory, made with mode 0700 if need be, and makes sure that it belongs to this account,
-    /// region and fleet. With `force`, what somebody else has made is taken over or removed too.
+    /// region and fleet. With `force`, what somebody else has made is taken over or removed too. Whoever has the directory is
+    /// waited for for half a minute, and named to `progress`.
     ///
     /// # Errors
-    /// When the directory is another's, or in use, or the account does not say who we are.
+    /// When the directory is another's, or still in use then, or the account does not say who we are.
     pub async fn open(
         tools: Tools<'a, C>,
         directory: &Path,
@@ -248,7 +253,7 @@ impl<'a, C: Cloud> Operator<'a, C> {
         force: bool,
     ) -> Result<Self, PlanError> {
         files::make_directory(directory)?;
-        let lock = Lock::take(directory)?;
+        let hold = turn::taken(directory, turn::FIRST, tools.progress).await?;
         let identity = Patience::ASKING.call(|_| {}, || tools.cloud.identity()).await;
         let identity = identity.map_err(|error| PlanError::Call { what: "who we are".into(), error })?;
         let state = match State::read(directory)? {
@@ -262,8 +267,8 @@ impl<'a, C: Cloud> Operator<'a, C> {
             (MANAGED_TAG.to_owned(), "true".to_owned()),
         ]);
         let directory = directory.to_owned();
-        let (traces, order) = (Vec::new(), None);
-        Ok(Self { tools, directory, identity, tags, state, journal, traces, force, order, _lock: lock })
+        let (traces, order, is_blind, hold) = (Vec::new(), None, false, Some(hold));
+        Ok(Self { tools, directory, identity, tags, state, journal, traces, force, order, is_blind, hold })
     }
 
     /// The same, on this word: it stands with every change in the journal that has no reason of its own.

@@ -53,6 +53,7 @@ impl<'a, C: Cloud> Operator<'a, C> {
         work: impl AsyncFnOnce(&Tools<'a, C>) -> Result<T, ApiError>,
         made: impl FnOnce(&T) -> Option<Value>,
     ) -> Result<T, PlanError> {
+        self.resume().await?;
         drop(self.tools.cloud.take_calls());
         self.enter(&change, Phase::Begun, Vec::new())?;
         let outcome = work(&self.tools).await;
