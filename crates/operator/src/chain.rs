@@ -16,7 +16,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use fleetkey_model::time::Timestamp;
@@ -25,7 +25,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::control_plane::CallRecord;
-use crate::files::{self, FileError, PRIVATE};
+use crate::files::{self, FileError};
 
 /// The name of set-up's journal in the operator's directory.
 pub const JOURNAL_FILE: &str = "journal.jsonl";
@@ -156,11 +156,10 @@ impl Chain {
     /// When it cannot be read or written, or is shorter than it was.
     pub fn open(path: &Path) -> Result<Self, Broken> {
         let failed = |error| FileError::new("open", path, error);
-        let options = OpenOptions::new().read(true).append(true).create(true).mode(PRIVATE).open(path);
-        let mut file = options.map_err(failed)?;
+        let opened = files::open_or_make(OpenOptions::new().read(true).append(true), path);
+        let mut file = opened.map_err(failed)?;
         let head_path = head_path(path);
-        let beside =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE).open(&head_path);
+        let beside = files::open_or_make(OpenOptions::new().write(true), &head_path);
         let head_file = beside.map_err(|error| FileError::new("open", &head_path, error))?;
         // One that a power cut has torn is made anew from the whole journal.
         let known = read_head(path).ok().flatten().unwrap_or_default();

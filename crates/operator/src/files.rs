@@ -1,11 +1,17 @@
 //! Small files that survive a power cut: temporary file with its final mode → fsync → rename → fsync the directory.
 //!
-//! Blocking; async callers go through `spawn_blocking`. One process owns a directory at a time ([`Lock`]).
+//! Blocking; async callers go through `spawn_blocking`. One process owns a directory at a time ([`Lock`]). What root writes
+//! belongs to the owner of the directory: a service that runs as that user is to read it.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+pub use lock::Lock;
+
+mod lock;
+mod owner;
 
 /// The mode of a file that only its owner may read: private keys, the ledger.
 pub const PRIVATE: u32 = 0o600;
@@ -73,8 +79,12 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
 /// # Errors
 /// When it cannot be made.
 pub fn make_directory(path: &Path) -> Result<(), FileError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| FileError::new("make directory", path, error))?;
+    let failed = |error| FileError::new("make directory", path, error);
+    let missing: Vec<_> = path.ancestors().take_while(|part| is_missing(part)).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    for made in missing.into_iter().rev() {
+        owner::hand_over_directory(made).map_err(failed)?;
+    }
     sync_parent(path)
 }
 
@@ -90,35 +100,23 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     }
 }
 
-/// The exclusive use of a directory, until it is dropped or the process ends.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
+/// Opens a file, made with mode 0600 if it is not there.
+pub(crate) fn open_or_make(options: &OpenOptions, path: &Path) -> io::Result<File> {
+    match options.clone().create_new(true).mode(PRIVATE).open(path) {
+        Ok(file) => owner::hand_over(&file, path).map(|()| file),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
+        Err(error) => Err(error),
+    }
 }
 
-impl Lock {
-    /// Takes the directory.
-    ///
-    /// # Errors
-    /// When another process has it (`WouldBlock`), or the lock file cannot be made.
-    pub fn take(directory: &Path) -> Result<Self, FileError> {
-        let path = directory.join(".lock");
-        let failed = |error| FileError::new("lock", &path, error);
-        let options = OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE).open(&path);
-        let file = options.map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::Error(error)) => Err(failed(error)),
-            Err(TryLockError::WouldBlock) => {
-                Err(failed(io::Error::new(io::ErrorKind::WouldBlock, "another process uses the directory")))
-            }
-        }
-    }
+fn is_missing(path: &Path) -> bool {
+    !path.as_os_str().is_empty() && std::fs::symlink_metadata(path).is_err()
 }
 
 fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(content)?;
+    owner::hand_over(&file, path)?;
     file.sync_all()
 }
 
@@ -128,11 +126,15 @@ fn temporary(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.tmp"))
 }
 
-fn sync_parent(path: &Path) -> Result<(), FileError> {
-    let parent = match path.parent() {
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
+    }
+}
+
+fn sync_parent(path: &Path) -> Result<(), FileError> {
+    let parent = parent(path);
     let synced = File::open(parent).and_then(|directory| directory.sync_all());
     synced.map_err(|error| FileError::new("sync", parent, error))
 }
@@ -175,16 +177,6 @@ mod tests {
         let error = write(&occupied, b"x", PUBLIC).unwrap_err();
         assert!(error.to_string().contains("taken"), "{error}");
         assert!(!temporary(&occupied).exists());
-    }
-
-    #[test]
-    fn a_directory_has_one_owner_at_a_time() {
-        let directory = tempfile::tempdir().unwrap();
-        let first = Lock::take(directory.path()).unwrap();
-        let refused = Lock::take(directory.path()).unwrap_err();
-        assert_eq!(refused.source.kind(), io::ErrorKind::WouldBlock);
-        drop(first);
-        Lock::take(directory.path()).unwrap();
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use panic::{
 pub use patience::Patience;
 pub use quarantine::{Mark, Marks, Recovery};
 pub use report::{Event, Progress, Silent};
-pub use revoke::{Cut, Cutter, Ended, Ending, Outcome};
+pub use revoke::{Begun, Cut, Cutter, Ended, Ending, Outcome};
 pub use state::{OwnCertificate, STATE_FILE, State, StateError};
 pub use undo::{Doomed, Remains, Removed};
 pub use windows::Doors;
@@ -57,6 +57,7 @@ mod quarantine;
 mod report;
 mod revoke;
 mod state;
+mod turn;
 mod undo;
 mod windows;
 
@@ -221,20 +222,31 @@ pub struct Tools<'a, C> {
     pub deleting: Patience,
 }
 
-/// One operator at work in a fleet directory, alone there.
+/// One operator at work in a fleet directory, alone there except while it pauses.
 pub struct Operator<'a, C> {
     tools: Tools<'a, C>,
     directory: PathBuf,
     identity: Identity,
     tags: Tags,
     state: State,
-    /// The directory, taken; whoever only looks has not.
-    held: Option<Held>,
+    hold: Hold,
     /// What this run has removed of devices and certificates, to be looked at again.
     traces: Vec<Trace>,
     force: bool,
     /// On whose word, for the journal, where it is more than the command.
     order: Option<String>,
+    /// Whether the data plane did not answer when it was last asked: then nothing waits for it.
+    is_blind: bool,
+}
+
+/// What an operator has of the fleet directory.
+enum Hold {
+    /// It only looks, and never takes it.
+    Looks,
+    /// Others may have it, until the next change.
+    Pauses,
+    /// It is taken.
+    Taken(Box<Held>),
 }
 
 /// A fleet directory that one operator has for itself.
@@ -243,12 +255,20 @@ struct Held {
     _lock: Lock,
 }
 
+impl Hold {
+    fn taken(directory: &Path, lock: Lock) -> Result<Self, PlanError> {
+        let journal = Chain::open(&directory.join(JOURNAL_FILE))?;
+        Ok(Self::Taken(Box::new(Held { journal, _lock: lock })))
+    }
+}
+
 impl<'a, C: Cloud> Operator<'a, C> {
     /// Takes the fleet directory, made with mode 0700 if need be, and makes sure that it belongs to this account,
-    /// region and fleet. With `force`, what somebody else has made is taken over or removed too.
+    /// region and fleet. With `force`, what somebody else has made is taken over or removed too. Whoever has the directory is
+    /// waited for for half a minute, and named to `progress`.
     ///
     /// # Errors
-    /// When the directory is another's, or in use, or the account does not say who we are.
+    /// When the directory is another's, or still in use then, or the account does not say who we are.
     pub async fn open(
         tools: Tools<'a, C>,
         directory: &Path,
@@ -256,10 +276,9 @@ impl<'a, C: Cloud> Operator<'a, C> {
         force: bool,
     ) -> Result<Self, PlanError> {
         files::make_directory(directory)?;
-        let lock = Lock::take(directory)?;
+        let lock = turn::taken(directory, turn::FIRST, tools.progress).await?;
         let operator = Self::at(tools, directory, fleet, force).await?;
-        let journal = Chain::open(&directory.join(JOURNAL_FILE))?;
-        Ok(Self { held: Some(Held { journal, _lock: lock }), ..operator })
+        Ok(Self { hold: Hold::taken(directory, lock)?, ..operator })
     }
 
     /// The same without taking the directory: for looks alone.
@@ -276,8 +295,8 @@ impl<'a, C: Cloud> Operator<'a, C> {
             (MANAGED_TAG.to_owned(), "true".to_owned()),
         ]);
         let directory = directory.to_owned();
-        let (traces, order) = (Vec::new(), None);
-        Ok(Self { tools, directory, identity, tags, state, held: None, traces, force, order })
+        let (hold, traces, order, is_blind) = (Hold::Looks, Vec::new(), None, false);
+        Ok(Self { tools, directory, identity, tags, state, hold, traces, force, order, is_blind })
     }
 
     /// The same, on this word: it stands with every change in the journal that has no reason of its own.

@@ -4,7 +4,7 @@ use std::io;
 
 use serde_json::Value;
 
-use super::{Operator, PlanError, Tools};
+use super::{Hold, Operator, PlanError, Tools};
 use crate::chain::{Entry, JOURNAL_FILE, Phase};
 use crate::cloud::{CallRecord, Cloud, Spec};
 use crate::control_plane::ApiError;
@@ -55,6 +55,7 @@ impl<'a, C: Cloud> Operator<'a, C> {
         work: impl AsyncFnOnce(&Tools<'a, C>) -> Result<T, ApiError>,
         made: impl FnOnce(&T) -> Option<Value>,
     ) -> Result<T, PlanError> {
+        self.resume().await?;
         drop(self.tools.cloud.take_calls());
         self.enter(&change, Phase::Begun, Vec::new())?;
         let outcome = work(&self.tools).await;
@@ -69,7 +70,7 @@ impl<'a, C: Cloud> Operator<'a, C> {
 
     fn enter(&mut self, change: &Change, phase: Phase, calls: Vec<CallRecord>) -> Result<(), FileError> {
         let at = (self.tools.clock)();
-        let Some(held) = &mut self.held else {
+        let Hold::Taken(held) = &mut self.hold else {
             let error = io::Error::other("whoever only looks changes nothing");
             return Err(FileError::new("write", &self.directory.join(JOURNAL_FILE), error));
         };

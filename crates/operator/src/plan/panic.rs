@@ -135,6 +135,7 @@ impl<C: Cloud + Doors + Versions + Cutter> Operator<'_, C> {
         clients: &[ClientId],
         ending: &Ending,
     ) -> Result<(Vec<Step>, Vec<Cut>), PlanError> {
+        self.resume().await?;
         let mut stopped = Stopped::read(&self.directory)?;
         for (id, status) in claims.certificates.iter().filter(|(_, status)| may_stop(*status)) {
             stopped.claims.insert(*id, *status);
@@ -156,12 +157,10 @@ impl<C: Cloud + Doors + Versions + Cutter> Operator<'_, C> {
         }
         let mut cuts = Vec::new();
         for client in clients {
-            let since = match self.connection(client).await? {
-                Connected::No => continue,
-                Connected::Since(since) => Some(since),
-                Connected::Untold => None,
-            };
-            cuts.push(self.end_connection(client.clone(), since, ending).await?);
+            match self.told_of(client).await {
+                Connected::No => {}
+                found => cuts.push(self.end_connection(client.clone(), found, ending).await?),
+            }
         }
         Ok((steps, cuts))
     }
@@ -194,6 +193,7 @@ impl<C: Cloud + Doors + Versions + Cutter> Operator<'_, C> {
         if denial.is_denied {
             return Ok(Vec::new());
         }
+        self.resume().await?;
         let policy = &denial.policy;
         let mut stopped = Stopped::read(&self.directory)?;
         stopped.policies.insert(policy.clone(), denial.version.clone());

@@ -10,7 +10,7 @@
 use std::future::Future;
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
-use fleetkey_model::name::ThingName;
+use fleetkey_model::name::{ClientId, ThingName};
 use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_model::time::Timestamp;
 use serde_json::json;
@@ -167,11 +167,25 @@ impl<C: Cloud + Marks + Cutter> Operator<'_, C> {
         keep: &[CertificateId],
         ending: &Ending,
     ) -> Result<Vec<Ended>, PlanError> {
-        let mut ended = Vec::new();
+        let mut begun = Vec::new();
         for id in recovery.doubtful.iter().filter(|id| !keep.contains(id)) {
-            ended.push(self.revoke(id, ending).await?);
+            begun.push(self.change_status(id, ending).await?);
+        }
+        let mut ended = Vec::new();
+        for one in begun {
+            ended.push(self.end_connections(one, ending).await?);
+        }
+        if let Some((client, trouble)) = uncut(&ended) {
+            let what = format!("the certificates are {}, but client {client} cannot be cut", ending.status);
+            return Err(PlanError::Call { what, error: ApiError::Other(trouble.to_owned()) });
         }
         self.unmark("reject", recovery, &ending.why).await?;
         Ok(ended)
     }
+}
+
+/// The first connection that could not be cut, and why.
+fn uncut(ended: &[Ended]) -> Option<(&ClientId, &str)> {
+    let mut cuts = ended.iter().flat_map(|ended| &ended.connections);
+    cuts.find_map(|cut| cut.trouble.as_deref().map(|trouble| (&cut.client, trouble)))
 }

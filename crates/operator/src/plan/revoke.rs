@@ -4,6 +4,9 @@
 //! AWS cuts a client whose certificate is not ACTIVE any more "within a few minutes"; DeleteConnection does it now. Which
 //! certificate a connection is of no operation tells, so every client id of the certificate's things is cut: whoever
 //! holds another certificate is back at once, with nothing lost that was acknowledged.
+//!
+//! The status is what counts: a client that is refused at its next CONNECT is ended, and AWS cuts it soon. So nothing that the
+//! data plane says, or does not say, keeps a status from being changed.
 
 use std::future::Future;
 use std::time::Duration;
@@ -14,10 +17,12 @@ use fleetkey_model::time::Timestamp;
 use serde_json::json;
 
 use super::credential::failed;
-use super::{Change, Operator, PlanError};
+use super::{Change, Operator, Patience, PlanError, Tools};
 use crate::cloud::Cloud;
 use crate::control_plane::{ApiError, Connected, ControlPlane, Done};
 
+/// How long is looked for connections before a status is changed.
+const LOOK_FOR: Duration = Duration::from_secs(2);
 /// How often a client is asked after; the account answers ten such questions a second.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 /// How long a connection is given to end before it is cut again (one cut a second and client id, AWS IoT Core quotas).
@@ -40,6 +45,24 @@ pub struct Ending {
     pub cut: bool,
     /// How long a connection may take to end.
     pub patience: Duration,
+}
+
+/// A certificate whose status is as it is to be, and whose connections are to be ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    certificate: CertificateId,
+    before: CertificateStatus,
+    status: CertificateStatus,
+    changed_after: Option<Duration>,
+    /// As it was before the change; nothing where it was not told at once.
+    open: Option<Open>,
+}
+
+/// A certificate's things, and who may be connected with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Open {
+    things: Vec<ThingName>,
+    clients: Vec<(ClientId, Connected)>,
 }
 
 /// How it went.
@@ -68,6 +91,15 @@ pub struct Cut {
     pub after: Duration,
     /// What was found.
     pub outcome: Outcome,
+    /// What the account said to [`Outcome::Uncut`].
+    pub trouble: Option<String>,
+}
+
+impl Cut {
+    /// Whether the connection may still be open, until the account cuts it by itself.
+    pub const fn may_be_open(&self) -> bool {
+        matches!(self.outcome, Outcome::Stays | Outcome::Uncut)
+    }
 }
 
 /// What became of a connection.
@@ -81,27 +113,30 @@ pub enum Outcome {
     Stays,
     /// It was cut, if there was one: the account does not tell.
     Untold,
+    /// It could not be cut, or not be asked after: the data plane refused, or was not reached.
+    Uncut,
 }
 
 impl<C: Cloud + Cutter> Operator<'_, C> {
-    /// Ends a certificate.
+    /// Ends a certificate: its status, then the connections.
     ///
     /// # Errors
-    /// When there is no such certificate, a call fails, or the journal cannot be written.
+    /// When there is no such certificate, a call fails that is not the data plane's, or the journal cannot be written.
     pub async fn revoke(&mut self, id: &CertificateId, ending: &Ending) -> Result<Ended, PlanError> {
+        let begun = self.change_status(id, ending).await?;
+        self.end_connections(begun, ending).await
+    }
+
+    /// Changes a certificate's status; the connections are left to [`Self::end_connections`].
+    ///
+    /// # Errors
+    /// When there is no such certificate, the account refuses, or the journal cannot be written.
+    pub async fn change_status(&mut self, id: &CertificateId, ending: &Ending) -> Result<Begun, PlanError> {
         let (cloud, patience) = (self.tools.cloud, self.tools.making);
         let what = format!("certificate {id}");
         let found = patience.call(|_| {}, || cloud.describe_certificate(id)).await.map_err(failed(&what))?;
-        let things = patience.call(|_| {}, || cloud.certificate_things(id)).await.map_err(failed(&what))?;
         // Before: who is cut by the change itself is measured, too.
-        let mut open = Vec::new();
-        for client in things.iter().flat_map(clients).filter(|_| ending.cut) {
-            match self.connection(&client).await? {
-                Connected::No => {}
-                Connected::Since(since) => open.push((client, Some(since))),
-                Connected::Untold => open.push((client, None)),
-            }
-        }
+        let open = self.open_now(id, ending).await;
         let begun = self.now();
         // What is revoked stays so: INACTIVE would be less, and AWS refuses it.
         let is_past =
@@ -119,53 +154,138 @@ impl<C: Cloud + Cutter> Operator<'_, C> {
                 before: Some(json!({ "status": found.status })),
                 after: Some(json!({ "status": ending.status })),
             };
-            let work = async |tools: &super::Tools<'_, C>| {
-                patience.call(|_| {}, || tools.cloud.update_certificate(id, ending.status)).await
+            let work = async |tools: &Tools<'_, C>| {
+                patience.call(|_| {}, || settle(tools.cloud, id, ending.status)).await
             };
             self.journaled(change, work).await?;
         }
         let changed_after = differs.then(|| self.now().since(begun));
-        let mut connections = Vec::new();
-        for (client, since) in open {
-            connections.push(self.end_connection(client, since, ending).await?);
-        }
         let (before, status) = (found.status, if is_past { found.status } else { ending.status });
-        Ok(Ended { certificate: *id, before, status, things, changed_after, connections })
+        Ok(Begun { certificate: *id, before, status, changed_after, open })
     }
 
-    /// Cuts a client that was connected since this moment, as far as the account tells, until it is gone or time is over.
+    /// Ends the connections of a certificate whose status was changed, if they are to be cut. Others may have the directory
+    /// while one is waited for.
+    ///
+    /// # Errors
+    /// When the certificate's things are not told, or the journal cannot be written. What the data plane says is told of
+    /// each connection.
+    pub async fn end_connections(&mut self, begun: Begun, ending: &Ending) -> Result<Ended, PlanError> {
+        let Begun { certificate, before, status, changed_after, open } = begun;
+        let Open { things, clients } = match open {
+            Some(open) => open,
+            None => self.perhaps_open(&certificate, status, ending).await?,
+        };
+        let mut connections = Vec::new();
+        for (client, found) in clients {
+            let found = match found {
+                Connected::Untold => self.told_of(&client).await,
+                told => told,
+            };
+            if found != Connected::No {
+                connections.push(self.end_connection(client, found, ending).await?);
+            }
+        }
+        Ok(Ended { certificate, before, status, things, changed_after, connections })
+    }
+
+    /// Who is connected, if that is told at once: each question is asked once, and all of them together have two seconds.
+    async fn open_now(&mut self, id: &CertificateId, ending: &Ending) -> Option<Open> {
+        if self.is_blind {
+            return None;
+        }
+        let cloud = self.tools.cloud;
+        let asking = async {
+            let things = cloud.certificate_things(id).await.ok()?;
+            let mut open = Vec::new();
+            for client in things.iter().flat_map(clients).filter(|_| ending.cut) {
+                let found = cloud.connection(&client).await.unwrap_or(Connected::Untold);
+                open.push((client, found));
+            }
+            Some(Open { things, clients: open })
+        };
+        let told = tokio::time::timeout(LOOK_FOR, asking).await;
+        self.is_blind = told.is_err();
+        told.ok().flatten()
+    }
+
+    /// Who may be connected, after the change.
+    async fn perhaps_open(
+        &self,
+        id: &CertificateId,
+        status: CertificateStatus,
+        ending: &Ending,
+    ) -> Result<Open, PlanError> {
+        let (cloud, patience) = (self.tools.cloud, self.tools.making);
+        let things = patience.call(|_| {}, || cloud.certificate_things(id)).await;
+        let what = format!("certificate {id} is {status}, but whose connections are to be cut is not told");
+        let things = things.map_err(failed(&what))?;
+        let clients = things.iter().flat_map(clients).filter(|_| ending.cut);
+        let clients = clients.map(|client| (client, Connected::Untold)).collect();
+        Ok(Open { things, clients })
+    }
+
+    /// Cuts a client that is connected as `found` says, until it is gone or time is over.
+    ///
+    /// # Errors
+    /// When the journal cannot be written; what the account says is in the answer.
     pub(super) async fn end_connection(
         &mut self,
         client: ClientId,
-        since: Option<Timestamp>,
+        found: Connected,
         ending: &Ending,
     ) -> Result<Cut, PlanError> {
         let begun = self.now();
-        let Some(since) = since else {
-            self.cut(&client, ending).await?;
-            return Ok(Cut { client, after: self.now().since(begun), outcome: Outcome::Untold });
+        let (outcome, trouble) = match self.cut_until_gone(&client, found, ending).await {
+            Ok(outcome) => (outcome, None),
+            // Its status is another already: the account cuts it within minutes.
+            Err(PlanError::Call { error, .. }) => (Outcome::Uncut, Some(error.to_string())),
+            Err(error) => return Err(error),
+        };
+        Ok(Cut { client, after: self.now().since(begun), outcome, trouble })
+    }
+
+    async fn cut_until_gone(
+        &mut self,
+        client: &ClientId,
+        found: Connected,
+        ending: &Ending,
+    ) -> Result<Outcome, PlanError> {
+        let begun = self.now();
+        let Connected::Since(since) = found else {
+            self.cut(client, ending).await?;
+            return Ok(Outcome::Untold);
         };
         loop {
-            self.cut(&client, ending).await?;
+            self.cut(client, ending).await?;
             let cut = self.now();
             while self.now().since(cut) < CUT_EVERY {
-                let outcome = match self.connection(&client).await? {
-                    Connected::Since(again) if again > since => Some(Outcome::Back(again)),
-                    Connected::Since(_) if self.now().since(begun) >= ending.patience => Some(Outcome::Stays),
-                    Connected::Since(_) => None,
-                    Connected::No | Connected::Untold => Some(Outcome::Gone),
-                };
-                if let Some(outcome) = outcome {
-                    return Ok(Cut { client, after: self.now().since(begun), outcome });
+                match self.connection(client).await? {
+                    Connected::Since(again) if again > since => return Ok(Outcome::Back(again)),
+                    Connected::Since(_) if self.now().since(begun) >= ending.patience => {
+                        return Ok(Outcome::Stays);
+                    }
+                    Connected::Since(_) => {}
+                    Connected::No | Connected::Untold => return Ok(Outcome::Gone),
                 }
+                self.pause();
                 tokio::time::sleep(ASK_EVERY).await;
             }
         }
     }
 
-    pub(super) async fn connection(&self, client: &ClientId) -> Result<Connected, PlanError> {
+    /// Whether a client is connected; where the data plane does not say so, it may be.
+    pub(super) async fn told_of(&mut self, client: &ClientId) -> Connected {
+        if self.is_blind {
+            return Connected::Untold;
+        }
+        self.connection(client).await.unwrap_or(Connected::Untold)
+    }
+
+    async fn connection(&mut self, client: &ClientId) -> Result<Connected, PlanError> {
         let cloud = self.tools.cloud;
-        let asked = self.tools.making.call(|_| {}, || cloud.connection(client)).await;
+        let asked = asked_of(self.is_blind, || cloud.connection(client)).await;
+        self.is_blind = is_silence(&asked);
         asked.map_err(failed(client.as_str()))
     }
 
@@ -177,15 +297,41 @@ impl<C: Cloud + Cutter> Operator<'_, C> {
             before: None,
             after: None,
         };
-        let patience = self.tools.making;
-        let work =
-            async |tools: &super::Tools<'_, C>| match patience.call(|_| {}, || tools.cloud.cut(client)).await
-            {
-                Err(ApiError::NotFound(_)) => Ok(()),
-                answer => answer,
-            };
-        self.journaled(change, work).await
+        let is_blind = self.is_blind;
+        let work = async |tools: &Tools<'_, C>| match asked_of(is_blind, || tools.cloud.cut(client)).await {
+            Err(ApiError::NotFound(_)) => Ok(()),
+            answer => answer,
+        };
+        let cut = self.journaled(change, work).await;
+        self.is_blind = matches!(&cut, Err(PlanError::Call { error: ApiError::Unavailable(_), .. }));
+        cut
     }
+}
+
+/// UpdateCertificate. A state that forbids it, as PENDING_TRANSFER does, lasts until somebody changes that: it is not waited
+/// for.
+async fn settle<C: ControlPlane>(cloud: &C, id: &CertificateId, status: CertificateStatus) -> Done {
+    match cloud.update_certificate(id, status).await {
+        Err(conflict @ ApiError::Conflict(_)) => Err(ApiError::Other(conflict.to_string())),
+        answer => answer,
+    }
+}
+
+/// Calls the data plane: for ten seconds, and once and briefly when it did not answer before.
+async fn asked_of<T, F>(is_blind: bool, call: impl Fn() -> F + Send) -> Result<T, ApiError>
+where
+    F: Future<Output = Result<T, ApiError>> + Send,
+    T: Send,
+{
+    if !is_blind {
+        return Patience::ASKING.call(|_| {}, call).await;
+    }
+    let silence = |_| ApiError::Unavailable(format!("no answer within {} s", LOOK_FOR.as_secs()));
+    tokio::time::timeout(LOOK_FOR, call()).await.map_err(silence)?
+}
+
+const fn is_silence<T>(answer: &Result<T, ApiError>) -> bool {
+    matches!(answer, Err(ApiError::Unavailable(_)))
 }
 
 /// The client ids that a thing's certificates may use.

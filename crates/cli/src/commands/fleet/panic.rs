@@ -10,7 +10,7 @@ use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::{ClientId, PolicyName};
 use fleetkey_operator::documents::Names;
 use fleetkey_operator::inventory::Snapshot;
-use fleetkey_operator::plan::{Cut, Ending, Outcome, PanicStep, Stopped};
+use fleetkey_operator::plan::{Cut, Ending, PanicStep, Stopped};
 use serde_json::json;
 
 use super::{Desk, print_iam, revoke};
@@ -75,19 +75,14 @@ async fn claim(args: PanicClaimArgs) -> Result<ExitCode> {
     if args.meant.plan {
         return Ok(ExitCode::SUCCESS);
     }
+    operator.pause();
     confirm::typed("claim", args.meant.yes)?;
     let why = args.meant.why.unwrap_or_default();
     let ending = Ending { status: CertificateStatus::Inactive, why, cut: true, patience: args.within };
     let (steps, cuts) = operator.stop_claims(&claims, &clients, &ending).await?;
     tell(&desk, &steps);
     for cut in &cuts {
-        let (outcome, _) = revoke::outcome(cut.outcome);
-        let fields = json!({ "client": cut.client, "outcome": outcome, "seconds": cut.after.as_secs_f64() });
-        desk.tell(
-            "connection",
-            &fields,
-            &format!("client {}: {outcome}, after {:.2} s", cut.client, cut.after.as_secs_f64()),
-        );
+        desk.tell("connection", &revoke::cut_fields(cut), &revoke::cut_words(cut));
     }
     let left = [
         "a connection that no controller has told of is cut by the account within minutes",
@@ -132,6 +127,7 @@ async fn policy(args: PanicPolicyArgs) -> Result<ExitCode> {
     if args.meant.plan {
         return Ok(ExitCode::SUCCESS);
     }
+    operator.pause();
     confirm::typed(policy.as_str(), args.meant.yes)?;
     let steps = operator.stop_policy(&denial, &args.meant.why.unwrap_or_default()).await?;
     tell(&desk, &steps);
@@ -190,6 +186,7 @@ async fn undo(args: PanicUndoArgs) -> Result<ExitCode> {
         desk.conclude("restored", &json!({ "restored": 0 }), "nothing is stopped");
         return Ok(ExitCode::SUCCESS);
     }
+    operator.pause();
     confirm::typed("undo", args.meant.yes)?;
     let recovery = desk.wanted(&operator)?.fleet.names.recovery_template;
     let restored = operator.restart(&recovery, &args.meant.why.unwrap_or_default()).await?;
@@ -224,7 +221,7 @@ fn conclude(desk: &Desk, steps: &[PanicStep], left: &[&str], cuts: &[Cut]) -> Re
         n => format!("{n} stopped within {seconds:.2} s"),
     };
     let words = format!("{did}; what is left to do:\n- {}", left.join("\n- "));
-    let stays = cuts.iter().filter(|cut| cut.outcome == Outcome::Stays).count();
+    let stays = cuts.iter().filter(|cut| cut.may_be_open()).count();
     let fields =
         json!({ "stopped": steps.len(), "seconds": seconds, "left_to_do": left, "still_open": stays });
     desk.conclude("panic", &fields, &words);

@@ -5,17 +5,18 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use fleetkey_aws::Aws;
 use fleetkey_aws::permit::Command;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_operator::control_plane::{ApiError, ControlPlane};
-use fleetkey_operator::plan::{Cut, Ended, Ending, Outcome, Patience, PlanError};
+use fleetkey_operator::plan::{Cut, Ended, Ending, Event, Operator, Outcome, Patience, PlanError, Progress};
 use serde_json::{Value, json};
 
 use super::{Desk, print_iam};
 use crate::args::RevokeArgs;
 use crate::output::{self, Audience};
 
-/// Fails when a connection has not ended, or there was no such certificate.
+/// Fails when a connection has not ended, there was no such certificate, or one could not be ended.
 pub(crate) async fn run(args: RevokeArgs) -> Result<ExitCode> {
     if args.account.print_iam {
         return print_iam(&[Command::Revoke], &args.account, |settings| settings).await;
@@ -35,34 +36,97 @@ pub(crate) async fn run(args: RevokeArgs) -> Result<ExitCode> {
         cut: !args.keep_connections,
         patience: args.within,
     };
-    let (mut stays, mut missing) = (0usize, 0usize);
-    for certificate in &certificates {
-        let ended = match operator.revoke(certificate, &ending).await {
-            Err(error @ PlanError::Call { error: ApiError::NotFound(_), .. }) => {
-                // It cannot connect any more. The others are to be ended all the same.
-                output::warn(&error.to_string());
-                missing += 1;
-                continue;
-            }
-            ended => ended?,
-        };
-        stays += ended.connections.iter().filter(|cut| cut.outcome == Outcome::Stays).count();
-        match desk.audience {
-            Audience::Program => output::json(&fields(&ended)),
-            Audience::Person => words(&ended).iter().for_each(|line| output::line(line)),
-        }
+    let tally = end_all(&desk, &mut operator, &certificates, &ending).await?;
+    desk.conclude("revoked", &tally.fields(), &tally.words());
+    Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What became of all of them.
+#[derive(Debug, Default)]
+struct Tally {
+    ended: usize,
+    missing: usize,
+    failed: Vec<CertificateId>,
+    still_open: usize,
+}
+
+/// First the status of all, then the connections: whom the data plane keeps waiting waits for his own only. What fails is
+/// told, and the others are ended all the same; whoever else wants the directory gets it in between.
+async fn end_all(
+    desk: &Desk,
+    operator: &mut Operator<'_, Aws>,
+    certificates: &[CertificateId],
+    ending: &Ending,
+) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let mut begun = Vec::new();
+    desk.bars.tell(Event::Begin { steps: certificates.len() });
+    for id in certificates {
+        let changed = operator.change_status(id, ending).await;
+        begun.extend(tally.taken(*id, changed)?.map(|changed| (*id, changed)));
+        desk.bars.tell(Event::Done { action: "keep", what: &id.short() });
+        operator.pause();
     }
-    let known = certificates.len() - missing;
-    let told = match (known, stays) {
-        (0, _) => "there is no certificate to end".to_owned(),
-        (n, 0) => format!("{n} ended"),
-        (n, stays) => {
-            format!("{n} ended; {stays} connections are still open: the account cuts them within minutes")
+    for (id, changed) in begun {
+        let ended = operator.end_connections(changed, ending).await;
+        if let Some(ended) = tally.taken(id, ended)? {
+            tally.ended += 1;
+            tally.still_open += ended.connections.iter().filter(|cut| cut.may_be_open()).count();
+            match desk.audience {
+                Audience::Program => output::json(&fields(&ended)),
+                Audience::Person => words(&ended).iter().for_each(|line| output::line(line)),
+            }
         }
-    };
-    let fields = json!({ "certificates": known, "missing": missing, "still_open": stays });
-    desk.conclude("revoked", &fields, &told);
-    Ok(if stays + missing == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        operator.pause();
+    }
+    Ok(tally)
+}
+
+impl Tally {
+    /// The answer, or nothing where the account's refusal concerns this certificate alone.
+    fn taken<T>(&mut self, id: CertificateId, answer: Result<T, PlanError>) -> Result<Option<T>, PlanError> {
+        match answer {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(error @ PlanError::Call { error: ApiError::NotFound(_), .. }) => {
+                // It cannot connect any more.
+                output::warn(&error.to_string());
+                self.missing += 1;
+            }
+            Err(error @ PlanError::Call { .. }) => {
+                output::warn(&error.to_string());
+                self.failed.push(id);
+            }
+            // What cannot be entered in the journal is not done, and will not be with the next one either.
+            Err(error) => return Err(error),
+        }
+        Ok(None)
+    }
+
+    const fn is_good(&self) -> bool {
+        self.missing == 0 && self.failed.is_empty() && self.still_open == 0
+    }
+
+    fn fields(&self) -> Value {
+        json!({
+            "certificates": self.ended, "missing": self.missing, "failed": self.failed, "still_open": self.still_open,
+        })
+    }
+
+    fn words(&self) -> String {
+        let mut words = match (self.ended, self.failed.len()) {
+            (0, 0) => "there is no certificate to end".to_owned(),
+            (ended, _) => format!("{ended} ended"),
+        };
+        if self.still_open > 0 {
+            let open = self.still_open;
+            words += &format!("; {open} connections may still be open: the account cuts them within minutes");
+        }
+        if !self.failed.is_empty() {
+            let failed = self.failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n- ");
+            words += &format!("; not ended, run it again:\n- {failed}");
+        }
+        words
+    }
 }
 
 /// The certificates of a list, which is read whole before any is ended.
@@ -77,15 +141,22 @@ fn listed(path: &Path) -> Result<Vec<CertificateId>> {
 }
 
 pub(super) fn fields(ended: &Ended) -> Value {
-    let cut = |cut: &Cut| {
-        let (outcome, since) = outcome(cut.outcome);
-        json!({ "client": cut.client, "outcome": outcome, "since": since, "seconds": cut.after.as_secs_f64() })
-    };
     json!({
         "event": "certificate", "certificate": ended.certificate, "things": ended.things, "before": ended.before,
         "status": ended.status, "seconds": ended.changed_after.as_ref().map(Duration::as_secs_f64),
-        "connections": ended.connections.iter().map(cut).collect::<Vec<_>>(),
+        "connections": ended.connections.iter().map(cut_fields).collect::<Vec<_>>(),
     })
+}
+
+/// A connection, for programs.
+pub(super) fn cut_fields(cut: &Cut) -> Value {
+    let (outcome, since) = outcome(cut.outcome);
+    let seconds = cut.after.as_secs_f64();
+    let mut fields = json!({ "client": cut.client, "outcome": outcome, "since": since, "seconds": seconds });
+    if let (Some(fields), Some(trouble)) = (fields.as_object_mut(), &cut.trouble) {
+        fields.insert("reason".to_owned(), trouble.clone().into());
+    }
+    fields
 }
 
 pub(super) fn words(ended: &Ended) -> Vec<String> {
@@ -95,25 +166,34 @@ pub(super) fn words(ended: &Ended) -> Vec<String> {
         None => format!("{} already", ended.status),
     };
     let mut lines = vec![format!("certificate {}{of}: {took}", ended.certificate)];
-    lines.extend(ended.connections.iter().map(|cut| {
-        let did = match cut.outcome {
-            Outcome::Gone => "cut".to_owned(),
-            Outcome::Back(since) => format!(
-                "cut, and connected again since {since}: with another certificate, or the end has not spread yet"
-            ),
-            Outcome::Stays => "is still open".to_owned(),
-            Outcome::Untold => "cut, if it was open: the account does not tell".to_owned(),
-        };
-        format!("  client {}: {did}, after {:.2} s", cut.client, cut.after.as_secs_f64())
-    }));
+    lines.extend(ended.connections.iter().map(|cut| format!("  {}", cut_words(cut))));
     lines
 }
 
+/// A connection, for people.
+pub(super) fn cut_words(cut: &Cut) -> String {
+    let did = match cut.outcome {
+        Outcome::Gone => "cut".to_owned(),
+        Outcome::Back(since) => format!(
+            "cut, and connected again since {since}: with another certificate, or the end has not spread yet"
+        ),
+        Outcome::Stays => "is still open".to_owned(),
+        Outcome::Untold => "cut, if it was open: the account does not tell".to_owned(),
+        Outcome::Uncut => {
+            let reason = cut.trouble.as_deref().unwrap_or("the account does not say why");
+            format!("cannot be cut ({reason}); if it is open, the account cuts it within minutes")
+        }
+    };
+    format!("client {}: {did}, after {:.2} s", cut.client, cut.after.as_secs_f64())
+}
+
+/// One word for what became of a connection, and since when it is open again.
 pub(super) fn outcome(outcome: Outcome) -> (&'static str, Option<u64>) {
     match outcome {
         Outcome::Gone => ("gone", None),
         Outcome::Back(since) => ("back", Some(since.as_millis())),
         Outcome::Stays => ("open", None),
         Outcome::Untold => ("untold", None),
+        Outcome::Uncut => ("uncut", None),
     }
 }

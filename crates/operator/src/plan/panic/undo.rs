@@ -27,6 +27,7 @@ impl<C: Cloud + Doors + Versions + Cutter> Operator<'_, C> {
     /// # Errors
     /// When a call fails; what was restored is off the file.
     pub async fn restart(&mut self, recovery: &TemplateName, why: &str) -> Result<Vec<Restored>, PlanError> {
+        self.resume().await?;
         let mut stopped = Stopped::read(&self.directory)?;
         let mut restored = Vec::new();
         while let Some((policy, version)) = stopped.policies.first_key_value() {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use fleetkey_aws::permit::Command;
 use fleetkey_model::certificate::CertificateStatus;
 use fleetkey_operator::control_plane::CertificateSummary;
-use fleetkey_operator::plan::{Ending, Outcome, Recovery};
+use fleetkey_operator::plan::{Ending, Recovery};
 use serde_json::json;
 
 use super::super::{Desk, print_iam, revoke};
@@ -75,7 +75,7 @@ pub(super) async fn reject(args: RejectArgs) -> Result<ExitCode> {
     let ending = Ending { status: CertificateStatus::Revoked, why, cut: true, patience: args.within };
     let ended = operator.reject(&recovery, &args.keep, &ending).await?;
     let stays = ended.iter().flat_map(|ended| &ended.connections);
-    let stays = stays.filter(|cut| cut.outcome == Outcome::Stays).count();
+    let stays = stays.filter(|cut| cut.may_be_open()).count();
     for one in &ended {
         desk.tell("certificate", &revoke::fields(one), &revoke::words(one).join("\n"));
     }
