@@ -11,14 +11,14 @@ use crate::inventory::Clients;
 const RESOURCES: usize = 15;
 const DEVICES: usize = 10;
 
-/// What cleanup leaves of a fleet directory: no key, no certificate, no setting; the journal, a lock, and what keeps
+/// What cleanup leaves of a fleet directory: no key, no certificate, no setting; the journal, locks, and what keeps
 /// keys out of repositories.
 #[track_caller]
 pub(crate) fn no_key_is_left(fleet: &Path) {
     let mut left: Vec<_> = std::fs::read_dir(fleet.join("operator"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name != ".lock" && !name.starts_with(JOURNAL_FILE))
+        .filter(|name| !name.starts_with(".lock") && !name.starts_with(JOURNAL_FILE))
         .collect();
     left.sort();
     assert_eq!(left, Vec::<String>::new());
