@@ -106,7 +106,7 @@ fn is_empty(cloud: &FakeCloud, directory: &Path) {
     let left: Vec<_> = std::fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name != ".lock" && !name.starts_with(JOURNAL_FILE))
+        .filter(|name| !name.starts_with(".lock") && !name.starts_with(JOURNAL_FILE))
         .collect();
     assert_eq!(left, Vec::<String>::new(), "no key is left behind");
 }

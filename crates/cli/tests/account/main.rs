@@ -27,6 +27,7 @@ mod inventory;
 mod journal;
 mod kill;
 mod least_privilege;
+mod moved;
 mod names;
 mod pages;
 mod panic;

@@ -18,7 +18,7 @@ pub(crate) fn no_key_is_left(fleet: &Path) {
     let mut left: Vec<_> = std::fs::read_dir(fleet.join("operator"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name != ".lock" && !name.starts_with(JOURNAL_FILE))
+        .filter(|name| !name.starts_with(".lock") && !name.starts_with(JOURNAL_FILE))
         .collect();
     left.sort();
     assert_eq!(left, Vec::<String>::new());
