@@ -41,4 +41,5 @@ mod sign_request;
 mod thief;
 mod unreliable;
 mod whole;
+mod witness;
 mod works;
