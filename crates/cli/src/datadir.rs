@@ -158,6 +158,11 @@ impl DataDir {
         }
     }
 
+    /// The directory itself, as the file system names it.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The local IoT Core's directory.
     pub(crate) fn iotcore(&self) -> PathBuf {
         self.root.join("iotcore")

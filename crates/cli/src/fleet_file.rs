@@ -1,5 +1,8 @@
 //! `operator/config.json`: where the fleet's broker is and what to provision with. Written by set-up, read by the
 //! device commands. Holds paths, never secrets.
+//!
+//! The paths are absolute, for whoever else reads the file. A fleet directory may be moved or copied nevertheless: what lay
+//! in the directory that the file was written for is read from the one that it is in now.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -107,8 +110,29 @@ impl FleetFile {
                 path.display()
             )
         })?;
-        serde_json::from_str(&text)
-            .with_context(|| format!("{} is damaged; run set-up again", path.display()))
+        let file: Self = serde_json::from_str(&text)
+            .with_context(|| format!("{} is damaged; run set-up again", path.display()))?;
+        Ok(file.brought_to(data.root()))
+    }
+
+    /// The same with the files of the directory that it was written for taken from this one, as far as they are here.
+    fn brought_to(mut self, here: &Path) -> Self {
+        let Some(there) = self.written_for().filter(|there| there != here) else { return self };
+        let pairs = [&mut self.claim, &mut self.observer, &mut self.controller];
+        let files = pairs.into_iter().flat_map(|pair| [&mut pair.certificate, &mut pair.key]);
+        for path in files.chain([&mut self.root_ca]) {
+            let moved = path.strip_prefix(&there).map(|inside| here.join(inside));
+            if let Some(moved) = moved.ok().filter(|moved| moved.exists()) {
+                *path = moved;
+            }
+        }
+        self
+    }
+
+    /// The data directory that set-up wrote it in, if the claim lies where set-up puts it: `operator/claim/`.
+    fn written_for(&self) -> Option<PathBuf> {
+        let operator = self.claim.certificate.parent()?.parent()?;
+        (operator.file_name()? == "operator").then_some(operator.parent()?.to_owned())
     }
 
     /// The agent of one device of this fleet, with patience that suits a broker on the same machine.

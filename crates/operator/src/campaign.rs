@@ -8,7 +8,7 @@ pub use log::{Line, Log, LogError, names, read};
 pub use machine::{Baseline, Campaign, Counts, Device, Held, Mode, Seen, Step, Turn, Way};
 pub use orders::{By, Left, Order, Taken, may_order, order, ordered, take_order};
 pub use pace::Pace;
-pub use plan::{BadPlan, FASTEST, Plan, Window};
+pub use plan::{BadPlan, FASTEST, MOST_A_MINUTE, Plan, Window};
 
 mod log;
 mod machine;

@@ -10,7 +10,7 @@ use fleetkey_model::certificate::CertificateStatus::{Active, Inactive};
 use fleetkey_model::retirement::RetireStatus;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::control_plane::{ApiError, Connected};
-use fleetkey_operator::controller::{Change, Report};
+use fleetkey_operator::controller::{Change, FreezeReason, Report};
 use world::{World, thing};
 
 fn since(second: u64) -> Connected {
@@ -97,4 +97,39 @@ fn after_a_restart_the_next_request_ends_the_hold() {
     world.request(2, "pump-1");
     world.pass(2);
     assert_eq!((world.status(1), world.asked), (Some(Inactive), 1));
+}
+
+/// A certificate was in use while the account was away, and the controller is killed before the account can be asked. The
+/// broker has its acknowledgement and tells nothing twice.
+fn used_unjudged_and_killed(world: &mut World, n: u8) {
+    world.account_fails = Some(ApiError::Unavailable("no answer".into()));
+    world.now += 1;
+    let session = world.connect(n, "pump-1");
+    world.now += 1;
+    world.disconnect(n, "pump-1", session);
+    world.restart();
+    world.account_fails = None;
+    world.now += 1;
+    // The device is back.
+    world.connect(2, "pump-1");
+}
+
+#[test]
+fn a_return_that_nobody_could_judge_before_a_kill_is_judged_after_it() {
+    let mut world = committed();
+    used_unjudged_and_killed(&mut world, 1);
+    world.pass(30);
+    assert_eq!((world.frozen(), world.status(1)), (Some(FreezeReason::TakingTurns), Some(Active)));
+}
+
+#[test]
+fn a_use_that_nobody_could_judge_before_a_kill_makes_no_leftover_of_its_certificate() {
+    let mut world = committed();
+    world.register(3);
+    used_unjudged_and_killed(&mut world, 3);
+    world.pass(500);
+    assert_eq!((world.changes_of(3), world.frozen()), (Vec::new(), None));
+    // The disk keeps what was seen no longer than until it is judged.
+    let record = serde_json::to_value(world.ledger.record(&thing()).unwrap()).unwrap();
+    assert!(record.get("sightings").is_none(), "{record}");
 }

@@ -94,7 +94,7 @@ pub(crate) struct StartArgs {
     /// How many times larger each wave is than the one before.
     #[arg(long, value_name = "TIMES", default_value_t = 4)]
     pub(crate) growth: u32,
-    /// How many devices are told a minute, at most 300: half of what an account registers in that time.
+    /// How many devices are told a minute; of all campaigns together no more than half of what the account provisions in that time.
     #[arg(long, value_name = "COMMANDS", default_value_t = 60)]
     pub(crate) rate: u32,
     /// How many devices may be at it at once.

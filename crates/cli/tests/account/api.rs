@@ -109,7 +109,7 @@ fn a_script_runs_campaigns_and_the_journal_names_its_token() {
     for (draft, words) in [
         (json!({ "name": "x", "why": "y", "thing": "nobody" }), "no device was selected"),
         (json!({ "name": "x", "why": "y", "thing": "*", "window": "noon" }), "22:00-04:30"),
-        (json!({ "name": "x", "why": "y", "thing": "*", "rate": 301 }), "half of what an account registers"),
+        (json!({ "name": "x", "why": "y", "thing": "*", "rate": 30_001 }), "commands a minute"),
         (json!({ "name": "x", "why": "y", "things": ["press-1", "press-7"] }), "press-7"),
         (json!({ "name": "x", "why": "y", "group": "nowhere" }), "nowhere"),
     ] {

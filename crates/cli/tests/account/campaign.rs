@@ -131,7 +131,7 @@ fn a_campaign_that_cannot_be_carried_out_is_refused() {
     assert!(refused(&["--thing", "press-1"]).contains("no inventory yet"));
     fleet.core.run(&["inventory"], fleet.path()).good();
     assert!(refused(&["--thing", "nobody"]).contains("no device was selected"));
-    assert!(refused(&["--thing", "press-1", "--rate", "301"]).contains("half of what an account registers"));
+    assert!(refused(&["--thing", "press-1", "--rate", "30001"]).contains("commands a minute"));
     let list = fleet.path().join("list");
     std::fs::write(&list, "press-1\npress-7\n").unwrap();
     assert!(refused(&["--list", list.to_str().unwrap()]).contains("press-7"));

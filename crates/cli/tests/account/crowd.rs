@@ -1,10 +1,10 @@
 //! A campaign over many agents, under load, with AWS's throttles on and a controller that is killed again and again.
-//! `FLEETKEY_CROWD=500` takes five hundred agents and twenty kills.
+//! `FLEETKEY_CROWD=500` takes five hundred agents and twenty kills, `FLEETKEY_CROWD_SEED` other moments for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use fleetkey_agent::clock::SystemClock;
 use fleetkey_agent::config::{AgentConfig, ClaimConfig};
@@ -26,6 +26,8 @@ use crate::core::{Core, a_directory};
 use crate::inventory::Clients;
 use crate::process::{PATIENCE, Process};
 use crate::serve::HASTE;
+use crate::unreliable::xorshift;
+use crate::witness::Witness;
 
 /// A fleet whose devices are agents in this process.
 pub(crate) struct Crowd {
@@ -239,8 +241,18 @@ fn missing(
 }
 
 async fn observer(crowd: &Crowd, root: &TopicRoot) -> (Client, Messages) {
-    let files = (crowd.file("/observer/certificate"), crowd.file("/observer/key"));
-    let identity = ClientIdentity::from_files(&files.0, &files.1).unwrap();
+    let files = ["/observer/certificate", "/observer/key"].map(|file| crowd.file(file));
+    listener(crowd, &files, "~observer", root.all_telemetry().as_str()).await
+}
+
+/// A connection with this certificate and key that hears what the filter has.
+pub(crate) async fn listener(
+    crowd: &Crowd,
+    [certificate, key]: &[PathBuf; 2],
+    client: &str,
+    filter: &str,
+) -> (Client, Messages) {
+    let identity = ClientIdentity::from_files(certificate, key).unwrap();
     let endpoint = Endpoint {
         host: crowd.config["endpoint"].as_str().unwrap().to_owned(),
         port: crowd.port(),
@@ -250,9 +262,9 @@ async fn observer(crowd: &Crowd, root: &TopicRoot) -> (Client, Messages) {
     let roots = Arc::new(Roots::new(vec![crowd.file("/root_ca")]));
     let dialer = Dialer::new(endpoint, roots, Arc::new(SystemClock), PATIENCE);
     let stream = dialer.dial(&identity).await.unwrap();
-    let options = ConnectOptions::new("~observer");
+    let options = ConnectOptions::new(client);
     let (client, messages) = Client::start(stream, options, SessionConfig::default()).await.unwrap();
-    let granted = client.subscribe(&[(root.all_telemetry().as_str(), QoS::AtLeastOnce)]).await.unwrap();
+    let granted = client.subscribe(&[(filter, QoS::AtLeastOnce)]).await.unwrap();
     assert!(granted.iter().all(|reason| !reason.is_error()), "{granted:?}");
     (client, messages)
 }
@@ -289,6 +301,24 @@ fn size() -> (usize, usize) {
     (agents, if agents >= 500 { 20 } else { 4 })
 }
 
+/// When the controller is killed: so many devices have rotated, and so long after that. At any point of the campaign, a few of them
+/// right after the start of a controller, which is not waited for then.
+fn moments(kills: usize, devices: usize) -> Vec<(usize, Duration)> {
+    let given = std::env::var("FLEETKEY_CROWD_SEED").ok().and_then(|text| text.parse::<u64>().ok());
+    let clock = || u64::from(SystemTime::UNIX_EPOCH.elapsed().unwrap().subsec_nanos());
+    let seed = given.unwrap_or_else(clock);
+    println!("FLEETKEY_CROWD_SEED={seed}");
+    let mut state = seed | 1;
+    let mut moments: Vec<_> = (0..kills)
+        .map(|_| {
+            let rotated = usize::try_from(xorshift(&mut state)).unwrap() % devices;
+            (rotated, Duration::from_millis(xorshift(&mut state) % 2000))
+        })
+        .collect();
+    moments.sort_unstable();
+    moments
+}
+
 /// Every call that entries of this action name as theirs.
 fn calls_of(journal: &str, action: &str) -> BTreeSet<String> {
     let entries = journal.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -307,6 +337,12 @@ fn a_campaign_takes_a_crowd_through_kills_and_stops_at_its_threshold() {
     let mut crowd = Crowd::of(devices);
     println!("{devices} devices after {:?}; refused: {:?}", begun.elapsed(), crowd.core.refusals());
     let first = crowd.certificates();
+    let of_things = crowd.agents.iter().map(|agent| {
+        let status = agent.status();
+        (status.certificate.unwrap().to_string(), status.thing.to_string())
+    });
+    let superseded: BTreeMap<_, _> = of_things.collect();
+    let mut witness = Witness::of(&crowd);
     crowd.core.run(&["inventory"], crowd.path()).good();
     let load = Load::start(&crowd);
     // Longer than anything is waited for: a command that a kill has swallowed is not given again for want of patience.
@@ -315,9 +351,12 @@ fn a_campaign_takes_a_crowd_through_kills_and_stops_at_its_threshold() {
     let rotated = |crowd: &Crowd| {
         usize::try_from(crowd.campaign(&["show", "all"])["counts"]["rotated"].as_u64().unwrap()).unwrap()
     };
-    for kill in 0..kills {
-        let mut controller = crowd.serve();
-        crowd.wait("the campaign to go on", || (rotated(&crowd) > kill * devices / kills).then_some(()));
+    for (wanted, later) in moments(kills, devices) {
+        let controller = crowd.core.command(crowd.core.url(), &HASTE, crowd.path()).spawn();
+        let mut controller = Process::of(controller.unwrap());
+        crowd.wait("the campaign to go on", || (rotated(&crowd) >= wanted).then_some(()));
+        // The moment itself is the subject: no condition tells it.
+        std::thread::sleep(later);
         controller.kill();
     }
     let controller = crowd.serve();
@@ -333,6 +372,8 @@ fn a_campaign_takes_a_crowd_through_kills_and_stops_at_its_threshold() {
     let second = crowd.certificates();
     assert_eq!((second.len(), second.intersection(&first).count()), (devices, 0));
     assert_eq!(deactivated.intersection(&second).count(), 0);
+    let ended = witness.vouches_for_all(&crowd, &superseded);
+    println!("{ended} ends of certificates in the registry's record, each after the broker's word");
     let journal = std::fs::read_to_string(crowd.path().join("operator/controller.jsonl")).unwrap();
     let changes =
         journal.lines().filter(|line| line.contains("\"deactivate\"") && line.contains("\"begun\""));

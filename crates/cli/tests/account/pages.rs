@@ -182,7 +182,7 @@ fn an_operator_begins_a_campaign_and_decides_of_it() {
         ("things=nobody", "no device was selected"),
         ("things=*&window=noon", "22:00-04:30"),
         ("things=*&rule=whatever", "whatever"),
-        ("things=*&rate=301", "half of what an account registers"),
+        ("things=*&rate=30001", "commands a minute"),
         ("group=nowhere", "nowhere"),
     ] {
         let form = format!("name=spring&why=yearly&{wrong}&confirm=yes");

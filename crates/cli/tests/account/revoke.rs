@@ -1,7 +1,12 @@
 //! `fleetkey revoke` on a device that is connected.
 
+use serde_json::Value;
+use tempfile::TempDir;
+
 use crate::core::{Core, Outcome, a_directory};
 use crate::inventory::Clients;
+use crate::process::{PATIENCE, Process};
+use crate::proxy::Proxy;
 use crate::serve::Fleet;
 
 /// The certificate in use is revoked: the connection is cut, which is measured, and the device does not come back; the
@@ -82,4 +87,117 @@ fn a_list_is_ended_to_its_end_and_may_be_run_again() {
         let shown = crate::process::run(&["journal", "show", "--about", &id, "--fleet-dir", directory]).1;
         assert_eq!(shown.matches("because a laptop").count(), 2, "begun and done, once: {shown}");
     }
+}
+
+/// A fleet with certificates that are on no thing, and a list of them.
+struct Leak {
+    core: Core,
+    clients: Clients,
+    fleet: TempDir,
+    ids: Vec<String>,
+}
+
+impl Leak {
+    fn of(certificates: usize) -> Self {
+        let (core, fleet) = (Core::empty(), a_directory());
+        core.set_up(&[], fleet.path()).good();
+        let clients = Clients::of(&core);
+        let made = |_| {
+            let made = clients.iot.create_keys_and_certificate().set_as_active(true).send();
+            clients.wait(made).unwrap().certificate_id().unwrap().to_owned()
+        };
+        let ids: Vec<_> = (0..certificates).map(made).collect();
+        std::fs::write(fleet.path().join("leaked"), ids.join("\n")).unwrap();
+        Self { core, clients, fleet, ids }
+    }
+
+    fn statuses(&self) -> Vec<String> {
+        let status = |id: &String| {
+            let found = self.clients.iot.describe_certificate().certificate_id(id).send();
+            let found = self.clients.wait(found).unwrap();
+            found.certificate_description().unwrap().status().unwrap().to_string()
+        };
+        self.ids.iter().map(status).collect()
+    }
+
+    /// `revoke --list` by way of `url`.
+    fn revoke(&self, url: &str) -> Process {
+        let list = self.fleet.path().join("leaked");
+        let words = ["revoke", "--list", list.to_str().unwrap(), "--why", "a backup"];
+        Process::of(self.core.command(url, &words, self.fleet.path()).spawn().unwrap())
+    }
+
+    /// What was entered in set-up's journal as done, in order.
+    fn done(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.fleet.path().join("operator/journal.jsonl")).unwrap();
+        let entries = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let done = entries.filter(|entry| entry["phase"] == "done");
+        let word = |value: &Value| value.as_str().unwrap().to_owned();
+        done.map(|entry| format!("{} {}", word(&entry["action"]), word(&entry["what"]))).collect()
+    }
+}
+
+/// The path of UpdateCertificate for one certificate, for a proxy that lives as long as the test.
+fn update_of(id: &str) -> &'static str {
+    Box::leak(format!("PUT /certificates/{id}").into_boxed_str())
+}
+
+/// One that the account refuses to end, as it does for a certificate in transfer, keeps nobody from ending the others: it is
+/// told, it is in the command's last word, and the command fails.
+#[test]
+fn a_certificate_that_cannot_be_ended_keeps_no_other_from_its_end() {
+    let leak = Leak::of(3);
+    let proxy = Proxy::refusing(leak.core.address(), update_of(&leak.ids[1]), "iot:UpdateCertificate");
+    let (status, lines, errors) = leak.revoke(&proxy.url()).end();
+    let last: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+    assert!(status.code() == Some(1) && errors.contains(&leak.ids[1]), "{errors}");
+    assert_eq!((&last["certificates"], &last["failed"]), (&2.into(), &serde_json::json!([leak.ids[1]])));
+    assert_eq!(leak.statuses(), ["REVOKED", "ACTIVE", "REVOKED"]);
+    let (status, ..) = leak.revoke(leak.core.url()).end();
+    assert!(status.success());
+    assert_eq!(leak.statuses(), ["REVOKED"; 3]);
+}
+
+/// The data plane takes each question and never answers: the status is changed after the first, and what is not known of
+/// the connection is told.
+#[test]
+fn a_silent_data_plane_does_not_keep_a_status_from_being_changed() {
+    let fleet = Fleet::of_one();
+    let proxy = Proxy::holding(fleet.core.address(), "/connections/");
+    let words = ["revoke", "--thing", "press-1", "--why", "a stolen laptop"];
+    let revoke = Process::of(fleet.core.command(&proxy.url(), &words, fleet.path()).spawn().unwrap());
+    fleet.wait("the status", || fleet.certificates().iter().all(|(_, status)| status == "REVOKED"));
+    let calls = proxy.calls();
+    let changed = calls.iter().position(|call| call.what.starts_with("PUT /certificates/")).unwrap();
+    let asked = calls[..changed].iter().filter(|call| call.what.contains("/connections/")).count();
+    assert!(asked <= 1, "{calls:?}");
+    let (status, lines, errors) = revoke.end();
+    let last: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+    assert!(status.code() == Some(1) && last["still_open"].as_u64() > Some(0), "{last}\n{errors}");
+}
+
+/// Whoever stops a leak need not wait for a long list: he waits for the certificate that is being ended, is told for whom,
+/// and comes before the next one.
+#[test]
+fn a_panic_goes_through_while_a_list_is_ended() {
+    let leak = Leak::of(3);
+    let proxy = Proxy::delaying(leak.core.address(), update_of(&leak.ids[0]));
+    let revoke = leak.revoke(&proxy.url());
+    proxy.held().recv_timeout(PATIENCE).unwrap();
+    let words = ["panic", "claim", "--yes", "--why", "an image on a forum"];
+    let panic = leak.core.command(leak.core.url(), &words, leak.fleet.path()).spawn().unwrap();
+    let mut panic = Process::of(panic);
+    let waiting = panic.event("waiting");
+    assert!(waiting["reason"].as_str().unwrap().contains("fleetkey revoke"), "{waiting}");
+    proxy.release();
+    let (status, _, errors) = panic.end();
+    assert!(status.success(), "{errors}");
+    let (status, _, errors) = revoke.end();
+    assert!(status.success(), "{errors}");
+    assert_eq!(leak.statuses(), ["REVOKED"; 3]);
+    let done = leak.done();
+    let at = |what: &str| done.iter().position(|entry| entry.contains(what)).unwrap();
+    let ends = leak.ids.iter().map(|id| at(&format!("revoke certificate {id}"))).collect::<Vec<_>>();
+    let stopped = at("disable provisioning template");
+    assert!(ends[0] < stopped && stopped < ends[1], "{done:#?}");
 }

@@ -104,12 +104,8 @@ impl Fate {
         if self.reliable.load(Ordering::SeqCst) {
             return Lot::Whole;
         }
-        // xorshift64 (Marsaglia, 2003).
-        let mut state = self.state.lock().unwrap();
-        *state ^= *state << 13;
-        *state ^= *state >> 7;
-        *state ^= *state << 17;
-        let (lot, count) = match (*state >> 32) % 4 {
+        let drawn = xorshift(&mut self.state.lock().unwrap());
+        let (lot, count) = match drawn % 4 {
             0 => (Lot::Lost, &self.lost),
             1 => (Lot::Doubled, &self.doubled),
             2 => (Lot::Passed, &self.passed),
@@ -118,6 +114,14 @@ impl Fate {
         count.fetch_add(1, Ordering::SeqCst);
         lot
     }
+}
+
+/// The next number of 32 bits: xorshift64 (Marsaglia, 2003). The state must not be 0.
+pub(crate) fn xorshift(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state >> 32
 }
 
 impl Far {

@@ -165,6 +165,13 @@ pub struct Step {
     pub keep: Vec<ThingName>,
 }
 
+impl Step {
+    /// How many devices it sends something to, or changes something for.
+    pub fn devices(&self) -> usize {
+        self.tell.len() + self.send_back.len() + self.keep.len()
+    }
+}
+
 /// How many devices are where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counts {
@@ -409,7 +416,7 @@ impl Campaign {
         self.step_within(now, usize::MAX, look)
     }
 
-    /// The same, where at most so many may be told now, whatever its own rate allows: a [`Pace`](super::Pace) that others
+    /// The same, where at most so many may be told or taken back now, whatever its own rate allows: a [`Pace`](super::Pace) that others
     /// share.
     pub fn step_within(&mut self, now: Timestamp, room: usize, look: impl Fn(&ThingName) -> Device) -> Step {
         let mut step = Step::default();
@@ -425,7 +432,7 @@ impl Campaign {
             self.tell(now, room, &look, &mut step);
         }
         if matches!(self.mode, Mode::RolledBack { .. }) {
-            self.take_back(now, &look, &mut step);
+            self.take_back(now, room, &look, &mut step);
         }
         step
     }

@@ -6,14 +6,12 @@ use std::time::Duration;
 use fleetkey_model::time::Timestamp;
 
 use super::machine::SLACK;
-use super::plan::FASTEST;
+use super::plan::{FASTEST, MOST_A_MINUTE};
 
 /// Which part of what the account takes campaigns may use.
 const SHARE: f64 = 0.5;
 /// The least, commands a second: one a minute.
 const LEAST: f64 = 1.0 / 60.0;
-/// The most: a hundred times what AWS gives by default.
-const MOST: f64 = 500.0;
 
 /// How many devices may be told, whichever campaign it is for.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +32,7 @@ impl Pace {
     /// From now on by what the account takes: so many provisionings a second. What is no number changes nothing.
     pub fn learn(&mut self, provisionings: f64) {
         if provisionings.is_finite() {
-            self.a_second = (provisionings * SHARE).clamp(LEAST, MOST);
+            self.a_second = (provisionings * SHARE).clamp(LEAST, f64::from(MOST_A_MINUTE) / 60.0);
         }
     }
 

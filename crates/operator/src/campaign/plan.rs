@@ -8,9 +8,11 @@ use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The most commands a minute: half of what an account takes of RegisterThing (10 a second, AWS IoT Core quotas, Fleet
-/// Provisioning), so that new devices are provisioned meanwhile.
+/// The most commands a minute of all campaigns together, until the account has told its own quota: half of what one takes of
+/// RegisterThing by default (10 a second, AWS IoT Core quotas, Fleet Provisioning), so that new devices are provisioned meanwhile.
 pub const FASTEST: u32 = 300;
+/// The most commands a minute that a campaign can ask for. How many it gets is for [`Pace`](super::Pace) to say.
+pub const MOST_A_MINUTE: u32 = 30_000;
 /// The most devices of one campaign.
 const MOST: usize = 1_000_000;
 /// The longest name.
@@ -85,10 +87,8 @@ impl Plan {
         if *growth == 0 || *at_once == 0 || *tries == 0 || patience.is_zero() {
             return bad("growth, devices at once, tries and patience are at least 1".into());
         }
-        if !(1..=FASTEST).contains(rate) {
-            return bad(format!(
-                "{rate} commands a minute: from 1 to {FASTEST}, half of what an account registers in that time"
-            ));
+        if !(1..=MOST_A_MINUTE).contains(rate) {
+            return bad(format!("{rate} commands a minute: from 1 to {MOST_A_MINUTE}"));
         }
         Ok(())
     }
@@ -202,7 +202,7 @@ mod tests {
             (Plan { name: "../x".into(), ..plan() }, 1, "name"),
             (plan(), 0, "no device"),
             (Plan { canary: 0, ..plan() }, 1, "percentages"),
-            (Plan { rate: FASTEST + 1, ..plan() }, 1, "commands a minute"),
+            (Plan { rate: MOST_A_MINUTE + 1, ..plan() }, 1, "commands a minute"),
             (Plan { tries: 0, ..plan() }, 1, "at least 1"),
         ] {
             let words = bad.check(devices).unwrap_err().to_string();

@@ -214,10 +214,15 @@ impl Case {
         }
     }
 
+    /// It is on the disk before the message that told of it is acknowledged: nobody tells it twice.
     fn sighted(&mut self, sighting: Sighting) {
         if self.sightings.len() < WAITING {
             self.sightings.push(sighting);
             self.plan.clear();
+            if let Some(record) = &mut self.record {
+                record.sightings.clone_from(&self.sightings);
+                self.unsaved = true;
+            }
         }
     }
 
@@ -288,6 +293,7 @@ impl Case {
         let Some(record) = &mut self.record else {
             return;
         };
+        record.sightings.clear();
         if record.frozen.is_none() {
             record.reconcile(now, config, listing);
             let open = self.seen.open().filter(|(_, open)| open.principal != record.witness.certificate);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::retirement::Attested;
 use fleetkey_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::action::Ignored;
 use super::audit::AuditHeads;
@@ -19,7 +20,7 @@ use crate::control_plane::CertificateSummary;
 const SETTLE: core::time::Duration = core::time::Duration::from_secs(60);
 
 /// A certificate seen connecting as a thing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sighting {
     pub(super) role: Role,
     pub(super) principal: CertificateId,
@@ -55,13 +56,14 @@ impl Record {
             newcomers: BTreeMap::new(),
             frozen: None,
             seen: Seen::default(),
+            sightings: Vec::new(),
         }
     }
 
     /// Connections that were written down, but not what they mean: the controller ended before.
     pub(super) fn unjudged(&self) -> Vec<Sighting> {
         let unknown = self.seen.open().filter(|(_, open)| !self.knows(&open.principal));
-        unknown.map(Sighting::of).collect()
+        self.sightings.iter().copied().chain(unknown.map(Sighting::of)).collect()
     }
 
     /// Takes in a request whose client id and principal are in order.

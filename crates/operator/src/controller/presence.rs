@@ -34,7 +34,8 @@ pub struct PresenceEvent {
 }
 
 /// In which part a client speaks for a thing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Role {
     /// Client id = thing name.
     Live,

@@ -9,6 +9,7 @@ use fleetkey_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::audit::AuditHeads;
+use super::judgement::Sighting;
 use super::newcomer::Newcomer;
 use super::presence::Seen;
 
@@ -50,6 +51,9 @@ pub struct Record {
     pub frozen: Option<Freeze>,
     /// Who was connected when the record was written.
     pub(super) seen: Seen,
+    /// What was seen and is not judged, because the account has not been asked yet, or does not answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) sightings: Vec<Sighting>,
 }
 
 /// An attested certificate.

@@ -132,6 +132,8 @@ impl<C: Cloud + Cutter> Operator<'_, C> {
     /// # Errors
     /// When there is no such certificate, the account refuses, or the journal cannot be written.
     pub async fn change_status(&mut self, id: &CertificateId, ending: &Ending) -> Result<Begun, PlanError> {
+        // First: what is found is what the next one to have the directory finds.
+        self.resume().await?;
         let (cloud, patience) = (self.tools.cloud, self.tools.making);
         let what = format!("certificate {id}");
         let found = patience.call(|_| {}, || cloud.describe_certificate(id)).await.map_err(failed(&what))?;

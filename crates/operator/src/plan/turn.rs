@@ -34,8 +34,12 @@ impl<C: Cloud> Operator<'_, C> {
         }
     }
 
-    /// Takes the directory again, with what others have written meanwhile.
-    pub(super) async fn resume(&mut self) -> Result<(), PlanError> {
+    /// Takes the directory again after [`Self::pause`], with what others have written meanwhile. What was looked up in the account
+    /// before may have been changed by them.
+    ///
+    /// # Errors
+    /// When it is still in use after ten minutes, or another fleet's by now.
+    pub async fn resume(&mut self) -> Result<(), PlanError> {
         if !matches!(self.hold, Hold::Pauses) {
             return Ok(());
         }

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
+use fleetkey_aws::Aws;
 use fleetkey_aws::permit::Command;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::{ClientId, PolicyName};
 use fleetkey_operator::documents::Names;
 use fleetkey_operator::inventory::Snapshot;
-use fleetkey_operator::plan::{Cut, Ending, PanicStep, Stopped};
+use fleetkey_operator::plan::{Cut, Ending, Operator, PanicStep, Stopped};
 use serde_json::json;
 
 use super::{Desk, print_iam, revoke};
@@ -46,7 +47,7 @@ async fn claim(args: PanicClaimArgs) -> Result<ExitCode> {
     let desk = Desk::open(&args.account, |settings| settings).await?;
     let mut operator = desk.operator(false).await?;
     let wanted = desk.wanted(&operator)?;
-    let claims = operator.claims(&wanted.fleet, &args.certificates).await?;
+    let mut claims = operator.claims(&wanted.fleet, &args.certificates).await?;
     let ids: Vec<CertificateId> = claims.certificates.iter().map(|(id, _)| *id).collect();
     let clients = clients(&data, &ids, args.clients);
     for (id, status) in &claims.certificates {
@@ -75,8 +76,9 @@ async fn claim(args: PanicClaimArgs) -> Result<ExitCode> {
     if args.meant.plan {
         return Ok(ExitCode::SUCCESS);
     }
-    operator.pause();
-    confirm::typed("claim", args.meant.yes)?;
+    if confirmed(&mut operator, "claim", args.meant.yes).await? {
+        claims = operator.claims(&wanted.fleet, &args.certificates).await?;
+    }
     let why = args.meant.why.unwrap_or_default();
     let ending = Ending { status: CertificateStatus::Inactive, why, cut: true, patience: args.within };
     let (steps, cuts) = operator.stop_claims(&claims, &clients, &ending).await?;
@@ -113,7 +115,7 @@ async fn policy(args: PanicPolicyArgs) -> Result<ExitCode> {
     let desk = Desk::open(&args.account, |settings| settings).await?;
     let mut operator = desk.operator(false).await?;
     is_of(&desk.wanted(&operator)?.fleet.names, &policy)?;
-    let denial = operator.denial(&policy).await?;
+    let mut denial = operator.denial(&policy).await?;
     let act = if denial.is_denied { "keep" } else { "deny all" };
     let room = denial.makes_room.as_ref().filter(|_| !denial.is_denied);
     let words = match room {
@@ -127,8 +129,9 @@ async fn policy(args: PanicPolicyArgs) -> Result<ExitCode> {
     if args.meant.plan {
         return Ok(ExitCode::SUCCESS);
     }
-    operator.pause();
-    confirm::typed(policy.as_str(), args.meant.yes)?;
+    if confirmed(&mut operator, policy.as_str(), args.meant.yes).await? {
+        denial = operator.denial(&policy).await?;
+    }
     let steps = operator.stop_policy(&denial, &args.meant.why.unwrap_or_default()).await?;
     tell(&desk, &steps);
     let left = [
@@ -137,6 +140,18 @@ async fn policy(args: PanicPolicyArgs) -> Result<ExitCode> {
         "every other device is stopped, too, until fleetkey panic undo; none of them loses its identity",
     ];
     conclude(&desk, &steps, &left, &[])
+}
+
+/// Has a person confirm what was shown, while others have the directory. Whether that took its time: what was found before is to
+/// be looked at again then.
+async fn confirmed(operator: &mut Operator<'_, Aws>, word: &str, yes: bool) -> Result<bool> {
+    if yes {
+        return Ok(false);
+    }
+    operator.pause();
+    confirm::typed(word, yes)?;
+    operator.resume().await?;
+    Ok(true)
 }
 
 /// Refuses a policy that is not the fleet's own.
@@ -186,8 +201,8 @@ async fn undo(args: PanicUndoArgs) -> Result<ExitCode> {
         desk.conclude("restored", &json!({ "restored": 0 }), "nothing is stopped");
         return Ok(ExitCode::SUCCESS);
     }
-    operator.pause();
-    confirm::typed("undo", args.meant.yes)?;
+    // What stands then in the file is read anew by the way back itself.
+    confirmed(&mut operator, "undo", args.meant.yes).await?;
     let recovery = desk.wanted(&operator)?.fleet.names.recovery_template;
     let restored = operator.restart(&recovery, &args.meant.why.unwrap_or_default()).await?;
     for one in &restored {

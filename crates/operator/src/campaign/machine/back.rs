@@ -64,10 +64,11 @@ impl Campaign {
     }
 
     /// Looks at those who were told, a part of them in each step, at the campaign's rate for whoever is to be sent something
-    /// or changed.
+    /// or changed, and for at most so many.
     pub(super) fn take_back(
         &mut self,
         now: Timestamp,
+        most: usize,
         look: &impl Fn(&ThingName) -> Device,
         step: &mut Step,
     ) {
@@ -78,7 +79,7 @@ impl Campaign {
         }
         let is_last = part.end == self.roll.len();
         for place in part {
-            self.take_one_back(place, now, look, step);
+            self.take_one_back(place, now, most, look, step);
         }
         if is_last {
             self.pending = self.unfinished;
@@ -89,6 +90,7 @@ impl Campaign {
         &mut self,
         place: usize,
         now: Timestamp,
+        most: usize,
         look: &impl Fn(&ThingName) -> Device,
         step: &mut Step,
     ) {
@@ -108,7 +110,7 @@ impl Campaign {
         let new = match what {
             None | Some(What::Wait) => asked,
             Some(What::End(how)) => Some(Turn::Returned { at: now, how }),
-            Some(What::Send(..) | What::Keep) if self.next > now => asked,
+            Some(What::Send(..) | What::Keep) if self.next > now || step.devices() >= most => asked,
             Some(What::Send(tries)) => {
                 let on_new = device.using.filter(|_| found == Place::New);
                 self.next = self.next + self.pause();

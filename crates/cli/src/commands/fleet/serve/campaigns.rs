@@ -277,7 +277,7 @@ impl Running {
             }
             false => Step::default(),
         };
-        self.pacer.pace.took(now(), step.tell.len());
+        self.pacer.pace.took(now(), step.devices());
         lines.extend(step.lines(now()));
         let moved = !lines.is_empty();
         if moved {

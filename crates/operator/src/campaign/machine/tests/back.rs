@@ -163,3 +163,16 @@ fn one_that_has_ended_can_be_rolled_back_at_its_rate_and_that_is_for_good() {
         assert!(!world.campaign.set_mode(mode));
     }
 }
+
+#[test]
+fn a_way_back_takes_no_more_than_the_pace_of_all_campaigns_leaves_it() {
+    let (mut world, told) = World::with_a_canary();
+    for thing in &told {
+        world.uses(thing, "new", START + 5);
+    }
+    assert!(world.campaign.set_mode(rolled_back()));
+    let waited: usize = (0..5).map(|_| world.second_within(0).devices()).sum();
+    assert_eq!((waited, world.campaign.is_over()), (0, false));
+    let sent = [1, 1, 1].map(|room| world.second_within(room).send_back.len());
+    assert_eq!(sent, [1, 1, 1], "nobody was passed over");
+}
