@@ -30,7 +30,7 @@ fn a_revoked_certificate_ends_with_its_connection() {
     // What is revoked stays so, whatever less is asked for.
     let less = fleet.core.run(&["revoke", &id, "--inactive"], fleet.path()).good();
     let ended = less.lines.iter().find(|line| line["event"] == "certificate").unwrap();
-    assert_eq!((&ended["status"], &ended["seconds"]), (&"REVOKED".into(), &serde_json::Value::Null));
+    assert_eq!((&ended["status"], &ended["seconds"]), (&"REVOKED".into(), &Value::Null));
     assert_eq!(fleet.certificates(), [(id.clone(), "REVOKED".to_owned())]);
     assert!(!less.calls().contains("iot:UpdateCertificate"), "{:?}", less.calls());
     crate::least_privilege::exact(&fleet.core, &["revoke"], &[listed, again]);
