@@ -43,12 +43,18 @@ impl Fleet for Board {
         let registry = self.account.store().read();
         let in_use: Vec<&CertificateRecord> =
             statuses.values().filter_map(|status| registry.certificate(&status.certificate?)).collect();
+        let unknown = figures
+            .devices
+            .unwrap_or_default()
+            .saturating_sub(u64::try_from(in_use.len()).unwrap_or(u64::MAX));
         Overview {
             starting,
             figures,
             ages: self.ages(&in_use, now),
             ages_caption: format!("due at {}", humantime::format_duration(self.age)),
+            ages_unknown: unknown,
             expiries: years(&in_use),
+            expiries_unknown: unknown,
         }
     }
 
@@ -214,6 +220,7 @@ impl Board {
         let figures = Figures {
             devices: number(devices),
             connected: of(|status| status.connected),
+            observed: number(statuses.len()).filter(|observed| Some(*observed) != number(devices)),
             active: count(CertificateStatus::Active),
             inactive: count(CertificateStatus::Inactive),
             revoked: count(CertificateStatus::Revoked),

@@ -161,7 +161,9 @@ impl Fleet for Sample {
             figures: Figures { devices: count, connected: count, ..Figures::default() },
             ages: vec![bar.clone()],
             ages_caption: self.words.clone(),
+            ages_unknown: 0,
             expiries: vec![bar],
+            expiries_unknown: 0,
         }
     }
 

@@ -36,6 +36,9 @@ impl Fleet for Board {
             sums.figures.rotating = u64::try_from(notes.rotating().len()).ok();
             sums.figures.rotated = Some(notes.rotated());
         }
+        let (connected, observed) = self.presence().counts();
+        sums.figures.connected = Some(connected);
+        sums.figures.observed = Some(observed).filter(|observed| Some(*observed) != sums.figures.devices);
         let starting = self.watch.look(|store, crawl| {
             let progress = crawl.progress(store);
             let listed = store.ages().things.is_some();
@@ -51,7 +54,9 @@ impl Fleet for Board {
             figures: sums.figures,
             ages: sums.ages,
             ages_caption: format!("due at {}", short(self.rhythm.age())),
+            ages_unknown: sums.ages_unknown,
             expiries: sums.ends,
+            expiries_unknown: sums.ends_unknown,
         }
     }
 
