@@ -100,8 +100,18 @@ fn a_newcomer_watches_a_fleet_rotate_and_orders_a_rotation() {
     browser.watch("/", &["device-0001", "device-0002", "device-0003", "all clear"]);
     assert!(browser.page("/devices").contains("3 devices"));
 
-    let ordered = browser.send("POST", "/devices/device-0002/rotate", "");
-    assert!(ordered.starts_with("HTTP/1.1 303"), "{ordered}");
+    let first = browser.watch("/rotations", &["device-0001", "device-0002", "device-0003", "done"]);
+    assert!(!first.contains("under way"), "a first certificate has none before it to retire: {first}");
+    let several = "thing=device-0002&thing=device-0002&thing=never-was-one";
+    let asked = browser.send("POST", "/devices/rotate", several);
+    assert!(
+        asked.contains("Rotate 1 device?") && asked.contains("1 name left out: no such device"),
+        "{asked}"
+    );
+    let refused = browser.send("POST", "/devices/rotate", &format!("{several}&confirm=yes"));
+    assert!(refused.starts_with("HTTP/1.1 409") && refused.contains("no device never-was-one"), "{refused}");
+    let ordered = browser.send("POST", "/devices/rotate", "thing=device-0002&confirm=yes");
+    assert!(ordered.contains("1 device was told to rotate."), "{ordered}");
     let rotated = process.event("rotated");
     assert_eq!((&rotated["thing"], &rotated["reason"]), (&"device-0002".into(), &"command".into()));
     let page = browser.watch("/devices/device-0002/rotation", &["REVOKED", "done"]);

@@ -85,8 +85,17 @@ fn an_operator_sees_the_fleet_and_has_a_device_rotate() {
     let pem = browser.send("GET", &format!("/devices/press-1/certificates/{old}"));
     assert!(pem.contains("BEGIN CERTIFICATE") && !pem.contains("PRIVATE KEY"), "{pem}");
 
-    let ordered = browser.send("POST", "/devices/press-1/rotate");
-    assert!(ordered.starts_with("HTTP/1.1 303"), "{ordered}");
+    let several = "thing=press-1&thing=press-1&thing=never-was-one";
+    let asked = browser.send_form("POST", "/devices/rotate", several);
+    let one_and_none = ["Rotate 1 device?", "1 name left out: no such device", "never-was-one"];
+    assert!(one_and_none.iter().all(|words| asked.contains(words)), "{asked}");
+    let refused = browser.send_form("POST", "/devices/rotate", &format!("{several}&confirm=yes"));
+    let nobody = "There is no device never-was-one. Nothing was sent";
+    assert!(refused.starts_with("HTTP/1.1 409") && refused.contains(nobody), "{refused}");
+    let feed = browser.send("GET", "/");
+    assert!(!feed.contains("rotation ordered") && !feed.contains("never-was-one"), "{feed}");
+    let done = browser.send_form("POST", "/devices/rotate", "thing=press-1&confirm=yes");
+    assert!(done.starts_with("HTTP/1.1 200") && done.contains("1 device was told to rotate"), "{done}");
     let new = fleet.committed();
     fleet.only_is_left(&new);
     let page = browser.watch("/devices/press-1/rotation", &["done", "command", &new]);

@@ -4,6 +4,7 @@ use fleetkey_agent::AgentEvent;
 use fleetkey_dashboard::fleet::{Outcome, Phase, Rotation};
 use fleetkey_lifecycle::Status;
 use fleetkey_lifecycle::record::Reason;
+use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 
@@ -45,6 +46,12 @@ impl Board {
             state.with(thing, id, |rotation| {
                 rotation.reach(phase, now);
             });
+        }
+        // A first certificate leaves nothing to retire: from its commit on the device is at no rotation.
+        if let (None, true, Some(certificate)) = (&status.rotation, status.connected, status.certificate)
+            && let Some(rotation) = state.members.get_mut(thing).and_then(|entry| entry.rotation.as_mut())
+        {
+            lives(rotation, certificate, now);
         }
         drop(state);
         self.hub.tell("rotation", Some(thing.clone()));
@@ -126,6 +133,14 @@ fn advance(rotation: &mut Rotation, event: &AgentEvent, now: Timestamp) {
     }
 }
 
+/// The device is connected with this certificate, and at no rotation any more.
+fn lives(rotation: &mut Rotation, certificate: CertificateId, now: Timestamp) {
+    if rotation.old.is_none() && rotation.new == Some(certificate) && rotation.reached() >= Phase::Committed {
+        rotation.reach(Phase::Soak, now);
+        end_if_first(rotation);
+    }
+}
+
 /// A first certificate has none before it to retire.
 fn end_if_first(rotation: &mut Rotation) {
     if rotation.old.is_none() && rotation.reached() >= Phase::Soak {
@@ -147,7 +162,6 @@ const fn kind(event: &AgentEvent) -> &'static str {
 mod tests {
     use super::*;
     use fleetkey_lifecycle::SlotId;
-    use fleetkey_model::certificate::CertificateId;
 
     const NOW: Timestamp = Timestamp::from_secs(100);
 
@@ -165,6 +179,24 @@ mod tests {
         assert_eq!((&first.outcome, &later.outcome), (&Outcome::Done, &Outcome::UnderWay));
         advance(&mut later, &AgentEvent::Retired { id: "r1".into(), certificates: Vec::new() }, NOW);
         assert_eq!(later.outcome, Outcome::Done);
+    }
+
+    /// The event that tells of it names no rotation: the first one is over with its commit.
+    #[test]
+    fn a_first_certificate_that_is_committed_is_done_once_the_device_is_connected_with_it() {
+        let [first, other] = [b"first", b"other"].map(|der| CertificateId::of_der(der));
+        let (mut rotation, id) = (rotation(None), "r1".to_owned());
+        lives(&mut rotation, first, NOW);
+        assert_eq!(rotation.outcome, Outcome::UnderWay, "not committed yet");
+        advance(&mut rotation, &AgentEvent::Provisioned { id, certificate: first }, NOW);
+        lives(&mut rotation, other, NOW);
+        assert_eq!(rotation.outcome, Outcome::UnderWay);
+        lives(&mut rotation, first, NOW);
+        assert_eq!((&rotation.outcome, rotation.reached()), (&Outcome::Done, Phase::Soak));
+        let mut later = super::tests::rotation(Some(other));
+        later.new = Some(first);
+        lives(&mut later, first, NOW);
+        assert_eq!(later.outcome, Outcome::UnderWay, "its old one is not retired");
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use fleetkey_dashboard::fleet::{
     Answer, Bar, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Direction, Done,
     Figures, Filter, FindingPage, FindingQuery, Fleet, Holder, HookTest, Incident, InventoryPage,
-    InventoryQuery, JournalPage, Known, Order, Overview, Plan, Policy, PolicyVersion, Provisioning, Question,
-    Refused, Rotation, Site, Tone, Verdict, Work,
+    InventoryQuery, JournalPage, Known, Order, Outlook, Overview, Plan, Policy, PolicyVersion, Provisioning,
+    Question, Refused, Rotation, Site, Tone, Verdict, Work,
 };
 use fleetkey_iotcore::registry::{CertificateRecord, Registry};
 use fleetkey_lifecycle::Status;
@@ -101,6 +101,10 @@ impl Fleet for Board {
             timeline: entry.map(|entry| entry.timeline.iter().cloned().collect()).unwrap_or_default(),
             obeys: entry.is_some(),
         })
+    }
+
+    fn outlook(&self, thing: &ThingName) -> Outlook {
+        self.foreseen(thing)
     }
 
     fn rotations(&self, limit: usize) -> Vec<Rotation> {
