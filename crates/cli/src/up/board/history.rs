@@ -165,14 +165,14 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_secs(100);
 
-    fn rotation(old: Option<CertificateId>) -> Rotation {
+    fn rotation_of(old: Option<CertificateId>) -> Rotation {
         Rotation::begun(ThingName::new("a").unwrap(), "r1".into(), "age".into(), old, NOW)
     }
 
     #[test]
     fn a_first_certificate_is_done_when_it_is_live_and_a_later_one_when_the_old_is_retired() {
         let live = AgentEvent::WentLive { id: Some("r1".into()), slot: SlotId(1) };
-        let (mut first, mut later) = (rotation(None), rotation(Some(CertificateId::of_der(b"old"))));
+        let (mut first, mut later) = (rotation_of(None), rotation_of(Some(CertificateId::of_der(b"old"))));
         for rotation in [&mut first, &mut later] {
             advance(rotation, &live, NOW);
         }
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_first_certificate_that_is_committed_is_done_once_the_device_is_connected_with_it() {
         let [first, other] = [b"first", b"other"].map(|der| CertificateId::of_der(der));
-        let (mut rotation, id) = (rotation(None), "r1".to_owned());
+        let (mut rotation, id) = (rotation_of(None), "r1".to_owned());
         lives(&mut rotation, first, NOW);
         assert_eq!(rotation.outcome, Outcome::UnderWay, "not committed yet");
         advance(&mut rotation, &AgentEvent::Provisioned { id, certificate: first }, NOW);
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(rotation.outcome, Outcome::UnderWay);
         lives(&mut rotation, first, NOW);
         assert_eq!((&rotation.outcome, rotation.reached()), (&Outcome::Done, Phase::Soak));
-        let mut later = super::tests::rotation(Some(other));
+        let mut later = rotation_of(Some(other));
         later.new = Some(first);
         lives(&mut later, first, NOW);
         assert_eq!(later.outcome, Outcome::UnderWay, "its old one is not retired");
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn one_that_was_given_up_stays_given_up() {
-        let mut rotation = rotation(Some(CertificateId::of_der(b"old")));
+        let mut rotation = rotation_of(Some(CertificateId::of_der(b"old")));
         let given_up = AgentEvent::RolledBack { id: "r1".into(), why: "refused".into() };
         advance(&mut rotation, &given_up, NOW);
         let waiting = AgentEvent::Waiting { id: Some("r1".into()), why: "later".into(), until: NOW };

@@ -61,6 +61,7 @@ use sums::Sums;
 use table::{Found, Presence};
 
 use super::super::due::Rhythm;
+use super::super::selection::Candidate;
 use crate::works::Works;
 
 /// What the pages of `serve` are about.
@@ -75,6 +76,7 @@ pub(super) struct Board {
     sums: Sparing<Sums>,
     found: Sparing<Arc<Found>>,
     presence: Sparing<Arc<Presence>>,
+    candidates: Sparing<Arc<Vec<Candidate>>>,
     closer: Closer,
     standing: Standing,
     journals: Arc<Journals>,
@@ -111,6 +113,7 @@ impl Board {
             sums: Sparing::default(),
             found: Sparing::default(),
             presence: Sparing::default(),
+            candidates: Sparing::default(),
             standing: Standing::default(),
             doors: Doors::default(),
             policies: Arc::default(),
@@ -142,6 +145,7 @@ impl Board {
         self.totals();
         self.all_found();
         self.presence();
+        self.count_candidates();
     }
 
     /// What a campaign has to know of a device.

@@ -155,6 +155,8 @@ impl Fleet for Board {
     }
 
     fn rules(&self) -> Vec<String> {
+        // Asked for by the page with the form: whoever sends it off finds them counted.
+        self.count_candidates();
         inventory::Rule::ALL.map(|rule| rule.as_str().to_owned()).into()
     }
 
