@@ -7,6 +7,11 @@ use fleetkey_dashboard::hub::Hub;
 use fleetkey_iotcore::clock::{Clock, SystemClock};
 use fleetkey_operator::plan::{Event, Progress};
 
+/// So many devices, as the subject of what was done to them.
+pub(crate) fn devices(count: usize) -> String {
+    if count == 1 { "1 device was".to_owned() } else { format!("{count} devices were") }
+}
+
 /// How many of the last steps are told one by one.
 const LAST: usize = 50;
 

@@ -19,6 +19,7 @@ pub use device::{
 pub use finding::{Finding, FindingPage, FindingQuery, Severity};
 pub use inventory::{InventoryPage, InventoryQuery, InventoryRow, STATES};
 pub use journal::{JournalEntry, JournalPage};
+pub use outlook::{Outlook, Sorted};
 pub use overview::{Bar, Figures, Overview, Site};
 pub use policy::{Action, Decided, Policy, PolicyVersion, Question, Spread, Statement, Verdict};
 pub use provisioning::{Act, Claim, Direction, Plan, PlanStep, Provisioning, Recovery, Template};
@@ -30,6 +31,7 @@ mod device;
 mod finding;
 mod inventory;
 mod journal;
+mod outlook;
 mod overview;
 mod policy;
 mod provisioning;
@@ -68,6 +70,9 @@ pub trait Fleet: Send + Sync + 'static {
 
     /// One device with all there is to tell; `None` when there is no such thing.
     fn device(&self, thing: &ThingName) -> Option<Device>;
+
+    /// What an order to rotate would come to for a device now; nothing is done.
+    fn outlook(&self, thing: &ThingName) -> Outlook;
 
     /// The rotations under way and those that ended last, newest first; at most `limit`.
     fn rotations(&self, limit: usize) -> Vec<Rotation>;
@@ -171,7 +176,7 @@ pub trait Fleet: Send + Sync + 'static {
 /// What can be ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
-    /// These devices rotate now.
+    /// These devices rotate now. Where one of them cannot be told, none is.
     Rotate(Vec<ThingName>),
     /// Begins a campaign, or has one pause, go on or end. Ordered only by who has just shown that they are themselves.
     Campaign(CampaignOrder),

@@ -12,7 +12,7 @@ pub(crate) use bench::{bench, bench_device, bench_path};
 pub(crate) use campaign_form::{confirm_new_campaign, draft as campaign_draft, new_campaign};
 pub(crate) use campaigns::{Asked, Verb, campaign, campaign_path, campaigns, confirm_campaign};
 pub(crate) use device::device;
-pub(crate) use devices::{confirm_rotation, devices};
+pub(crate) use devices::{confirm_rotation, devices, left_out};
 pub(crate) use effective::effective;
 pub(crate) use fate::{Attempt, confirm_fate};
 pub(crate) use findings::findings;

@@ -244,6 +244,9 @@ async fn welcome(tcp: TcpStream, peer: IpAddr, door: Door) {
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY cannot be set");
     }
+    if let Err(error) = progress::expect_acknowledgements(&tcp) {
+        tracing::debug!(%error, "TCP_USER_TIMEOUT cannot be set");
+    }
     let tcp = Progress::new(tcp);
     match &door.tls {
         None => serve(tcp, peer, door).await,

@@ -16,6 +16,7 @@
 mod process;
 
 mod api;
+mod cable;
 mod campaign;
 mod census;
 mod core;
@@ -23,6 +24,7 @@ mod crowd;
 mod doors;
 mod drift;
 mod evidence;
+mod hindrances;
 mod inventory;
 mod journal;
 mod kill;

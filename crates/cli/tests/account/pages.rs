@@ -1,6 +1,6 @@
 //! The controller's dashboard, as a browser without scripts sees it.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -85,8 +85,17 @@ fn an_operator_sees_the_fleet_and_has_a_device_rotate() {
     let pem = browser.send("GET", &format!("/devices/press-1/certificates/{old}"));
     assert!(pem.contains("BEGIN CERTIFICATE") && !pem.contains("PRIVATE KEY"), "{pem}");
 
-    let ordered = browser.send("POST", "/devices/press-1/rotate");
-    assert!(ordered.starts_with("HTTP/1.1 303"), "{ordered}");
+    let several = "thing=press-1&thing=press-1&thing=never-was-one";
+    let asked = browser.send_form("POST", "/devices/rotate", several);
+    let one_and_none = ["Rotate 1 device?", "1 name left out: no such device", "never-was-one"];
+    assert!(one_and_none.iter().all(|words| asked.contains(words)), "{asked}");
+    let refused = browser.send_form("POST", "/devices/rotate", &format!("{several}&confirm=yes"));
+    let nobody = "There is no device never-was-one. Nothing was sent";
+    assert!(refused.starts_with("HTTP/1.1 409") && refused.contains(nobody), "{refused}");
+    let feed = browser.send("GET", "/");
+    assert!(!feed.contains("rotation ordered") && !feed.contains("never-was-one"), "{feed}");
+    let done = browser.send_form("POST", "/devices/rotate", "thing=press-1&confirm=yes");
+    assert!(done.starts_with("HTTP/1.1 200") && done.contains("1 device was told to rotate"), "{done}");
     let new = fleet.committed();
     fleet.only_is_left(&new);
     let page = browser.watch("/devices/press-1/rotation", &["done", "command", &new]);
@@ -101,6 +110,43 @@ fn an_operator_sees_the_fleet_and_has_a_device_rotate() {
     let directory = fleet.path().to_str().unwrap();
     let shown = crate::process::run(&["journal", "show", "--about", "press-1", "--fleet-dir", directory]);
     assert!(shown.1.contains("command rotate") && shown.1.contains("of the dashboard"), "{shown:?}");
+}
+
+/// From the moment in which a device's process is started or killed to the one in which its open page shows that it is connected or
+/// is not: over the broker, the controller and the stream of events. The figures are told, not asserted.
+#[test]
+fn what_the_broker_sees_of_a_device_is_on_its_open_page() {
+    const ROUNDS: usize = 30;
+    let mut fleet = Fleet::of_one();
+    let (process, browser) = shown(&fleet);
+    // Only who was heard to come can be known to have gone.
+    fleet.stop_agent();
+    fleet.start_agent();
+    browser.watch("/devices/press-1", &["</svg>connected</span>"]);
+    let mut events = BufReader::new(browser.begin("GET", "/events?after=0", "")).lines();
+    let mut spans: Vec<[Duration; 2]> = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut span = |change: &dyn Fn(&mut Fleet), word: &str| {
+            let begun = Instant::now();
+            change(&mut fleet);
+            // Where it stands on the page of the device.
+            let word = format!("</svg>{word}</span>");
+            while !browser.send("GET", "/devices/press-1").contains(&word) {
+                let told = events.by_ref().map(Result::unwrap).find(|line| line.starts_with("event: "));
+                assert!(told.is_some(), "the events ended before {word} was shown");
+            }
+            begun.elapsed()
+        };
+        spans.push([span(&Fleet::stop_agent, "not connected"), span(&Fleet::start_agent, "connected")]);
+    }
+    for (what, at) in [("killed", 0), ("started", 1)] {
+        let mut spans: Vec<_> = spans.iter().map(|both| both[at].as_secs_f64() * 1000.0).collect();
+        spans.sort_by(f64::total_cmp);
+        let (median, worst) = (spans[ROUNDS / 2], spans[ROUNDS - 1]);
+        println!("{what} to shown, {ROUNDS} times: median {median:.1} ms, worst {worst:.1} ms");
+    }
+    process.signal("TERM");
+    assert!(process.end().0.success());
 }
 
 /// A controller that serves, and a browser that its link has let in.

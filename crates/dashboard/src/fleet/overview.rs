@@ -18,8 +18,10 @@ pub struct Site {
 pub struct Figures {
     /// Things.
     pub devices: Option<u64>,
-    /// Devices connected now.
+    /// Devices connected now, of those of which it is observed.
     pub connected: Option<u64>,
+    /// Devices of which it is observed whether they are connected, where that is not all of them.
+    pub observed: Option<u64>,
     /// Certificates that may connect.
     pub active: Option<u64>,
     /// Certificates that may not, and could be brought back.
@@ -58,6 +60,10 @@ pub struct Overview {
     pub ages: Vec<Bar>,
     /// When the age of the first device exceeds what the schedule allows, said in words; for the chart's caption.
     pub ages_caption: String,
+    /// Devices that are in no bar of [`Self::ages`], because the certificate in use or its age is not known.
+    pub ages_unknown: u64,
     /// Devices by the year in which the certificate in use ends.
     pub expiries: Vec<Bar>,
+    /// Devices that are in no bar of [`Self::expiries`], because the certificate in use or its end is not known.
+    pub expiries_unknown: u64,
 }

@@ -4,9 +4,9 @@ use fleetkey_model::name::ThingName;
 use maud::{Markup, html};
 
 use super::parts::{badge, certificate, connection};
-use super::words::{counted, moment, span};
+use super::words::{BRIEF, counted, foreign, moment, number, span};
 use super::{View, device_path, frame};
-use crate::fleet::{DevicePage, DeviceQuery, DeviceRow, Filter, Fleet};
+use crate::fleet::{DevicePage, DeviceQuery, DeviceRow, Filter, Fleet, Sorted};
 use crate::http::{Answer, Request, text};
 
 const ROWS: usize = 100;
@@ -39,19 +39,56 @@ pub(crate) fn devices(view: &View<'_>, fleet: &dyn Fleet, request: &Request) -> 
 }
 
 /// What would be done, before it is.
-pub(crate) fn confirm_rotation(view: &View<'_>, things: &[ThingName]) -> Answer {
+pub(crate) fn confirm_rotation(view: &View<'_>, sorted: &Sorted) -> Answer {
+    let count = counted(sorted.told.len(), "device");
     let content = html! {
-        h1 { "Rotate " (counted(things.len(), "device")) "?" }
-        p { "Each gets a new certificate, proves it, and moves over; its old one is retired. No message is lost." }
-        ul class="names" { @for thing in things { li { a href=(device_path(thing)) { (thing) } } } }
+        @if sorted.told.is_empty() {
+            h1 { "Nobody to rotate" }
+        } @else {
+            h1 { "Rotate " (count) "?" }
+            p { "Each gets a new certificate, proves it, and moves over; its old one is retired. No message is lost." }
+            @if sorted.away > 0 {
+                p { (number(u64::try_from(sorted.away).ok())) " of them not connected: told when they come back, if the broker keeps their session." }
+            }
+            (names(&sorted.told))
+        }
+        @for (why, things) in others(sorted) {
+            @if !things.is_empty() {
+                h2 { (counted(things.len(), "device")) " left out: " (why) }
+                (names(things))
+            }
+        }
+        @if !sorted.unknown.is_empty() {
+            h2 { (counted(sorted.unknown.len(), "name")) " left out: no such device" }
+            ul class="names" { @for name in &sorted.unknown { li { (foreign(name, BRIEF)) } } }
+        }
         form method="post" action="/devices/rotate" {
-            @for thing in things { input type="hidden" name="thing" value=(thing); }
+            @for thing in &sorted.told { input type="hidden" name="thing" value=(thing); }
             input type="hidden" name="confirm" value="yes";
-            button id="confirm" type="submit" { "Rotate " (counted(things.len(), "device")) }
-            " " a href="/devices" { "Cancel" }
+            @if !sorted.told.is_empty() { button id="confirm" type="submit" { "Rotate " (count) } " " }
+            a href="/devices" { "Cancel" }
         }
     };
     frame::page(view, 200, "Rotate devices", None, &content)
+}
+
+/// Who is not told, and why; nothing where everybody is.
+pub(crate) fn left_out(sorted: &Sorted) -> String {
+    let others = others(sorted).into_iter().filter(|(_, things)| !things.is_empty());
+    let others = others.map(|(why, things)| format!("{} left out: {why}.", counted(things.len(), "device")));
+    others.collect::<Vec<_>>().join(" ")
+}
+
+fn others(sorted: &Sorted) -> [(&'static str, &[ThingName]); 3] {
+    [
+        ("under way already", &sorted.under_way),
+        ("frozen, see their pages", &sorted.frozen),
+        ("they cannot be told from here", &sorted.unreachable),
+    ]
+}
+
+fn names(things: &[ThingName]) -> Markup {
+    html! { ul class="names" { @for thing in things { li { a href=(device_path(thing)) { (thing) } } } } }
 }
 
 fn search(query: &DeviceQuery) -> Markup {

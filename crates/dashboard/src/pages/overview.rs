@@ -21,6 +21,7 @@ pub(crate) fn overview(view: &View<'_>, fleet: &dyn Fleet) -> Answer {
     let overview = fleet.overview();
     let glance = fleet.devices(&DeviceQuery { limit: GLANCE, ..DeviceQuery::default() });
     let worst = fleet.findings(&FindingQuery { limit: FINDINGS, ..FindingQuery::default() });
+    let ages = caption(&overview.ages_caption, overview.ages_unknown);
     let content = html! {
         h1 class="unseen" { "Overview" }
         section id="attention" data-live aria-labelledby="attention-head" {
@@ -39,8 +40,8 @@ pub(crate) fn overview(view: &View<'_>, fleet: &dyn Fleet) -> Answer {
         }
         div class="columns" {
             section id="charts" data-live aria-label="Charts" {
-                (bars("ages", "Age of the certificates in use", &overview.ages_caption, &overview.ages))
-                (bars("expiries", "Year in which they end", "", &overview.expiries))
+                (bars("ages", "Age of the certificates in use", &ages, &overview.ages))
+                (bars("expiries", "Year in which they end", &caption("", overview.expiries_unknown), &overview.expiries))
             }
             section id="feed" data-live aria-labelledby="feed-head" {
                 h2 id="feed-head" { "What happened" }
@@ -72,10 +73,17 @@ fn attention(view: &View<'_>, starting: Option<&str>, worst: &FindingPage) -> Ma
     }
 }
 
+/// A chart's caption, and how many devices are in none of its bars.
+fn caption(words: &str, unknown: u64) -> String {
+    let unknown = (unknown > 0).then(|| format!("{} not known", number(Some(unknown))));
+    let words = Some(words.to_owned()).filter(|words| !words.is_empty());
+    words.into_iter().chain(unknown).collect::<Vec<_>>().join("; ")
+}
+
 fn figures(figures: &Figures) -> Markup {
     let all = [
         ("devices", figures.devices),
-        ("connected", figures.connected),
+        ("connected", connected(figures)),
         ("rotating now", figures.rotating),
         ("rotations done", figures.rotated),
         ("given up", figures.failed),
@@ -87,8 +95,23 @@ fn figures(figures: &Figures) -> Markup {
     ];
     html! {
         dl class="figures" {
-            @for (name, value) in all { div { dt { (name) } dd { (number(value)) } } }
+            @for (name, value) in all {
+                div { dt { (name) @if name == "connected" { (of_observed(figures)) } } dd { (number(value)) } }
+            }
         }
+    }
+}
+
+/// Of whom nobody is observed, nobody knows how many are connected.
+fn connected(figures: &Figures) -> Option<u64> {
+    figures.connected.filter(|_| figures.observed != Some(0))
+}
+
+fn of_observed(figures: &Figures) -> String {
+    match figures.observed {
+        None => String::new(),
+        Some(0) => ", none observed".to_owned(),
+        observed => format!(" of {} observed", number(observed)),
     }
 }
 

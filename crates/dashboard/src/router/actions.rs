@@ -1,10 +1,8 @@
 //! Orders: read from a form, carried out by the fleet, answered with where to look next.
 
-use fleetkey_model::name::ThingName;
-
 use super::{App, Order};
 use crate::access::{Actor, Grant};
-use crate::fleet::Direction;
+use crate::fleet::{Direction, Sorted};
 use crate::http::{Answer, Request};
 use crate::pages;
 
@@ -43,16 +41,24 @@ impl App {
     /// Without `confirm`, tells what would be done and asks.
     async fn rotate_many(&self, request: &Request, actor: &Actor) -> Answer {
         let (view, form) = (self.view(actor, request), request.form());
-        let things: Vec<ThingName> = form.all("thing").filter_map(|name| ThingName::new(name).ok()).collect();
-        if things.is_empty() {
+        let sorted = Sorted::of(&*self.fleet, form.all("thing"));
+        if sorted.is_empty() {
             let words = "No device was selected. Select some in the table, then try again.";
             return pages::message(&view, 400, "Nothing to do", words);
         }
         if form.first("confirm") != "yes" {
-            return pages::confirm_rotation(&view, &things);
+            return pages::confirm_rotation(&view, &sorted);
         }
-        match self.fleet.perform(Order::Rotate(things), &actor.name).await {
-            Ok(done) => pages::message(&view, 200, "Ordered", &done.words),
+        if let Some(name) = sorted.unknown.first() {
+            let words = format!("There is no device {name}. Nothing was sent to any of them.");
+            return pages::message(&view, 409, "Not carried out", &words);
+        }
+        let left_out = pages::left_out(&sorted);
+        if sorted.told.is_empty() {
+            return pages::message(&view, 409, "Not carried out", &format!("Nobody was told. {left_out}"));
+        }
+        match self.fleet.perform(Order::Rotate(sorted.told), &actor.name).await {
+            Ok(done) => pages::message(&view, 200, "Ordered", &format!("{} {left_out}", done.words)),
             Err(refused) => pages::message(&view, 409, "Not carried out", &refused.to_string()),
         }
     }

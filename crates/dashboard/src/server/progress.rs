@@ -9,11 +9,30 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 /// How long the other end may take nothing while something waits to be sent to it.
 const STALL: Duration = Duration::from_secs(30);
+
+/// Has the system end a connection whose other end acknowledges nothing for as long: a browser whose network is gone takes what
+/// little is sent to it into the socket's buffer, and the next heartbeat but two finds its place free (RFC 5482; tcp(7), Linux).
+///
+/// # Errors
+/// When the system does not take it.
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(clippy::missing_const_for_fn, reason = "where there is no such option")
+)]
+pub(super) fn expect_acknowledgements(stream: &TcpStream) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    return SockRef::from(stream).set_tcp_user_timeout(Some(STALL));
+    #[cfg(not(target_os = "linux"))]
+    return Ok(());
+}
 
 /// The connection. Beneath TLS, so that what counts is what the socket takes.
 #[derive(Debug)]
@@ -84,6 +103,17 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_reader_that_has_vanished_is_given_up_within_a_minute_of_the_last_heartbeat() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        expect_acknowledgements(&stream).unwrap();
+        let given_up = SockRef::from(&stream).tcp_user_timeout().unwrap().unwrap();
+        assert_eq!(given_up, STALL);
+        assert!(given_up + crate::http::stream::HEARTBEAT < Duration::from_secs(60));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_write_of_which_nothing_is_taken_fails_in_time() {

@@ -2,7 +2,7 @@
 
 use fleetkey_dashboard::fleet::Order;
 
-use crate::support::{Bench, PATIENCE};
+use crate::support::{Bench, PATIENCE, Sample, access};
 
 #[tokio::test]
 async fn one_device_is_ordered_to_rotate_and_the_browser_follows_it() {
@@ -18,18 +18,61 @@ async fn one_device_is_ordered_to_rotate_and_the_browser_follows_it() {
     assert_eq!(bench.post("/devices/not-here/rotate", &session, "").await.status, 404);
 }
 
+/// Each is looked at once, however often it is named, and told of by what an order would come to for it. Whoever orders one that is
+/// not there is told its name, and nobody is told to rotate.
 #[tokio::test]
-async fn many_are_counted_and_asked_about_before_anything_is_done() {
-    let bench = Bench::start().await;
+async fn many_are_sorted_and_asked_about_before_anything_is_done() {
+    let bench = Bench::with(Sample::of(9, "all is well"), access()).await;
     let session = bench.session().await;
-    let form = "thing=pump-000001&thing=pump-000003&thing=..%2fetc";
-    let asked = bench.post("/devices/rotate", &session, form).await;
-    assert!(asked.body.contains("Rotate 2 devices?"), "{}", asked.body);
+    let known: String = (1..=7).map(|number| format!("thing=pump-00000{number}&")).collect();
+    let unknown = format!("{known}thing=pump-000001&thing=..%2fetc&thing=never-was-one");
+    let asked = bench.post("/devices/rotate", &session, &unknown).await;
+    for words in [
+        "Rotate 4 devices?",
+        "1 of them not connected: told when they come back",
+        "1 device left out: under way already",
+        "1 device left out: frozen, see their pages",
+        "1 device left out: they cannot be told from here",
+        "2 names left out: no such device",
+        "never-was-one",
+        "../etc",
+    ] {
+        assert!(asked.body.contains(words), "{words}: {}", asked.body);
+    }
+    assert_eq!(asked.body.matches("name=\"thing\"").count(), 4, "only who is told is ordered");
+    let refused = bench.post("/devices/rotate", &session, &format!("{unknown}&confirm=yes")).await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.body.contains("There is no device ../etc. Nothing was sent"), "{}", refused.body);
     assert!(bench.fleet.ordered().is_empty());
-    let done = bench.post("/devices/rotate", &session, &format!("{form}&confirm=yes")).await;
-    assert!(done.body.contains("2 devices rotate"), "{}", done.body);
-    assert_eq!(bench.fleet.ordered().len(), 1);
+
+    let done = bench.post("/devices/rotate", &session, &format!("{known}confirm=yes")).await;
+    for words in ["4 devices rotate", "1 device left out: under way already.", "1 device left out: frozen"] {
+        assert!(done.body.contains(words), "{words}: {}", done.body);
+    }
+    let ordered = bench.fleet.ordered();
+    let Order::Rotate(things) = &ordered.first().unwrap().0 else { panic!("{ordered:?}") };
+    assert_eq!((ordered.len(), things.len()), (1, 4));
+}
+
+#[tokio::test]
+async fn an_order_that_nobody_can_be_told_is_none() {
+    let bench = Bench::with(Sample::of(9, "all is well"), access()).await;
+    let session = bench.session().await;
     assert_eq!(bench.post("/devices/rotate", &session, "confirm=yes").await.status, 400);
+    let asked = bench.post("/devices/rotate", &session, "thing=pump-000005").await;
+    assert!(
+        asked.body.contains("Nobody to rotate") && !asked.body.contains("id=\"confirm\""),
+        "{}",
+        asked.body
+    );
+    let refused = bench.post("/devices/rotate", &session, "thing=pump-000005&confirm=yes").await;
+    assert_eq!(refused.status, 409);
+    assert!(
+        refused.body.contains("Nobody was told. 1 device left out: under way already."),
+        "{}",
+        refused.body
+    );
+    assert!(bench.fleet.ordered().is_empty());
 }
 
 /// A tab is closed, a network goes: what was ordered is carried out as if somebody waited for it.

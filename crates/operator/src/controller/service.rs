@@ -134,6 +134,13 @@ impl Reception {
         self.connections().hearing > 0
     }
 
+    /// Waits until the controller hears although it did not, or hears nothing any more although it did (`heard`); which of
+    /// both. `None` when it was stopped.
+    pub async fn turns(&mut self, heard: bool) -> Option<bool> {
+        let turned = self.standing.wait_for(|standing| (standing.connections().hearing > 0) != heard).await;
+        turned.is_ok().then_some(!heard)
+    }
+
     /// How many connections it has, and how many of them hear.
     pub fn connections(&self) -> Connections {
         self.standing.borrow().connections()

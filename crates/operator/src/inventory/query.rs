@@ -1,7 +1,7 @@
 //! Questions to the store: which certificates, a page at a time.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::time::Duration;
 
@@ -129,16 +129,16 @@ impl Query {
             && self.state.is_none_or(|state| state_of(store, row, now) == Some(state))
     }
 
-    /// The same as [`Self::fits`], by those who are not settled: asked of every row, a look into the index each is too much.
-    pub(super) fn fits_among(
+    /// The same as [`Self::fits`], where it is known whether the certificate is one of [`unsettled`]: asked of every row, a look
+    /// into the index each is too much.
+    pub(super) fn fits_settled(
         &self,
-        (store, unsettled): (&Store, &HashSet<ThingName>),
+        (store, settled): (&Store, bool),
         now: Timestamp,
         (id, row): (&CertificateId, &Certificate),
     ) -> bool {
         let state = || {
             let thing = row.thing.as_ref()?;
-            let settled = !unsettled.contains(thing);
             if settled { Some(State::Ready) } else { Some(condition(store, thing, now)?.state) }
         };
         self.fits_itself(now, id, row) && self.state.is_none_or(|wanted| state() == Some(wanted))
@@ -196,7 +196,7 @@ fn named<'a>(store: &'a Store, pattern: &'a str) -> impl Iterator<Item = &'a Cer
 }
 
 /// The certificates of things that are not settled.
-fn unsettled(store: &Store) -> impl Iterator<Item = &CertificateId> {
+pub(super) fn unsettled(store: &Store) -> impl Iterator<Item = &CertificateId> {
     let things = store.index().unsettled().iter().filter_map(|name| store.thing(name));
     things.flat_map(|thing| &thing.certificates)
 }
@@ -252,14 +252,22 @@ fn part(store: &Store, id: CertificateId, row: &Certificate) -> Option<&'static 
     (row.created_at? < created).then_some("older")
 }
 
-/// Whether `text` contains `part`, any case, without a copy: it is asked of every row. Most have not even its first byte.
+/// Whether `text` contains `part`, any case, without a copy: it is asked of every row. Only where its first byte stands is the
+/// rest compared.
 pub fn contains(text: &str, part: &str) -> bool {
     let (text, part) = (text.as_bytes(), part.as_bytes());
-    let Some(first) = part.first() else { return true };
+    let Some((first, others)) = part.split_first() else { return true };
     let (small, large) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
-    let begins =
-        |at: usize| text.get(at..at + part.len()).is_some_and(|span| span.eq_ignore_ascii_case(part));
-    (text.contains(&small) || text.contains(&large)) && (0..text.len()).any(begins)
+    let mut rest = text;
+    while let [byte, after @ ..] = rest {
+        if (*byte == small || *byte == large)
+            && after.get(..others.len()).is_some_and(|span| span.eq_ignore_ascii_case(others))
+        {
+            return true;
+        }
+        rest = after;
+    }
+    false
 }
 
 /// Whether a text matches: `*` any run of characters, `?` any one.

@@ -2,7 +2,7 @@
 //!
 //! What is seen is no single moment's state; sums and lists of findings need none.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
 use fleetkey_model::certificate::CertificateId;
@@ -10,7 +10,7 @@ use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 
 use super::findings::{Finding, Rule, Thresholds, sort};
-use super::query::Query;
+use super::query::{Query, unsettled};
 use super::rules::View;
 use super::store::{Ages, Certificate, Store, Thing};
 use super::tally::Tally;
@@ -79,13 +79,16 @@ impl Watch {
         let (few, unsettled) = self.look(|store, _| {
             let all = (*query == Query::default()).then_some(store.certificates.len());
             let few = all.or_else(|| query.count_few(store, now));
-            let names = store.index().unsettled().iter().filter(|_| few.is_none() && query.state.is_some());
-            (few, names.cloned().collect::<HashSet<_>>())
+            let ids = unsettled(store).filter(|_| few.is_none() && query.state.is_some());
+            (few, ids.copied().collect::<BTreeSet<_>>())
         });
         few.unwrap_or_else(|| {
-            let mut total = 0;
+            // Both come in the order of their ids.
+            let (mut total, mut unsettled) = (0, unsettled.into_iter().peekable());
             self.each_certificate(|store, id, row| {
-                total += usize::from(query.fits_among((store, &unsettled), now, (id, row)));
+                while unsettled.next_if(|next| next < id).is_some() {}
+                let settled = unsettled.next_if_eq(id).is_none();
+                total += usize::from(query.fits_settled((store, settled), now, (id, row)));
             });
             total
         })

@@ -8,7 +8,7 @@ use fleetkey_aws::Aws;
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{GroupName, ThingName};
 use fleetkey_model::time::Timestamp;
-use fleetkey_operator::inventory::{Listing, Query, Watch, like};
+use fleetkey_operator::inventory::{Listing, Query, Store, Thing, Watch, like};
 use fleetkey_operator::plan::Patience;
 
 /// How many certificates are taken from the store at once.
@@ -57,24 +57,50 @@ impl Selection {
             return self
                 .things(|query, after| watch.look(|store, _| query.page(store, now, None, after, PAGE)));
         }
-        let Self { thing: pattern, older_than, members, .. } = self;
-        let (query, mut things) = (Query { older_than, ..Query::default() }, Vec::new());
+        let mut things = Vec::new();
         watch.each_thing(|store, name, thing| {
-            if pattern.as_ref().is_some_and(|pattern| !like(pattern, name.as_str())) {
-                return;
-            }
-            let current = thing.attested.map(|(id, _)| id).or(thing.newest);
-            let is_on_it = |id: &CertificateId| {
-                let row = store.certificate(id).filter(|row| row.thing.as_ref() == Some(name));
-                row.is_some_and(|row| query.fits(store, now, id, row)) && !store.own().contains_key(id)
-            };
-            let is_member = || members.as_ref().is_none_or(|known| known.contains(name));
-            if current.is_some_and(|id| is_on_it(&id)) && is_member() {
+            let fits = self.is_named(name)
+                && candidate(store, name, thing).is_some_and(|registered| self.is_of_age(registered, now));
+            if fits {
                 things.push(name.clone());
             }
         });
         things.into_iter().collect()
     }
+
+    /// How many of these it selects; `None` where that is not to be told from them, because a rule chooses.
+    pub(super) fn count_of(&self, candidates: &[Candidate], now: Timestamp) -> Option<usize> {
+        let fits = |(name, registered): &&Candidate| self.is_named(name) && self.is_of_age(*registered, now);
+        self.among.is_none().then(|| candidates.iter().filter(fits).count())
+    }
+
+    fn is_named(&self, name: &ThingName) -> bool {
+        self.thing.as_ref().is_none_or(|pattern| like(pattern, name.as_str()))
+            && self.members.as_ref().is_none_or(|known| known.contains(name))
+    }
+
+    fn is_of_age(&self, registered: Option<Timestamp>, now: Timestamp) -> bool {
+        self.older_than.is_none_or(|span| registered.is_some_and(|at| now.since(at) >= span))
+    }
+}
+
+/// A device that can be selected, and since when it has its current certificate, as far as that is known.
+pub(super) type Candidate = (ThingName, Option<Timestamp>);
+
+/// All of them, by name.
+pub(super) fn candidates(watch: &Watch) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    watch.each_thing(|store, name, thing| {
+        found.extend(candidate(store, name, thing).map(|registered| (name.clone(), registered)));
+    });
+    found
+}
+
+/// Since when a device has its current certificate; `None` of one that has none of its own.
+fn candidate(store: &Store, name: &ThingName, thing: &Thing) -> Option<Option<Timestamp>> {
+    let current = thing.attested.map(|(id, _)| id).or(thing.newest)?;
+    let row = store.certificate(&current).filter(|row| row.thing.as_ref() == Some(name))?;
+    (!store.own().contains_key(&current)).then_some(row.created_at)
 }
 
 /// Who is in a thing group or in one below it, as the account tells at this moment.
@@ -94,7 +120,6 @@ mod tests {
     use super::*;
     use fleetkey_model::certificate::CertificateStatus;
     use fleetkey_operator::control_plane::CertificateSummary;
-    use fleetkey_operator::inventory::Store;
 
     fn thing(name: &str) -> ThingName {
         ThingName::new(name).unwrap()
@@ -117,6 +142,8 @@ mod tests {
         let watch = Watch::new(store.clone(), Default::default(), []);
         let of = |selection: Selection| {
             let found = selection.clone().things(|query, after| query.page(&store, now, None, after, 1));
+            let counted = selection.count_of(&candidates(&watch), now);
+            assert!(counted.is_none_or(|count| count == found.len()), "counted alike: {counted:?}");
             assert_eq!(selection.things_of(&watch, now), found, "either way");
             found.iter().map(ToString::to_string).collect::<Vec<_>>()
         };

@@ -76,7 +76,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
         TcpListener::bind(address).await.with_context(|| format!("--listen {address} is not to be had"))?;
     let (metrics, feed) = (Arc::new(Metrics::default()), Arc::new(Feed::default()));
     let (mut controller, board, watch) = post.controller(&args, metrics.clone(), feed.clone())?;
-    board.opened(controller.reception());
+    board.opened(controller.reception(), metrics.clone());
     let preparing = board.clone();
     // Nobody waits for it: a page that needs some of it does.
     drop(tokio::task::spawn_blocking(move || preparing.prepare()));
@@ -93,7 +93,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
     let pages = Pages::open(board.clone(), &args.panel).await?;
     let snapshot = Snapshot::at(&post.data.operator());
     let pace = (args.inventory_every, args.budget);
-    let tended = Tended::start(post.asking.clone(), watch.clone(), snapshot, controller.reception(), pace);
+    let asked = (post.asking.clone(), board.hindrances().clone());
+    let tended = Tended::start(asked, watch.clone(), snapshot, controller.reception(), pace);
     let shown = Shown {
         reception: controller.reception(),
         metrics,

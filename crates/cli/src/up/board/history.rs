@@ -4,6 +4,7 @@ use fleetkey_agent::AgentEvent;
 use fleetkey_dashboard::fleet::{Outcome, Phase, Rotation};
 use fleetkey_lifecycle::Status;
 use fleetkey_lifecycle::record::Reason;
+use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 
@@ -45,6 +46,12 @@ impl Board {
             state.with(thing, id, |rotation| {
                 rotation.reach(phase, now);
             });
+        }
+        // A first certificate leaves nothing to retire: from its commit on the device is at no rotation.
+        if let (None, true, Some(certificate)) = (&status.rotation, status.connected, status.certificate)
+            && let Some(rotation) = state.members.get_mut(thing).and_then(|entry| entry.rotation.as_mut())
+        {
+            lives(rotation, certificate, now);
         }
         drop(state);
         self.hub.tell("rotation", Some(thing.clone()));
@@ -126,6 +133,14 @@ fn advance(rotation: &mut Rotation, event: &AgentEvent, now: Timestamp) {
     }
 }
 
+/// The device is connected with this certificate, and at no rotation any more.
+fn lives(rotation: &mut Rotation, certificate: CertificateId, now: Timestamp) {
+    if rotation.old.is_none() && rotation.new == Some(certificate) && rotation.reached() >= Phase::Committed {
+        rotation.reach(Phase::Soak, now);
+        end_if_first(rotation);
+    }
+}
+
 /// A first certificate has none before it to retire.
 fn end_if_first(rotation: &mut Rotation) {
     if rotation.old.is_none() && rotation.reached() >= Phase::Soak {
@@ -147,18 +162,17 @@ const fn kind(event: &AgentEvent) -> &'static str {
 mod tests {
     use super::*;
     use fleetkey_lifecycle::SlotId;
-    use fleetkey_model::certificate::CertificateId;
 
     const NOW: Timestamp = Timestamp::from_secs(100);
 
-    fn rotation(old: Option<CertificateId>) -> Rotation {
+    fn rotation_of(old: Option<CertificateId>) -> Rotation {
         Rotation::begun(ThingName::new("a").unwrap(), "r1".into(), "age".into(), old, NOW)
     }
 
     #[test]
     fn a_first_certificate_is_done_when_it_is_live_and_a_later_one_when_the_old_is_retired() {
         let live = AgentEvent::WentLive { id: Some("r1".into()), slot: SlotId(1) };
-        let (mut first, mut later) = (rotation(None), rotation(Some(CertificateId::of_der(b"old"))));
+        let (mut first, mut later) = (rotation_of(None), rotation_of(Some(CertificateId::of_der(b"old"))));
         for rotation in [&mut first, &mut later] {
             advance(rotation, &live, NOW);
         }
@@ -167,9 +181,27 @@ mod tests {
         assert_eq!(later.outcome, Outcome::Done);
     }
 
+    /// The event that tells of it names no rotation: the first one is over with its commit.
+    #[test]
+    fn a_first_certificate_that_is_committed_is_done_once_the_device_is_connected_with_it() {
+        let [first, other] = [b"first", b"other"].map(|der| CertificateId::of_der(der));
+        let (mut rotation, id) = (rotation_of(None), "r1".to_owned());
+        lives(&mut rotation, first, NOW);
+        assert_eq!(rotation.outcome, Outcome::UnderWay, "not committed yet");
+        advance(&mut rotation, &AgentEvent::Provisioned { id, certificate: first }, NOW);
+        lives(&mut rotation, other, NOW);
+        assert_eq!(rotation.outcome, Outcome::UnderWay);
+        lives(&mut rotation, first, NOW);
+        assert_eq!((&rotation.outcome, rotation.reached()), (&Outcome::Done, Phase::Soak));
+        let mut later = rotation_of(Some(other));
+        later.new = Some(first);
+        lives(&mut later, first, NOW);
+        assert_eq!(later.outcome, Outcome::UnderWay, "its old one is not retired");
+    }
+
     #[test]
     fn one_that_was_given_up_stays_given_up() {
-        let mut rotation = rotation(Some(CertificateId::of_der(b"old")));
+        let mut rotation = rotation_of(Some(CertificateId::of_der(b"old")));
         let given_up = AgentEvent::RolledBack { id: "r1".into(), why: "refused".into() };
         advance(&mut rotation, &given_up, NOW);
         let waiting = AgentEvent::Waiting { id: Some("r1".into()), why: "later".into(), until: NOW };

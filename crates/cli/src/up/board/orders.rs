@@ -1,21 +1,21 @@
 //! Orders that pages give, carried out.
 
-use fleetkey_dashboard::fleet::{Done, Fate, Refused, Tone};
+use std::sync::Arc;
+
+use fleetkey_agent::AgentHandle;
+use fleetkey_dashboard::fleet::{Done, Fate, Outlook, Refused, Tone};
+use fleetkey_lifecycle::status::Alarm;
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 
-use super::{Board, Change};
+use super::{Board, Change, Entry};
+use crate::works::devices;
 
 impl Board {
-    /// Tells the agents of these devices to rotate.
+    /// Tells the agents of these devices to rotate, once all of them are found.
     pub(super) async fn rotate(&self, things: Vec<ThingName>, by: &str) -> Result<Done, Refused> {
-        for thing in &things {
-            let agent = self.state().members.get(thing).and_then(|entry| entry.agent.upgrade());
-            let Some(agent) = agent else {
-                return Err(Refused(format!(
-                    "{thing} is not served by this process: its own agent must be told"
-                )));
-            };
+        let agents: Vec<_> = things.iter().map(|thing| self.agent(thing)).collect::<Result<_, _>>()?;
+        for (thing, agent) in things.iter().zip(agents) {
             agent.rotate().await;
             tracing::info!(%thing, by, "a rotation was ordered");
             let now = self.account.now();
@@ -31,7 +31,28 @@ impl Board {
                 failed: false,
             });
         }
-        Ok(Done { words: format!("{} devices were told to rotate.", things.len()) })
+        Ok(Done { words: format!("{} told to rotate.", devices(things.len())) })
+    }
+
+    fn agent(&self, thing: &ThingName) -> Result<Arc<AgentHandle>, Refused> {
+        let agent = self.state().members.get(thing).and_then(|entry| entry.agent.upgrade());
+        agent.ok_or_else(|| {
+            Refused(format!("{thing} is not served by this process: its own agent must be told; nobody was"))
+        })
+    }
+
+    /// What an order to rotate would come to for a device.
+    pub(super) fn foreseen(&self, thing: &ThingName) -> Outlook {
+        let status = self.state().members.get(thing).map(Entry::status);
+        let Some(status) = status else {
+            let is_there = self.account.store().read().thing(thing).is_some();
+            return if is_there { Outlook::Unreachable } else { Outlook::Unknown };
+        };
+        match () {
+            () if status.alarms.contains(&Alarm::Frozen) => Outlook::Frozen,
+            () if status.rotation.is_some() => Outlook::UnderWay,
+            () => Outlook::Rotates,
+        }
     }
 
     /// Changes a certificate's status in the registry, which ends its connections.

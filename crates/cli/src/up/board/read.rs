@@ -7,8 +7,8 @@ use std::time::Duration;
 use fleetkey_dashboard::fleet::{
     Answer, Bar, Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Direction, Done,
     Figures, Filter, FindingPage, FindingQuery, Fleet, Holder, HookTest, Incident, InventoryPage,
-    InventoryQuery, JournalPage, Known, Order, Overview, Plan, Policy, PolicyVersion, Provisioning, Question,
-    Refused, Rotation, Site, Tone, Verdict, Work,
+    InventoryQuery, JournalPage, Known, Order, Outlook, Overview, Plan, Policy, PolicyVersion, Provisioning,
+    Question, Refused, Rotation, Site, Tone, Verdict, Work,
 };
 use fleetkey_iotcore::registry::{CertificateRecord, Registry};
 use fleetkey_lifecycle::Status;
@@ -43,12 +43,18 @@ impl Fleet for Board {
         let registry = self.account.store().read();
         let in_use: Vec<&CertificateRecord> =
             statuses.values().filter_map(|status| registry.certificate(&status.certificate?)).collect();
+        let unknown = figures
+            .devices
+            .unwrap_or_default()
+            .saturating_sub(u64::try_from(in_use.len()).unwrap_or(u64::MAX));
         Overview {
             starting,
             figures,
             ages: self.ages(&in_use, now),
             ages_caption: format!("due at {}", humantime::format_duration(self.age)),
+            ages_unknown: unknown,
             expiries: years(&in_use),
+            expiries_unknown: unknown,
         }
     }
 
@@ -95,6 +101,10 @@ impl Fleet for Board {
             timeline: entry.map(|entry| entry.timeline.iter().cloned().collect()).unwrap_or_default(),
             obeys: entry.is_some(),
         })
+    }
+
+    fn outlook(&self, thing: &ThingName) -> Outlook {
+        self.foreseen(thing)
     }
 
     fn rotations(&self, limit: usize) -> Vec<Rotation> {
@@ -214,6 +224,7 @@ impl Board {
         let figures = Figures {
             devices: number(devices),
             connected: of(|status| status.connected),
+            observed: number(statuses.len()).filter(|observed| Some(*observed) != number(devices)),
             active: count(CertificateStatus::Active),
             inactive: count(CertificateStatus::Inactive),
             revoked: count(CertificateStatus::Revoked),

@@ -9,8 +9,8 @@ use fleetkey_dashboard::fleet::{
     Act, Action, Answer, Bar, Campaign, CampaignCounts, CampaignDraft, CampaignMode, Certificate, Claim,
     Connection, Counted, Decided, Device, DevicePage, DeviceQuery, DeviceRow, Direction, Done, Figures,
     Filter, Finding, FindingPage, FindingQuery, Fleet, Forecast, Holder, HookTest, Incident, InventoryPage,
-    InventoryQuery, InventoryRow, JournalEntry, JournalPage, Known, Order, Outcome, Overview, Pace, Phase,
-    Plan, PlanStep, Policy, PolicyVersion, Probe, Provisioning, Question, Recovery, Refused, Rotation,
+    InventoryQuery, InventoryRow, JournalEntry, JournalPage, Known, Order, Outcome, Outlook, Overview, Pace,
+    Phase, Plan, PlanStep, Policy, PolicyVersion, Probe, Provisioning, Question, Recovery, Refused, Rotation,
     Severity, Site, Spread, Statement, Taken, Template, Tone, Verdict, WayBack, Work, WorkEnd,
 };
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
@@ -161,7 +161,9 @@ impl Fleet for Sample {
             figures: Figures { devices: count, connected: count, ..Figures::default() },
             ages: vec![bar.clone()],
             ages_caption: self.words.clone(),
+            ages_unknown: 0,
             expiries: vec![bar],
+            expiries_unknown: 0,
         }
     }
 
@@ -196,6 +198,18 @@ impl Fleet for Sample {
             timeline: vec![self.incident(None); self.many(40)],
             obeys: true,
         })
+    }
+
+    /// From the fourth on, one of each kind.
+    fn outlook(&self, thing: &ThingName) -> Outlook {
+        match self.things.binary_search(thing) {
+            Err(_) => Outlook::Unknown,
+            Ok(3) => Outlook::Away,
+            Ok(4) => Outlook::UnderWay,
+            Ok(5) => Outlook::Frozen,
+            Ok(6) => Outlook::Unreachable,
+            Ok(_) => Outlook::Rotates,
+        }
     }
 
     fn rotations(&self, limit: usize) -> Vec<Rotation> {

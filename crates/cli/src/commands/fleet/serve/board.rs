@@ -8,6 +8,7 @@ mod campaigns;
 mod closer;
 mod doors;
 mod found;
+mod hindrances;
 mod journals;
 mod notes;
 mod office;
@@ -36,11 +37,12 @@ use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::campaign;
-use fleetkey_operator::controller::{Event, Observer, Reception, Record, Report};
+use fleetkey_operator::controller::{Event, Metrics, Observer, Reception, Record, Report};
 use fleetkey_operator::inventory::{Thresholds, Watch};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use campaigns::Among;
+pub(super) use hindrances::{Hindrances, Noted};
 pub(super) use office::Office;
 pub(super) use opening::Arranged;
 pub(super) use panics::{Alarm, StoppedClaims, StoppedPolicy};
@@ -59,6 +61,7 @@ use sums::Sums;
 use table::{Found, Presence};
 
 use super::super::due::Rhythm;
+use super::super::selection::Candidate;
 use crate::works::Works;
 
 /// What the pages of `serve` are about.
@@ -73,6 +76,7 @@ pub(super) struct Board {
     sums: Sparing<Sums>,
     found: Sparing<Arc<Found>>,
     presence: Sparing<Arc<Presence>>,
+    candidates: Sparing<Arc<Vec<Candidate>>>,
     closer: Closer,
     standing: Standing,
     journals: Arc<Journals>,
@@ -81,6 +85,7 @@ pub(super) struct Board {
     works: Arc<Works>,
     tested: Mutex<Option<HookTest>>,
     office: Office,
+    hindrances: Arc<Hindrances>,
     /// There once the controller runs.
     reception: Mutex<Option<Reception>>,
     closed: CancellationToken,
@@ -108,6 +113,7 @@ impl Board {
             sums: Sparing::default(),
             found: Sparing::default(),
             presence: Sparing::default(),
+            candidates: Sparing::default(),
             standing: Standing::default(),
             doors: Doors::default(),
             policies: Arc::default(),
@@ -115,6 +121,7 @@ impl Board {
             tested: Mutex::default(),
             journals: Arc::new(Journals::of(&office.directory)),
             office,
+            hindrances: Arc::new(Hindrances::new(hub.clone())),
             reception: Mutex::default(),
             watch,
             hub,
@@ -125,10 +132,11 @@ impl Board {
     }
 
     /// The controller takes orders from now on.
-    pub(super) fn opened(&self, reception: Reception) {
+    pub(super) fn opened(&self, reception: Reception, metrics: Arc<Metrics>) {
         let (journals, hub, closed) = (self.journals.clone(), self.hub.clone(), self.closed.clone());
         let tending = journals::tend(journals, move || hub.tell("journal", None));
         tokio::spawn(async move { closed.run_until_cancelled(tending).await });
+        tokio::spawn(self.hindrances.clone().opened(reception.clone(), metrics));
         *self.reception.lock().unwrap_or_else(PoisonError::into_inner) = Some(reception);
     }
 
@@ -137,6 +145,7 @@ impl Board {
         self.totals();
         self.all_found();
         self.presence();
+        self.count_candidates();
     }
 
     /// What a campaign has to know of a device.
@@ -158,6 +167,11 @@ impl Board {
     /// Whether set-up or clean-up is at work on the account.
     pub(super) fn is_worked_on(&self) -> bool {
         self.works.is_under_way()
+    }
+
+    /// What keeps it from its work.
+    pub(super) const fn hindrances(&self) -> &Arc<Hindrances> {
+        &self.hindrances
     }
 
     /// Asks the account for nothing any more.

@@ -59,13 +59,7 @@ impl Backend for Shown {
     }
 
     fn unready(&self) -> Option<String> {
-        if !self.reception.hears() {
-            return Some(
-                "not connected to the broker: nothing is heard, and nothing new is retired".to_owned(),
-            );
-        }
-        let words = "the ledger cannot be written, see the log: nothing is retired until it can";
-        (!self.metrics.is_durable()).then(|| words.to_owned())
+        self.board.hindrances().unready().map(str::to_owned)
     }
 
     fn ready(&self) -> String {

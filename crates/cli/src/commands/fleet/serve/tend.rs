@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::now;
 use super::super::rates::Rates;
+use super::board::{Hindrances, Noted};
 
 /// How often what is known is kept.
 const KEEP_EVERY: Duration = Duration::from_secs(60);
@@ -25,16 +26,16 @@ pub(super) struct Tended {
 }
 
 impl Tended {
-    /// Begins; a walk that an earlier process has not ended goes on.
+    /// Begins; a walk that an earlier process has not ended goes on, and what the account refuses is noted.
     pub(super) fn start(
-        aws: Arc<Aws>,
+        asked: (Arc<Aws>, Arc<Hindrances>),
         watch: Watch,
         snapshot: Snapshot,
         reception: Reception,
         (every, share): (Duration, f64),
     ) -> Self {
         let (stop, walked) = (CancellationToken::new(), Arc::new(Notify::new()));
-        let walking = walk(aws, watch.clone(), walked.clone(), every, share);
+        let walking = walk(asked, watch.clone(), walked.clone(), every, share);
         let walking = stop.clone().run_until_cancelled_owned(walking);
         let tasks = vec![
             tokio::spawn(async { _ = walking.await }),
@@ -52,15 +53,25 @@ impl Tended {
     }
 }
 
-async fn walk(aws: Arc<Aws>, mut watch: Watch, walked: Arc<Notify>, every: Duration, share: f64) {
+async fn walk(
+    (aws, hindrances): (Arc<Aws>, Arc<Hindrances>),
+    mut watch: Watch,
+    walked: Arc<Notify>,
+    every: Duration,
+    share: f64,
+) {
+    let noted = Noted { census: &*aws, hindrances: &hindrances };
     let (mut rates, course) = (Rates::of(share), Course { deep: true, anew: every });
     loop {
         // One that is done was walked by an earlier process: nothing is asked now.
         if !watch.look(|_, crawl| crawl.is_done()) {
             rates.learn(&aws).await;
         }
-        let pause = match crawl(&*aws, &mut watch, &mut rates.budget, &now, course, |_| {}).await {
-            Ok(()) => every,
+        let pause = match crawl(&noted, &mut watch, &mut rates.budget, &now, course, |_| {}).await {
+            Ok(()) => {
+                hindrances.walked();
+                every
+            }
             Err(error) => {
                 tracing::error!(%error, "the inventory cannot be taken");
                 AFTER_REFUSAL

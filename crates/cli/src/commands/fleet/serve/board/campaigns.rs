@@ -1,7 +1,7 @@
 //! Campaigns as pages show them, and what is ordered of them there: by the files that `fleetkey campaign` leaves, too.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fleetkey_dashboard::fleet::{
@@ -14,7 +14,7 @@ use fleetkey_operator::controller::Stage;
 use fleetkey_operator::inventory::Rule;
 
 use super::super::super::now;
-use super::super::super::selection::{self, Selection};
+use super::super::super::selection::{self, Candidate, Selection};
 use super::Board;
 
 /// Failed devices that a page names.
@@ -22,6 +22,8 @@ const FAILED: usize = 200;
 /// How long whoever has ordered something waits for it to be taken: it is looked at every second.
 const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How old the devices may be that a forecast counts; whoever begins a campaign has them counted anew.
+const FORECAST: Duration = Duration::from_secs(300);
 
 /// The campaigns by their names, as they stood last.
 #[derive(Debug, Default)]
@@ -118,8 +120,27 @@ impl Board {
         draft: &CampaignDraft,
         among: &Among,
     ) -> Result<Forecast, Refused> {
-        let (_, things, waves) = self.drawn_up(draft, among, draft.why.clone())?;
-        Ok(Forecast { devices: things.len(), waves })
+        let (selection, now) = (self.selection(draft, among)?, now());
+        let counted = selection.as_ref().and_then(|selection| selection.count_of(&self.candidates(), now));
+        let devices = match (counted, selection) {
+            (Some(devices), _) => devices,
+            (None, Some(selection)) => selection.things_of(&self.watch, now).len(),
+            (None, None) => self.selected(draft, among)?.len(),
+        };
+        let waves = self.checked(&plan(draft, draft.why.clone())?, devices)?;
+        Ok(Forecast { devices, waves })
+    }
+
+    /// Who can be in a campaign: worked out from all rows, so that of a large fleet it may be some minutes old.
+    fn candidates(&self) -> Arc<Vec<Candidate>> {
+        let watch = self.watch.clone();
+        self.candidates.recent(FORECAST, &self.hub, move || Arc::new(selection::candidates(&watch)))
+    }
+
+    /// Has that worked out anew, beside whoever asks.
+    pub(super) fn count_candidates(&self) {
+        let watch = self.watch.clone();
+        self.candidates.look(&self.hub, move || Arc::new(selection::candidates(&watch)));
     }
 
     /// Carries an order out, in the name of `by`.
@@ -152,7 +173,8 @@ impl Board {
         by: &str,
     ) -> Result<Done, Refused> {
         let why = format!("{}, says {by}", draft.why);
-        let (plan, things, _) = self.drawn_up(draft, among, why.clone())?;
+        let (plan, things) = (plan(draft, why.clone())?, self.selected(draft, among)?);
+        self.checked(&plan, things.len())?;
         self.enter("campaign start", &plan.name, why).await?;
         let begun = campaign::Campaign::new(plan.clone(), things.clone());
         let (directory, devices) = (self.office.directory.clone(), things.len());
@@ -161,20 +183,13 @@ impl Board {
         Ok(Done { words: format!("{devices} devices are told to rotate, wave by wave.") })
     }
 
-    /// The plan of a draft, its devices, and the sizes of its waves.
-    fn drawn_up(
-        &self,
-        draft: &CampaignDraft,
-        among: &Among,
-        why: String,
-    ) -> Result<(Plan, BTreeSet<ThingName>, Vec<usize>), Refused> {
-        let (plan, things) = (plan(draft, why)?, self.selected(draft, among)?);
-        plan.check(things.len()).map_err(|error| Refused(error.to_string()))?;
+    /// The sizes of the waves of a plan for so many devices.
+    fn checked(&self, plan: &Plan, devices: usize) -> Result<Vec<usize>, Refused> {
+        plan.check(devices).map_err(|error| Refused(error.to_string()))?;
         if self.standing.lock().contains_key(&plan.name) {
-            return Err(Refused(LogError::Taken(plan.name).to_string()));
+            return Err(Refused(LogError::Taken(plan.name.clone()).to_string()));
         }
-        let waves = sizes(&plan.waves(things.len()));
-        Ok((plan, things, waves))
+        Ok(sizes(&plan.waves(devices)))
     }
 
     /// Puts on record who orders what of a campaign.
@@ -225,6 +240,15 @@ impl Board {
 
     /// The devices of a draft.
     fn selected(&self, draft: &CampaignDraft, among: &Among) -> Result<BTreeSet<ThingName>, Refused> {
+        match (self.selection(draft, among)?, among) {
+            (Some(selection), _) => Ok(selection.things_of(&self.watch, now())),
+            (None, Among::List(things)) => Ok(things.clone()),
+            (None, _) => Ok(BTreeSet::new()),
+        }
+    }
+
+    /// What a device of a draft has to be; `None` where the draft lists them all by name.
+    fn selection(&self, draft: &CampaignDraft, among: &Among) -> Result<Option<Selection>, Refused> {
         let members = match among {
             Among::All => None,
             Among::Members(members) => Some(members.clone()),
@@ -232,7 +256,7 @@ impl Board {
                 let unknown = |thing: &&ThingName| self.watch.look(|store, _| store.thing(thing).is_none());
                 return match things.iter().find(unknown) {
                     Some(thing) => Err(Refused(format!("the inventory knows no thing {thing}"))),
-                    None => Ok(things.clone()),
+                    None => Ok(None),
                 };
             }
         };
@@ -242,9 +266,7 @@ impl Board {
             let found = self.watch.findings(now(), &self.thresholds()).into_iter();
             found.filter(|found| found.rule == rule).filter_map(|found| found.certificate).collect()
         });
-        let selection =
-            Selection { thing: some(&draft.things), older_than: draft.older_than, among, members };
-        Ok(selection.things_of(&self.watch, now()))
+        Ok(Some(Selection { thing: some(&draft.things), older_than: draft.older_than, among, members }))
     }
 }
 

@@ -14,22 +14,29 @@ type Place = (Rule, Option<ThingName>, Option<CertificateId>);
 impl Board {
     /// Some of the findings.
     pub(super) fn found(&self, query: &FindingQuery) -> FindingPage {
-        page(&self.all_found().all, query)
+        page(self.hindrances.findings(), &self.all_found().all, query)
     }
 }
 
-fn page(all: &[inventory::Finding], query: &FindingQuery) -> FindingPage {
+/// What hinders the controller itself comes first, on the first page.
+fn page(mut hindrances: Vec<Finding>, all: &[inventory::Finding], query: &FindingQuery) -> FindingPage {
+    let total = hindrances.len() + all.len();
     let begin = match read(&query.after) {
-        Some(after) => all.partition_point(|found| place(found) <= after),
+        Some(after) => {
+            hindrances.clear();
+            all.partition_point(|found| place(found) <= after)
+        }
         None => 0,
     };
     let rest = all.get(begin..).unwrap_or_default();
-    let shown = rest.get(..query.limit).unwrap_or(rest);
+    // At least one, or there would be no place to go on from.
+    let room = query.limit.saturating_sub(hindrances.len()).max(1);
+    let shown = rest.get(..room).unwrap_or(rest);
     let last = shown.last().filter(|_| shown.len() < rest.len());
     FindingPage {
-        findings: shown.iter().map(finding).collect(),
         next: last.map(|found| write(&place(found))),
-        total: all.len(),
+        findings: hindrances.into_iter().chain(shown.iter().map(finding)).collect(),
+        total,
     }
 }
 
@@ -98,7 +105,7 @@ mod tests {
         for limit in [1, 7, all.len(), all.len() + 1] {
             let (mut query, mut seen) = (FindingQuery { limit, ..FindingQuery::default() }, Vec::new());
             loop {
-                let found = page(&all, &query);
+                let found = page(Vec::new(), &all, &query);
                 assert_eq!(found.total, all.len());
                 seen.extend(found.findings);
                 let Some(next) = found.next else { break };
@@ -112,14 +119,36 @@ mod tests {
     fn a_place_that_is_gone_is_behind_what_was_before_it_and_one_that_never_was_is_the_beginning() {
         let mut all = watch().findings(NOW, &Thresholds::default());
         let query = FindingQuery { limit: 5, ..FindingQuery::default() };
-        let next = page(&all, &query).next.unwrap();
+        let next = page(Vec::new(), &all, &query).next.unwrap();
         let sixth = finding(&all[5]);
         all.remove(4);
-        let after = page(&all, &FindingQuery { after: next, limit: query.limit });
+        let after = page(Vec::new(), &all, &FindingQuery { after: next, limit: query.limit });
         assert_eq!(after.findings[0], sixth);
         for text in ["", "nothing", "frozen", "<script>,,", "a,b,c,d"] {
-            let again = page(&all, &FindingQuery { after: text.to_owned(), ..query.clone() });
-            assert_eq!(again, page(&all, &query), "{text}");
+            let again = page(Vec::new(), &all, &FindingQuery { after: text.to_owned(), ..query.clone() });
+            assert_eq!(again, page(Vec::new(), &all, &query), "{text}");
         }
+    }
+
+    #[test]
+    fn what_hinders_the_controller_stands_before_all_others_and_once() {
+        let all = watch().findings(NOW, &Thresholds::default());
+        let deaf = Finding { seen: "nothing is heard".to_owned(), ..finding(&all[0]) };
+        for limit in [1, 2, 7] {
+            let (mut query, mut seen) = (FindingQuery { limit, ..FindingQuery::default() }, Vec::new());
+            loop {
+                let found = page(vec![deaf.clone()], &all, &query);
+                assert_eq!(found.total, all.len() + 1);
+                seen.extend(found.findings);
+                let Some(next) = found.next else { break };
+                query.after = next;
+            }
+            assert_eq!((&seen[0], seen.len()), (&deaf, all.len() + 1), "by {limit}");
+            assert!(!seen[1..].contains(&deaf), "by {limit}");
+        }
+        assert_eq!(
+            page(vec![deaf.clone()], &[], &FindingQuery { limit: 6, ..FindingQuery::default() }).total,
+            1
+        );
     }
 }

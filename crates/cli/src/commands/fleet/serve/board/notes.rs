@@ -124,6 +124,11 @@ impl Notes {
         self.under_way.keys().cloned().collect()
     }
 
+    /// Whether a device is at one.
+    pub(super) fn is_rotating(&self, thing: &ThingName) -> bool {
+        self.under_way.contains_key(thing)
+    }
+
     /// How many rotations were seen since the start.
     pub(super) const fn rotated(&self) -> u64 {
         self.rotated

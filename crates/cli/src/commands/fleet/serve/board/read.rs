@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fleetkey_dashboard::fleet::{
     Answer, Campaign, CampaignDraft, Certificate, Connection, Counted, Device, DevicePage, DeviceQuery,
     DeviceRow, Direction, Done, FindingPage, FindingQuery, Fleet, Forecast, Holder, HookTest, Incident,
-    InventoryPage, InventoryQuery, JournalPage, Known, Order, Overview, Plan, Policy, PolicyVersion,
+    InventoryPage, InventoryQuery, JournalPage, Known, Order, Outlook, Overview, Plan, Policy, PolicyVersion,
     Provisioning, Question, Refused, Rotation, Site, Tone, Verdict, WayBack, Work,
 };
 use fleetkey_model::certificate::{CertificateFacts, CertificateId, CertificateStatus};
@@ -20,6 +20,7 @@ use super::super::super::now;
 use super::Board;
 use super::closer::{Look, Seen};
 use super::sums::{Sums, short};
+use crate::works::devices;
 
 /// Certificates on a device's page.
 const CERTIFICATES: usize = 20;
@@ -36,6 +37,9 @@ impl Fleet for Board {
             sums.figures.rotating = u64::try_from(notes.rotating().len()).ok();
             sums.figures.rotated = Some(notes.rotated());
         }
+        let (connected, observed) = self.presence().counts();
+        sums.figures.connected = Some(connected);
+        sums.figures.observed = Some(observed).filter(|observed| Some(*observed) != sums.figures.devices);
         let starting = self.watch.look(|store, crawl| {
             let progress = crawl.progress(store);
             let listed = store.ages().things.is_some();
@@ -51,7 +55,9 @@ impl Fleet for Board {
             figures: sums.figures,
             ages: sums.ages,
             ages_caption: format!("due at {}", short(self.rhythm.age())),
+            ages_unknown: sums.ages_unknown,
             expiries: sums.ends,
+            expiries_unknown: sums.ends_unknown,
         }
     }
 
@@ -82,6 +88,10 @@ impl Fleet for Board {
             timeline,
             obeys: true,
         })
+    }
+
+    fn outlook(&self, thing: &ThingName) -> Outlook {
+        self.foreseen(thing)
     }
 
     fn rotations(&self, limit: usize) -> Vec<Rotation> {
@@ -145,6 +155,8 @@ impl Fleet for Board {
     }
 
     fn rules(&self) -> Vec<String> {
+        // Asked for by the page with the form: whoever sends it off finds them counted.
+        self.count_candidates();
         inventory::Rule::ALL.map(|rule| rule.as_str().to_owned()).into()
     }
 
@@ -197,17 +209,41 @@ impl Board {
                 "the controller is not connected to the broker; try again once it is".to_owned(),
             ));
         }
-        for thing in &things {
+        let unknown = |thing: &&ThingName| self.watch.look(|store, _| store.thing(thing).is_none());
+        if let Some(thing) = things.iter().find(unknown) {
+            return Err(Refused(format!("no thing {thing} is known: nothing was sent")));
+        }
+        for (told, thing) in things.iter().enumerate() {
             let command = DeviceCommand::Rotate { id: String::new() };
-            let _on_its_way =
-                reception.command(thing.clone(), command, said.clone()).await.map_err(Refused)?;
+            let sent = reception.command(thing.clone(), command, said.clone()).await;
+            let _on_its_way = sent.map_err(|error| match told {
+                0 => Refused(error),
+                told => Refused(format!("{told} of {} devices were told, and then: {error}", things.len())),
+            })?;
             self.ordered(thing, by);
         }
         let words = format!(
-            "{} devices were told to rotate; one that is away is told when it comes back, if its session is kept.",
-            things.len()
+            "{} told to rotate; one that is away is told when it comes back, if its session is kept.",
+            devices(things.len())
         );
         Ok(Done { words })
+    }
+
+    /// Without a certificate that may connect, nothing reaches a device.
+    fn foreseen(&self, thing: &ThingName) -> Outlook {
+        let rotating = self.notes().is_rotating(thing);
+        self.watch.look(|store, _| {
+            let Some(known) = store.thing(thing) else { return Outlook::Unknown };
+            let mut rows = known.certificates.iter().filter_map(|id| store.certificate(id)).peekable();
+            let may_connect = |row: &inventory::Certificate| row.status == Some(CertificateStatus::Active);
+            match connection(store, thing, known) {
+                _ if known.frozen.is_some() => Outlook::Frozen,
+                _ if rotating => Outlook::UnderWay,
+                _ if rows.peek().is_some() && !rows.any(may_connect) => Outlook::Unreachable,
+                Connection::Down => Outlook::Away,
+                _ => Outlook::Rotates,
+            }
+        })
     }
 
     pub(super) fn row(&self, store: &Store, name: &ThingName, thing: &Thing, rotating: bool) -> DeviceRow {

@@ -24,6 +24,8 @@ struct Slot<T> {
 #[derive(Debug)]
 struct Kept<T> {
     value: T,
+    /// When it was begun to be worked out.
+    at: Instant,
     took: Duration,
     /// Until then it is good enough.
     good: Instant,
@@ -36,6 +38,20 @@ impl<T> Default for Sparing<T> {
 }
 
 impl<T: Clone + PartialEq + Send + 'static> Sparing<T> {
+    /// The same as [`Self::look`], and never older than `most`: for who is asked once, and not told when there is news.
+    pub(super) fn recent(
+        &self,
+        most: Duration,
+        hub: &Arc<Hub>,
+        work_out: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let mut slot = lock(&self.0);
+        // Whoever is at it already began with what was there then.
+        slot.kept = slot.kept.take().filter(|kept| kept.at.elapsed() < most);
+        drop(slot);
+        self.look(hub, work_out)
+    }
+
     /// The result. What is quick, or was never worked out, is worked out at once unless it is good enough still. The rest is
     /// shown as it was; `hub` is told if it has become another.
     pub(super) fn look(&self, hub: &Arc<Hub>, work_out: impl FnOnce() -> T + Send + 'static) -> T {
@@ -66,7 +82,7 @@ impl<T> Kept<T> {
         let begun = instant();
         let value = work_out();
         let took = begun.elapsed();
-        Self { value, took, good: begun + took * (SHARE + 1) }
+        Self { value, at: begun, took, good: begun + took * (SHARE + 1) }
     }
 }
 
@@ -111,7 +127,7 @@ mod tests {
     #[tokio::test]
     async fn what_takes_long_is_shown_as_it_was_until_it_was_worked_out_beside_the_pages() {
         let (sparing, hub) = (Sparing::default(), Arc::new(Hub::new()));
-        let slow = Kept { value: 1, took: BRIEF * 2, good: instant() };
+        let slow = Kept { value: 1, at: instant(), took: BRIEF * 2, good: instant() };
         lock(&sparing.0).kept = Some(slow);
         let (go_on, wait) = mpsc::channel();
         let shown = sparing.look(&hub, move || {
@@ -134,7 +150,7 @@ mod tests {
     #[tokio::test]
     async fn after_a_panic_the_next_who_looks_has_it_worked_out_again() {
         let (sparing, hub) = (Sparing::default(), Arc::new(Hub::new()));
-        let slow = Kept { value: 1, took: BRIEF * 2, good: instant() };
+        let slow = Kept { value: 1, at: instant(), took: BRIEF * 2, good: instant() };
         lock(&sparing.0).kept = Some(slow);
         assert_eq!(sparing.look(&hub, || panic!("one row was odd")), 1);
         let renewed = async {
@@ -151,11 +167,20 @@ mod tests {
     async fn what_is_quick_is_worked_out_at_once_and_kept_as_long_as_it_is_good() {
         let (sparing, hub) = (Sparing::default(), Arc::new(Hub::new()));
         assert_eq!(sparing.look(&hub, || 1), 1);
-        let quick = |value, good| Kept { value, took: Duration::ZERO, good };
+        let quick = |value, good| Kept { value, at: instant(), took: Duration::ZERO, good };
         lock(&sparing.0).kept = Some(quick(1, instant()));
         assert_eq!(sparing.look(&hub, || 2), 2);
         lock(&sparing.0).kept = Some(quick(2, instant() + Duration::from_secs(3600)));
         assert_eq!(sparing.look(&hub, || 3), 2);
         assert_eq!(hub.last(), 0, "whoever looked has seen it");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_old_is_worked_out_at_once_however_long_that_takes() {
+        let (sparing, hub) = (Sparing::default(), Arc::new(Hub::new()));
+        let good = instant() + Duration::from_secs(3600);
+        lock(&sparing.0).kept = Some(Kept { value: 1, at: instant(), took: BRIEF * 2, good });
+        assert_eq!(sparing.recent(Duration::from_secs(3600), &hub, || 2), 1);
+        assert_eq!(sparing.recent(Duration::ZERO, &hub, || 3), 3);
     }
 }

@@ -1,4 +1,4 @@
-//! What all rows come to for the first page.
+//! What all rows come to for the first page; who is connected is counted with the table.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,7 +6,9 @@ use std::time::Duration;
 use fleetkey_dashboard::fleet::{Bar, Figures};
 use fleetkey_model::certificate::CertificateStatus;
 use fleetkey_model::time::Timestamp;
-use fleetkey_operator::inventory::{Certificate, Watch};
+use fleetkey_operator::inventory::Watch;
+
+use super::read::current;
 
 /// Bars of the chart of ages.
 const AGES: u32 = 6;
@@ -16,13 +18,16 @@ const AGES: u32 = 6;
 pub(super) struct Sums {
     pub(super) figures: Figures,
     pub(super) ages: Vec<Bar>,
+    /// Devices that are in no bar of them.
+    pub(super) ages_unknown: u64,
     pub(super) ends: Vec<Bar>,
+    pub(super) ends_unknown: u64,
 }
 
 impl Sums {
     /// Counts.
     pub(super) fn of(watch: &Watch, now: Timestamp, age: Duration) -> Self {
-        let (mut devices, mut connected) = (0u64, 0u64);
+        let (mut devices, mut aged, mut ending) = (0u64, 0u64, 0u64);
         let mut statuses = BTreeMap::<CertificateStatus, u64>::new();
         let mut ages = bars(age);
         let mut ends = BTreeMap::<String, u64>::new();
@@ -31,39 +36,34 @@ impl Sums {
                 *statuses.entry(status).or_default() += 1;
             }
         });
-        watch.each_thing(|store, name, thing| {
+        watch.each_thing(|store, _, thing| {
             devices += 1;
-            let is_up = thing
-                .certificates
-                .iter()
-                .filter_map(|id| store.certificate(id))
-                .any(|row| is_live(row, name.as_str()));
-            connected += u64::from(is_up);
-            let current = thing.attested.map(|(id, _)| id).or(thing.newest);
-            let Some(row) = current.and_then(|id| store.certificate(&id)) else { return };
+            let Some(row) = current(store, thing).and_then(|id| store.certificate(&id)) else { return };
             if let Some(created) = row.created_at {
+                aged += 1;
                 count(&mut ages, now.since(created), age);
             }
             if let Some(end) = row.not_after {
+                ending += 1;
                 *ends.entry(end.to_string().chars().take(4).collect()).or_default() += 1;
             }
         });
         let of = |status| Some(statuses.get(&status).copied().unwrap_or_default());
         let figures = Figures {
             devices: Some(devices),
-            connected: Some(connected),
             active: of(CertificateStatus::Active),
             inactive: of(CertificateStatus::Inactive),
             revoked: of(CertificateStatus::Revoked),
             ..Figures::default()
         };
-        Self { figures, ages, ends: ends.into_iter().map(|(label, count)| Bar { label, count }).collect() }
+        Self {
+            figures,
+            ages,
+            ages_unknown: devices.saturating_sub(aged),
+            ends: ends.into_iter().map(|(label, count)| Bar { label, count }).collect(),
+            ends_unknown: devices.saturating_sub(ending),
+        }
     }
-}
-
-/// Whether a certificate has the live session of its thing.
-pub(super) fn is_live(row: &Certificate, thing: &str) -> bool {
-    row.open.iter().any(|open| open.client.as_str() == thing)
 }
 
 /// In equal parts up to the age at which a rotation is due, and one for what is older.
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use fleetkey_model::certificate::CertificateId;
     use fleetkey_model::name::ThingName;
-    use fleetkey_operator::inventory::{Crawl, ListedCertificate, ListedThing, Store};
+    use fleetkey_operator::inventory::{Crawl, Described, ListedCertificate, ListedThing, Store};
 
     const DAY: u64 = 86_400;
 
@@ -122,5 +122,27 @@ mod tests {
         let expected =
             [("to 12 d", 1), ("to 24 d", 0), ("to 36 d", 0), ("to 48 d", 0), ("to 60 d", 1), ("older", 1)];
         assert_eq!(counts, expected);
+    }
+
+    /// In an account that others provisioned no attribute tells which is the newest: the table goes by the newest that may
+    /// connect, and so do the charts. Of whom nothing is known, that is said.
+    #[test]
+    fn certificates_of_things_that_others_provisioned_are_in_use_too_and_the_rest_is_not_known() {
+        let (mut store, now) = (Store::default(), Timestamp::from_secs(100 * DAY));
+        for n in [1, 2] {
+            let (id, status) = (CertificateId::of_der(&[n]), CertificateStatus::Active);
+            let created_at = Timestamp::from_secs(99 * DAY);
+            store.listed_certificates(now, &[ListedCertificate { id, status, created_at }]);
+            let name = ThingName::new(format!("oven-{n}")).unwrap();
+            store.listed_things(now, &[ListedThing { name: name.clone(), newest: None, recovered: None }]);
+            if n == 1 {
+                store.attachments(id, &[name]);
+                store.described(id, &Described { not_after: Timestamp::from_secs(200 * DAY) });
+            }
+        }
+        let watch = Watch::new(store, Crawl::default(), []);
+        let sums = Sums::of(&watch, now, Duration::from_secs(60 * DAY));
+        assert_eq!((sums.figures.devices, sums.ages[0].count), (Some(2), 1));
+        assert_eq!((sums.ends.len(), sums.ages_unknown, sums.ends_unknown), (1, 1, 1));
     }
 }

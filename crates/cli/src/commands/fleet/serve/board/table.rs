@@ -37,6 +37,12 @@ impl Presence {
         });
         presence
     }
+
+    /// How many are connected, and of how many it is observed whether they are.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let count = |names: &[ThingName]| u64::try_from(names.len()).unwrap_or(u64::MAX);
+        (count(&self.up), count(&self.up).saturating_add(count(&self.down)))
+    }
 }
 
 impl From<Vec<Finding>> for Found {
@@ -225,6 +231,7 @@ mod tests {
         }
         watch.heard(NOW, &event(PresenceKind::Disconnected, 4, 2));
         let presence = Presence::of(&watch);
+        assert_eq!(presence.counts(), (2, 3), "of three of the twenty");
         assert_eq!((presence.up, presence.down), (vec![thing(3), thing(5)], vec![thing(4)]));
     }
 
