@@ -118,7 +118,7 @@ impl Query {
         let connected = || few(store.index().open()).filter(|_| self.connected == Some(true));
         let named = || few(named(store, self.thing.as_ref()?));
         // Things are in the order of their names, and half as many: a look at each is quicker than at the names of all rows.
-        let containing = || few(containing(store, self.named.as_deref()?));
+        let containing = || few(containing(store, self.named.as_deref().filter(|part| !part.is_empty())?));
         // Of what is not settled something may be Ready all the same.
         let state =
             || few(unsettled(store)).filter(|_| self.state.is_some_and(|state| state != State::Ready));
