@@ -15,6 +15,8 @@ use super::store::{Certificate, Store};
 
 /// So many rows are looked up one by one; of more, a page is found by going through all.
 const FEW: usize = 4096;
+/// Where the search itself takes time, it is given up after so many.
+const RARE: usize = 256;
 
 /// Which certificates; what is not said does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -117,8 +119,12 @@ impl Query {
         let status = || few(store.index().of(self.status?)?);
         let connected = || few(store.index().open()).filter(|_| self.connected == Some(true));
         let named = || few(named(store, self.thing.as_ref()?));
-        // Things are in the order of their names, and half as many: a look at each is quicker than at the names of all rows.
-        let containing = || few(containing(store, self.named.as_deref().filter(|part| !part.is_empty())?));
+        // Things are in the order of their names, and half as many: where few names fit, a look at each is quicker than at the
+        // names of all rows; where many do, that is soon known.
+        let containing = || {
+            let part = self.named.as_deref().filter(|part| !part.is_empty())?;
+            at_most(RARE, containing(store, part))
+        };
         // Of what is not settled something may be Ready all the same.
         let state =
             || few(unsettled(store)).filter(|_| self.state.is_some_and(|state| state != State::Ready));
@@ -186,8 +192,15 @@ fn rows<'a>(
 }
 
 fn few<'a>(ids: impl IntoIterator<Item = &'a CertificateId>) -> Option<BTreeSet<CertificateId>> {
-    let found: BTreeSet<_> = ids.into_iter().take(FEW + 1).copied().collect();
-    (found.len() <= FEW).then_some(found)
+    at_most(FEW, ids)
+}
+
+fn at_most<'a>(
+    most: usize,
+    ids: impl IntoIterator<Item = &'a CertificateId>,
+) -> Option<BTreeSet<CertificateId>> {
+    let found: BTreeSet<_> = ids.into_iter().take(most + 1).copied().collect();
+    (found.len() <= most).then_some(found)
 }
 
 /// The certificates of things whose name matches.
