@@ -168,6 +168,11 @@ impl Fleet {
         self.agent = Process::start(&["device", "connect", "--serial", "press-1", "--data-dir", fleet]);
     }
 
+    /// Waits until the device says that it is connected.
+    pub(crate) fn connected(&mut self) {
+        self.agent.json(|event| event["event"] == "link_up");
+    }
+
     pub(crate) fn serve(&self, url: &str) -> Child {
         self.core.command(url, &HASTE, self.path()).spawn().unwrap()
     }

@@ -94,12 +94,16 @@ fn names(things: &[ThingName]) -> Markup {
 fn search(query: &DeviceQuery) -> Markup {
     html! {
         form method="get" action="/devices" role="search" class="search" {
-            label for="q" { "Name contains" }
-            input id="q" name="q" type="search" value=(query.text) maxlength=(TEXT) autocomplete="off";
-            label for="filter" { "Show" }
-            select id="filter" name="filter" {
-                @for filter in Filter::ALL {
-                    option value=(filter.name()) selected[filter == query.filter] { (filter.name()) }
+            span class="field" {
+                label for="q" { "Name contains" }
+                input id="q" name="q" type="search" value=(query.text) maxlength=(TEXT) autocomplete="off";
+            }
+            span class="field" {
+                label for="filter" { "Show" }
+                select id="filter" name="filter" {
+                    @for filter in Filter::ALL {
+                        option value=(filter.name()) selected[filter == query.filter] { (filter.name()) }
+                    }
                 }
             }
             button type="submit" { "Search" }

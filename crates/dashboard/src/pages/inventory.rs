@@ -119,26 +119,36 @@ fn search(query: &InventoryQuery) -> Markup {
     let days = |span: Option<Duration>| span.map(|span| span.as_secs() / DAY);
     html! {
         form method="get" action="/inventory" role="search" class="search" {
-            label for="q" { "Device contains" }
-            input id="q" name="q" type="search" value=(query.text) maxlength=(TEXT) autocomplete="off";
-            label for="status" { "Status" }
-            select id="status" name="status" {
-                option value="" selected[query.status.is_none()] { "any" }
-                @for status in STATUSES {
-                    option value=(status) selected[query.status == Some(status)] { (status) }
+            span class="field" {
+                label for="q" { "Device contains" }
+                input id="q" name="q" type="search" value=(query.text) maxlength=(TEXT) autocomplete="off";
+            }
+            span class="field" {
+                label for="status" { "Status" }
+                select id="status" name="status" {
+                    option value="" selected[query.status.is_none()] { "any" }
+                    @for status in STATUSES {
+                        option value=(status) selected[query.status == Some(status)] { (status) }
+                    }
                 }
             }
-            label for="state" { "State" }
-            select id="state" name="state" {
-                option value="" selected[query.state.is_none()] { "any" }
-                @for state in STATES {
-                    option value=(state) selected[query.state == Some(state)] { (state) }
+            span class="field" {
+                label for="state" { "State" }
+                select id="state" name="state" {
+                    option value="" selected[query.state.is_none()] { "any" }
+                    @for state in STATES {
+                        option value=(state) selected[query.state == Some(state)] { (state) }
+                    }
                 }
             }
-            label for="older" { "At least … days old" }
-            input id="older" name="older" type="number" min="0" max=(DAYS) value=[days(query.older_than)] class="short";
-            label for="ends" { "Ends within … days" }
-            input id="ends" name="ends" type="number" min="0" max=(DAYS) value=[days(query.ends_within)] class="short";
+            span class="field" {
+                label for="older" { "At least … days old" }
+                input id="older" name="older" type="number" min="0" max=(DAYS) value=[days(query.older_than)] class="short";
+            }
+            span class="field" {
+                label for="ends" { "Ends within … days" }
+                input id="ends" name="ends" type="number" min="0" max=(DAYS) value=[days(query.ends_within)] class="short";
+            }
             button type="submit" { "Search" }
         }
     }

@@ -73,16 +73,24 @@ fn form(request: &Request) -> Markup {
     let chosen = Action::named(request.query("action")).unwrap_or(Action::Publish);
     html! {
         form method="get" action="/policies" class="search" {
-            label for="thing" { "Device" }
-            input id="thing" name="thing" required value=(request.query("thing")) maxlength="128" autocomplete="off";
-            label for="client" { "Client id" }
-            input id="client" name="client" value=(request.query("client")) maxlength="128" autocomplete="off" placeholder="as the device";
-            label for="action" { "Action" }
-            select id="action" name="action" {
-                @for action in Action::ALL { option value=(action.name()) selected[action == chosen] { (action.name()) } }
+            span class="field" {
+                label for="thing" { "Device" }
+                input id="thing" name="thing" required value=(request.query("thing")) maxlength="128" autocomplete="off";
             }
-            label for="topic" { "Topic or filter" }
-            input id="topic" name="topic" value=(request.query("topic")) maxlength=(TOPIC) autocomplete="off";
+            span class="field" {
+                label for="client" { "Client id" }
+                input id="client" name="client" value=(request.query("client")) maxlength="128" autocomplete="off" placeholder="as the device";
+            }
+            span class="field" {
+                label for="action" { "Action" }
+                select id="action" name="action" {
+                    @for action in Action::ALL { option value=(action.name()) selected[action == chosen] { (action.name()) } }
+                }
+            }
+            span class="field" {
+                label for="topic" { "Topic or filter" }
+                input id="topic" name="topic" value=(request.query("topic")) maxlength=(TOPIC) autocomplete="off";
+            }
             button type="submit" { "Ask" }
         }
     }

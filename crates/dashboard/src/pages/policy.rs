@@ -83,10 +83,14 @@ fn choose(name: &str, versions: &[PolicyVersion], from: &PolicyVersion, to: &Pol
     };
     html! {
         form method="get" action=(policy_path(name)) class="search" {
-            label for="from" { "From" }
-            select id="from" name="from" { (options(from.id)) }
-            label for="to" { "to" }
-            select id="to" name="to" { (options(to.id)) }
+            span class="field" {
+                label for="from" { "From" }
+                select id="from" name="from" { (options(from.id)) }
+            }
+            span class="field" {
+                label for="to" { "to" }
+                select id="to" name="to" { (options(to.id)) }
+            }
             button type="submit" { "Compare" }
         }
     }

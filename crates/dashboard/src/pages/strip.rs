@@ -16,6 +16,8 @@ fn state(rotation: &Rotation, phase: Phase) -> (&'static str, Tone) {
         Outcome::Frozen(_) if Some(phase) == next => ("frozen", Tone::Bad),
         Outcome::Waiting(_) if Some(phase) == next => ("waiting", Tone::Warn),
         Outcome::UnderWay if Some(phase) == next => ("under way", Tone::Busy),
+        // A first certificate has none before it.
+        Outcome::Done => ("nothing to retire", Tone::Quiet),
         _ => ("to come", Tone::Quiet),
     }
 }

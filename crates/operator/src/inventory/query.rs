@@ -15,6 +15,8 @@ use super::store::{Certificate, Store};
 
 /// So many rows are looked up one by one; of more, a page is found by going through all.
 const FEW: usize = 4096;
+/// Where the search itself takes time, it is given up after so many.
+const RARE: usize = 256;
 
 /// Which certificates; what is not said does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -117,10 +119,17 @@ impl Query {
         let status = || few(store.index().of(self.status?)?);
         let connected = || few(store.index().open()).filter(|_| self.connected == Some(true));
         let named = || few(named(store, self.thing.as_ref()?));
+        // Things are in the order of their names, and half as many: where few names fit, a look at each is quicker than at the
+        // names of all rows; where many do, that is soon known.
+        let containing = || {
+            let part = self.named.as_deref().filter(|part| !part.is_empty())?;
+            at_most(RARE, containing(store, part))
+        };
         // Of what is not settled something may be Ready all the same.
         let state =
             || few(unsettled(store)).filter(|_| self.state.is_some_and(|state| state != State::Ready));
-        among.or_else(|| status().or_else(connected).or_else(named).or_else(state).map(Cow::Owned))
+        let found = || status().or_else(connected).or_else(named).or_else(state).or_else(containing);
+        among.or_else(|| found().map(Cow::Owned))
     }
 
     /// Whether a certificate is one of them.
@@ -183,8 +192,15 @@ fn rows<'a>(
 }
 
 fn few<'a>(ids: impl IntoIterator<Item = &'a CertificateId>) -> Option<BTreeSet<CertificateId>> {
-    let found: BTreeSet<_> = ids.into_iter().take(FEW + 1).copied().collect();
-    (found.len() <= FEW).then_some(found)
+    at_most(FEW, ids)
+}
+
+fn at_most<'a>(
+    most: usize,
+    ids: impl IntoIterator<Item = &'a CertificateId>,
+) -> Option<BTreeSet<CertificateId>> {
+    let found: BTreeSet<_> = ids.into_iter().take(most + 1).copied().collect();
+    (found.len() <= most).then_some(found)
 }
 
 /// The certificates of things whose name matches.
@@ -193,6 +209,12 @@ fn named<'a>(store: &'a Store, pattern: &'a str) -> impl Iterator<Item = &'a Cer
     let from = store.things.range::<str, _>((Included(start), Unbounded));
     let begins = from.take_while(move |(name, _)| name.as_str().starts_with(start));
     begins.filter(move |(name, _)| like(pattern, name.as_str())).flat_map(|(_, row)| &row.certificates)
+}
+
+/// The certificates of things whose name contains this.
+fn containing<'a>(store: &'a Store, part: &'a str) -> impl Iterator<Item = &'a CertificateId> {
+    let things = store.things.iter().filter(move |(name, _)| contains(name.as_str(), part));
+    things.flat_map(|(_, row)| &row.certificates)
 }
 
 /// The certificates of things that are not settled.

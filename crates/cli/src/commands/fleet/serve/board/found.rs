@@ -146,9 +146,6 @@ mod tests {
             assert_eq!((&seen[0], seen.len()), (&deaf, all.len() + 1), "by {limit}");
             assert!(!seen[1..].contains(&deaf), "by {limit}");
         }
-        assert_eq!(
-            page(vec![deaf.clone()], &[], &FindingQuery { limit: 6, ..FindingQuery::default() }).total,
-            1
-        );
+        assert_eq!(page(vec![deaf], &[], &FindingQuery { limit: 6, ..FindingQuery::default() }).total, 1);
     }
 }
