@@ -3,12 +3,16 @@
 use fleetkey_model::name::{GroupName, ThingName};
 use fleetkey_operator::cloud::{Found, Spec, Tags};
 use fleetkey_operator::control_plane::{ApiError, Done};
+use fleetkey_operator::plan::Patience;
 
 use crate::Aws;
 use crate::error::{gone, incomplete, optional, refused};
 use crate::permit::Command::{Campaign, Cleanup, Setup, Status};
 use crate::permit::{On, Permit};
 use crate::tags;
+
+/// The most things of one page (API Reference, ListThingsInThingGroup: 1 to 250, by default 25).
+const LARGEST_PAGE: i32 = 250;
 
 pub(crate) const PERMITS: &[Permit] = &[
     Permit { call: "iot:DescribeThingGroup", also: &[], on: On::Group, by: &[Setup, Cleanup, Status] },
@@ -49,13 +53,22 @@ impl Aws {
         Ok(optional(self.list_members(group, false).await)?.unwrap_or_default())
     }
 
+    /// Page by page, each with a patience of its own: whoever began a list of thousands again at each throttle would never end.
     async fn list_members(&self, group: &GroupName, recursive: bool) -> Result<Vec<ThingName>, ApiError> {
         let call = self.iot.list_things_in_thing_group().thing_group_name(group.as_str());
-        let mut pages = call.recursive(recursive).into_paginator().items().send();
-        let mut things = Vec::new();
-        while let Some(name) = pages.next().await {
-            things.extend(ThingName::new(name.map_err(refused)?));
+        let call = call.recursive(recursive).max_results(LARGEST_PAGE);
+        let (mut things, mut token) = (Vec::new(), None);
+        loop {
+            let ask = || {
+                let sent = call.clone().set_next_token(token.clone()).send();
+                async { sent.await.map_err(refused) }
+            };
+            let page = Patience::ASKING.call(|_| {}, ask).await?;
+            things.extend(page.things().iter().filter_map(|name| ThingName::new(name.as_str()).ok()));
+            token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            if token.is_none() {
+                return Ok(things);
+            }
         }
-        Ok(things)
     }
 }

@@ -5,7 +5,7 @@ use fleetkey_model::name::PolicyName;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::cloud::{Found, Spec, Tags};
 use fleetkey_operator::control_plane::{ApiError, Done};
-use fleetkey_operator::plan::PolicyVersion;
+use fleetkey_operator::plan::{Patience, PolicyVersion};
 
 use crate::Aws;
 use crate::error::{gone, incomplete, optional, refused};
@@ -159,7 +159,12 @@ impl Aws {
         let mut marker = None;
         loop {
             let call = self.iot.list_targets_for_policy().policy_name(name).set_marker(marker).page_size(250);
-            let Some(page) = optional(call.send().await.map_err(refused))? else {
+            // As a group's members: a throttle is waited out at its page.
+            let ask = || {
+                let sent = call.clone().send();
+                async { sent.await.map_err(refused) }
+            };
+            let Some(page) = optional(Patience::ASKING.call(|_| {}, ask).await)? else {
                 return Ok(targets);
             };
             targets.extend(page.targets().iter().cloned());
