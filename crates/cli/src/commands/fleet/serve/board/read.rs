@@ -234,12 +234,10 @@ impl Board {
         let rotating = self.settled(Some(thing)).is_rotating(thing);
         self.watch.look(|store, _| {
             let Some(known) = store.thing(thing) else { return Outlook::Unknown };
-            let mut rows = known.certificates.iter().filter_map(|id| store.certificate(id)).peekable();
-            let may_connect = |row: &inventory::Certificate| row.status == Some(CertificateStatus::Active);
             match connection(store, thing, known) {
                 _ if known.frozen.is_some() => Outlook::Frozen,
                 _ if rotating => Outlook::UnderWay,
-                _ if rows.peek().is_some() && !rows.any(may_connect) => Outlook::Unreachable,
+                _ if !may_connect(store, thing, known) => Outlook::Unreachable,
                 Connection::Down => Outlook::Away,
                 _ => Outlook::Rotates,
             }
@@ -350,6 +348,16 @@ pub(in super::super) fn connection(store: &Store, name: &ThingName, thing: &Thin
     }
 }
 
+/// Whether a thing has a certificate to connect with, or may have one that is not known yet: whose they are is known once the
+/// account was read to its end, or by a connection that is open.
+fn may_connect(store: &Store, name: &ThingName, thing: &Thing) -> bool {
+    let mut rows = thing.certificates.iter().filter_map(|id| store.certificate(id)).peekable();
+    if rows.peek().is_none() {
+        return store.ages().attachments.is_none() || store.live(name).is_some();
+    }
+    rows.any(|row| row.status == Some(CertificateStatus::Active))
+}
+
 /// Since when a thing cannot connect with a certificate any more, whoever saw to that. One that is not on any list is gone only
 /// once all of them were read.
 pub(super) fn ended(
@@ -374,7 +382,9 @@ fn newest_first(store: &Store, thing: &Thing) -> Vec<CertificateId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fleetkey_model::name::ClientId;
     use fleetkey_operator::control_plane::CertificateSummary;
+    use fleetkey_operator::controller::PresenceEvent;
 
     fn at(second: u64) -> Timestamp {
         Timestamp::from_secs(second)
@@ -397,6 +407,27 @@ mod tests {
         };
         let listed: Vec<_> = certificates.iter().map(summary).collect();
         store.listed(at(9), &press(), &listed);
+    }
+
+    #[test]
+    fn a_thing_without_a_certificate_is_out_of_reach_once_the_account_was_read_to_its_end() {
+        let mut store = Store::default();
+        store.frozen(&press(), None);
+        let reached = |store: &Store| may_connect(store, &press(), store.thing(&press()).unwrap());
+        assert!(reached(&store), "whose the certificates are is not known yet");
+        store.joined(at(5));
+        assert!(!reached(&store));
+        let event = PresenceEvent {
+            timestamp: at(6),
+            principal_identifier: id("new"),
+            session_identifier: Some("1".to_owned()),
+        };
+        store.connected(at(6), &ClientId::live(&press()), &event);
+        assert!(reached(&store), "what it is connected with is newer than any list");
+        listed(&mut store, &[("new", CertificateStatus::Inactive), ("old", CertificateStatus::Revoked)]);
+        assert!(!reached(&store));
+        listed(&mut store, &[("new", CertificateStatus::Active)]);
+        assert!(reached(&store));
     }
 
     #[test]
