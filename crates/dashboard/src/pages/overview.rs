@@ -7,7 +7,7 @@ use super::parts::{calm, class, icon, incidents, severity};
 use super::rotation::table;
 use super::words::{counted, moment, number};
 use super::{View, device_path, frame};
-use crate::fleet::{DevicePage, DeviceQuery, Figures, FindingPage, FindingQuery, Fleet, Tone};
+use crate::fleet::{DevicePage, DeviceQuery, Figures, FindingPage, FindingQuery, Fleet};
 use crate::http::Answer;
 
 /// Devices that fit into one glance.
