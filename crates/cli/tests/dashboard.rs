@@ -132,6 +132,35 @@ fn a_newcomer_watches_a_fleet_rotate_and_orders_a_rotation() {
     assert!(TcpStream::connect(&browser.address).is_err(), "the dashboard is gone");
 }
 
+/// The first step on the bench lets go of the device again; until it is connected nobody counts it as such, and it is nobody's
+/// hindrance.
+#[test]
+fn a_device_on_the_bench_that_does_not_run_is_not_connected_and_leaves_the_others_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut process = up(dir.path().to_str().unwrap(), &["--devices", "1", "--rotate-every", "1h"]);
+    let browser = Browser::open(&process.event("ready"));
+    browser.watch("/", &["device-0001", "all clear", "connected</dt><dd>1</dd>"]);
+    browser.order("/try/bench-1/provision", "");
+    let listed = browser.page("/devices?q=bench-1");
+    assert!(listed.contains("not connected") && listed.contains("not running"), "{listed}");
+    assert!(browser.page("/devices?filter=connected").contains("1 device"));
+    let overview = browser.page("/");
+    assert!(overview.contains("connected</dt><dd>1</dd>"), "{overview}");
+    let device = browser.page("/devices/bench-1");
+    assert!(device.contains("cannot be ordered from here") && !device.contains("Rotate now"), "{device}");
+    let both = "thing=bench-1&thing=device-0001";
+    let asked = browser.send("POST", "/devices/rotate", both);
+    let one = ["Rotate 1 device?", "1 device left out: they cannot be told from here"];
+    assert!(one.iter().all(|words| asked.contains(words)), "{asked}");
+    let told = browser.send("POST", "/devices/rotate", &format!("{both}&confirm=yes"));
+    assert!(told.starts_with("HTTP/1.1 200") && told.contains("1 device was told to rotate"), "{told}");
+    browser.order("/try/bench-1/connect", "");
+    browser.watch("/devices?q=bench-1", &["</svg>connected</span>", "idle"]);
+    assert!(browser.page("/devices/bench-1").contains("Rotate now"));
+    process.signal("INT");
+    assert!(process.end().0.success());
+}
+
 #[test]
 fn an_address_that_others_can_reach_is_refused_and_no_dashboard_is_none() {
     let dir = tempfile::tempdir().unwrap();

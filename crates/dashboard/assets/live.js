@@ -157,10 +157,13 @@ function mark(node) {
 }
 
 function dress(old, fresh) {
-  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  // Whoever folds or unfolds something has the say in it from then on.
+  const ours = (name) => name === "open" && old.matches("details");
+  for (const { name, value } of fresh.attributes) {
+    if (!ours(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
   for (const { name } of [...old.attributes]) {
-    const unfolded = name === "open" && old.matches("details");
-    if (!unfolded && !fresh.hasAttribute(name)) old.removeAttribute(name);
+    if (!ours(name) && !fresh.hasAttribute(name)) old.removeAttribute(name);
   }
 }
 

@@ -257,9 +257,23 @@ impl State {
     }
 }
 
+/// How a device stands, as its agent has told it last.
+struct Standing {
+    status: Status,
+    /// Whether its agent runs. What one that does not has told last holds, except that it is connected.
+    runs: bool,
+}
+
 impl Entry {
-    fn status(&self) -> Status {
-        self.statuses.borrow().clone()
+    fn standing(&self) -> Standing {
+        let (mut status, runs) = (self.statuses.borrow().clone(), self.runs());
+        status.connected &= runs;
+        Standing { status, runs }
+    }
+
+    /// Counted only: whoever held the agent, were it for a moment, would keep its owner from stopping it.
+    fn runs(&self) -> bool {
+        self.agent.strong_count() > 0
     }
 }
 

@@ -200,6 +200,33 @@ fn an_operator_reads_inventory_and_journal_and_decides_of_a_certificate() {
     assert_eq!(crate::process::run(&["journal", "verify", "--fleet-dir", directory]).0, 0);
 }
 
+/// Whoever ends the old certificate from its page has ended the rotation: the device may be told to rotate again.
+#[test]
+fn a_rotation_is_over_when_somebody_has_ended_its_old_certificate() {
+    let mut fleet = Fleet::of_one();
+    let mut process = Process::of(fleet.serve_patiently());
+    let url = process.event("serving")["url"].as_str().unwrap().to_owned();
+    let link = process.event("ready")["dashboard_url"].as_str().unwrap().to_owned();
+    inventory_is_taken(&url);
+    let browser = Browser::open(&link);
+    let old = fleet.certificates().remove(0).0;
+    fleet.rotate();
+    browser.watch("/rotations", &["soak (7 of 8)", "1 under way"]);
+    let several = "thing=press-1&thing=never-was-one";
+    let left_out = browser.send_form("POST", "/devices/rotate", several);
+    assert!(left_out.contains("under way already"), "{left_out}");
+    browser.watch("/devices/press-1", &[&old]);
+    let place = format!("/devices/press-1/certificates/{old}/deactivate");
+    browser.order(&place, "confirm=yes&why=no+need+to+wait");
+    browser.watch("/rotations", &["0 under way"]);
+    let page = browser.watch("/devices/press-1/rotation", &["INACTIVE"]);
+    assert!(!page.contains("under way"), "{page}");
+    let again = browser.send_form("POST", "/devices/rotate", several);
+    assert!(again.contains("Rotate 1 device?"), "{again}");
+    process.signal("TERM");
+    assert!(process.end().0.success());
+}
+
 /// What only the account knows is shown once it has answered.
 #[test]
 fn an_operator_reads_how_devices_come_in_and_what_set_up_would_do() {

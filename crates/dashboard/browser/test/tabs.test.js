@@ -133,3 +133,21 @@ test("focus, selection and sideways scroll stay where they are while the table a
   assert.equal(page.url(), `${site.url}/devices/device-0003/rotation`);
   await page.close();
 });
+
+test("what somebody has folded or unfolded stays so while the page is live", async () => {
+  const page = await open(context);
+  await page.goto(`${site.url}/policies?thing=device-0001&action=iot:Publish&topic=device/device-0001/x`);
+  await live(page);
+  const [decided, other] = [page.locator("#verdict details[open]").first(), page.locator("#policies details").last()];
+  await decided.waitFor();
+  const handles = [await decided.elementHandle(), await other.elementHandle()];
+  const unfolded = () => Promise.all(handles.map((handle) => handle.evaluate((part) => part.isConnected && part.open)));
+  assert.deepEqual(await unfolded(), [true, false]);
+  for (const handle of handles) await (await handle.$("summary")).click();
+  assert.deepEqual(await unfolded(), [false, true]);
+  // What was read before is in place when the page is read again.
+  const again = () => page.waitForResponse((answer) => answer.url() === page.url());
+  for (let read = 0; read < 3; read += 1) await again();
+  assert.deepEqual(await unfolded(), [false, true]);
+  await page.close();
+});

@@ -4,7 +4,7 @@ use fleetkey_model::name::SerialNumber;
 use maud::{Markup, html};
 
 use super::parts::{badge, certificate};
-use super::words::{clock, moment, span};
+use super::words::{WHOLE, clock, foreign, moment, span};
 use super::{View, frame};
 use crate::bench::{Bench, BenchDevice};
 use crate::fleet::Tone;
@@ -12,6 +12,8 @@ use crate::http::{Answer, text};
 
 /// Lines of a log on the page.
 const LINES: usize = 60;
+/// The longest line: what is kept of a payload, and its topic.
+const LINE: usize = 2500;
 
 /// Where a device's bench is.
 pub(crate) fn bench_path(serial: &SerialNumber) -> String {
@@ -78,7 +80,7 @@ fn facts(view: &View<'_>, device: &BenchDevice) -> Markup {
             div { dt { "Certificate in use" } dd { (certificate(device.certificates.last())) } }
             @if let Some(end) = device.not_after { div { dt { "It ends" } dd { (moment(end, view.now)) } } }
             div { dt { "Certificates so far" } dd { (device.certificates.len()) } }
-            div { dt { "Hears" } dd { @if device.filters.is_empty() { "nothing" } @else { (device.filters.join(", ")) } } }
+            div { dt { "Hears" } dd { @if device.filters.is_empty() { "nothing" } @else { (foreign(&device.filters.join(", "), WHOLE)) } } }
             div {
                 dt { "Rotates" }
                 dd {
@@ -144,7 +146,7 @@ fn log(device: &BenchDevice) -> Markup {
         @if device.log.is_empty() { p class="empty" { "Nothing yet." } }
         ol class="feed" {
             @for line in device.log.iter().rev().take(LINES) {
-                li { span class="faint when" { (clock(line.at)) } span {} span { (line.words) } }
+                li { span class="faint when" { (clock(line.at)) } span {} span { (foreign(&line.words, LINE)) } }
             }
         }
     }

@@ -24,7 +24,7 @@ pub(crate) fn device(view: &View<'_>, device: &Device, console: Option<&str>) ->
                 None => { p class="empty" { "None since the dashboard started." } }
             }
         }
-        section id="orders" aria-label="Orders" {
+        section id="orders" data-live aria-label="Orders" {
             @if frame::may_order(view) && device.obeys {
                 (button(&format!("{}/rotate", device_path(thing)), "Rotate now", "rotate"))
             } @else {

@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::parts::{badge, severity};
+use super::parts::{calm, severity};
 use super::words::{counted, moment};
 use super::{View, device_path, frame};
-use crate::fleet::{Finding, FindingPage, FindingQuery, Fleet, Tone};
+use crate::fleet::{Finding, FindingPage, FindingQuery, Fleet};
 use crate::http::{Answer, Request, text};
 
 const ROWS: usize = 50;
@@ -16,12 +16,12 @@ pub(crate) fn findings(view: &View<'_>, fleet: &dyn Fleet, request: &Request) ->
     let after: String = request.query("after").chars().take(PLACE).collect();
     let query = FindingQuery { after, limit: ROWS };
     let page = fleet.findings(&query);
+    let starting = fleet.overview().starting;
     let content = html! {
         h1 { "Findings" }
         section id="findings" data-live aria-label="Findings" {
-            @if page.total == 0 {
-                p class="notice" { (badge(Tone::Good, "all clear")) " Nothing asks for attention." }
-            } @else {
+            (calm(starting.as_deref(), page.total == 0))
+            @if page.total > 0 {
                 p { (counted(page.total, "finding")) ", the gravest first" }
             }
             @for finding in &page.findings { (one(view, finding)) }

@@ -3,11 +3,11 @@
 use maud::{Markup, html};
 
 use super::chart::bars;
-use super::parts::{badge, class, icon, incidents, severity};
+use super::parts::{calm, class, icon, incidents, severity};
 use super::rotation::table;
 use super::words::{counted, moment, number};
 use super::{View, device_path, frame};
-use crate::fleet::{DevicePage, DeviceQuery, Figures, FindingPage, FindingQuery, Fleet, Tone};
+use crate::fleet::{DevicePage, DeviceQuery, Figures, FindingPage, FindingQuery, Fleet};
 use crate::http::Answer;
 
 /// Devices that fit into one glance.
@@ -54,10 +54,8 @@ pub(crate) fn overview(view: &View<'_>, fleet: &dyn Fleet) -> Answer {
 
 fn attention(view: &View<'_>, starting: Option<&str>, worst: &FindingPage) -> Markup {
     html! {
-        @if let Some(words) = starting { p class="notice" { (badge(Tone::Busy, "starting")) " " (words) } }
-        @if worst.findings.is_empty() {
-            @if starting.is_none() { p class="notice" { (badge(Tone::Good, "all clear")) " Nothing asks for attention." } }
-        } @else {
+        (calm(starting, worst.findings.is_empty()))
+        @if !worst.findings.is_empty() {
             ul class="findings" {
                 @for finding in &worst.findings {
                     li {

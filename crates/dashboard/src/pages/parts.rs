@@ -89,6 +89,17 @@ pub(super) fn certificate(id: Option<&CertificateId>) -> Markup {
     }
 }
 
+/// While the fleet is not known yet, nothing is all clear; `is_calm` when nothing was found.
+pub(super) fn calm(starting: Option<&str>, is_calm: bool) -> Markup {
+    html! {
+        @if let Some(words) = starting {
+            p class="notice" { (badge(Tone::Busy, "starting")) " " (words) }
+        } @else if is_calm {
+            p class="notice" { (badge(Tone::Good, "all clear")) " Nothing asks for attention." }
+        }
+    }
+}
+
 /// A form of one button.
 pub(super) fn button(action: &str, words: &str, id: &str) -> Markup {
     html! {

@@ -12,12 +12,16 @@ use crate::pages;
 
 const DAY: u64 = 86_400;
 
+/// What is said where there is none.
+pub(super) const NO_BENCH: &str = "Devices are tried by hand under `fleetkey up` only: \
+    a controller holds no claim to provision with.";
+
 impl App {
     /// `/try` and `/try/SERIAL`.
     pub(super) fn read_bench(&self, request: &Request, actor: &Actor) -> Answer {
         let view = self.view(actor, request);
         let Some(bench) = self.bench.as_deref() else {
-            return self.nowhere(&view);
+            return pages::message(&view, 404, "No bench here", NO_BENCH);
         };
         match request.parts()[..] {
             ["try"] if request.query("serial").is_empty() => pages::bench(&view, bench, None),
@@ -36,7 +40,10 @@ impl App {
     /// `POST /try/SERIAL/VERB`.
     pub(super) async fn order_bench(&self, request: &Request, actor: &Actor) -> Answer {
         let view = self.view(actor, request);
-        let (Some(bench), ["try", serial, verb]) = (self.bench.as_deref(), &request.parts()[..]) else {
+        let Some(bench) = self.bench.as_deref() else {
+            return pages::message(&view, 404, "No bench here", NO_BENCH);
+        };
+        let ["try", serial, verb] = &request.parts()[..] else {
             return self.nowhere(&view);
         };
         let Ok(serial) = SerialNumber::new(*serial) else {

@@ -27,7 +27,7 @@ impl App {
     /// `GET /api/status?serial=` and `GET /api/devices`.
     pub(super) fn read_demo(&self, request: &Request) -> Answer {
         let Some(bench) = self.bench.as_deref() else {
-            return error_json(404, "there is no bench here");
+            return error_json(404, bench::NO_BENCH);
         };
         match request.parts()[..] {
             ["api", "devices"] => {
@@ -49,7 +49,7 @@ impl App {
     /// `POST /api/…`.
     pub(super) async fn order_demo(&self, request: &Request, actor: &Actor) -> Answer {
         let Some(bench) = self.bench.as_deref() else {
-            return error_json(404, "there is no bench here");
+            return error_json(404, bench::NO_BENCH);
         };
         let Some(body) = request.json() else {
             return error_json(400, "the body is a JSON object");

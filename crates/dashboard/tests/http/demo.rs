@@ -81,6 +81,23 @@ async fn the_demos_errors_are_its_errors() {
 }
 
 #[tokio::test]
+async fn where_there_is_no_bench_its_places_say_who_has_one() {
+    let bench = Bench::without_bench().await;
+    let session = bench.session().await;
+    let token = [("x-api-token", OPERATOR)];
+    for reply in [
+        bench.page("/try", &session).await,
+        bench.page("/try/SN-1", &session).await,
+        bench.post("/try/SN-1/provision", &session, "").await,
+        bench.get("/api/devices", &token).await,
+        bench.send("POST", "/api/provision", &token, "{\"serial\": \"SN-1\"}").await,
+    ] {
+        assert_eq!(reply.status, 404, "{reply:?}");
+        assert!(reply.body.contains("fleetkey up") && reply.body.contains("no claim"), "{reply:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_five_steps_are_one_path_of_forms() {
     let bench = Bench::start().await;
     let session = bench.session().await;

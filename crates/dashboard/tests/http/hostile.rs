@@ -116,6 +116,7 @@ async fn what_is_tried_by_hand_is_text() {
         ("provision", String::new(), 303),
         ("subscribe", format!("filter=device/SN-1/{script}"), 303),
         ("publish", format!("topic=device/SN-1/{script}&payload={script}"), 303),
+        ("publish", "topic=device/SN-1/x&payload=%1b[31m".to_owned(), 303),
         ("publish", format!("topic={script}&payload={script}"), 409),
         ("automatic", format!("every={script}&before={script}"), 409),
     ] {
@@ -127,6 +128,8 @@ async fn what_is_tried_by_hand_is_text() {
     }
     let page = bench.page("/try/SN-1", &session).await;
     is_harmless("/try/SN-1", &page);
+    assert!(!page.body.contains('\u{202e}') && page.body.matches("[U+202E]").count() >= 2, "{}", page.body);
+    assert!(!page.body.contains('\u{1b}') && page.body.contains("[U+001B]"), "{}", page.body);
     assert!(page.body.matches("&lt;script&gt;alert(1)").count() >= 3, "{}", page.body);
     let asked = bench.page(&format!("/try?serial={script}"), &session).await;
     assert_eq!(asked.status, 400);

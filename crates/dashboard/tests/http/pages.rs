@@ -3,6 +3,17 @@
 use crate::support::{Bench, Sample, access};
 
 #[tokio::test]
+async fn nothing_is_all_clear_while_the_account_is_being_listed() {
+    let bench = Bench::with(Sample::of(0, "being listed"), access()).await;
+    let session = bench.session().await;
+    for path in ["/", "/findings"] {
+        let page = bench.page(path, &session).await.body;
+        assert!(page.contains("starting") && page.contains("being listed"), "{path}: {page}");
+        assert!(!page.contains("all clear"), "{path}: {page}");
+    }
+}
+
+#[tokio::test]
 async fn every_page_is_whole_without_a_script() {
     let bench = Bench::start().await;
     let session = bench.session().await;

@@ -55,11 +55,25 @@ impl Bench {
         access: Access,
         tls: Option<Tls>,
     ) -> Result<Self, StartError> {
+        Self::of(listener, fleet, (access, tls), Some(Arc::new(Toy::default())))
+    }
+
+    /// As a controller has it.
+    pub(crate) async fn without_bench() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::of(listener, Sample::small(), (access(), None), None).unwrap()
+    }
+
+    fn of(
+        listener: TcpListener,
+        fleet: Sample,
+        (access, tls): (Access, Option<Tls>),
+        bench: Option<Arc<dyn fleetkey_dashboard::bench::Bench>>,
+    ) -> Result<Self, StartError> {
         let (hub, fleet) = (Arc::new(Hub::new()), Arc::new(fleet));
         let millis = Arc::new(AtomicU64::new(NOW.as_millis()));
         let read = millis.clone();
         let clock = Arc::new(move || Timestamp::from_millis(read.load(Ordering::SeqCst)));
-        let bench = Some(Arc::new(Toy::default()) as Arc<dyn fleetkey_dashboard::bench::Bench>);
         let parts = Parts { fleet: fleet.clone(), bench, hub: hub.clone(), clock };
         let dashboard = match tls {
             Some(tls) => Dashboard::start_tls(listener, tls, parts, access),

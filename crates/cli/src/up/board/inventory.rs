@@ -10,7 +10,7 @@ use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use fleetkey_operator::inventory::State;
 
-use super::Board;
+use super::{Board, Standing};
 
 impl Board {
     /// One page of certificates.
@@ -19,12 +19,14 @@ impl Board {
         let statuses = self.statuses();
         let in_use: BTreeMap<CertificateId, (&ThingName, &Status)> = statuses
             .iter()
-            .filter_map(|(thing, status)| Some((status.certificate?, (thing, status))))
+            .filter_map(|(thing, Standing { status, .. })| Some((status.certificate?, (thing, status))))
             .collect();
         let claim_policy = self.set_up.get().map(|set_up| &set_up.names.claim_policy);
         let registry = self.account.store().read();
-        let of =
-            |record: &CertificateRecord| record.things.keys().next().and_then(|thing| statuses.get(thing));
+        let of = |record: &CertificateRecord| {
+            let standing = record.things.keys().next().and_then(|thing| statuses.get(thing));
+            standing.map(|standing| &standing.status)
+        };
         let found = |record: &&CertificateRecord| {
             let is_in = |wanted| of(record).map(state) == Some(wanted);
             query.state.is_none_or(is_in) && fits(query, record, now)

@@ -8,7 +8,7 @@ use fleetkey_lifecycle::status::Alarm;
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 
-use super::{Board, Change, Entry};
+use super::{Board, Change, Entry, Standing};
 use crate::works::devices;
 
 impl Board {
@@ -43,8 +43,8 @@ impl Board {
 
     /// What an order to rotate would come to for a device.
     pub(super) fn foreseen(&self, thing: &ThingName) -> Outlook {
-        let status = self.state().members.get(thing).map(Entry::status);
-        let Some(status) = status else {
+        let standing = self.state().members.get(thing).map(Entry::standing);
+        let Some(Standing { status, .. }) = standing.filter(|standing| standing.runs) else {
             let is_there = self.account.store().read().thing(thing).is_some();
             return if is_there { Outlook::Unreachable } else { Outlook::Unknown };
         };

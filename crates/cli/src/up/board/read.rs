@@ -18,7 +18,7 @@ use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 
 use super::inventory::contains;
-use super::{Board, Entry, finding, policies, words};
+use super::{Board, Entry, Standing, finding, policies, words};
 
 /// Certificates on a device's page.
 const CERTIFICATES: usize = 20;
@@ -41,8 +41,10 @@ impl Fleet for Board {
         let statuses = self.statuses();
         let (figures, starting) = self.figures(&statuses);
         let registry = self.account.store().read();
-        let in_use: Vec<&CertificateRecord> =
-            statuses.values().filter_map(|status| registry.certificate(&status.certificate?)).collect();
+        let in_use: Vec<&CertificateRecord> = statuses
+            .values()
+            .filter_map(|standing| registry.certificate(&standing.status.certificate?))
+            .collect();
         let unknown = figures
             .devices
             .unwrap_or_default()
@@ -81,15 +83,16 @@ impl Fleet for Board {
         let now = self.account.now();
         let state = self.state();
         let entry = state.members.get(thing);
-        let status = entry.map(Entry::status);
+        let standing = entry.map(Entry::standing);
+        let status = standing.as_ref().map(|standing| &standing.status);
         let registry = self.account.store().read();
         if entry.is_none() && registry.thing(thing).is_none() {
             return None;
         }
-        let (certificates, more_certificates) = certificates(thing, status.as_ref(), &registry);
+        let (certificates, more_certificates) = certificates(thing, status, &registry);
         Some(Device {
-            row: row(thing, status.as_ref(), &registry, now),
-            blocked: status.as_ref().and_then(|status| status.blocked.clone()),
+            row: row(thing, standing.as_ref(), &registry, now),
+            blocked: status.and_then(|status| status.blocked.clone()),
             alarms: status
                 .iter()
                 .flat_map(|status| &status.alarms)
@@ -99,7 +102,7 @@ impl Fleet for Board {
             more_certificates,
             rotation: entry.and_then(|entry| entry.rotation.clone()),
             timeline: entry.map(|entry| entry.timeline.iter().cloned().collect()).unwrap_or_default(),
-            obeys: entry.is_some(),
+            obeys: entry.is_some_and(Entry::runs),
         })
     }
 
@@ -119,7 +122,7 @@ impl Fleet for Board {
         let now = self.account.now();
         let state = self.state();
         let of = |(thing, entry): (&ThingName, &Entry)| {
-            (thing.clone(), finding::of(thing, entry, &entry.status(), now))
+            (thing.clone(), finding::of(thing, entry, &entry.standing().status, now))
         };
         finding::page(state.members.iter().map(of), query)
     }
@@ -201,12 +204,12 @@ impl Fleet for Board {
 }
 
 impl Board {
-    pub(super) fn statuses(&self) -> BTreeMap<ThingName, Status> {
+    pub(super) fn statuses(&self) -> BTreeMap<ThingName, Standing> {
         let state = self.state();
-        state.members.iter().map(|(thing, entry)| (thing.clone(), entry.status())).collect()
+        state.members.iter().map(|(thing, entry)| (thing.clone(), entry.standing())).collect()
     }
 
-    fn figures(&self, statuses: &BTreeMap<ThingName, Status>) -> (Figures, Option<String>) {
+    fn figures(&self, statuses: &BTreeMap<ThingName, Standing>) -> (Figures, Option<String>) {
         let certificates = {
             let registry = self.account.store().read();
             let mut counts = BTreeMap::<CertificateStatus, u64>::new();
@@ -217,8 +220,9 @@ impl Board {
         };
         let devices = self.account.store().read().things().count();
         let count = |status| Some(certificates.get(&status).copied().unwrap_or(0));
-        let of =
-            |wanted: fn(&Status) -> bool| number(statuses.values().filter(|status| wanted(status)).count());
+        let of = |wanted: fn(&Status) -> bool| {
+            number(statuses.values().filter(|standing| wanted(&standing.status)).count())
+        };
         let state = self.state();
         let (sent, received) = state.traffic.as_ref().map(super::Traffic::figures).unzip();
         let figures = Figures {
@@ -265,8 +269,8 @@ fn years(in_use: &[&CertificateRecord]) -> Vec<Bar> {
     counts.into_iter().map(|(label, count)| Bar { label, count }).collect()
 }
 
-fn row(thing: &ThingName, status: Option<&Status>, registry: &Registry, now: Timestamp) -> DeviceRow {
-    let Some(status) = status else {
+fn row(thing: &ThingName, standing: Option<&Standing>, registry: &Registry, now: Timestamp) -> DeviceRow {
+    let Some(Standing { status, runs }) = standing else {
         return DeviceRow {
             thing: thing.clone(),
             connection: Connection::Unknown,
@@ -281,17 +285,20 @@ fn row(thing: &ThingName, status: Option<&Status>, registry: &Registry, now: Tim
     DeviceRow {
         thing: thing.clone(),
         connection: if status.connected { Connection::Up } else { Connection::Down },
-        state: words::state(status.state).to_owned(),
-        tone: tone(status),
+        state: if *runs { words::state(status.state) } else { "not running" }.to_owned(),
+        tone: tone(status, *runs),
         certificate: status.certificate,
         age: record.map(|record| now.since(record.created_at)),
         due: status.due,
     }
 }
 
-fn tone(status: &Status) -> Tone {
+fn tone(status: &Status, runs: bool) -> Tone {
     if !status.alarms.is_empty() {
         Tone::Bad
+    } else if !runs {
+        // Whoever stopped it knows.
+        Tone::Quiet
     } else if status.failures > 0 || status.state == StateName::Ladder {
         Tone::Warn
     } else if rotating(status) {
@@ -307,14 +314,14 @@ fn rotating(status: &Status) -> bool {
     words::phase(status.state).is_some()
 }
 
-fn shown(filter: Filter, status: Option<&Status>) -> bool {
-    match (filter, status) {
+fn shown(filter: Filter, standing: Option<&Standing>) -> bool {
+    match (filter, standing) {
         (Filter::All, _) => true,
         (_, None) => false,
-        (Filter::Connected, Some(status)) => status.connected,
-        (Filter::Disconnected, Some(status)) => !status.connected,
-        (Filter::Rotating, Some(status)) => rotating(status),
-        (Filter::Attention, Some(status)) => tone(status) >= Tone::Warn,
+        (Filter::Connected, Some(Standing { status, .. })) => status.connected,
+        (Filter::Disconnected, Some(Standing { status, .. })) => !status.connected,
+        (Filter::Rotating, Some(Standing { status, .. })) => rotating(status),
+        (Filter::Attention, Some(Standing { status, runs })) => tone(status, *runs) >= Tone::Warn,
     }
 }
 

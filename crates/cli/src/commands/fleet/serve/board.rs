@@ -206,6 +206,23 @@ impl Board {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The notes, after what the inventory knows of the rotations under way, or of that of one thing: when somebody other than
+    /// the controller ends the old certificate, the controller finds nothing left to do, and tells nothing.
+    fn settled(&self, only: Option<&ThingName>) -> MutexGuard<'_, Notes> {
+        // Never both locks at once.
+        let under_way = self.notes().old(only);
+        let ended: Vec<_> = self.watch.look(|store, _| {
+            let ended = |(thing, old): (ThingName, CertificateId)| {
+                let at = read::ended(store, &thing, &old, super::super::now())?;
+                Some((thing, old, at))
+            };
+            under_way.into_iter().filter_map(ended).collect()
+        });
+        let mut notes = self.notes();
+        ended.iter().for_each(|(thing, old, at)| notes.retired(thing, old, *at));
+        notes
+    }
+
     /// The certificate that a thing used before `new`, and when `new` was registered.
     fn before(&self, thing: &ThingName, new: &CertificateId) -> (Option<CertificateId>, Option<Timestamp>) {
         self.watch.look(|store, _| {

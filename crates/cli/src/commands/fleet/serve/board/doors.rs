@@ -49,6 +49,8 @@ pub(super) struct Asked<T>(Arc<Mutex<Slot<T>>>);
 struct Slot<T> {
     known: Known<T>,
     asking: bool,
+    /// How often what was known has become another matter: an answer to a question from before says nothing any more.
+    generation: u64,
     /// Until then what is known is good enough.
     until: Timestamp,
 }
@@ -61,7 +63,7 @@ impl<T> Clone for Asked<T> {
 
 impl<T> Default for Slot<T> {
     fn default() -> Self {
-        Self { known: Known::Asked, asking: false, until: Timestamp::default() }
+        Self { known: Known::Asked, asking: false, generation: 0, until: Timestamp::default() }
     }
 }
 
@@ -72,18 +74,14 @@ impl<T> Default for Asked<T> {
 }
 
 impl<T: Clone + Send + 'static> Asked<T> {
-    /// Asks anew at the next look. What is being asked for meanwhile is shown for a moment and not kept.
+    /// Asks anew at the next look. What is being asked for meanwhile is not shown.
     pub(super) fn forget(&self) {
-        let mut slot = lock(&self.0);
-        slot.known = Known::Asked;
-        slot.until = Timestamp::default();
+        lock(&self.0).supersede(Known::Asked, Timestamp::default());
     }
 
     /// Somebody has found out otherwise.
     fn told(&self, told: T) {
-        let mut slot = lock(&self.0);
-        slot.known = Known::Told(told);
-        slot.until = now() + DEAR;
+        lock(&self.0).supersede(Known::Told(told), now() + DEAR);
     }
 
     /// What is known.
@@ -100,17 +98,31 @@ impl<T: Clone + Send + 'static> Asked<T> {
         let mut slot = lock(&self.0);
         if !slot.asking && now() >= slot.until {
             slot.asking = true;
+            let generation = slot.generation;
             let (cell, hub) = (self.0.clone(), hub.clone());
             tokio::spawn(async move {
                 let (known, good) = match ask.await {
                     Ok(told) => (Known::Told(told), GOOD),
                     Err(refused) => (Known::Refused(refused.to_string()), AGAIN),
                 };
-                *lock(&cell) = Slot { known, asking: false, until: now() + good };
+                lock(&cell).answered(generation, known, now() + good);
                 hub.tell("account", None);
             });
         }
         slot.known.clone()
+    }
+}
+
+impl<T> Slot<T> {
+    /// Whoever asks is not waited for any more.
+    fn supersede(&mut self, known: Known<T>, until: Timestamp) {
+        *self = Self { known, asking: false, generation: self.generation.wrapping_add(1), until };
+    }
+
+    fn answered(&mut self, generation: u64, known: Known<T>, until: Timestamp) {
+        if self.generation == generation {
+            (self.known, self.until, self.asking) = (known, until, false);
+        }
     }
 }
 
@@ -250,4 +262,47 @@ fn step(what: String, action: &Action) -> PlanStep {
 
 fn lock<T>(slot: &Mutex<Slot<T>>) -> MutexGuard<'_, Slot<T>> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    type Answer = oneshot::Sender<Result<&'static str, Refused>>;
+
+    /// Looks, and gives what answers the question, if one is asked.
+    fn look(asked: &Asked<&'static str>, hub: &Arc<Hub>) -> (Known<&'static str>, Answer) {
+        let (answer, answered) = oneshot::channel();
+        let ask = async { answered.await.unwrap_or_else(|_| Err(Refused("nobody answers".to_owned()))) };
+        (asked.look(hub, ask), answer)
+    }
+
+    /// Answers, and waits until open pages were told so.
+    async fn answer(hub: &Hub, answer: Answer, words: &'static str) {
+        let before = hub.last();
+        answer.send(Ok(words)).unwrap();
+        while hub.last() == before {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_before_a_change_of_the_account_does_not_stand_for_what_it_is_after() {
+        let (asked, hub) = (Asked::default(), Arc::new(Hub::new()));
+        let (known, before) = look(&asked, &hub);
+        assert_eq!(known, Known::Asked);
+        asked.forget();
+        let (known, after) = look(&asked, &hub);
+        assert_eq!(known, Known::Asked);
+        answer(&hub, before, "before").await;
+        assert_eq!(asked.known(), Known::Asked, "not what was asked for before");
+        answer(&hub, after, "after").await;
+        assert_eq!(look(&asked, &hub).0, Known::Told("after"));
+        asked.forget();
+        let (_, late) = look(&asked, &hub);
+        asked.told("found out");
+        answer(&hub, late, "late").await;
+        assert_eq!(asked.known(), Known::Told("found out"));
+    }
 }

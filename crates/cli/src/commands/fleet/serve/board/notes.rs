@@ -106,6 +106,16 @@ impl Notes {
         }
     }
 
+    /// Of each rotation under way, or of that of one thing, the certificate whose end is its end. A frozen one waits for a
+    /// person, whatever becomes of its certificates.
+    pub(super) fn old(&self, only: Option<&ThingName>) -> Vec<(ThingName, CertificateId)> {
+        let of_one = only.map(|thing| self.under_way.get(thing));
+        let all = only.is_none().then(|| self.under_way.values());
+        let looked_at = of_one.flatten().into_iter().chain(all.into_iter().flatten());
+        let waiting = looked_at.filter(|rotation| rotation.outcome == Outcome::UnderWay);
+        waiting.filter_map(|rotation| Some((rotation.thing.clone(), rotation.old?))).collect()
+    }
+
     /// The rotations under way and those that are over, newest first.
     pub(super) fn rotations(&self, limit: usize) -> Vec<Rotation> {
         let mut all: Vec<&Rotation> = self.under_way.values().chain(&self.past).collect();
@@ -172,7 +182,7 @@ impl Notes {
     }
 
     /// The old certificate of a rotation can no longer connect: that was its last phase.
-    fn retired(&mut self, thing: &ThingName, certificate: &CertificateId, now: Timestamp) {
+    pub(super) fn retired(&mut self, thing: &ThingName, certificate: &CertificateId, now: Timestamp) {
         let is_its =
             |rotation: &&mut Rotation| rotation.thing == *thing && rotation.old == Some(*certificate);
         if let Some(rotation) = self.under_way.get_mut(thing).filter(is_its) {
@@ -280,6 +290,22 @@ mod tests {
         assert_eq!(notes.rotation(&press()).unwrap().outcome, Outcome::Done);
         assert_eq!((notes.rotated(), notes.rotations(9).len()), (1, 1));
         assert_eq!(notes.timeline(&press()).len(), 4);
+    }
+
+    #[test]
+    fn a_rotation_ends_with_its_old_certificate_whoever_ended_that_but_a_frozen_one_waits() {
+        let mut notes = witnessed();
+        let another = ThingName::new("press-2").unwrap();
+        assert_eq!(notes.old(Some(&another)), []);
+        assert_eq!(notes.old(Some(&press())), [(press(), CertificateId::of_der(OLD))]);
+        assert_eq!(notes.old(None).len(), 1);
+        notes.retired(&press(), &CertificateId::of_der(OLD), at(12));
+        assert!(!notes.is_rotating(&press()) && notes.old(None).is_empty());
+        assert_eq!(notes.rotation(&press()).unwrap().at(Phase::Retired), Some(at(12)));
+        let mut frozen = witnessed();
+        let report = Report::Frozen { thing: press(), reason: FreezeReason::OlderStays };
+        frozen.told(at(10), &report, (None, None));
+        assert_eq!(frozen.old(None), []);
     }
 
     #[test]

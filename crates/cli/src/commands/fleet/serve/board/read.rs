@@ -33,7 +33,7 @@ impl Fleet for Board {
     fn overview(&self) -> Overview {
         let mut sums = self.totals();
         {
-            let notes = self.notes();
+            let notes = self.settled(None);
             sums.figures.rotating = u64::try_from(notes.rotating().len()).ok();
             sums.figures.rotated = Some(notes.rotated());
         }
@@ -67,7 +67,7 @@ impl Fleet for Board {
 
     fn device(&self, thing: &ThingName) -> Option<Device> {
         let (rotation, timeline, rotating) = {
-            let notes = self.notes();
+            let notes = self.settled(Some(thing));
             (notes.rotation(thing), notes.timeline(thing), notes.rotating().contains(thing))
         };
         let (row, ids, frozen, found) = self.watch.look(|store, _| {
@@ -95,7 +95,7 @@ impl Fleet for Board {
     }
 
     fn rotations(&self, limit: usize) -> Vec<Rotation> {
-        self.notes().rotations(limit)
+        self.settled(None).rotations(limit)
     }
 
     fn findings(&self, query: &FindingQuery) -> FindingPage {
@@ -231,15 +231,13 @@ impl Board {
 
     /// Without a certificate that may connect, nothing reaches a device.
     fn foreseen(&self, thing: &ThingName) -> Outlook {
-        let rotating = self.notes().is_rotating(thing);
+        let rotating = self.settled(Some(thing)).is_rotating(thing);
         self.watch.look(|store, _| {
             let Some(known) = store.thing(thing) else { return Outlook::Unknown };
-            let mut rows = known.certificates.iter().filter_map(|id| store.certificate(id)).peekable();
-            let may_connect = |row: &inventory::Certificate| row.status == Some(CertificateStatus::Active);
             match connection(store, thing, known) {
                 _ if known.frozen.is_some() => Outlook::Frozen,
                 _ if rotating => Outlook::UnderWay,
-                _ if rows.peek().is_some() && !rows.any(may_connect) => Outlook::Unreachable,
+                _ if !may_connect(store, thing, known) => Outlook::Unreachable,
                 Connection::Down => Outlook::Away,
                 _ => Outlook::Rotates,
             }
@@ -350,8 +348,101 @@ pub(in super::super) fn connection(store: &Store, name: &ThingName, thing: &Thin
     }
 }
 
+/// Whether a thing has a certificate to connect with, or may have one that is not known yet: whose they are is known once the
+/// account was read to its end, or by a connection that is open.
+fn may_connect(store: &Store, name: &ThingName, thing: &Thing) -> bool {
+    let mut rows = thing.certificates.iter().filter_map(|id| store.certificate(id)).peekable();
+    if rows.peek().is_none() {
+        return store.ages().attachments.is_none() || store.live(name).is_some();
+    }
+    rows.any(|row| row.status == Some(CertificateStatus::Active))
+}
+
+/// Since when a thing cannot connect with a certificate any more, whoever saw to that. One that is not on any list is gone only
+/// once all of them were read.
+pub(super) fn ended(
+    store: &Store,
+    thing: &ThingName,
+    id: &CertificateId,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let row = store.certificate(id);
+    let ended = row.filter(|row| row.status.is_some_and(|status| status != CertificateStatus::Active));
+    let is_its = row.is_some() && store.thing(thing).is_some_and(|known| known.certificates.contains(id));
+    let gone = (!is_its && store.ages().attachments.is_some()).then_some(now);
+    ended.map(|row| row.status_since).or(gone)
+}
+
 fn newest_first(store: &Store, thing: &Thing) -> Vec<CertificateId> {
     let mut ids: Vec<_> = thing.certificates.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
     ids.sort_by_key(|id| std::cmp::Reverse(store.certificate(id).and_then(|row| row.created_at)));
     ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fleetkey_model::name::ClientId;
+    use fleetkey_operator::control_plane::CertificateSummary;
+    use fleetkey_operator::controller::PresenceEvent;
+
+    fn at(second: u64) -> Timestamp {
+        Timestamp::from_secs(second)
+    }
+
+    fn press() -> ThingName {
+        ThingName::new("press-1").unwrap()
+    }
+
+    fn id(name: &str) -> CertificateId {
+        CertificateId::of_der(name.as_bytes())
+    }
+
+    /// What the account says of the thing's certificates.
+    fn listed(store: &mut Store, certificates: &[(&str, CertificateStatus)]) {
+        let summary = |(name, status): &(&str, CertificateStatus)| CertificateSummary {
+            id: id(name),
+            status: *status,
+            created_at: at(1),
+        };
+        let listed: Vec<_> = certificates.iter().map(summary).collect();
+        store.listed(at(9), &press(), &listed);
+    }
+
+    #[test]
+    fn a_thing_without_a_certificate_is_out_of_reach_once_the_account_was_read_to_its_end() {
+        let mut store = Store::default();
+        store.frozen(&press(), None);
+        let reached = |store: &Store| may_connect(store, &press(), store.thing(&press()).unwrap());
+        assert!(reached(&store), "whose the certificates are is not known yet");
+        store.joined(at(5));
+        assert!(!reached(&store));
+        let event = PresenceEvent {
+            timestamp: at(6),
+            principal_identifier: id("new"),
+            session_identifier: Some("1".to_owned()),
+        };
+        store.connected(at(6), &ClientId::live(&press()), &event);
+        assert!(reached(&store), "what it is connected with is newer than any list");
+        listed(&mut store, &[("new", CertificateStatus::Inactive), ("old", CertificateStatus::Revoked)]);
+        assert!(!reached(&store));
+        listed(&mut store, &[("new", CertificateStatus::Active)]);
+        assert!(reached(&store));
+    }
+
+    #[test]
+    fn a_certificate_has_ended_when_it_is_not_active_and_when_it_is_gone() {
+        let mut store = Store::default();
+        let old = |store: &Store| ended(store, &press(), &id("old"), at(20));
+        assert_eq!(old(&store), None, "nothing is known yet");
+        listed(&mut store, &[("new", CertificateStatus::Active), ("old", CertificateStatus::Active)]);
+        store.joined(at(10));
+        assert_eq!(old(&store), None);
+        store.changed(at(12), id("old"), Some(CertificateStatus::Inactive));
+        assert_eq!(old(&store), Some(at(12)), "whoever made it INACTIVE");
+        store.changed(at(13), id("old"), Some(CertificateStatus::Active));
+        assert_eq!(old(&store), None);
+        listed(&mut store, &[("new", CertificateStatus::Active)]);
+        assert_eq!(old(&store), Some(at(20)), "it is on the thing no more");
+    }
 }

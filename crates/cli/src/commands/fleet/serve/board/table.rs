@@ -68,7 +68,7 @@ impl Board {
 
     /// One page of devices.
     pub(super) fn table(&self, query: &DeviceQuery) -> DevicePage {
-        let rotating = self.notes().rotating();
+        let rotating = self.settled(None).rotating();
         let row = |store: &Store, name: &ThingName, thing: &Thing| {
             self.row(store, name, thing, rotating.contains(name))
         };
