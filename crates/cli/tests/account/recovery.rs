@@ -3,17 +3,21 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aws_sdk_iot::types::AttributePayload;
 use fleetkey_agent::{AgentEvent, AgentHandle};
 use fleetkey_lifecycle::config::Verdict;
 use fleetkey_lifecycle::record::Reason;
-use aws_sdk_iot::types::AttributePayload;
 use fleetkey_model::name::TemplateName;
+use fleetkey_operator::documents::RECOVERED_ATTRIBUTE;
+use fleetkey_operator::files::Lock;
 use serde_json::Value;
 use tokio::sync::broadcast::Receiver;
 
-use fleetkey_operator::documents::RECOVERED_ATTRIBUTE;
 use crate::core::Outcome;
 use crate::crowd::Crowd;
 use crate::inventory::Clients;
@@ -129,9 +133,6 @@ fn certificates(clients: &Clients, thing: &str) -> BTreeMap<String, String> {
     })
 }
 
-fn template_is_enabled(clients: &Clients, crowd: &Crowd) -> bool {
-    let name = crowd.config["templates"]["recovery"].as_str().unwrap();
-    let found = clients.wait(clients.iot.describe_provisioning_template().template_name(name).send());
 /// Makes an ACTIVE certificate of a thing.
 fn registered(clients: &Clients, thing: &str) -> String {
     let made = clients.iot.create_keys_and_certificate().set_as_active(true).send();
@@ -153,6 +154,9 @@ fn is_marked(clients: &Clients, thing: &str) -> bool {
     found.attributes().is_some_and(|all| all.contains_key(RECOVERED_ATTRIBUTE))
 }
 
+fn template_is_enabled(clients: &Clients, crowd: &Crowd) -> bool {
+    let name = crowd.config["templates"]["recovery"].as_str().unwrap();
+    let found = clients.wait(clients.iot.describe_provisioning_template().template_name(name).send());
     found.unwrap().enabled().unwrap()
 }
 
@@ -280,9 +284,6 @@ fn what_is_rejected_is_revoked_with_all_that_came_of_it() {
     controller.kill();
 }
 
-/// When its time is over the controller closes it, also one that was not running then; and the hook has refused from that
-/// very moment, with no controller at all.
-#[test]
 /// Who holds the connection that is open still rotates again while the first certificate is being ended: the quarantine is not
 /// lifted over a certificate that nobody has looked at.
 #[test]
@@ -333,6 +334,9 @@ fn a_quarantine_stays_while_a_connection_may_be_open() {
     assert!(!is_marked(clients, "press-1"));
 }
 
+/// When its time is over the controller closes it, also one that was not running then; and the hook has refused from that
+/// very moment, with no controller at all.
+#[test]
 fn a_window_ends_without_anybody_and_is_closed_by_the_next_controller() {
     let crowd = Crowd::none();
     let clients = Clients::of(&crowd.core);
@@ -392,4 +396,38 @@ fn a_window_works_where_the_account_is_in_the_process() {
     let mut wiped = crowd.wiped("press-1", 2);
     crowd.is_refused(&mut wiped);
     crowd.gone(wiped);
+}
+
+/// Works on a fleet directory as a long list does: lets go of it again and again, for no longer than others need who wait.
+fn busy(directory: &Path, end: &AtomicBool) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        while !end.load(Ordering::Relaxed) {
+            let _lock = Lock::within(directory, PATIENCE, |_| {}).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+}
+
+/// A window is closed in time while somebody changes one certificate after the other, by the controller and by the process that
+/// is the account.
+#[test]
+fn a_window_is_closed_beside_a_long_piece_of_work() {
+    for (crowd, is_served) in [(Crowd::none(), true), (Crowd::beside_its_account(), false)] {
+        let clients = Clients::of(&crowd.core);
+        let controller = is_served.then(|| crowd.serve_with(&HASTE));
+        crowd.recovery(&["open", "--serial", "press-1", "--for", "2s", "--why", "x"]).good();
+        let (operator, end) = (crowd.path().join("operator"), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| busy(&operator, &end));
+            let closed = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                crowd.wait("its end", || (!template_is_enabled(&clients, &crowd)).then_some(()));
+            }));
+            end.store(true, Ordering::Relaxed);
+            closed.unwrap();
+        });
+        if let Some(mut controller) = controller {
+            controller.kill();
+        }
+    }
 }

@@ -167,6 +167,10 @@ impl Office {
         let aws = self.account().await;
         let mut operator = self.operator(&aws, Manner::brief(false)).await?;
         let mut windows = Windows::read(&self.directory)?;
+        if !windows.is_due(now()) {
+            // A command that had the directory first has done it.
+            return Ok(Vec::new());
+        }
         windows.expire(now());
         windows.write(&self.directory)?;
         let wanted = with_windows(self.settings.wanted(operator.scope())?, &self.directory)?;
