@@ -2,7 +2,8 @@
 //! it is taken the file names its holder, for whoever is refused.
 //!
 //! Whoever waits has taken `.lock.next` meanwhile. A long piece of work that lets go now and then waits its turn there, too,
-//! so that it cannot have the directory again before the one that has waited for it.
+//! so that it cannot have the directory again before the one that has waited for it. That is a courtesy: one that has its turn
+//! and does not move, being stopped, keeps nobody from a directory that is free.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -15,6 +16,8 @@ use tokio::time::Instant;
 use super::{FileError, open_or_make};
 
 /// How often a directory that is taken is looked at.
+/// How long the one whose turn it is comes first.
+const COURTESY: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How many letters of a holder's name are written.
 const LONGEST_NAME: usize = 100;
@@ -57,21 +60,22 @@ impl Lock {
     ) -> Result<Self, FileError> {
         let path = in_directory(directory);
         let failed = |error| FileError::new("lock", &path, error);
-        let end = Instant::now() + patience;
+        let begun = Instant::now();
         let mut waiting = Some(waiting);
         let mut turn = None;
         loop {
             if turn.is_none() {
                 turn = attempt(&directory.join(".lock.next")).map_err(failed)?.ok();
             }
-            if turn.is_some() {
+            let waited = begun.elapsed();
+            if turn.is_some() || waited >= patience.min(COURTESY) {
                 match Self::take(directory) {
                     Err(error) if error.source.kind() == io::ErrorKind::WouldBlock => {}
                     taken => return taken,
                 }
             }
             let holder = holder(&path);
-            if Instant::now() >= end {
+            if waited >= patience {
                 let words = format!(
                     "{holder} has used the directory for {} s; wait for its end, or end it: the next run goes on with what \
                      it has begun",
@@ -197,6 +201,20 @@ mod tests {
             order.borrow_mut().push("panic".to_owned());
             tokio::time::sleep(Duration::from_secs(1)).await;
         };
+    #[tokio::test(start_paused = true)]
+    async fn one_who_is_stopped_in_his_turn_keeps_nobody_from_a_free_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let _stopped = attempt(&path.join(".lock.next")).unwrap().unwrap();
+        let begun = Instant::now();
+        let lock = Lock::within(path, Duration::from_secs(30), |_| {}).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        let refused = Lock::within(path, Duration::from_secs(30), |_| {}).await.unwrap_err();
+        assert!(refused.to_string().contains(&format!("process {} (", std::process::id())), "{refused}");
+        drop(lock);
+        Lock::within(path, Duration::ZERO, |_| {}).await.unwrap();
+    }
+
         tokio::join!(worker, panic);
         assert_eq!(order.into_inner(), ["work 0", "panic", "work 1", "work 2"]);
         let told = told.into_inner();
