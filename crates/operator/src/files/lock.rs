@@ -7,18 +7,17 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{FileError, open_or_make};
+use super::{FileError, open, open_or_make};
 
 /// How often a directory that is taken is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long the one whose turn it is comes first.
 const COURTESY: Duration = Duration::from_secs(2);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How many letters of a holder's name are written.
 const LONGEST_NAME: usize = 100;
 /// How many bytes of it are read.
@@ -42,7 +41,7 @@ impl Lock {
         match attempt(&path).map_err(failed)? {
             Ok(file) => {
                 // Nobody's work depends on a name.
-                let is_named = name(&file, &path).unwrap_or(false);
+                let is_named = name(&file).is_ok();
                 Ok(Self { file, is_named })
             }
             Err(holder) => Err(failed(taken(&format!("{holder} uses the directory")))),
@@ -116,17 +115,12 @@ fn attempt(path: &Path) -> io::Result<Result<File, String>> {
     }
 }
 
-/// Writes who we are into the file that we have taken; whether it did. Not through a link that stands in its place: it may lead to
-/// something that only we may write.
-fn name(mut file: &File, path: &Path) -> io::Result<bool> {
-    let (opened, found) = (file.metadata()?, std::fs::symlink_metadata(path)?);
-    if !found.is_file() || (opened.dev(), opened.ino()) != (found.dev(), found.ino()) {
-        return Ok(false);
-    }
+/// Writes who we are into the file that we have taken.
+fn name(mut file: &File) -> io::Result<()> {
     file.set_len(0)?;
     let us = format!("process {} ({})", std::process::id(), command());
     let us: String = us.chars().take(LONGEST_NAME).collect();
-    file.write_all(us.as_bytes()).map(|()| true)
+    file.write_all(us.as_bytes())
 }
 
 /// The command without what it was told: `fleetkey panic claim`.
@@ -141,7 +135,8 @@ fn command() -> String {
 /// Who has the directory, as far as that is known.
 fn holder(path: &Path) -> String {
     let mut text = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut text));
+    let opened = open(OpenOptions::new().read(true), path);
+    let read = opened.and_then(|file| file.take(MOST_BYTES).read_to_end(&mut text));
     let text = String::from_utf8_lossy(&text);
     let text: String = text.chars().filter(|letter| !letter.is_control()).collect();
     match read {
@@ -174,9 +169,8 @@ mod tests {
         let other = directory.path().join("other");
         std::fs::write(&other, "kept").unwrap();
         std::os::unix::fs::symlink(&other, directory.path().join(".lock")).unwrap();
-        let lock = Lock::take(directory.path()).unwrap();
-        assert_eq!(std::fs::read(&other).unwrap(), b"kept");
-        drop(lock);
+        let refused = Lock::take(directory.path()).unwrap_err();
+        assert!(refused.to_string().contains(".lock: it is a link"), "{refused}");
         assert_eq!(std::fs::read(&other).unwrap(), b"kept");
     }
 
@@ -201,6 +195,12 @@ mod tests {
             order.borrow_mut().push("panic".to_owned());
             tokio::time::sleep(Duration::from_secs(1)).await;
         };
+        tokio::join!(worker, panic);
+        assert_eq!(order.into_inner(), ["work 0", "panic", "work 1", "work 2"]);
+        let told = told.into_inner();
+        assert!(matches!(told.as_slice(), [one] if one.starts_with("process ")), "{told:?}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn one_who_is_stopped_in_his_turn_keeps_nobody_from_a_free_directory() {
         let directory = tempfile::tempdir().unwrap();
@@ -213,12 +213,6 @@ mod tests {
         assert!(refused.to_string().contains(&format!("process {} (", std::process::id())), "{refused}");
         drop(lock);
         Lock::within(path, Duration::ZERO, |_| {}).await.unwrap();
-    }
-
-        tokio::join!(worker, panic);
-        assert_eq!(order.into_inner(), ["work 0", "panic", "work 1", "work 2"]);
-        let told = told.into_inner();
-        assert!(matches!(told.as_slice(), [one] if one.starts_with("process ")), "{told:?}");
     }
 
     #[tokio::test(start_paused = true)]
