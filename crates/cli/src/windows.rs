@@ -2,6 +2,7 @@
 //! they carry out what `fleetkey recovery` leaves in their directory themselves, and close a window when its time is over.
 //! Against an account the command does that, by the operator's plan.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::control::LocalControl;
 
 /// How often the directory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long a command is waited for that has the directory, before it is looked at anew what is to be done.
+const TURN: Duration = Duration::from_secs(30);
 /// How many serials are named one by one.
 const MOST: usize = 5;
 
@@ -81,7 +84,7 @@ async fn keep(control: LocalControl, template: TemplateName, directory: PathBuf)
 }
 
 /// Carries out what is wanted, if that is due or was not done since the start. Whether it was looked at: while a command has
-/// the directory it is not.
+/// the directory it is not, and the end of that is waited for in the line of those who want it.
 async fn look(
     control: &LocalControl,
     template: &TemplateName,
@@ -92,8 +95,10 @@ async fn look(
     if begun && !Windows::read(directory)?.is_due(now) {
         return Ok(true);
     }
-    let Ok(_lock) = Lock::take(directory) else {
-        return Ok(false);
+    let _lock = match Lock::within(directory, TURN, |_| {}).await {
+        Ok(lock) => lock,
+        Err(error) if error.source.kind() == ErrorKind::WouldBlock => return Ok(false),
+        Err(error) => return Err(error.into()),
     };
     let mut windows = Windows::read(directory)?;
     windows.expire(now);

@@ -337,6 +337,31 @@ mod tests {
         assert!(matches!(Chain::open(&path), Err(Broken::Cut { lines: 3, .. })));
     }
 
+    /// Who owns the directory may put links in it, and root writes there: neither the journal nor its head leads elsewhere.
+    #[test]
+    fn what_a_link_leads_to_is_not_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let (journal, other) = (at(JOURNAL_FILE), at("other"));
+        for replaced in [head_path(&journal), journal.clone()] {
+            three_lines(&journal);
+            std::fs::write(&other, "kept").unwrap();
+            std::fs::remove_file(&replaced).unwrap();
+            std::os::unix::fs::symlink(&other, &replaced).unwrap();
+            let refused = Chain::open(&journal).unwrap_err().to_string();
+            assert!(refused.contains(&format!("{}: it is a link", replaced.display())), "{refused}");
+            assert_eq!(std::fs::read(&other).unwrap(), b"kept");
+            std::fs::remove_file(&replaced).unwrap();
+            // Nor is a pipe or a socket waited for.
+            let _socket = std::os::unix::net::UnixListener::bind(&replaced).unwrap();
+            let refused = Chain::open(&journal).unwrap_err().to_string();
+            assert!(refused.contains("no regular file"), "{refused}");
+            std::fs::remove_file(&replaced).unwrap();
+            let _gone = std::fs::remove_file(head_path(&journal));
+            let _gone = std::fs::remove_file(&journal);
+        }
+    }
+
     #[test]
     fn a_head_that_is_a_line_behind_is_made_good_by_the_next_start() {
         let directory = tempfile::tempdir().unwrap();

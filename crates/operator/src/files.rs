@@ -1,12 +1,15 @@
 //! Small files that survive a power cut: temporary file with its final mode → fsync → rename → fsync the directory.
 //!
 //! Blocking; async callers go through `spawn_blocking`. One process owns a directory at a time ([`Lock`]). What root writes
-//! belongs to the owner of the directory: a service that runs as that user is to read it.
+//! belongs to the owner of the directory: a service that runs as that user is to read it. What that user has put there is
+//! not followed elsewhere: who may write in the directory is not to write as root.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use nix::libc::{ELOOP, ENXIO, O_NOFOLLOW, O_NONBLOCK};
 
 pub use lock::Lock;
 
@@ -100,13 +103,32 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     }
 }
 
-/// Opens a file, made with mode 0600 if it is not there.
+/// Opens a file, made with mode 0600 if it is not there. See [`open`].
 pub(crate) fn open_or_make(options: &OpenOptions, path: &Path) -> io::Result<File> {
     match options.clone().create_new(true).mode(PRIVATE).open(path) {
         Ok(file) => owner::hand_over(&file, path).map(|()| file),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open(options, path),
         Err(error) => Err(error),
     }
+}
+
+/// Opens a file that is there: itself, not what a link leads to, and no pipe or device.
+pub(crate) fn open(options: &OpenOptions, path: &Path) -> io::Result<File> {
+    // A pipe without another end would be waited for.
+    let opened = options.clone().custom_flags(O_NOFOLLOW | O_NONBLOCK).open(path);
+    match opened {
+        Ok(file) if file.metadata()?.is_file() => Ok(file),
+        Ok(_) => Err(replaced()),
+        // open(2): a link, and a pipe or socket without another end.
+        Err(error) if matches!(error.raw_os_error(), Some(ELOOP | ENXIO)) => Err(replaced()),
+        Err(error) => Err(error),
+    }
+}
+
+fn replaced() -> io::Error {
+    io::Error::other(
+        "it is a link or no regular file, and is not followed; put the file itself in its place, or remove it",
+    )
 }
 
 fn is_missing(path: &Path) -> bool {

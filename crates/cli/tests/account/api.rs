@@ -9,6 +9,7 @@ use fleetkey_operator::documents::RECOVERED_ATTRIBUTE;
 use serde_json::{Value, json};
 
 use crate::process::Process;
+use crate::proxy::Proxy;
 use crate::serve::{Fleet, inventory_is_taken};
 
 /// The API of a controller, with one token.
@@ -271,4 +272,31 @@ fn an_admin_decides_on_recoveries_and_the_journal_names_the_token() {
         let words = [word, "seen there, says admin (admin) of the API"];
         assert!(words.iter().all(|words| told.contains(words)), "{told}");
     }
+}
+
+/// The account refuses to cut a connection: whoever ordered it reads that it may be open, and why, not that all is done.
+#[test]
+fn a_connection_that_cannot_be_cut_is_told_with_the_reason() {
+    let fleet = Fleet::of_one();
+    let proxy = Proxy::refusing(fleet.core.address(), "DELETE /connections/", "iot:DeleteConnection");
+    let mut process = Process::of(fleet.serve(&proxy.url()));
+    let url = process.event("serving")["url"].as_str().unwrap().to_owned();
+    process.event("ready");
+    inventory_is_taken(&url);
+    let admin = Api::of(&url, fleet.path(), "admin");
+    let reason = "not authorized to perform: iot:DeleteConnection";
+
+    let id = fleet.certificates().remove(0).0;
+    let told = admin.order(&format!("/certificates/{id}/deactivate"), "it was stolen");
+    let done = told["done"].as_str().unwrap();
+    assert!(done.contains("may still be open") && done.contains(reason), "{done}");
+
+    let body = json!({ "why": "an image", "clients": ["press-1"] });
+    let (status, stopped) = admin.ask("POST", "/panic/claims", &body);
+    assert_eq!(status, 200, "{stopped}");
+    let cut = &stopped["connections"][0];
+    assert_eq!((&cut["client"], &cut["outcome"]), (&"press-1".into(), &"uncut".into()), "{stopped}");
+    assert!(cut["reason"].as_str().unwrap().contains(reason), "{stopped}");
+    process.signal("TERM");
+    assert!(process.end().0.success());
 }

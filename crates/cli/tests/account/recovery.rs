@@ -3,12 +3,18 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aws_sdk_iot::types::AttributePayload;
 use fleetkey_agent::{AgentEvent, AgentHandle};
 use fleetkey_lifecycle::config::Verdict;
 use fleetkey_lifecycle::record::Reason;
 use fleetkey_model::name::TemplateName;
+use fleetkey_operator::documents::RECOVERED_ATTRIBUTE;
+use fleetkey_operator::files::Lock;
 use serde_json::Value;
 use tokio::sync::broadcast::Receiver;
 
@@ -16,8 +22,9 @@ use crate::core::Outcome;
 use crate::crowd::Crowd;
 use crate::inventory::Clients;
 use crate::least_privilege::exact;
-use crate::process::PATIENCE;
-use crate::serve::HASTE;
+use crate::process::{PATIENCE, Process};
+use crate::proxy::Proxy;
+use crate::serve::{Fleet, HASTE};
 
 /// A device whose disk was wiped: it has its claim and nothing else.
 struct Wiped {
@@ -124,6 +131,27 @@ fn certificates(clients: &Clients, thing: &str) -> BTreeMap<String, String> {
         }
         found
     })
+}
+
+/// Makes an ACTIVE certificate of a thing.
+fn registered(clients: &Clients, thing: &str) -> String {
+    let made = clients.iot.create_keys_and_certificate().set_as_active(true).send();
+    let made = clients.wait(made).unwrap();
+    let attach = clients.iot.attach_thing_principal().thing_name(thing);
+    clients.wait(attach.principal(made.certificate_arn().unwrap()).send()).unwrap();
+    made.certificate_id().unwrap().to_owned()
+}
+
+/// Marks a thing as the recovery template does.
+fn mark(clients: &Clients, thing: &str, certificate: &str) {
+    let attributes = AttributePayload::builder().attributes(RECOVERED_ATTRIBUTE, certificate).merge(true);
+    let update = clients.iot.update_thing().thing_name(thing).attribute_payload(attributes.build());
+    clients.wait(update.send()).unwrap();
+}
+
+fn is_marked(clients: &Clients, thing: &str) -> bool {
+    let found = clients.wait(clients.iot.describe_thing().thing_name(thing).send()).unwrap();
+    found.attributes().is_some_and(|all| all.contains_key(RECOVERED_ATTRIBUTE))
 }
 
 fn template_is_enabled(clients: &Clients, crowd: &Crowd) -> bool {
@@ -256,6 +284,56 @@ fn what_is_rejected_is_revoked_with_all_that_came_of_it() {
     controller.kill();
 }
 
+/// Who holds the connection that is open still rotates again while the first certificate is being ended: the quarantine is not
+/// lifted over a certificate that nobody has looked at.
+#[test]
+fn what_is_registered_while_a_rejection_is_at_work_is_revoked_with_the_rest() {
+    let mut fleet = Fleet::of_one();
+    // Cut, it would be back by its own certificate.
+    fleet.stop_agent();
+    let (clients, own) = (fleet.clients(), fleet.certificates().remove(0).0);
+    fleet.a_second_passes();
+    let recovered = registered(clients, "press-1");
+    mark(clients, "press-1", &recovered);
+
+    let proxy = Proxy::delaying(fleet.core.address(), "PUT /certificates/");
+    let words = ["recovery", "reject", "press-1", "--why", "nobody is there"];
+    let reject = Process::of(fleet.core.command(&proxy.url(), &words, fleet.path()).spawn().unwrap());
+    proxy.held().recv_timeout(PATIENCE).unwrap();
+    let third = registered(clients, "press-1");
+    proxy.release();
+    let (status, lines, errors) = reject.end();
+    assert!(status.success(), "{errors}");
+    let last: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+    assert_eq!((&last["revoked"], &last["left"]), (&2.into(), &1.into()), "{last}");
+    let stand = [(own, "ACTIVE"), (recovered, "REVOKED"), (third, "REVOKED")];
+    let stand = stand.map(|(id, status)| (id, status.to_owned()));
+    assert_eq!(certificates(clients, "press-1"), BTreeMap::from(stand));
+    assert!(!is_marked(clients, "press-1"));
+}
+
+/// The data plane refuses to cut what came of a recovery: the certificates are revoked, the thing stays in quarantine, and run
+/// again, the command cuts what is open and lifts it.
+#[test]
+fn a_quarantine_stays_while_a_connection_may_be_open() {
+    let fleet = Fleet::of_one();
+    let (clients, id) = (fleet.clients(), fleet.certificates().remove(0).0);
+    mark(clients, "press-1", &id);
+    let words = ["recovery", "reject", "press-1", "--why", "nobody is there"];
+    let proxy = Proxy::refusing(fleet.core.address(), "DELETE /connections/", "iot:DeleteConnection");
+    let reject = Process::of(fleet.core.command(&proxy.url(), &words, fleet.path()).spawn().unwrap());
+    let (status, _, errors) = reject.end();
+    assert!(status.code() == Some(1) && errors.contains("press-1 stays in quarantine"), "{errors}");
+    assert!(errors.contains("not authorized to perform: iot:DeleteConnection"), "{errors}");
+    assert!(is_marked(clients, "press-1"));
+    assert_eq!(fleet.certificates(), [(id.clone(), "REVOKED".to_owned())]);
+
+    let again = fleet.core.run(&words, fleet.path()).good();
+    let cuts = again.lines.iter().find(|line| line["event"] == "certificate").unwrap();
+    assert_eq!((&cuts["certificate"], &cuts["before"]), (&id.into(), &"REVOKED".into()), "{cuts}");
+    assert!(!is_marked(clients, "press-1"));
+}
+
 /// When its time is over the controller closes it, also one that was not running then; and the hook has refused from that
 /// very moment, with no controller at all.
 #[test]
@@ -318,4 +396,38 @@ fn a_window_works_where_the_account_is_in_the_process() {
     let mut wiped = crowd.wiped("press-1", 2);
     crowd.is_refused(&mut wiped);
     crowd.gone(wiped);
+}
+
+/// Works on a fleet directory as a long list does: lets go of it again and again, for no longer than others need who wait.
+fn busy(directory: &Path, end: &AtomicBool) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        while !end.load(Ordering::Relaxed) {
+            let _lock = Lock::within(directory, PATIENCE, |_| {}).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+}
+
+/// A window is closed in time while somebody changes one certificate after the other, by the controller and by the process that
+/// is the account.
+#[test]
+fn a_window_is_closed_beside_a_long_piece_of_work() {
+    for (crowd, is_served) in [(Crowd::none(), true), (Crowd::beside_its_account(), false)] {
+        let clients = Clients::of(&crowd.core);
+        let controller = is_served.then(|| crowd.serve_with(&HASTE));
+        crowd.recovery(&["open", "--serial", "press-1", "--for", "2s", "--why", "x"]).good();
+        let (operator, end) = (crowd.path().join("operator"), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| busy(&operator, &end));
+            let closed = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                crowd.wait("its end", || (!template_is_enabled(&clients, &crowd)).then_some(()));
+            }));
+            end.store(true, Ordering::Relaxed);
+            closed.unwrap();
+        });
+        if let Some(mut controller) = controller {
+            controller.kill();
+        }
+    }
 }

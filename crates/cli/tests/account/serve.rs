@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Child;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fleetkey_operator::chain::{self, CONTROLLER_JOURNAL_FILE};
 use serde_json::Value;
@@ -149,6 +149,13 @@ impl Fleet {
             assert!(Instant::now() < end, "{what}: {:?}", self.certificates());
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// AWS dates certificates to the second.
+    pub(crate) fn a_second_passes(&self) {
+        let second = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let begun = second();
+        self.wait("the next second", || second() > begun);
     }
 
     /// Older certificates soak for an hour.

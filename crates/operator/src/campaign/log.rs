@@ -165,7 +165,7 @@ impl Log {
         let path = file_of(operator, name, "jsonl")?;
         let (campaign, length, owed) = parsed(&path, name)?;
         let failed = |error| FileError::new("open", &path, error);
-        let file = OpenOptions::new().append(true).open(&path).map_err(failed)?;
+        let file = files::open(OpenOptions::new().append(true), &path).map_err(failed)?;
         file.set_len(length).map_err(failed)?;
         Ok((Self { path, file, owed }, campaign))
     }

@@ -2,20 +2,22 @@
 //! it is taken the file names its holder, for whoever is refused.
 //!
 //! Whoever waits has taken `.lock.next` meanwhile. A long piece of work that lets go now and then waits its turn there, too,
-//! so that it cannot have the directory again before the one that has waited for it.
+//! so that it cannot have the directory again before the one that has waited for it. That is a courtesy: one that has its turn
+//! and does not move, being stopped, keeps nobody from a directory that is free.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{FileError, open_or_make};
+use super::{FileError, open, open_or_make};
 
 /// How often a directory that is taken is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long the one whose turn it is comes first.
+const COURTESY: Duration = Duration::from_secs(2);
 /// How many letters of a holder's name are written.
 const LONGEST_NAME: usize = 100;
 /// How many bytes of it are read.
@@ -39,7 +41,7 @@ impl Lock {
         match attempt(&path).map_err(failed)? {
             Ok(file) => {
                 // Nobody's work depends on a name.
-                let is_named = name(&file, &path).unwrap_or(false);
+                let is_named = name(&file).is_ok();
                 Ok(Self { file, is_named })
             }
             Err(holder) => Err(failed(taken(&format!("{holder} uses the directory")))),
@@ -57,21 +59,22 @@ impl Lock {
     ) -> Result<Self, FileError> {
         let path = in_directory(directory);
         let failed = |error| FileError::new("lock", &path, error);
-        let end = Instant::now() + patience;
+        let begun = Instant::now();
         let mut waiting = Some(waiting);
         let mut turn = None;
         loop {
             if turn.is_none() {
                 turn = attempt(&directory.join(".lock.next")).map_err(failed)?.ok();
             }
-            if turn.is_some() {
+            let waited = begun.elapsed();
+            if turn.is_some() || waited >= patience.min(COURTESY) {
                 match Self::take(directory) {
                     Err(error) if error.source.kind() == io::ErrorKind::WouldBlock => {}
                     taken => return taken,
                 }
             }
             let holder = holder(&path);
-            if Instant::now() >= end {
+            if waited >= patience {
                 let words = format!(
                     "{holder} has used the directory for {} s; wait for its end, or end it: the next run goes on with what \
                      it has begun",
@@ -112,17 +115,12 @@ fn attempt(path: &Path) -> io::Result<Result<File, String>> {
     }
 }
 
-/// Writes who we are into the file that we have taken; whether it did. Not through a link that stands in its place: it may lead to
-/// something that only we may write.
-fn name(mut file: &File, path: &Path) -> io::Result<bool> {
-    let (opened, found) = (file.metadata()?, std::fs::symlink_metadata(path)?);
-    if !found.is_file() || (opened.dev(), opened.ino()) != (found.dev(), found.ino()) {
-        return Ok(false);
-    }
+/// Writes who we are into the file that we have taken.
+fn name(mut file: &File) -> io::Result<()> {
     file.set_len(0)?;
     let us = format!("process {} ({})", std::process::id(), command());
     let us: String = us.chars().take(LONGEST_NAME).collect();
-    file.write_all(us.as_bytes()).map(|()| true)
+    file.write_all(us.as_bytes())
 }
 
 /// The command without what it was told: `fleetkey panic claim`.
@@ -137,7 +135,8 @@ fn command() -> String {
 /// Who has the directory, as far as that is known.
 fn holder(path: &Path) -> String {
     let mut text = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut text));
+    let opened = open(OpenOptions::new().read(true), path);
+    let read = opened.and_then(|file| file.take(MOST_BYTES).read_to_end(&mut text));
     let text = String::from_utf8_lossy(&text);
     let text: String = text.chars().filter(|letter| !letter.is_control()).collect();
     match read {
@@ -170,9 +169,8 @@ mod tests {
         let other = directory.path().join("other");
         std::fs::write(&other, "kept").unwrap();
         std::os::unix::fs::symlink(&other, directory.path().join(".lock")).unwrap();
-        let lock = Lock::take(directory.path()).unwrap();
-        assert_eq!(std::fs::read(&other).unwrap(), b"kept");
-        drop(lock);
+        let refused = Lock::take(directory.path()).unwrap_err();
+        assert!(refused.to_string().contains(".lock: it is a link"), "{refused}");
         assert_eq!(std::fs::read(&other).unwrap(), b"kept");
     }
 
@@ -201,6 +199,20 @@ mod tests {
         assert_eq!(order.into_inner(), ["work 0", "panic", "work 1", "work 2"]);
         let told = told.into_inner();
         assert!(matches!(told.as_slice(), [one] if one.starts_with("process ")), "{told:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_is_stopped_in_his_turn_keeps_nobody_from_a_free_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let _stopped = attempt(&path.join(".lock.next")).unwrap().unwrap();
+        let begun = Instant::now();
+        let lock = Lock::within(path, Duration::from_secs(30), |_| {}).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        let refused = Lock::within(path, Duration::from_secs(30), |_| {}).await.unwrap_err();
+        assert!(refused.to_string().contains(&format!("process {} (", std::process::id())), "{refused}");
+        drop(lock);
+        Lock::within(path, Duration::ZERO, |_| {}).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,14 +1,16 @@
 //! Whose a file is that root has made: the owner's of the directory that it is in.
 //!
 //! A command that is run by `sudo` on a service's directory would otherwise leave files of mode 0600 that the service cannot
-//! read: its tokens, its windows, what a panic has stopped. Only what was made just now is handed over, by its descriptor or
+//! read: its tokens, its windows, what a panic has stopped. Only what was made just now is handed over, by its descriptor and
 //! without following a link, so that nobody gets a file of root's by putting a link in its place. Where the system does not let
 //! root give files away (a container may not), they stay root's.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, fchown, lchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
+
+use nix::libc::{O_DIRECTORY, O_NOFOLLOW};
 
 /// The user of the system that may give files away.
 const ROOT: u32 = 0;
@@ -23,10 +25,8 @@ pub(super) fn hand_over(file: &File, path: &Path) -> io::Result<()> {
 
 /// The same for a directory.
 pub(super) fn hand_over_directory(path: &Path) -> io::Result<()> {
-    if let Some((user, group)) = heir(std::fs::symlink_metadata(path)?.uid(), path)? {
-        let _stays_roots = lchown(path, Some(user), Some(group));
-    }
-    Ok(())
+    let directory = OpenOptions::new().read(true).custom_flags(O_DIRECTORY | O_NOFOLLOW).open(path)?;
+    hand_over(&directory, path)
 }
 
 /// Whose it is to be, where it is root's in a directory that is not.

@@ -7,10 +7,11 @@
 //! A device that had lost its disk knows of no older certificate and asks for nothing. So an approval has it rotate, too:
 //! after that it asks as any device does, and everything older goes on the broker's word.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
-use fleetkey_model::name::{ClientId, ThingName};
+use fleetkey_model::name::ThingName;
 use fleetkey_model::retirement::DeviceCommand;
 use fleetkey_model::time::Timestamp;
 use serde_json::json;
@@ -21,6 +22,9 @@ use crate::cloud::Cloud;
 use crate::control_plane::{ApiError, CertificateSummary, ControlPlane, Done};
 use crate::documents::RECOVERED_ATTRIBUTE;
 use crate::recovery::Windows;
+
+/// How often a rejection ends what it finds: whoever registers faster than that is not ended by it.
+const MOST_LOOKS: usize = 5;
 
 /// Reads the mark of a recovery and takes it away, and tells a device to rotate.
 pub trait Marks: ControlPlane {
@@ -52,8 +56,8 @@ pub struct Recovery {
     pub certificate: CertificateId,
     /// All certificates of the thing, the oldest first.
     pub certificates: Vec<CertificateSummary>,
-    /// What a rejection ends: that certificate, and what was registered since the window was opened that let it in, or
-    /// since the recovery where no such window is known.
+    /// What a rejection ends: that certificate, whose connections may be open although it is REVOKED, and what was registered
+    /// since the window was opened that let it in, or since the recovery where no such window is known.
     pub doubtful: Vec<CertificateId>,
 }
 
@@ -92,7 +96,8 @@ impl<C: Cloud + Marks> Operator<'_, C> {
         let opened = Windows::read(&self.directory)?.opened_for(thing, registered);
         let since = opened.map_or(registered, |opened| Timestamp::from_secs(opened.as_secs()));
         let doubtful = |found: &&CertificateSummary| {
-            found.status != CertificateStatus::Revoked && (found.id == recovered || found.created_at >= since)
+            let is_newer = found.status != CertificateStatus::Revoked && found.created_at >= since;
+            found.id == recovered || is_newer
         };
         Ok(certificates.iter().filter(doubtful).map(|found| found.id).collect())
     }
@@ -155,37 +160,75 @@ async fn take_away<C: Marks>(cloud: &C, thing: &ThingName, certificate: Certific
 }
 
 impl<C: Cloud + Marks + Cutter> Operator<'_, C> {
-    /// Rejects: ends what is doubtful but for `keep`, connections included, and then takes the mark away. Killed in
-    /// between, the next run ends what is left.
+    /// Rejects: ends what is doubtful but for `keep`, connections included, looks again for what was registered meanwhile, as on
+    /// a connection that was open still, until there is nothing more, and then takes the mark away. Killed in between, or
+    /// stopped by an error, the next run ends what is left.
     ///
     /// # Errors
-    /// When the thing has recovered again meanwhile, or a call fails; the mark, and with it the quarantine, is there until all is
-    /// done.
+    /// When a connection may still be open, certificates keep coming, the thing has recovered again meanwhile, or a call fails; the
+    /// mark, and with it the quarantine, is there until all is done.
     pub async fn reject(
         &mut self,
         recovery: &Recovery,
         keep: &[CertificateId],
         ending: &Ending,
     ) -> Result<Vec<Ended>, PlanError> {
+        let mut ended = Vec::new();
+        let mut doomed = doomed(recovery, keep, &ended);
+        for _ in 0..MOST_LOOKS {
+            ended.extend(self.end_all(&doomed, ending).await?);
+            doomed = match self.recovery(&recovery.thing).await? {
+                Some(now) if now.certificate == recovery.certificate => self::doomed(&now, keep, &ended),
+                // Somebody has decided, or it has recovered again: the mark itself tells.
+                _ => Vec::new(),
+            };
+            if doomed.is_empty() {
+                all_cut(&recovery.thing, &ended, ending)?;
+                self.unmark("reject", recovery, &ending.why).await?;
+                return Ok(ended);
+            }
+        }
+        let what = format!("{} of its certificates are {}", ended.len(), ending.status);
+        let reason = format!(
+            "{} registers new ones all the time, so it stays in quarantine; close its recovery windows, and run this again",
+            recovery.thing
+        );
+        Err(PlanError::Call { what, error: ApiError::Other(reason) })
+    }
+
+    /// First the status of each, then the connections.
+    async fn end_all(&mut self, ids: &[CertificateId], ending: &Ending) -> Result<Vec<Ended>, PlanError> {
         let mut begun = Vec::new();
-        for id in recovery.doubtful.iter().filter(|id| !keep.contains(id)) {
+        for id in ids {
             begun.push(self.change_status(id, ending).await?);
         }
         let mut ended = Vec::new();
         for one in begun {
             ended.push(self.end_connections(one, ending).await?);
         }
-        if let Some((client, trouble)) = uncut(&ended) {
-            let what = format!("the certificates are {}, but client {client} cannot be cut", ending.status);
-            return Err(PlanError::Call { what, error: ApiError::Other(trouble.to_owned()) });
-        }
-        self.unmark("reject", recovery, &ending.why).await?;
         Ok(ended)
     }
 }
 
-/// The first connection that could not be cut, and why.
-fn uncut(ended: &[Ended]) -> Option<(&ClientId, &str)> {
-    let mut cuts = ended.iter().flat_map(|ended| &ended.connections);
-    cuts.find_map(|cut| cut.trouble.as_deref().map(|trouble| (&cut.client, trouble)))
+/// What is to be ended still.
+fn doomed(recovery: &Recovery, keep: &[CertificateId], ended: &[Ended]) -> Vec<CertificateId> {
+    let is_left =
+        |id: &&CertificateId| !keep.contains(id) && !ended.iter().any(|one| one.certificate == **id);
+    recovery.doubtful.iter().filter(is_left).copied().collect()
+}
+
+/// Whether each client's last cut has ended its connection: on one that is open the next certificate may be registered.
+fn all_cut(thing: &ThingName, ended: &[Ended], ending: &Ending) -> Result<(), PlanError> {
+    let cuts = ended.iter().flat_map(|ended| &ended.connections);
+    let last: BTreeMap<_, _> = cuts.map(|cut| (&cut.client, cut)).collect();
+    let Some(open) = last.into_values().find(|cut| cut.may_be_open()) else {
+        return Ok(());
+    };
+    let what = format!(
+        "the certificates are {}, but client {} may be connected still, so {thing} stays in quarantine; run this again",
+        ending.status, open.client
+    );
+    let silent = || format!("it had not ended after {} s", open.after.as_secs());
+    let reason = open.trouble.clone().unwrap_or_else(silent);
+    Err(PlanError::Call { what, error: ApiError::Other(reason) })
 }

@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use fleetkey_operator::files::Lock;
 use fleetkey_operator::recovery::Windows;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -64,14 +63,15 @@ async fn keep(office: &Office, stop: &CancellationToken) -> Result<(), String> {
     if !due.unwrap_or(Ok(false))? {
         return Ok(());
     }
+    // In the line of those who wait for the directory: whoever takes it again and again would never be found away.
     for changed in office.keep_windows(stop).await.map_err(|refused| refused.to_string())? {
         tracing::info!(changed, "the recovery windows are kept");
     }
     Ok(())
 }
 
-/// Whether there is something to do, and no command at work that does it.
+/// Whether there is something to do.
 fn is_due(directory: &Path) -> Result<bool, String> {
     let windows = Windows::read(directory).map_err(|error| error.to_string())?;
-    Ok(windows.is_due(now()) && Lock::take(directory).is_ok())
+    Ok(windows.is_due(now()))
 }

@@ -18,7 +18,7 @@ use fleetkey_operator::control_plane::{ApiError, CertificateSummary, ControlPlan
 use fleetkey_operator::controller::{Record, Stage};
 use fleetkey_operator::inventory::Ledgered;
 use fleetkey_operator::plan::{
-    CloudNames, Ended, Ending, Operator, Outcome, Patience, PlanError, Progress, Silent, Tools,
+    CloudNames, Cut, Ended, Ending, Operator, Patience, PlanError, Progress, Silent, Tools,
 };
 use fleetkey_operator::recovery::Windows;
 use tokio::runtime::Handle;
@@ -167,6 +167,10 @@ impl Office {
         let aws = self.account().await;
         let mut operator = self.operator(&aws, Manner::brief(false)).await?;
         let mut windows = Windows::read(&self.directory)?;
+        if !windows.is_due(now()) {
+            // A command that had the directory first has done it.
+            return Ok(Vec::new());
+        }
         windows.expire(now());
         windows.write(&self.directory)?;
         let wanted = with_windows(self.settings.wanted(operator.scope())?, &self.directory)?;
@@ -311,10 +315,20 @@ impl Board {
 }
 
 fn words(ended: &Ended, by: &str) -> String {
-    let open = ended.connections.iter().filter(|cut| cut.outcome == Outcome::Stays).count();
-    let still = match open {
+    let open: Vec<_> = ended.connections.iter().filter(|cut| cut.may_be_open()).collect();
+    let still = match open.len() {
         0 => String::new(),
-        open => format!("; {open} connections are still open, the account cuts them within minutes"),
+        some => format!(
+            "; {some} connections may still be open, the account cuts them within minutes: {}",
+            open.into_iter().map(open_words).collect::<Vec<_>>().join("; ")
+        ),
     };
     format!("certificate {} was made {} by {by}{still}", ended.certificate.short(), ended.status)
+}
+
+fn open_words(cut: &Cut) -> String {
+    match &cut.trouble {
+        Some(trouble) => format!("client {} cannot be cut ({trouble})", cut.client),
+        None => format!("client {} had not ended after {} s", cut.client, cut.after.as_secs()),
+    }
 }

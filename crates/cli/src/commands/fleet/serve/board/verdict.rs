@@ -3,7 +3,7 @@
 use fleetkey_dashboard::fleet::Refused;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
-use fleetkey_operator::plan::{Ending, Outcome};
+use fleetkey_operator::plan::Ending;
 
 use super::super::super::now;
 use super::Board;
@@ -29,8 +29,6 @@ pub(in super::super) enum Decided {
     Done {
         /// How many certificates were revoked.
         revoked: usize,
-        /// How many connections have not ended.
-        still_open: usize,
     },
 }
 
@@ -60,9 +58,7 @@ impl Office {
                 operator.reject(&recovery, &[], &ending).await?
             }
         };
-        let cuts = ended.iter().flat_map(|ended| &ended.connections);
-        let still_open = cuts.filter(|cut| cut.outcome == Outcome::Stays).count();
-        Ok(Decided::Done { revoked: ended.len(), still_open })
+        Ok(Decided::Done { revoked: ended.len() })
     }
 }
 

@@ -104,9 +104,9 @@ impl Shown {
             Decided::Another(id) => Err(Trouble::Conflict(format!(
                 "what waits of {thing} is {id}: somebody has recovered as this thing since; nothing was decided"
             ))),
-            Decided::Done { revoked, still_open } => Ok(json!({
-                "thing": thing, "certificate": certificate, "revoked": revoked, "still_open": still_open,
-            })),
+            Decided::Done { revoked } => {
+                Ok(json!({ "thing": thing, "certificate": certificate, "revoked": revoked }))
+            }
         }
     }
 

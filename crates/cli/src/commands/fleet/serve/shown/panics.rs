@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use fleetkey_api::backend::{Leaked, Trouble};
-use fleetkey_operator::plan::{Claims, Cut, Denial, PanicStep, Stopped};
+use fleetkey_operator::plan::{Claims, Denial, PanicStep, Stopped};
 use serde_json::{Value, json};
 
-use super::super::super::revoke::outcome;
+use super::super::super::revoke::cut_fields;
 use super::super::board::{Alarm, StoppedClaims, StoppedPolicy};
 use super::Shown;
 use super::orders::unavailable;
@@ -58,10 +58,9 @@ fn claims(stopped: &StoppedClaims, dry_run: bool) -> Value {
         certificates.iter().map(|(id, status)| json!({ "certificate": id, "status": status })).collect();
     let templates: Vec<_> =
         templates.iter().map(|(name, enabled)| json!({ "template": name, "enabled": enabled })).collect();
-    let cut = |cut: &Cut| json!({ "client": cut.client, "outcome": outcome(cut.outcome).0, "seconds": cut.after.as_secs_f64() });
     json!({
         "dry_run": dry_run, "certificates": certificates, "templates": templates, "clients": clients,
-        "stopped": done(steps), "connections": cuts.iter().map(cut).collect::<Vec<_>>(),
+        "stopped": done(steps), "connections": cuts.iter().map(cut_fields).collect::<Vec<_>>(),
     })
 }
 
