@@ -9,13 +9,12 @@ use tempfile::TempDir;
 use crate::api::Api;
 use crate::core::a_directory;
 use crate::process::Process;
-use crate::serve::{Fleet, get};
+use crate::serve::Fleet;
 
 /// A device, a copy of its disk at work, and a controller that lets older certificates soak for an hour.
 struct Theft {
     fleet: Fleet,
     controller: Process,
-    url: String,
     api: Api,
     /// Held: the copy works in it.
     _copy: TempDir,
@@ -29,14 +28,6 @@ struct Theft {
 impl Theft {
     /// The copy rotates while the device is away; then the device comes back, and they take turns.
     fn frozen() -> Self {
-        let mut theft = Self::attested();
-        theft.fleet.start_agent();
-        theft.fleet.wait("the freeze", || theft.finding().is_some());
-        theft
-    }
-
-    /// The copy rotates while the device is away.
-    fn attested() -> Self {
         let mut fleet = Fleet::of_one();
         let stolen = fleet.certificates().remove(0).0;
         let mut controller = Process::of(fleet.serve_patiently());
@@ -55,9 +46,12 @@ impl Theft {
         rotate(copy.path());
         let committed = thief.json(|event| event["event"] == "committed");
         let newer = committed["certificate"].as_str().unwrap().to_owned();
-        let theft = Self { fleet, controller, url, api, _copy: copy, thief, stolen, newer };
+        let theft = Self { fleet, controller, api, _copy: copy, thief, stolen, newer };
         let attested = |theft: &Self| theft.api.get("/things/press-1")["attested"] == *theft.newer;
         theft.fleet.wait("the attestation", || attested(&theft));
+        let mut theft = theft;
+        theft.fleet.start_agent();
+        theft.fleet.wait("the freeze", || theft.finding().is_some());
         theft
     }
 
@@ -130,27 +124,4 @@ fn a_device_that_was_moved_keeps_the_newer_certificate() {
     theft.release("the disk was moved to another board");
     let newer = theft.newer.clone();
     theft.ends_with(&newer);
-}
-
-/// What the broker told while the disk refused was not acknowledged, so that it is told again after a kill: the return of the
-/// older certificate freezes the thing as if the disk had taken it.
-#[test]
-fn a_return_that_the_disk_did_not_take_before_a_kill_is_heard_again_after_it() {
-    let mut theft = Theft::attested();
-    let records = theft.fleet.path().join("operator/retirements");
-    let away = theft.fleet.path().join("operator/away");
-    std::fs::rename(&records, &away).unwrap();
-    theft.fleet.start_agent();
-    let refuses = |page: String| page.lines().any(|line| line == "fleetkey_controller_ledger_writable 0");
-    theft.fleet.wait("the disk's refusal", || refuses(get(&theft.url, "/metrics").1));
-    theft.fleet.stop_agent();
-    theft.thief.kill();
-    theft.controller.kill();
-    std::fs::rename(&away, &records).unwrap();
-
-    theft.controller = Process::of(theft.fleet.serve_patiently());
-    let url = theft.controller.event("serving")["url"].as_str().unwrap().to_owned();
-    theft.api = Api::of(&url, theft.fleet.path(), "auditor");
-    theft.fleet.wait("the freeze", || theft.finding().is_some());
-    theft.nothing_is_retired();
 }

@@ -80,18 +80,14 @@ impl<C: ControlPlane> Engine<C> {
         &self.ledger
     }
 
-    /// Takes in a message of the broker's, as [`Self::handle`]; and which thing it was about, if it was about one. The broker has
-    /// its acknowledgement once that [is durable](Ledger::is_durable): it tells nothing twice that was acknowledged.
-    pub async fn message(&mut self, topic: &str, payload: &[u8]) -> (Vec<Publication>, Option<ThingName>) {
+    /// Takes in a message of the broker's, as [`Self::handle`].
+    pub async fn message(&mut self, topic: &str, payload: &[u8]) -> Vec<Publication> {
         match inbox::read(topic, payload) {
-            Ok(Some(event)) => {
-                let thing = concerned(&event);
-                (self.handle(event).await, thing)
-            }
-            Ok(None) => (Vec::new(), None),
+            Ok(Some(event)) => self.handle(event).await,
+            Ok(None) => Vec::new(),
             Err(reason) => {
                 warn!(topic, %reason, "a message was not understood");
-                (Vec::new(), None)
+                Vec::new()
             }
         }
     }

@@ -1,6 +1,5 @@
 //! The task that runs the engine: inputs one after the other, and what falls due between them.
 
-use std::collections::VecDeque;
 use std::future::pending;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use super::OnItsWay;
 use super::company::Standing;
 use crate::control_plane::ControlPlane;
 use crate::controller::metrics::Totals;
-use crate::controller::{Engine, Event, Ledger, Publication, Record};
+use crate::controller::{Engine, Event, Publication, Record};
 use crate::files::FileError;
 
 /// A clock may jump: what is far off is looked at again at least this often.
@@ -127,7 +126,7 @@ pub(super) async fn run<C: ControlPlane>(
     mut outputs: Ports,
     stop: CancellationToken,
 ) {
-    let mut turns = Turns::default();
+    let mut turns = Turns { idle: false, inputs: 0 };
     loop {
         let output = tokio::select! {
             biased;
@@ -139,27 +138,23 @@ pub(super) async fn run<C: ControlPlane>(
             },
             () = due(&engine, &turns) => turns.step(&mut engine).await,
         };
-        for output in std::iter::once(output).chain(turns.withheld.due(engine.ledger())) {
-            let empty = output.publications.is_empty() && output.ack.is_none();
-            if empty {
-                continue;
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                sent = outputs.send(output) => if sent.is_err() { return },
-            }
+        let empty = output.publications.is_empty() && output.ack.is_none();
+        if empty {
+            continue;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            sent = outputs.send(output) => if sent.is_err() { return },
         }
     }
 }
 
 /// Who is next: what was heard and ordered comes before what is due in the account, but not for ever.
-#[derive(Default)]
 struct Turns {
     /// The last step found nothing to do.
     idle: bool,
     /// How many inputs were taken since a step.
     inputs: u32,
-    withheld: Withheld,
 }
 
 impl Turns {
@@ -169,7 +164,7 @@ impl Turns {
 
     async fn take<C: ControlPlane>(&mut self, engine: &mut Engine<C>, input: Input) -> Output {
         (self.idle, self.inputs) = (false, self.inputs.saturating_add(1));
-        take(engine, &mut self.withheld, input).await
+        take(engine, input).await
     }
 
     async fn step<C: ControlPlane>(&mut self, engine: &mut Engine<C>) -> Output {
@@ -179,36 +174,10 @@ impl Turns {
     }
 }
 
-/// Acknowledgements that the broker has not got yet, in the order of the messages: of what is not on disk because the disk
-/// refuses, and of what came after it. So it is heard again when the controller is killed meanwhile; how many there can be is
-/// for the broker to say, which sends only so many unacknowledged.
-#[derive(Default)]
-struct Withheld(VecDeque<Owed>);
-
-struct Owed {
-    ack: Ack,
-    place: usize,
-    /// What the message was about.
-    thing: Option<ThingName>,
-}
-
-impl Withheld {
-    /// Those of which everything that follows is on disk by now.
-    fn due(&mut self, ledger: &Ledger) -> Vec<Output> {
-        let is_done = |owed: &Owed| owed.thing.as_ref().is_none_or(|thing| ledger.is_durable(thing));
-        let done = self.0.iter().take_while(|owed| is_done(owed)).count();
-        let output =
-            |owed: Owed| Output { ack: Some(owed.ack), place: Some(owed.place), ..Output::default() };
-        self.0.drain(..done).map(output).collect()
-    }
-}
-
-async fn take<C: ControlPlane>(engine: &mut Engine<C>, withheld: &mut Withheld, input: Input) -> Output {
+async fn take<C: ControlPlane>(engine: &mut Engine<C>, input: Input) -> Output {
     match input {
         Input::Message { topic, payload, ack, place } => {
-            let (publications, thing) = engine.message(&topic, &payload).await;
-            withheld.0.extend(ack.map(|ack| Owed { ack, place, thing }));
-            Output { place: Some(place), ..published(publications) }
+            Output { ack, place: Some(place), ..published(engine.message(&topic, &payload).await) }
         }
         Input::Event(event) => published(engine.handle(event).await),
         Input::Release { thing, why, answer } => {
