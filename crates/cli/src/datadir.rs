@@ -58,8 +58,8 @@ pub(crate) enum DataDirError {
     },
     /// There is none, and the caller is not the one to make it.
     #[error(
-        "there is no fleetkey data directory at {path}; `fleetkey local --setup` makes one, \
-         and --data-dir names another",
+        "there is no fleetkey data directory at {path}; `fleetkey local --setup` or `fleetkey setup` makes one, \
+         and --data-dir or --fleet-dir names another",
         path = path.display()
     )]
     Missing {

@@ -97,7 +97,7 @@ async fn look(
     }
     let _lock = match Lock::within(directory, TURN, |_| {}).await {
         Ok(lock) => lock,
-        Err(error) if error.source.kind() == ErrorKind::WouldBlock => return Ok(false),
+        Err(error) if error.cause.kind() == ErrorKind::WouldBlock => return Ok(false),
         Err(error) => return Err(error.into()),
     };
     let mut windows = Windows::read(directory)?;

@@ -23,19 +23,19 @@ pub const PUBLIC: u32 = 0o644;
 
 /// An operation on a file that failed, with the file.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {path}: {source}", path = path.display())]
+#[error("cannot {action} {path}: {cause}", path = path.display())]
 pub struct FileError {
     /// For example `write` or `lock`.
     pub action: &'static str,
     /// The file or directory.
     pub path: PathBuf,
-    /// What the system said.
-    pub source: io::Error,
+    /// What the system said. The text has it already, so it is no source beside that: a report of all causes would tell it twice.
+    pub cause: io::Error,
 }
 
 impl FileError {
-    pub(crate) fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self { action, path: path.to_owned(), source }
+    pub(crate) fn new(action: &'static str, path: &Path, cause: io::Error) -> Self {
+        Self { action, path: path.to_owned(), cause }
     }
 }
 
@@ -199,6 +199,13 @@ mod tests {
         let error = write(&occupied, b"x", PUBLIC).unwrap_err();
         assert!(error.to_string().contains("taken"), "{error}");
         assert!(!temporary(&occupied).exists());
+    }
+
+    #[test]
+    fn a_report_of_all_causes_tells_the_systems_words_once() {
+        let error = FileError::new("open", Path::new("/x"), io::Error::other("the disk is gone"));
+        assert_eq!(error.to_string(), "cannot open /x: the disk is gone");
+        assert!(std::error::Error::source(&error).is_none());
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Lock {
             let waited = begun.elapsed();
             if turn.is_some() || waited >= patience.min(COURTESY) {
                 match Self::take(directory) {
-                    Err(error) if error.source.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) if error.cause.kind() == io::ErrorKind::WouldBlock => {}
                     taken => return taken,
                 }
             }
@@ -155,7 +155,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let first = Lock::take(directory.path()).unwrap();
         let refused = Lock::take(directory.path()).unwrap_err();
-        assert_eq!(refused.source.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(refused.cause.kind(), io::ErrorKind::WouldBlock);
         let us = format!("process {} (", std::process::id());
         assert!(refused.to_string().contains(&us), "{refused}");
         drop(first);
@@ -220,7 +220,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let lock = Lock::take(directory.path()).unwrap();
         let refused = Lock::within(directory.path(), Duration::from_secs(30), |_| {}).await.unwrap_err();
-        assert_eq!(refused.source.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(refused.cause.kind(), io::ErrorKind::WouldBlock);
         assert!(
             refused.to_string().contains("for 30 s") && refused.to_string().contains("process "),
             "{refused}"

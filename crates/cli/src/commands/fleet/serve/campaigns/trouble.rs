@@ -104,7 +104,7 @@ mod tests {
         troubled.stops("autumn", at(100), missing.into());
         assert!(troubled.rests("autumn", at(1_000_000)) && !troubled.rests("winter", at(100)));
         let io = std::fs::read("/nowhere").unwrap_err();
-        let unopened = FileError { action: "open", path: "x".into(), source: io };
+        let unopened = FileError { action: "open", path: "x".into(), cause: io };
         assert!(matches!(Trouble::from(LogError::from(unopened)), Trouble::Passing(_)));
     }
 }
