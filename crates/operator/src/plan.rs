@@ -7,6 +7,7 @@
 //!
 //! Not here: the calls themselves ([`Cloud`]), and what a terminal shows ([`Progress`]).
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use fleetkey_model::arn::Scope;
@@ -183,6 +184,18 @@ pub enum PlanError {
     /// The journal is not what it was.
     #[error(transparent)]
     Journal(#[from] Broken),
+}
+
+impl PlanError {
+    /// Whether somebody has the fleet directory: nothing was done.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::File(error) if error.cause.kind() == ErrorKind::WouldBlock)
+    }
+
+    /// Whether that is this very process, in another piece of its work.
+    pub fn is_taken_by_us(&self) -> bool {
+        matches!(self, Self::File(error) if Lock::is_ours(error))
+    }
 }
 
 /// Makes keys and signing requests; the binary lends the agent's.

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::api::{Api, journal, serving};
-use crate::serve::Fleet;
+use crate::process::{PATIENCE, Process};
+use crate::proxy::Proxy;
+use crate::serve::{Fleet, inventory_is_taken};
 use crate::works::end;
 
 const CLAIM: &str = "CertRotationTemplate";
@@ -92,4 +94,42 @@ fn an_admin_stops_what_has_leaked_and_restores_it_and_the_journal_names_the_toke
     end(&fleet, process);
     assert!(journal(&fleet, "DevicePolicy").contains("keys on a forum, says admin (admin) of the API"));
     assert!(journal(&fleet, CLAIM).contains("an image on a forum, says admin"));
+}
+
+/// The account takes its time with an order, and more of them wait: a panic comes next, before all of those, and they find it
+/// standing.
+#[test]
+fn a_panic_comes_before_every_order_that_waits() {
+    let fleet = Fleet::of_one();
+    let proxy = Proxy::delaying(fleet.core.address(), "/provisioning-templates/CertRotationTemplate-recover");
+    let mut process = Process::of(fleet.serve(&proxy.url()));
+    let url = process.event("serving")["url"].as_str().unwrap().to_owned();
+    process.event("ready");
+    inventory_is_taken(&url);
+    let admin = Api::of(&url, fleet.path(), "admin");
+    let open = |serial: usize| {
+        let body = json!({ "serials": [format!("press-{serial}")], "for": 3600, "why": "a flood" });
+        admin.ask("POST", "/recovery", &body)
+    };
+    let body = json!({ "why": "an image on a forum" });
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| open(1));
+        proxy.held().recv_timeout(PATIENCE).unwrap();
+        let waiting: Vec<_> = (2..12).map(|serial| scope.spawn(move || open(serial))).collect();
+        let panic = scope.spawn(|| admin.ask("POST", "/panic/claims", &body));
+        let next = fleet.path().join("operator/.lock.next");
+        fleet.wait("the panic to be next at the fleet directory", || {
+            std::fs::File::open(&next).is_ok_and(|file| file.try_lock().is_err())
+        });
+        proxy.release();
+        let (status, opened) = first.join().unwrap();
+        assert_eq!(status, 200, "{opened}");
+        let (status, stopped) = panic.join().unwrap();
+        assert_eq!((status, stopped["stopped"].as_array().unwrap().len()), (200, 3), "{stopped}");
+        for order in waiting {
+            let (status, told) = order.join().unwrap();
+            assert!(status >= 400 && told["message"].as_str().unwrap().contains("a panic stands"), "{told}");
+        }
+    });
+    end(&fleet, process);
 }

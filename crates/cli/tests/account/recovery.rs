@@ -409,18 +409,20 @@ fn busy(directory: &Path, end: &AtomicBool) {
     });
 }
 
-/// A window is closed in time while somebody changes one certificate after the other, by the controller and by the process that
-/// is the account.
+/// A window is opened, and closed in time, while somebody changes one certificate after the other, by the controller and by the
+/// process that is the account.
 #[test]
-fn a_window_is_closed_beside_a_long_piece_of_work() {
+fn a_window_is_opened_and_closed_beside_a_long_piece_of_work() {
     for (crowd, is_served) in [(Crowd::none(), true), (Crowd::beside_its_account(), false)] {
         let clients = Clients::of(&crowd.core);
         let controller = is_served.then(|| crowd.serve_with(&HASTE));
-        crowd.recovery(&["open", "--serial", "press-1", "--for", "2s", "--why", "x"]).good();
         let (operator, end) = (crowd.path().join("operator"), AtomicBool::new(false));
+        let is_taken = || std::fs::read(operator.join(".lock")).is_ok_and(|holder| !holder.is_empty());
         std::thread::scope(|scope| {
             scope.spawn(|| busy(&operator, &end));
             let closed = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                crowd.wait("the work", || is_taken().then_some(()));
+                crowd.recovery(&["open", "--serial", "press-1", "--for", "2s", "--why", "x"]).good();
                 crowd.wait("its end", || (!template_is_enabled(&clients, &crowd)).then_some(()));
             }));
             end.store(true, Ordering::Relaxed);

@@ -48,6 +48,11 @@ impl Lock {
         }
     }
 
+    /// Whether this refusal names our own process for the holder.
+    pub(crate) fn is_ours(refused: &FileError) -> bool {
+        refused.cause.kind() == io::ErrorKind::WouldBlock && refused.cause.to_string().starts_with(&us())
+    }
+
     /// Takes the directory, and waits so long for whoever has it, who is told to `waiting` once.
     ///
     /// # Errors
@@ -118,9 +123,14 @@ fn attempt(path: &Path) -> io::Result<Result<File, String>> {
 /// Writes who we are into the file that we have taken.
 fn name(mut file: &File) -> io::Result<()> {
     file.set_len(0)?;
-    let us = format!("process {} ({})", std::process::id(), command());
+    let us = format!("{}({})", us(), command());
     let us: String = us.chars().take(LONGEST_NAME).collect();
     file.write_all(us.as_bytes())
+}
+
+/// How we are named, whichever command we are.
+fn us() -> String {
+    format!("process {} ", std::process::id())
 }
 
 /// The command without what it was told: `fleetkey panic claim`.
@@ -157,7 +167,10 @@ mod tests {
         let refused = Lock::take(directory.path()).unwrap_err();
         assert_eq!(refused.cause.kind(), io::ErrorKind::WouldBlock);
         let us = format!("process {} (", std::process::id());
-        assert!(refused.to_string().contains(&us), "{refused}");
+        assert!(refused.to_string().contains(&us) && Lock::is_ours(&refused), "{refused}");
+        std::fs::write(directory.path().join(".lock"), "process 1 (fleetkey setup)").unwrap();
+        let refused = Lock::take(directory.path()).unwrap_err();
+        assert!(refused.to_string().contains("process 1 (") && !Lock::is_ours(&refused), "{refused}");
         drop(first);
         assert_eq!(std::fs::read(directory.path().join(".lock")).unwrap(), b"");
         Lock::take(directory.path()).unwrap();
@@ -210,7 +223,7 @@ mod tests {
         let lock = Lock::within(path, Duration::from_secs(30), |_| {}).await.unwrap();
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         let refused = Lock::within(path, Duration::from_secs(30), |_| {}).await.unwrap_err();
-        assert!(refused.to_string().contains(&format!("process {} (", std::process::id())), "{refused}");
+        assert!(refused.to_string().contains(&us()) && Lock::is_ours(&refused), "{refused}");
         drop(lock);
         Lock::within(path, Duration::ZERO, |_| {}).await.unwrap();
     }

@@ -28,6 +28,8 @@ use crate::fleet_file;
 use crate::output::{self, Audience};
 use crate::retirement::LEDGER;
 
+/// How long whoever has the directory is waited for.
+const TURN: Duration = Duration::from_secs(30);
 /// How long a process that is its own account is waited for.
 const CARRIED_OUT: Duration = Duration::from_secs(10);
 /// How often it is looked whether it has.
@@ -129,7 +131,8 @@ async fn left_to_the_process<T>(
     change: impl FnOnce(&mut Windows, Timestamp) -> Result<T, WindowError>,
 ) -> Result<ExitCode> {
     let (told, _) = {
-        let _lock = Lock::take(directory)?;
+        let told = |holder: &str| tracing::warn!(holder, "waiting for whoever uses the fleet directory");
+        let _lock = Lock::within(directory, TURN, told).await?;
         written(directory, change)?
     };
     let settled = served && carried_out(directory).await?;

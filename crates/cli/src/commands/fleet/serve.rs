@@ -46,7 +46,7 @@ use crate::output::{self, Audience};
 use crate::retirement::LEDGER;
 use crate::stage;
 
-use board::{Board, Office, Reading};
+use board::{Board, Office, Reading, Turns};
 use campaigns::Campaigns;
 use line::Line;
 use pages::Pages;
@@ -202,7 +202,7 @@ impl Post {
             directory: self.data.operator(),
             settings: self.settings.clone(),
             ground: Ground { mqtt_port: *mqtt_port, alpn_port: *alpn_port, roots },
-            turn: Arc::default(),
+            turns: Turns::default(),
             reading: Reading::default(),
             calls: Arc::default(),
         })

@@ -22,6 +22,7 @@ mod sparing;
 mod stock;
 mod sums;
 mod table;
+mod turns;
 mod verdict;
 mod words;
 mod works;
@@ -43,11 +44,12 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use campaigns::Among;
 pub(super) use hindrances::{Hindrances, Noted};
-pub(super) use office::Office;
+pub(super) use office::{Kept, Office, is_denied};
 pub(super) use opening::Arranged;
 pub(super) use panics::{Alarm, StoppedClaims, StoppedPolicy};
 pub(super) use read::connection;
 pub(super) use reading::Reading;
+pub(super) use turns::Turns;
 pub(super) use verdict::{Decided, Verdict};
 
 use campaigns::Standing;

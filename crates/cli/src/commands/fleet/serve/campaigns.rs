@@ -29,6 +29,9 @@ mod trouble;
 
 /// How often campaigns are looked after.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How many devices may be on their way back at once: each takes a few calls, and of those that change something each waits
+/// its turn, after which whoever orders something else waits, too.
+const BACK_AT_ONCE: usize = 16;
 /// How long the broker must have been heard: what it kept for us comes first, and may say that a device has rotated.
 const HEARD_FOR: Duration = Duration::from_secs(3);
 
@@ -272,7 +275,7 @@ impl Running {
         let waits = matches!(campaign.mode(), Mode::RolledBack { .. }) && self.tools.board.is_worked_on();
         let step = match is_heard && !waits {
             true => {
-                let room = self.pacer.pace.room(now());
+                let room = self.room(campaign.mode());
                 campaign.step_within(now(), room, |thing| self.tools.board.standing(thing))
             }
             false => Step::default(),
@@ -287,6 +290,15 @@ impl Running {
         self.take_back(&campaign, &step).await;
         self.tools.board.campaign(&campaign, moved);
         Ok((log, campaign))
+    }
+
+    /// How many devices a campaign may do something for in its next step.
+    fn room(&self, mode: &Mode) -> usize {
+        let room = self.pacer.pace.room(now());
+        match mode {
+            Mode::RolledBack { .. } => room.min(room_back(self.keeping.len() + self.going_back.len())),
+            _ => room,
+        }
     }
 
     /// The devices of a campaign whose command the broker has.
@@ -365,6 +377,11 @@ impl Running {
     }
 }
 
+/// How many more devices may go back while so many are at it.
+const fn room_back(at_it: usize) -> usize {
+    BACK_AT_ONCE.saturating_sub(at_it)
+}
+
 /// Off the runtime's threads: it waits for the disk.
 async fn blocking<T: Send + 'static, E: Send + 'static>(
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
@@ -373,5 +390,18 @@ async fn blocking<T: Send + 'static, E: Send + 'static>(
         Ok(outcome) => outcome,
         // The work does not panic, and a runtime that ends takes everything along.
         Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_so_many_devices_are_on_their_way_back() {
+        assert_eq!(
+            [0, 1, BACK_AT_ONCE, BACK_AT_ONCE + 1].map(room_back),
+            [BACK_AT_ONCE, BACK_AT_ONCE - 1, 0, 0]
+        );
     }
 }

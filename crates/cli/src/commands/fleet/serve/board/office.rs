@@ -22,7 +22,6 @@ use fleetkey_operator::plan::{
 };
 use fleetkey_operator::recovery::Windows;
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::super::super::keys::AgentKeys;
@@ -31,6 +30,7 @@ use super::super::super::setup::Ground;
 use super::super::super::{now, with_windows};
 use super::Board;
 use super::reading::Reading;
+use super::turns::{Turns, Urgency};
 
 /// How long a connection may take to end before the page tells that it has not.
 pub(super) const CUT_WITHIN: Duration = Duration::from_secs(10);
@@ -44,8 +44,8 @@ pub(in super::super) struct Office {
     pub(in super::super) settings: Settings,
     /// What the account does not tell of the fleet.
     pub(in super::super) ground: Ground,
-    /// One at a time: the directory is one operator's.
-    pub(in super::super) turn: Arc<Mutex<()>>,
+    /// One at a time: the directory is one operator's. What is urgent comes first.
+    pub(in super::super) turns: Turns,
     /// Who only reads takes no turn.
     pub(in super::super) reading: Reading,
     /// Every call that was made of the account, once.
@@ -74,6 +74,15 @@ impl Drop for Visit {
     }
 }
 
+/// What keeping the recovery windows came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) enum Kept {
+    /// The account is in line with them; what was changed for that, in words.
+    Changed(Vec<String>),
+    /// A command has the fleet directory, which is named: nothing was done yet.
+    Later(String),
+}
+
 /// How an operator goes to work.
 pub(super) struct Manner<'a> {
     /// Whether what somebody else has made is taken for ours.
@@ -90,9 +99,14 @@ impl Manner<'_> {
     }
 }
 
+/// Whether the account has refused for want of a permission.
+pub(in super::super) fn is_denied(words: &str) -> bool {
+    words.contains("AccessDenied") || words.contains("not authorized")
+}
+
 /// A refusal of the account with what to do about it.
 pub(super) fn hinted(words: &str) -> String {
-    match words.contains("AccessDenied") || words.contains("not authorized") {
+    match is_denied(words) {
         true => format!("{words}. `fleetkey serve --print-iam --pages` prints what all pages need of IAM."),
         false => words.to_owned(),
     }
@@ -112,7 +126,24 @@ impl Office {
         T: Send + 'static,
         F: Future<Output = anyhow::Result<T>>,
     {
-        let turn = self.turn.clone().lock_owned().await;
+        self.work_as(Urgency::Usual, closed, work).await
+    }
+
+    /// The same, before what is less urgent.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub(super) async fn work_as<T, F>(
+        &self,
+        urgency: Urgency,
+        closed: &CancellationToken,
+        work: impl FnOnce(Self) -> F + Send + 'static,
+    ) -> Result<T, Refused>
+    where
+        T: Send + 'static,
+        F: Future<Output = anyhow::Result<T>>,
+    {
+        let turn = self.turns.take(urgency).await;
         let (office, closed, runtime) = (self.clone(), closed.clone(), Handle::current());
         // On a thread of its own: it waits for the disk at every step. It keeps its turn to its end, whether somebody waits for
         // it here or has gone.
@@ -133,7 +164,8 @@ impl Office {
         Visit { aws: Aws::new(&self.options).await, calls: self.calls.clone() }
     }
 
-    /// Takes the fleet directory, as the commands do.
+    /// Takes the fleet directory, as the commands do. While another piece of our own work has it, or has let go of it for a
+    /// moment, that is waited for however long it takes, as its turn would be.
     ///
     /// # Errors
     /// When a command is at work there, or the account does not answer.
@@ -143,8 +175,13 @@ impl Office {
         manner: Manner<'a>,
     ) -> Result<Operator<'a, Aws>, PlanError> {
         let Manner { force, progress, making, deleting } = manner;
-        let tools = Tools { cloud: aws, keys: &AgentKeys, clock: &now, progress, making, deleting };
-        Operator::open(tools, &self.directory, &self.fleet(), force).await
+        loop {
+            let tools = Tools { cloud: aws, keys: &AgentKeys, clock: &now, progress, making, deleting };
+            match Operator::open(tools, &self.directory, &self.fleet(), force).await {
+                Err(error) if error.is_taken_by_us() => {}
+                opened => return opened,
+            }
+        }
     }
 
     /// The fleet's name.
@@ -152,24 +189,24 @@ impl Office {
         CloudNames::new(&self.settings.name_prefix, "").fleet
     }
 
-    /// Brings the account into line with the recovery windows; what was changed, in words.
+    /// Brings the account into line with the recovery windows.
     ///
     /// # Errors
     /// In words.
-    pub(in super::super) async fn keep_windows(
-        &self,
-        closed: &CancellationToken,
-    ) -> Result<Vec<String>, Refused> {
+    pub(in super::super) async fn keep_windows(&self, closed: &CancellationToken) -> Result<Kept, Refused> {
         self.work(closed, Self::kept).await
     }
 
-    async fn kept(self) -> anyhow::Result<Vec<String>> {
+    async fn kept(self) -> anyhow::Result<Kept> {
         let aws = self.account().await;
-        let mut operator = self.operator(&aws, Manner::brief(false)).await?;
+        let mut operator = match self.operator(&aws, Manner::brief(false)).await {
+            Err(error) if error.is_taken() => return Ok(Kept::Later(error.to_string())),
+            operator => operator?,
+        };
         let mut windows = Windows::read(&self.directory)?;
         if !windows.is_due(now()) {
             // A command that had the directory first has done it.
-            return Ok(Vec::new());
+            return Ok(Kept::Changed(Vec::new()));
         }
         windows.expire(now());
         windows.write(&self.directory)?;
@@ -182,7 +219,7 @@ impl Office {
         };
         windows.settled();
         windows.write(&self.directory)?;
-        Ok(changed)
+        Ok(Kept::Changed(changed))
     }
 
     /// Makes a certificate ACTIVE again if that can be done: not one that is REVOKED.
@@ -302,7 +339,9 @@ impl Board {
             patience: CUT_WITHIN,
         };
         self.works.expect_rest()?;
-        let ended = self.office.work(&self.closed, move |office| office.end(id, ending)).await?;
+        let urgency = if ending.cut { Urgency::Ending } else { Urgency::Usual };
+        let end = move |office: Office| office.end(id, ending);
+        let ended = self.office.work_as(urgency, &self.closed, end).await?;
         let words = words(&ended, by);
         self.watch.clone().with(|store, _| store.changed(now(), id, Some(ended.status)));
         self.closer.forget(&id);

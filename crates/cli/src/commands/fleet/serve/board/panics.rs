@@ -1,4 +1,4 @@
-//! The panic path as the API takes it: what `fleetkey panic` does.
+//! The panic path as the API takes it: what `fleetkey panic` does, and before every order of pages, the API and campaigns.
 
 use anyhow::Result;
 use fleetkey_dashboard::fleet::Refused;
@@ -10,6 +10,7 @@ use fleetkey_operator::plan::{Claims, Cut, Denial, Ending, PanicStep, Restored};
 use super::super::super::panic;
 use super::Board;
 use super::office::{CUT_WITHIN, Manner, Office};
+use super::turns::Urgency;
 
 /// Claims that were stopped, or would be.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,7 +93,8 @@ impl Board {
         alarm: Alarm<'_>,
     ) -> Result<StoppedClaims, Refused> {
         let (known, how) = ((self.watch.clone(), clients), (alarm.words(), alarm.dry_run));
-        let stopped = self.office.work(&self.closed, move |office| office.stop_claims(known, how)).await;
+        let stop = move |office: Office| office.stop_claims(known, how);
+        let stopped = self.office.work_as(Urgency::Panic, &self.closed, stop).await;
         self.shaken();
         stopped
     }
@@ -116,7 +118,8 @@ impl Board {
         alarm: Alarm<'_>,
     ) -> Result<StoppedPolicy, Refused> {
         let how = (alarm.words(), alarm.dry_run);
-        let stopped = self.office.work(&self.closed, move |office| office.stop_policy(policy, how)).await;
+        let stop = move |office: Office| office.stop_policy(policy, how);
+        let stopped = self.office.work_as(Urgency::Panic, &self.closed, stop).await;
         self.shaken();
         stopped
     }

@@ -8,6 +8,7 @@ use fleetkey_operator::plan::Ending;
 use super::super::super::now;
 use super::Board;
 use super::office::{CUT_WITHIN, Manner, Office};
+use super::turns::Urgency;
 
 /// What is decided on what came of a recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +77,11 @@ impl Board {
         self.works.expect_rest()?;
         let (of, why) = (thing.clone(), format!("{why}, says {by}"));
         let work = move |office: Office| office.decide(of, (verdict, certificate), why);
-        let decided = self.office.work(&self.closed, work).await?;
+        let urgency = match verdict {
+            Verdict::Approve => Urgency::Usual,
+            Verdict::Reject => Urgency::Ending,
+        };
+        let decided = self.office.work_as(urgency, &self.closed, work).await?;
         if let Decided::Done { .. } = decided {
             let word = match verdict {
                 Verdict::Approve => "approved",
