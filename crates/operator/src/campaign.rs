@@ -4,12 +4,14 @@
 //! and by what the broker has attested, whether they have rotated. [`Log`] keeps it on disk, a line a change, durable before
 //! a device hears anything; [`order`] leaves what somebody wants of it. Not here: the commands themselves ([`crate::controller::Reception::command`]), and who is selected.
 
+pub use known::{Ceiling, KnownPace, PACE_FILE};
 pub use log::{Line, Log, LogError, names, read};
 pub use machine::{Baseline, Campaign, Counts, Device, Held, Mode, Seen, Step, Turn, Way};
 pub use orders::{By, Left, Order, Taken, may_order, order, ordered, take_order};
 pub use pace::Pace;
 pub use plan::{BadPlan, FASTEST, MOST_A_MINUTE, Plan, Window};
 
+mod known;
 mod log;
 mod machine;
 mod orders;

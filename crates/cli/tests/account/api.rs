@@ -8,6 +8,7 @@ use aws_sdk_iot::types::AttributePayload;
 use fleetkey_operator::documents::RECOVERED_ATTRIBUTE;
 use serde_json::{Value, json};
 
+use crate::inventory::Clients;
 use crate::process::Process;
 use crate::proxy::Proxy;
 use crate::serve::{Fleet, inventory_is_taken};
@@ -103,7 +104,10 @@ fn a_script_runs_campaigns_and_the_journal_names_its_token() {
     let spring = json!({ "name": "spring", "why": "yearly", "thing": "press-1" });
     let mut dry = spring.clone();
     dry["dry_run"] = true.into();
-    let foreseen = json!({ "campaign": "spring", "dry_run": true, "devices": 1, "waves": [1] });
+    let foreseen = json!({
+        "campaign": "spring", "dry_run": true, "devices": 1, "waves": [1],
+        "rate": 60, "account_rate": 300, "account_rate_told": true,
+    });
     assert_eq!(start(&dry), (200, foreseen));
     assert_eq!(auditor.get("/campaigns"), json!({ "campaigns": [] }), "nothing was begun");
     assert_eq!(auditor.ask("POST", "/campaigns", &spring).0, 403);
@@ -218,6 +222,19 @@ fn an_admin_ends_certificates_and_the_journal_names_the_token() {
     }
 }
 
+/// Somebody recovers as the device, as the account sees it: with which certificate.
+pub(crate) fn recovered(clients: &Clients) -> String {
+    let made = clients.iot.create_keys_and_certificate().set_as_active(true).send();
+    let made = clients.wait(made).unwrap();
+    let (id, arn) = (made.certificate_id().unwrap(), made.certificate_arn().unwrap());
+    let attach = clients.iot.attach_thing_principal().thing_name("press-1").principal(arn);
+    clients.wait(attach.send()).unwrap();
+    let attributes = AttributePayload::builder().attributes(RECOVERED_ATTRIBUTE, id).merge(true).build();
+    let mark = clients.iot.update_thing().thing_name("press-1").attribute_payload(attributes);
+    clients.wait(mark.send()).unwrap();
+    id.to_owned()
+}
+
 /// Somebody has recovered as a device, as the thing's mark says. An admin decides, on the very certificate that they have
 /// seen: approved, the mark goes and nothing else; rejected, what came of it is revoked.
 #[test]
@@ -227,22 +244,11 @@ fn an_admin_decides_on_recoveries_and_the_journal_names_the_token() {
     fleet.stop_agent();
     let clients = fleet.clients();
     let own = fleet.certificates().remove(0).0;
-    let recovered = || {
-        let made = clients.iot.create_keys_and_certificate().set_as_active(true).send();
-        let made = clients.wait(made).unwrap();
-        let (id, arn) = (made.certificate_id().unwrap(), made.certificate_arn().unwrap());
-        let attach = clients.iot.attach_thing_principal().thing_name("press-1").principal(arn);
-        clients.wait(attach.send()).unwrap();
-        let attributes = AttributePayload::builder().attributes(RECOVERED_ATTRIBUTE, id).merge(true).build();
-        let mark = clients.iot.update_thing().thing_name("press-1").attribute_payload(attributes);
-        clients.wait(mark.send()).unwrap();
-        id.to_owned()
-    };
     let marked = || {
         let thing = clients.wait(clients.iot.describe_thing().thing_name("press-1").send()).unwrap();
         thing.attributes().is_some_and(|all| all.contains_key(RECOVERED_ATTRIBUTE))
     };
-    let first = recovered();
+    let first = recovered(clients);
     let (process, url) = serving(&fleet);
     let (operator, admin) = (Api::of(&url, fleet.path(), "operator"), Api::of(&url, fleet.path(), "admin"));
     let waits = |id: &str| json!([{ "thing": "press-1", "certificate": id }]);
@@ -259,7 +265,7 @@ fn an_admin_decides_on_recoveries_and_the_journal_names_the_token() {
     assert!(!marked());
     assert_eq!(decide("approve", &first).0, 409, "nothing waits any more");
 
-    let second = recovered();
+    let second = recovered(clients);
     let (status, told) = decide("reject", &second);
     assert_eq!((status, &told["certificate"]), (200, &second.clone().into()), "{told}");
     assert!(!marked() && fleet.certificates().contains(&(second.clone(), "REVOKED".to_owned())));

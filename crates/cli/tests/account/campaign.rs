@@ -58,6 +58,7 @@ fn a_campaign_is_carried_out_across_kills_and_ends_when_too_many_fail() {
 
     let planned = fleet.start("spring", &["--thing", "press-*", "--plan"]);
     assert_eq!((&planned["devices"], &planned["waves"]), (&2.into(), &serde_json::json!([1, 2])));
+    assert_eq!((&planned["rate"], &planned["account_rate"]), (&60.into(), &300.into()));
     assert_eq!(fleet.campaign(&["show", "spring"]).0, 1, "a plan leaves nothing");
     let started = fleet.start("spring", &["--thing", "press-1"]);
     assert_eq!((&started["event"], &started["served"]), (&"started".into(), &false.into()));

@@ -31,6 +31,7 @@ mod kill;
 mod least_privilege;
 mod moved;
 mod names;
+mod pace;
 mod pages;
 mod panic;
 mod proxy;

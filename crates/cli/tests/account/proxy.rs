@@ -31,6 +31,8 @@ enum Meant {
     Delayed(&'static str),
     /// Each is answered as IAM does where the caller lacks this action.
     Refused(&'static str, &'static str),
+    /// Each is answered with this JSON.
+    Answered(&'static str, &'static str),
 }
 
 /// A call as it went by.
@@ -84,6 +86,11 @@ impl Proxy {
     /// Refuses every call that has this in its line, as IAM does to whoever lacks `action`.
     pub(crate) fn refusing(upstream: SocketAddr, line: &'static str, action: &'static str) -> Self {
         Self::with(upstream, None, Some(Meant::Refused(line, action)))
+    }
+
+    /// Answers every call that has this in its line with this JSON, in the account's place.
+    pub(crate) fn answering(upstream: SocketAddr, line: &'static str, body: &'static str) -> Self {
+        Self::with(upstream, None, Some(Meant::Answered(line, body)))
     }
 
     fn with(upstream: SocketAddr, stop: Option<Stop>, meant: Option<Meant>) -> Self {
@@ -145,6 +152,12 @@ impl Shared {
                 && what.contains(line)
             {
                 Message::refusal(action).write(client.get_mut());
+                continue;
+            }
+            if let Some(Meant::Answered(line, body)) = self.meant
+                && what.contains(line)
+            {
+                Message::answer("200 OK", "", body.to_owned()).write(client.get_mut());
                 continue;
             }
             if matches!(self.meant, Some(Meant::Delayed(line)) if what.contains(line)) {
@@ -209,9 +222,12 @@ impl Message {
         let body = format!(
             "{{\"message\":\"User: arn:aws:iam::000000000000:user/fleetkey is not authorized to perform: {action}\"}}"
         );
+        Self::answer("403 Forbidden", "x-amzn-errortype: AccessDeniedException\r\n", body)
+    }
+
+    fn answer(status: &str, fields: &str, body: String) -> Self {
         let head = format!(
-            "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: AccessDeniedException\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            "HTTP/1.1 {status}\r\n{fields}content-type: application/json\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         Self { head, body: body.into_bytes() }

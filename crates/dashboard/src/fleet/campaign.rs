@@ -179,6 +179,8 @@ pub struct Forecast {
     pub devices: usize,
     /// The size of each wave.
     pub waves: Vec<usize>,
+    /// How many commands a minute the account leaves all campaigns together, where that is less than the draft's rate.
+    pub slower: Option<u32>,
 }
 
 /// What a campaign's rollback would come to.

@@ -191,7 +191,8 @@ pub(crate) fn confirm_new_campaign(
     trouble: Option<&str>,
 ) -> Answer {
     let title = format!("Begin the campaign {}?", draft.name);
-    let least = Duration::from_secs(forecast.devices as u64 * 60 / u64::from(draft.pace.rate.max(1)));
+    let rate = forecast.slower.unwrap_or(draft.pace.rate);
+    let least = Duration::from_secs(forecast.devices as u64 * 60 / u64::from(rate.max(1)));
     let sizes: Vec<String> = forecast.waves.iter().map(ToString::to_string).collect();
     let content = html! {
         nav class="crumbs" aria-label="Path" { a href="/campaigns" { "Campaigns" } }
@@ -202,6 +203,12 @@ pub(crate) fn confirm_new_campaign(
             dl class="facts" {
                 div { dt { "Waves" } dd { (sizes.join(", ")) } }
                 div { dt { "At the earliest" } dd { "all were told after " (span(least)) } }
+                @if let Some(slower) = forecast.slower {
+                    div { dt { "Rate" } dd {
+                        "at most " (slower) " a minute, not " (draft.pace.rate)
+                        ": that is what the account's quotas leave all campaigns together"
+                    } }
+                }
                 div { dt { "Name matches" } dd { @if draft.things.is_empty() { "–" } @else { code { (draft.things) } } } }
                 div { dt { "Certificate's age" } dd { @match draft.older_than { Some(age) => { "at least " (span(age)) } None => { "–" } } } }
                 div { dt { "Found by the rule" } dd { @if draft.rule.is_empty() { "–" } @else { (draft.rule) } } }

@@ -21,6 +21,9 @@ async fn a_campaign_is_counted_and_asked_about_before_it_begins() {
     {
         assert!(asked.body.contains(words), "{words}: {}", asked.body);
     }
+    assert!(!asked.body.contains("quotas leave"), "as fast as it was asked to be: {}", asked.body);
+    let fast = bench.post("/campaigns", &session, &DRAFT.replace("rate=120", "rate=9000")).await;
+    assert!(fast.body.contains("at most 300 a minute, not 9000"), "{}", fast.body);
     assert!(bench.fleet.ordered().is_empty());
     let begun = bench.post("/campaigns", &session, &format!("{DRAFT}&confirm=yes")).await;
     assert_eq!((begun.status, begun.header("location")), (303, "/campaigns/summer"));

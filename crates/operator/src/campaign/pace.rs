@@ -36,6 +36,11 @@ impl Pace {
         }
     }
 
+    /// How many may be told in a minute.
+    pub fn a_minute(&self) -> u32 {
+        (self.a_second * 60.0).round() as u32
+    }
+
     /// How many may be told now.
     pub fn room(&self, now: Timestamp) -> usize {
         let from = self.from(now);

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use fleetkey_aws::Aws;
 use fleetkey_aws::permit::Command;
 use fleetkey_model::name::ThingName;
-use fleetkey_operator::campaign::{self, Campaign, Left, Log, Mode, Order, Plan, Turn};
+use fleetkey_operator::campaign::{self, Campaign, Ceiling, Left, Log, Mode, Order, Plan, Turn};
 use fleetkey_operator::controller::Journal;
 use fleetkey_operator::inventory::{Snapshot, Store, findings};
 use serde_json::{Value, json};
@@ -61,8 +61,13 @@ async fn start(args: &StartArgs) -> Result<()> {
     plan.check(things.len())?;
     let waves = plan.waves(things.len());
     let by = if args.plan { None } else { Some(by::by(&plan.why)?) };
+    let ceiling = Ceiling::read(&operator);
+    if let Some(slower) = ceiling.below(plan.rate) {
+        output::warn(&slower_words(plan.rate, slower, ceiling.is_told));
+    }
     let mut told = json!({
         "event": if args.plan { "plan" } else { "started" }, "campaign": plan.name, "devices": things.len(), "waves": waves,
+        "rate": plan.rate, "account_rate": ceiling.a_minute, "account_rate_told": ceiling.is_told,
         "served": Journal::is_in_use(&operator.join(LEDGER)), "calls": calls,
     });
     if let Some(by) = by {
@@ -73,6 +78,18 @@ async fn start(args: &StartArgs) -> Result<()> {
     }
     output::json(&told);
     Ok(())
+}
+
+/// That a campaign will be slower than it was asked to be.
+fn slower_words(asked: u32, slower: u32, is_told: bool) -> String {
+    let by = match is_told {
+        true => "by the quotas that Service Quotas tells of the account",
+        false => "by AWS's default quotas, as the account has not told its own",
+    };
+    format!(
+        "{by} all campaigns together tell {slower} devices a minute, so this one is not as fast as --rate {asked}; a higher \
+         quota for RegisterThing and CreateCertificateFromCsr over MQTT raises that"
+    )
 }
 
 fn plan(args: &StartArgs) -> Plan {

@@ -42,7 +42,7 @@ pub(crate) async fn run(args: InventoryArgs) -> Result<ExitCode> {
     let watch = opened(&data, &file, &snapshot, &[]);
     let aws = Aws::new(&Options { data_host: Some(file.endpoint.clone()), ..options(&args.account) }).await;
     if !args.offline && !is_fresh(&watch, &args, now()) && !is_served(&data) {
-        walk::walk(&aws, &watch, &snapshot, &args).await?;
+        walk::walk(&aws, &watch, (&snapshot, &data.operator()), &args).await?;
     }
     match &args.history {
         Some(thing) => show_history(&data, &watch, thing, &args, &aws)?,

@@ -91,10 +91,10 @@ pub(crate) async fn run(args: ServeArgs) -> Result<ExitCode> {
     let registry = registry::see_to(post.asking.clone(), controller.reception(), args.registry_events);
     let registry = tokio::spawn(registry);
     let pages = Pages::open(board.clone(), &args.panel).await?;
-    let snapshot = Snapshot::at(&post.data.operator());
+    let kept = (Snapshot::at(&post.data.operator()), post.data.operator());
     let pace = (args.inventory_every, args.budget);
     let asked = (post.asking.clone(), board.hindrances().clone());
-    let tended = Tended::start(asked, watch.clone(), snapshot, controller.reception(), pace);
+    let tended = Tended::start(asked, watch.clone(), kept, controller.reception(), pace);
     let shown = Shown {
         reception: controller.reception(),
         metrics,

@@ -453,7 +453,8 @@ impl Fleet for Sample {
             if draft.things == "nobody" {
                 return Err(Refused(self.words.clone()));
             }
-            Ok(Forecast { devices: self.things.len(), waves: vec![1, self.things.len() - 1] })
+            let slower = (draft.pace.rate > 300).then_some(300);
+            Ok(Forecast { devices: self.things.len(), waves: vec![1, self.things.len() - 1], slower })
         })
     }
 

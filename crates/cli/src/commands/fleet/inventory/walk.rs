@@ -1,5 +1,6 @@
 //! The walk over the account, with a bar or a line a page, kept every so often.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -23,7 +24,12 @@ const UNMEASURED: &str = "{spinner} {elapsed} {wide_msg}";
 const KEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// Asks the account to the end, or until somebody interrupts; what was learned is kept.
-pub(super) async fn walk(aws: &Aws, watch: &Watch, snapshot: &Snapshot, args: &InventoryArgs) -> Result<()> {
+pub(super) async fn walk(
+    aws: &Aws,
+    watch: &Watch,
+    (snapshot, directory): (&Snapshot, &Path),
+    args: &InventoryArgs,
+) -> Result<()> {
     let mut interrupt = Interrupt::new()?;
     let mut place = watch.clone();
     place.with(|_, crawl| {
@@ -40,7 +46,7 @@ pub(super) async fn walk(aws: &Aws, watch: &Watch, snapshot: &Snapshot, args: &I
     let course = Course { deep: args.deep, anew: args.max_age };
     let mut rates = Rates::of(args.budget);
     let walking = async {
-        rates.learn(aws).await;
+        rates.learn(aws, directory).await;
         crawl(aws, &mut place, &mut rates.budget, &now, course, told).await
     };
     let outcome = tokio::select! {

@@ -100,7 +100,7 @@ impl Campaigns {
     pub(super) fn start(tools: Tools) -> Self {
         let stop = CancellationToken::new();
         let running = Running {
-            pacer: Pacer::new(tools.aws.clone()),
+            pacer: Pacer::new(tools.aws.clone(), tools.directory.clone()),
             first: 0,
             tools,
             known: BTreeMap::new(),

@@ -1,5 +1,6 @@
 //! Keeps the inventory: walks the account again and again within its budget, and keeps what is known on disk.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,12 +31,12 @@ impl Tended {
     pub(super) fn start(
         asked: (Arc<Aws>, Arc<Hindrances>),
         watch: Watch,
-        snapshot: Snapshot,
+        (snapshot, directory): (Snapshot, PathBuf),
         reception: Reception,
         (every, share): (Duration, f64),
     ) -> Self {
         let (stop, walked) = (CancellationToken::new(), Arc::new(Notify::new()));
-        let walking = walk(asked, watch.clone(), walked.clone(), every, share);
+        let walking = walk(asked, watch.clone(), (walked.clone(), directory), every, share);
         let walking = stop.clone().run_until_cancelled_owned(walking);
         let tasks = vec![
             tokio::spawn(async { _ = walking.await }),
@@ -56,7 +57,7 @@ impl Tended {
 async fn walk(
     (aws, hindrances): (Arc<Aws>, Arc<Hindrances>),
     mut watch: Watch,
-    walked: Arc<Notify>,
+    (walked, directory): (Arc<Notify>, PathBuf),
     every: Duration,
     share: f64,
 ) {
@@ -65,7 +66,7 @@ async fn walk(
     loop {
         // One that is done was walked by an earlier process: nothing is asked now.
         if !watch.look(|_, crawl| crawl.is_done()) {
-            rates.learn(&aws).await;
+            rates.learn(&aws, &directory).await;
         }
         let pause = match crawl(&noted, &mut watch, &mut rates.budget, &now, course, |_| {}).await {
             Ok(()) => {

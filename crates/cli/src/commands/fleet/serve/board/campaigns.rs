@@ -9,7 +9,9 @@ use fleetkey_dashboard::fleet::{
     WayBack,
 };
 use fleetkey_model::name::{GroupName, ThingName};
-use fleetkey_operator::campaign::{self, Baseline, Counts, Left, Log, LogError, Mode, Order, Plan, Turn};
+use fleetkey_operator::campaign::{
+    self, Baseline, Ceiling, Counts, Left, Log, LogError, Mode, Order, Plan, Turn,
+};
 use fleetkey_operator::controller::Stage;
 use fleetkey_operator::inventory::Rule;
 
@@ -128,7 +130,12 @@ impl Board {
             (None, None) => self.selected(draft, among)?.len(),
         };
         let waves = self.checked(&plan(draft, draft.why.clone())?, devices)?;
-        Ok(Forecast { devices, waves })
+        Ok(Forecast { devices, waves, slower: self.ceiling().below(draft.pace.rate) })
+    }
+
+    /// How fast all campaigns together are, as far as the account has told.
+    pub(in super::super) fn ceiling(&self) -> Ceiling {
+        Ceiling::read(&self.office.directory)
     }
 
     /// Who can be in a campaign: worked out from all rows, so that of a large fleet it may be some minutes old.

@@ -9,6 +9,7 @@ use fleetkey_api::token::Holder;
 use fleetkey_dashboard::fleet::{CampaignDraft, CampaignMode, CampaignOrder, Fate, Forecast, Pace, Refused};
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{SerialNumber, ThingName};
+use fleetkey_operator::campaign::Ceiling;
 use fleetkey_operator::recovery::{MOST_SERIALS, WindowError, Windows};
 use serde_json::{Value, json};
 
@@ -147,11 +148,15 @@ impl Shown {
             true => self.board.among(&wanted).await.map_err(bad)?,
             false => Among::List(draft.things.iter().cloned().collect()),
         };
-        let Forecast { devices, waves } = self.board.forecast(&wanted, &among).map_err(bad)?;
+        let Forecast { devices, waves, .. } = self.board.forecast(&wanted, &among).map_err(bad)?;
         if !draft.dry_run {
             self.board.start(&wanted, &among, by).await.map_err(bad)?;
         }
-        Ok(json!({ "campaign": draft.name, "dry_run": draft.dry_run, "devices": devices, "waves": waves }))
+        let Ceiling { a_minute, is_told } = self.board.ceiling();
+        Ok(json!({
+            "campaign": draft.name, "dry_run": draft.dry_run, "devices": devices, "waves": waves,
+            "rate": wanted.pace.rate, "account_rate": a_minute, "account_rate_told": is_told,
+        }))
     }
 
     async fn step(
