@@ -40,6 +40,16 @@ pub(crate) fn exact(core: &Core, command: &[&str], runs: &[Outcome]) {
     assert!(unused.is_empty(), "{command:?} asks for what it does not call: {unused:?}");
 }
 
+/// A run with a flag: whether it asks for nothing that is not printed, and for all that is printed with the flag alone; of what
+/// is printed without it, another test says whether that is called.
+#[track_caller]
+pub(crate) fn exact_beside(core: &Core, (command, without): (&[&str], &[&str]), run: &Outcome) {
+    within(core, command, run);
+    let more: BTreeSet<_> = printed(core, command).difference(&printed(core, without)).cloned().collect();
+    let unused: Vec<_> = more.difference(&run.calls()).cloned().collect();
+    assert!(!more.is_empty() && unused.is_empty(), "{command:?} asks for what it does not call: {unused:?}");
+}
+
 /// A run that asks for nothing that is not printed.
 #[track_caller]
 pub(crate) fn within(core: &Core, command: &[&str], run: &Outcome) {
@@ -110,19 +120,19 @@ fn the_printed_policy_is_what_was_called() {
     // Of another name, the template goes and comes: what set-up deletes.
     setups.push(set_up(&["--template-name", "Other"]));
     exact(&core, &["setup"], &setups);
-    hang_more_on_it(&clients);
+    hang_more_on_it(&clients, "Other");
     exact(&core, &["cleanup"], &[core.run(&["cleanup"], fleet.path()).good()]);
 }
 
 /// What only a clean-up has to do with: somebody has attached a policy to a role of ours, and made a version of a template.
-fn hang_more_on_it(clients: &Clients) {
+pub(crate) fn hang_more_on_it(clients: &Clients, template: &str) {
     clients.wait(async {
         let policy = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole";
         let attach = clients.iam.attach_role_policy().role_name("fleetkey-hook-us-east-1").policy_arn(policy);
         attach.send().await.unwrap();
-        let template =
-            clients.iot.describe_provisioning_template().template_name("Other").send().await.unwrap();
-        let version = clients.iot.create_provisioning_template_version().template_name("Other");
-        version.template_body(template.template_body().unwrap()).send().await.unwrap();
+        let found =
+            clients.iot.describe_provisioning_template().template_name(template).send().await.unwrap();
+        let version = clients.iot.create_provisioning_template_version().template_name(template);
+        version.template_body(found.template_body().unwrap()).send().await.unwrap();
     });
 }

@@ -15,6 +15,7 @@
 #[expect(dead_code, reason = "the module is shared; not every test uses all of it")]
 mod process;
 
+mod all_pages;
 mod api;
 mod cable;
 mod campaign;

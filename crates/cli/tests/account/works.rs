@@ -20,13 +20,13 @@ fn mark(browser: &Browser, path: &str) -> String {
     value.split('"').next().unwrap().to_owned()
 }
 
-fn carry_out(browser: &Browser, path: &str, why: &str) {
+pub(crate) fn carry_out(browser: &Browser, path: &str, why: &str) {
     let mark = mark(browser, path);
     browser.order(path, &format!("confirm=yes&plan={mark}&why={why}&fleet=default"));
 }
 
 /// A controller behind a proxy, and a browser that its link has let in, whether the controller gets ready or not.
-fn behind(fleet: &Fleet, url: &str) -> (Process, Browser) {
+pub(crate) fn behind(fleet: &Fleet, url: &str) -> (Process, Browser) {
     let mut process = Process::of(fleet.serve(url));
     let link = process.event("serving")["dashboard_url"].as_str().unwrap().to_owned();
     (process, Browser::open(&link))
@@ -43,13 +43,18 @@ fn is_open(fleet: &Fleet) -> bool {
     fleet.clients().wait(template.send()).unwrap().enabled().unwrap()
 }
 
-/// Ends a controller; what it has called, which is no more than all pages together may call.
-pub(crate) fn end(fleet: &Fleet, process: Process) -> BTreeSet<String> {
+/// Ends a controller; what it has said.
+pub(crate) fn ended(process: Process) -> Outcome {
     process.signal("TERM");
     let (status, lines, errors) = process.end();
     assert!(status.success(), "{errors}");
     let lines = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let run = Outcome { code: 0, lines, errors };
+    Outcome { code: 0, lines, errors }
+}
+
+/// Ends a controller; what it has called, which is no more than all pages together may call.
+pub(crate) fn end(fleet: &Fleet, process: Process) -> BTreeSet<String> {
+    let run = ended(process);
     within(&fleet.core, &["serve", "--pages"], &run);
     run.calls()
 }
