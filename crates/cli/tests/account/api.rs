@@ -103,7 +103,8 @@ fn a_script_runs_campaigns_and_the_journal_names_its_token() {
     let spring = json!({ "name": "spring", "why": "yearly", "thing": "press-1" });
     let mut dry = spring.clone();
     dry["dry_run"] = true.into();
-    let foreseen = json!({ "campaign": "spring", "dry_run": true, "devices": 1, "waves": [1] });
+    let foreseen =
+        json!({ "campaign": "spring", "dry_run": true, "devices": 1, "waves": [1], "left_out": [] });
     assert_eq!(start(&dry), (200, foreseen));
     assert_eq!(auditor.get("/campaigns"), json!({ "campaigns": [] }), "nothing was begun");
     assert_eq!(auditor.ask("POST", "/campaigns", &spring).0, 403);

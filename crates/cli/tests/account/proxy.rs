@@ -31,6 +31,8 @@ enum Meant {
     Delayed(&'static str),
     /// Each is answered as IAM does where the caller lacks this action.
     Refused(&'static str, &'static str),
+    /// So many of them are answered as AWS does beyond the account's rate.
+    Throttled(&'static str, usize),
 }
 
 /// A call as it went by.
@@ -84,6 +86,11 @@ impl Proxy {
     /// Refuses every call that has this in its line, as IAM does to whoever lacks `action`.
     pub(crate) fn refusing(upstream: SocketAddr, line: &'static str, action: &'static str) -> Self {
         Self::with(upstream, None, Some(Meant::Refused(line, action)))
+    }
+
+    /// Throttles the first `count` calls that have this in their line.
+    pub(crate) fn throttling(upstream: SocketAddr, line: &'static str, count: usize) -> Self {
+        Self::with(upstream, None, Some(Meant::Throttled(line, count)))
     }
 
     fn with(upstream: SocketAddr, stop: Option<Stop>, meant: Option<Meant>) -> Self {
@@ -141,10 +148,8 @@ impl Shared {
             let at = self.enter(&request);
             let held = |side| self.stop == Some(Stop { at, side });
             let what = request.call().what;
-            if let Some(Meant::Refused(line, action)) = self.meant
-                && what.contains(line)
-            {
-                Message::refusal(action).write(client.get_mut());
+            if let Some(refusal) = self.refusal(&what) {
+                refusal.write(client.get_mut());
                 continue;
             }
             if matches!(self.meant, Some(Meant::Delayed(line)) if what.contains(line)) {
@@ -160,6 +165,19 @@ impl Shared {
                 return self.hold(&mut client);
             }
             answer.write(client.get_mut());
+        }
+    }
+
+    /// The answer to a call that the account is not to see.
+    fn refusal(&self, what: &str) -> Option<Message> {
+        match self.meant {
+            Some(Meant::Refused(line, action)) => what.contains(line).then(|| Message::refusal(action)),
+            Some(Meant::Throttled(line, count)) if what.contains(line) => {
+                let calls = self.calls.lock().unwrap();
+                let so_far = calls.iter().filter(|call| call.what.contains(line)).count();
+                (so_far <= count).then(Message::throttle)
+            }
+            _ => None,
         }
     }
 
@@ -209,9 +227,18 @@ impl Message {
         let body = format!(
             "{{\"message\":\"User: arn:aws:iam::000000000000:user/fleetkey is not authorized to perform: {action}\"}}"
         );
+        Self::error("403 Forbidden", "AccessDeniedException", body)
+    }
+
+    /// AWS's answer beyond the account's rate.
+    fn throttle() -> Self {
+        Self::error("429 Too Many Requests", "ThrottlingException", "{\"message\":\"Rate exceeded\"}".to_owned())
+    }
+
+    fn error(status: &str, kind: &str, body: String) -> Self {
         let head = format!(
-            "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: AccessDeniedException\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            "HTTP/1.1 {status}\r\nx-amzn-errortype: {kind}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n",
             body.len()
         );
         Self { head, body: body.into_bytes() }

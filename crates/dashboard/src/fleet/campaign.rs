@@ -179,6 +179,17 @@ pub struct Forecast {
     pub devices: usize,
     /// The size of each wave.
     pub waves: Vec<usize>,
+    /// Devices that are meant and would not be told.
+    pub left_out: Vec<Omission>,
+}
+
+/// Devices that are left out of a campaign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Omission {
+    /// How many.
+    pub devices: usize,
+    /// Why, in words.
+    pub why: String,
 }
 
 /// What a campaign's rollback would come to.

@@ -55,9 +55,21 @@ pub(crate) fn plan(view: &View<'_>, fleet: &dyn Fleet, direction: Direction) -> 
         section id="plan" data-live aria-label="Plan" {
             (known(&plan, command, &|plan: &Arc<Plan>| steps(plan, fleet.builds().is_some())))
             @if offered { (button(work_path(direction), "Carry it out …", "carry-out")) }
+            // Of set-up the account is asked each minute anyway.
+            @if direction == Direction::CleanUp && !under_way && matches!(plan, Known::Told(_)) && frame::may_order(view) { (anew(direction)) }
         }
     };
     frame::page(view, 200, title, None, &content)
+}
+
+/// The account is asked again, by whoever has changed something there.
+fn anew(direction: Direction) -> Markup {
+    html! {
+        form method="post" action=(work_path(direction)) {
+            input type="hidden" name="look" value="anew";
+            button id="look-anew" type="submit" { "Look again" }
+        }
+    }
 }
 
 fn run(view: &View<'_>, work: &Work) -> Markup {

@@ -90,6 +90,14 @@ impl Manner<'_> {
     }
 }
 
+impl<'a> Manner<'a> {
+    /// What an operator works with who goes to work so.
+    pub(super) fn tools(&self, aws: &'a Aws) -> Tools<'a, Aws> {
+        let Self { progress, making, deleting, .. } = *self;
+        Tools { cloud: aws, keys: &AgentKeys, clock: &now, progress, making, deleting }
+    }
+}
+
 /// A refusal of the account with what to do about it.
 pub(super) fn hinted(words: &str) -> String {
     match words.contains("AccessDenied") || words.contains("not authorized") {
@@ -142,9 +150,7 @@ impl Office {
         aws: &'a Aws,
         manner: Manner<'a>,
     ) -> Result<Operator<'a, Aws>, PlanError> {
-        let Manner { force, progress, making, deleting } = manner;
-        let tools = Tools { cloud: aws, keys: &AgentKeys, clock: &now, progress, making, deleting };
-        Operator::open(tools, &self.directory, &self.fleet(), force).await
+        Operator::open(manner.tools(aws), &self.directory, &self.fleet(), manner.force).await
     }
 
     /// The fleet's name.
