@@ -118,6 +118,11 @@ pub trait Fleet: Send + Sync + 'static {
         Known::Elsewhere
     }
 
+    /// Whether a plan of a clean-up is shown for longer than it takes to read, so that somebody may want it anew.
+    fn keeps_plans(&self) -> bool {
+        false
+    }
+
     /// Has a plan made anew as soon as it is looked at, if it is not of just now. Nothing is done.
     fn plan_anew(&self, _direction: Direction) {}
 

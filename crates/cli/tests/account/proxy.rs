@@ -232,7 +232,11 @@ impl Message {
 
     /// AWS's answer beyond the account's rate.
     fn throttle() -> Self {
-        Self::error("429 Too Many Requests", "ThrottlingException", "{\"message\":\"Rate exceeded\"}".to_owned())
+        Self::error(
+            "429 Too Many Requests",
+            "ThrottlingException",
+            "{\"message\":\"Rate exceeded\"}".to_owned(),
+        )
     }
 
     fn error(status: &str, kind: &str, body: String) -> Self {

@@ -48,6 +48,8 @@ pub(crate) fn plan(view: &View<'_>, fleet: &dyn Fleet, direction: Direction) -> 
     let under_way = work.as_ref().is_some_and(|work| work.end.is_none());
     let may = fleet.builds().is_some() && view.actor.scope >= Scope::Admin && !under_way;
     let offered = may && matches!(&plan, Known::Told(plan) if plan.changes() > 0);
+    let is_removal = direction == Direction::CleanUp && matches!(plan, Known::Told(_));
+    let kept = is_removal && fleet.keeps_plans() && !under_way && frame::may_order(view);
     let content = html! {
         nav class="crumbs" aria-label="Path" { a href="/provisioning" { "Provisioning" } }
         h1 { (title) }
@@ -55,8 +57,7 @@ pub(crate) fn plan(view: &View<'_>, fleet: &dyn Fleet, direction: Direction) -> 
         section id="plan" data-live aria-label="Plan" {
             (known(&plan, command, &|plan: &Arc<Plan>| steps(plan, fleet.builds().is_some())))
             @if offered { (button(work_path(direction), "Carry it out …", "carry-out")) }
-            // Of set-up the account is asked each minute anyway.
-            @if direction == Direction::CleanUp && !under_way && matches!(plan, Known::Told(_)) && frame::may_order(view) { (anew(direction)) }
+            @if kept { (anew(direction)) }
         }
     };
     frame::page(view, 200, title, None, &content)

@@ -365,6 +365,10 @@ impl Fleet for Sample {
         Known::Told(Provisioning { templates, claims, recovery: Some(recovery) })
     }
 
+    fn keeps_plans(&self) -> bool {
+        true
+    }
+
     fn plan_anew(&self, direction: Direction) {
         self.anew.lock().unwrap().push(direction);
     }

@@ -134,6 +134,10 @@ impl Fleet for Board {
         self.planned(direction)
     }
 
+    fn keeps_plans(&self) -> bool {
+        true
+    }
+
     fn plan_anew(&self, direction: Direction) {
         self.plan_anew(direction);
     }
