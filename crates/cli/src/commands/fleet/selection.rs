@@ -57,7 +57,9 @@ impl Selection {
         match &self.among {
             None => watch.each_thing(|store, name, thing| see(name, &|| standing(store, name, thing))),
             Some(found) => {
-                by_certificate(found, watch).iter().for_each(|(name, standing)| see(name, &|| *standing))
+                for (name, standing) in &by_certificate(found, watch) {
+                    see(name, &|| *standing);
+                }
             }
         }
         let (_, left_out) = count.end();

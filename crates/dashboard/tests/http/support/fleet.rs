@@ -376,11 +376,10 @@ impl Fleet for Sample {
     fn plan(&self, direction: Direction) -> Known<Arc<Plan>> {
         let act = if direction == Direction::SetUp { Act::Create } else { Act::Delete };
         let step = |what: &str| PlanStep { act, what: what.to_owned(), words: self.words.clone() };
-        if self.words == "the account is asked" {
-            return Known::Asked;
-        }
-        if self.words == "the account refuses" {
-            return Known::Refused(self.words.clone());
+        match self.words.as_str() {
+            "the account is asked" => return Known::Asked,
+            "the account refuses" => return Known::Refused(self.words.clone()),
+            _ => {}
         }
         let moved = self.moved.load(Ordering::SeqCst);
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
