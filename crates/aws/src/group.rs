@@ -63,7 +63,7 @@ impl Aws {
                 let sent = call.clone().set_next_token(token.clone()).send();
                 async { sent.await.map_err(refused) }
             };
-            let page = Patience::ASKING.call(|_| {}, ask).await?;
+            let page = Patience::page(ask).await?;
             things.extend(page.things().iter().filter_map(|name| ThingName::new(name.as_str()).ok()));
             token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
             if token.is_none() {

@@ -164,7 +164,7 @@ impl Aws {
                 let sent = call.clone().send();
                 async { sent.await.map_err(refused) }
             };
-            let Some(page) = optional(Patience::ASKING.call(|_| {}, ask).await)? else {
+            let Some(page) = optional(Patience::page(ask).await)? else {
                 return Ok(targets);
             };
             targets.extend(page.targets().iter().cloned());

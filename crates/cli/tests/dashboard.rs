@@ -9,16 +9,17 @@
 )]
 #![expect(dead_code, reason = "the module is shared; not every test uses all of it")]
 
+#[path = "cli/keys.rs"]
+mod keys;
 #[path = "cli/process.rs"]
 mod process;
 
-use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use keys::{every_page, no_key_is_shown};
 use process::{PATIENCE, Process};
 use serde_json::Value;
 
@@ -276,41 +277,6 @@ fn a_message_that_the_broker_hears_is_on_the_open_page() {
     assert!(process.end().0.success());
 }
 
-/// The lines of base64 in all PEM blocks of this kind in the files beneath a directory, whatever the files are called; of each
-/// block the first two, which in a key on P-256 (RFC 5915, 3) hold the secret, where what follows is the public key alone.
-fn pem_lines(dir: &Path, kind: &str, found: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
-        if entry.file_type().unwrap().is_dir() {
-            pem_lines(&entry.path(), kind, found);
-        } else if let Ok(bytes) = std::fs::read(entry.path()) {
-            let text = String::from_utf8_lossy(&bytes).replace("\\n", "\n");
-            for block in text.split("-----BEGIN ").skip(1) {
-                let (title, body) = block.split_once("-----").unwrap();
-                let lines = body.trim().lines().filter(|_| title.ends_with(kind));
-                found.extend(lines.take(2).filter(|line| line.len() == 64).map(str::to_owned));
-            }
-        }
-    }
-}
-
-/// Follows each link from page to page until there is no other.
-fn every_page(browser: &Browser) -> Vec<(String, String)> {
-    let mut ahead = vec!["/".to_owned(), "/api/devices".to_owned(), "/api/status?serial=bench-1".to_owned()];
-    let (mut known, mut pages): (BTreeSet<String>, _) = (ahead.iter().cloned().collect(), Vec::new());
-    while let Some(path) = ahead.pop() {
-        let page = browser.page(&path);
-        for link in page.split("href=\"/").skip(1).filter_map(|rest| rest.split('"').next()) {
-            let link = format!("/{}", link.replace("&amp;", "&"));
-            if known.insert(link.clone()) {
-                ahead.push(link);
-            }
-        }
-        pages.push((path, page));
-        assert!(known.len() < 2000, "the pages have no end: {known:?}");
-    }
-    pages
-}
-
 /// Of devices that have rotated, of one on the bench, of claims and authorities: their certificates are on the pages, their keys
 /// are not.
 #[test]
@@ -323,17 +289,9 @@ fn no_page_shows_a_line_of_any_key_that_lies_in_the_data_directory() {
     browser.watch("/try/bench-1", &["The device's page"]);
     browser.order("/devices/device-0002/rotate", "");
     browser.watch("/devices/device-0002/rotation", &["REVOKED", "done"]);
-    let (mut keys, mut certificates) = (BTreeSet::new(), BTreeSet::new());
-    pem_lines(dir.path(), "PRIVATE KEY", &mut keys);
-    pem_lines(dir.path(), "CERTIFICATE", &mut certificates);
-    let pages = every_page(&browser);
-    let shown = |lines: &BTreeSet<String>| -> Vec<&str> {
-        let shows = |page: &str| lines.iter().any(|line| page.contains(line));
-        pages.iter().filter(|(_, page)| shows(page)).map(|(path, _)| path.as_str()).collect()
-    };
-    assert!(keys.len() > 8 && pages.len() > 30, "{} lines of keys, {} pages", keys.len(), pages.len());
-    assert!(shown(&certificates).len() > 3, "what is shown is found");
-    assert_eq!(shown(&keys), Vec::<&str>::new(), "a key is shown");
+    let pages = every_page(&["/", "/api/devices", "/api/status?serial=bench-1"], |path| browser.page(path));
+    assert!(pages.len() > 30, "{} pages", pages.len());
+    no_key_is_shown(dir.path(), &pages);
     process.signal("INT");
     assert!(process.end().0.success());
 }

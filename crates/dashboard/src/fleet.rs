@@ -11,7 +11,7 @@ use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 
 pub use campaign::{
-    Campaign, CampaignCounts, CampaignDraft, CampaignMode, CampaignOrder, Forecast, Pace, WayBack,
+    Campaign, CampaignCounts, CampaignDraft, CampaignMode, CampaignOrder, Forecast, Omission, Pace, WayBack,
 };
 pub use device::{
     Certificate, Connection, Device, DevicePage, DeviceQuery, DeviceRow, Filter, Holder, Incident, Told, Tone,
@@ -117,6 +117,14 @@ pub trait Fleet: Send + Sync + 'static {
     fn plan(&self, _direction: Direction) -> Known<Arc<Plan>> {
         Known::Elsewhere
     }
+
+    /// Whether a plan of a clean-up is shown for longer than it takes to read, so that somebody may want it anew.
+    fn keeps_plans(&self) -> bool {
+        false
+    }
+
+    /// Has a plan made anew as soon as it is looked at, if it is not of just now. Nothing is done.
+    fn plan_anew(&self, _direction: Direction) {}
 
     /// The fleet's name, which whoever cleans up has to type; `None` where [`Order::Build`] is not carried out from here.
     fn builds(&self) -> Option<String> {

@@ -10,7 +10,7 @@
 //! - [`hub`]: what has changed, for the pages that are open
 //! - [`access`]: tokens, sessions, the one-time link
 //! - [`design`]: colours and their contrast, as numbers
-//! - `http`: the guards, requests, answers; `router`: which page is where; `pages`: the pages
+//! - `http`: the guards, requests, answers; `router`: which page is where; `pages`: the pages; `seats`: how much one may have
 //!
 //! Not here, ever: the AWS SDK, the local IoT Core, an agent, a private key. Pages show what the fleet tells them.
 
@@ -27,6 +27,7 @@ mod assets;
 mod http;
 mod pages;
 mod router;
+mod seats;
 
 use std::sync::Arc;
 

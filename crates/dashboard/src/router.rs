@@ -7,8 +7,6 @@ use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 use hyper::Response;
 use hyper::body::Incoming;
-use serde_json::json;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::Clock;
@@ -30,7 +28,10 @@ mod door;
 mod file;
 mod proof;
 mod routes;
+mod streams;
 mod works;
+
+pub(crate) use streams::{StreamPlace, Streams};
 
 /// Everything that answering needs.
 pub(crate) struct App {
@@ -42,7 +43,7 @@ pub(crate) struct App {
     guard: Guard,
     /// What a link to us begins with.
     origin: String,
-    streams: Arc<Semaphore>,
+    streams: Streams,
     stopped: CancellationToken,
 }
 
@@ -51,7 +52,7 @@ impl App {
         parts: Parts,
         desk: Desk,
         front: Front,
-        streams: Arc<Semaphore>,
+        streams: Streams,
         stopped: CancellationToken,
     ) -> Self {
         let Parts { fleet, bench, hub, clock } = parts;
@@ -156,7 +157,7 @@ impl App {
             ["rotations"] => pages::rotations(&view, fleet),
             ["findings"] => pages::findings(&view, fleet, request),
             ["inventory"] => pages::inventory(&view, fleet, request),
-            ["inventory.csv"] => self.inventory_file(request),
+            ["inventory.csv"] => self.inventory_file(request, actor),
             ["campaigns"] => self.read_campaigns(request, actor),
             ["campaigns", name] => self.read_campaign(name, request, actor),
             ["policies"] => pages::policies(&view, fleet, request),
@@ -215,9 +216,9 @@ impl App {
     }
 
     fn events(&self, request: &Request, actor: &Actor) -> Answer {
-        let Ok(place) = self.streams.clone().try_acquire_owned() else {
-            return Answer::json(503, &json!({ "error": "too many pages are open" }))
-                .with("retry-after", "10");
+        let place = match self.streams.take(actor) {
+            Ok(place) => place,
+            Err(crowded) => return crowded.answer(),
         };
         // Of the header the browser's word, of the query the page's: it was drawn then.
         let asked = request.header("last-event-id").unwrap_or_else(|| request.query("after"));

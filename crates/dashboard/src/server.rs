@@ -20,21 +20,20 @@ use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 use crate::Clock;
-use crate::access::{Access, Desk, Grant, NoRandomness, Scope};
+use crate::access::{Access, Desk, Grant, NoRandomness, Scope, bucket};
 use crate::bench::Bench;
 use crate::fleet::Fleet;
 use crate::http::{Body, Place};
 use crate::hub::Hub;
 use crate::pages;
-use crate::router::App;
+use crate::router::{App, Streams};
+use crate::seats::Seats;
 
 pub use tls::{Tls, TlsError};
 
 use progress::Progress;
-use seats::Seats;
 
 mod progress;
-mod seats;
 mod tls;
 
 /// How long a client may take to send its request's head, and a kept connection to send the next one.
@@ -44,8 +43,8 @@ const HEADERS: usize = 64;
 const HEAD_BYTES: usize = 16 * 1024;
 /// How many connections may be open at once; beyond it, clients wait in the listener's backlog.
 const CONNECTIONS: usize = 256;
-/// How many of them may be streams of events.
-const STREAMS: usize = 64;
+/// How many of them one address may have, which may be that of a proxy with many browsers behind it; of IPv6 a /64.
+const EACH: usize = 128;
 /// How long to wait when the system has no more sockets to give.
 const BREATHER: Duration = Duration::from_millis(50);
 /// How long requests under way may take when the dashboard stops.
@@ -143,7 +142,7 @@ impl Dashboard {
         let front = Front::new(address, tls.as_ref());
         let url = start_url(&front, &desk, (parts.clock)())?;
         let (stopped, cut) = (CancellationToken::new(), CancellationToken::new());
-        let app = Arc::new(App::new(parts, desk, front, Arc::new(Semaphore::new(STREAMS)), stopped.clone()));
+        let app = Arc::new(App::new(parts, desk, front, Streams::default(), stopped.clone()));
         let connections = TaskTracker::new();
         let (ending, cutting) = (stopped.clone(), cut.clone());
         let door = Door { app, tls, stopped: ending, cut: cutting, tracker: connections.clone() };
@@ -213,7 +212,7 @@ struct Door {
 }
 
 async fn accept(listener: TcpListener, door: Door) {
-    let (places, seats) = (Arc::new(Semaphore::new(CONNECTIONS)), Seats::default());
+    let (places, seats) = (Arc::new(Semaphore::new(CONNECTIONS)), Seats::new(EACH));
     loop {
         let next = async { (places.clone().acquire_owned().await, listener.accept().await) };
         let Some((place, accepted)) = door.stopped.run_until_cancelled(next).await else {
@@ -221,7 +220,7 @@ async fn accept(listener: TcpListener, door: Door) {
         };
         match accepted {
             Ok((tcp, peer)) => {
-                let Some(seat) = seats.take(peer.ip()) else {
+                let Some(seat) = seats.take(bucket(peer.ip())) else {
                     tracing::debug!(%peer, "too many connections to the dashboard from one address");
                     continue;
                 };

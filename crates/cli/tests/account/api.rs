@@ -105,7 +105,7 @@ fn a_script_runs_campaigns_and_the_journal_names_its_token() {
     let mut dry = spring.clone();
     dry["dry_run"] = true.into();
     let foreseen = json!({
-        "campaign": "spring", "dry_run": true, "devices": 1, "waves": [1],
+        "campaign": "spring", "dry_run": true, "devices": 1, "waves": [1], "left_out": [],
         "rate": 60, "account_rate": 300, "account_rate_told": true,
     });
     assert_eq!(start(&dry), (200, foreseen));

@@ -11,6 +11,8 @@
 )]
 #![cfg(feature = "aws")]
 
+#[path = "../cli/keys.rs"]
+mod keys;
 #[path = "../cli/process.rs"]
 #[expect(dead_code, reason = "the module is shared; not every test uses all of it")]
 mod process;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::keys::{every_page, no_key_is_shown};
 use crate::process::{PATIENCE, Process};
 use crate::serve::{Fleet, inventory_is_taken};
 
@@ -239,6 +240,33 @@ fn an_operator_reads_how_devices_come_in_and_what_set_up_would_do() {
     let plan = browser
         .watch("/cleanup", &["thing press-1", "with its certificates", "policy DevicePolicy", "delete"]);
     assert!(plan.contains("controller certificate"), "{plan}");
+    process.signal("TERM");
+    assert!(process.end().0.success());
+}
+
+/// Of a device that has rotated, of the claim and of the controller itself: certificates are on the pages, keys are not.
+#[test]
+fn no_page_shows_a_line_of_any_key_that_lies_in_the_fleet_directory() {
+    let mut fleet = Fleet::of_one();
+    let (process, browser) = shown(&fleet);
+    browser.order("/devices/press-1/rotate", "");
+    let new = fleet.committed();
+    browser.watch("/devices/press-1", &["in use", "DevicePolicy", &new]);
+    // Each is asked of the account when it is looked at first.
+    for (path, words) in [
+        ("/provisioning", "first provisioning"),
+        ("/setup", "claim certificate"),
+        ("/cleanup", "controller certificate"),
+        ("/policies", "DevicePolicy"),
+        ("/policies/ClaimPolicy", "in effect"),
+        ("/devices/press-1/policies", "counted for certificate"),
+        ("/inventory", "The account was listed"),
+    ] {
+        browser.watch(path, &[words]);
+    }
+    let pages = every_page(&["/"], |path| browser.send("GET", path));
+    assert!(pages.len() > 15, "{} pages", pages.len());
+    no_key_is_shown(fleet.path(), &pages);
     process.signal("TERM");
     assert!(process.end().0.success());
 }

@@ -33,6 +33,8 @@ enum Meant {
     Refused(&'static str, &'static str),
     /// Each is answered with this JSON.
     Answered(&'static str, &'static str),
+    /// So many of them are answered as AWS does beyond the account's rate.
+    Throttled(&'static str, usize),
 }
 
 /// A call as it went by.
@@ -93,6 +95,11 @@ impl Proxy {
         Self::with(upstream, None, Some(Meant::Answered(line, body)))
     }
 
+    /// Throttles the first `count` calls that have this in their line.
+    pub(crate) fn throttling(upstream: SocketAddr, line: &'static str, count: usize) -> Self {
+        Self::with(upstream, None, Some(Meant::Throttled(line, count)))
+    }
+
     fn with(upstream: SocketAddr, stop: Option<Stop>, meant: Option<Meant>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -148,10 +155,8 @@ impl Shared {
             let at = self.enter(&request);
             let held = |side| self.stop == Some(Stop { at, side });
             let what = request.call().what;
-            if let Some(Meant::Refused(line, action)) = self.meant
-                && what.contains(line)
-            {
-                Message::refusal(action).write(client.get_mut());
+            if let Some(refusal) = self.refusal(&what) {
+                refusal.write(client.get_mut());
                 continue;
             }
             if let Some(Meant::Answered(line, body)) = self.meant
@@ -173,6 +178,19 @@ impl Shared {
                 return self.hold(&mut client);
             }
             answer.write(client.get_mut());
+        }
+    }
+
+    /// The answer to a call that the account is not to see.
+    fn refusal(&self, what: &str) -> Option<Message> {
+        match self.meant {
+            Some(Meant::Refused(line, action)) => what.contains(line).then(|| Message::refusal(action)),
+            Some(Meant::Throttled(line, count)) if what.contains(line) => {
+                let calls = self.calls.lock().unwrap();
+                let so_far = calls.iter().filter(|call| call.what.contains(line)).count();
+                (so_far <= count).then(Message::throttle)
+            }
+            _ => None,
         }
     }
 
@@ -223,6 +241,12 @@ impl Message {
             "{{\"message\":\"User: arn:aws:iam::000000000000:user/fleetkey is not authorized to perform: {action}\"}}"
         );
         Self::answer("403 Forbidden", "x-amzn-errortype: AccessDeniedException\r\n", body)
+    }
+
+    /// AWS's answer beyond the account's rate.
+    fn throttle() -> Self {
+        let body = "{\"message\":\"Rate exceeded\"}".to_owned();
+        Self::answer("429 Too Many Requests", "x-amzn-errortype: ThrottlingException\r\n", body)
     }
 
     fn answer(status: &str, fields: &str, body: String) -> Self {

@@ -212,6 +212,26 @@ fn a_clean_up_removes_no_more_than_its_page_has_shown() {
     end(&fleet, process);
 }
 
+/// Who is in a group is a list of many pages: where the account is throttled, whoever asks waits for it, and nobody is told that
+/// something is missing of IAM.
+#[test]
+fn a_list_that_is_throttled_is_waited_for() {
+    let fleet = Fleet::of_one();
+    let proxy = Proxy::throttling(fleet.core.address(), "recursive=", 4);
+    let (process, browser) = behind(&fleet, &proxy.url());
+    let draft = "name=spring&why=yearly&group=fleet-devices";
+    let asked = browser.send_form("POST", "/campaigns", draft);
+    assert!(asked.contains("1 device would be told to rotate"), "{asked}");
+    let lists = || proxy.calls().iter().filter(|call| call.what.contains("recursive=")).count();
+    assert_eq!(lists(), 5, "{:?}", proxy.calls());
+    browser.watch("/cleanup", &["thing press-1", "Look again"]);
+    assert_eq!(lists(), 6);
+    browser.send("GET", "/cleanup");
+    browser.order("/cleanup", "look=anew");
+    assert_eq!(lists(), 6, "it is kept, and one of just now is not drawn again");
+    end(&fleet, process);
+}
+
 /// Two requests that it must allow and two that it must refuse; a function that somebody has put in its place is found out.
 #[test]
 fn an_operator_puts_the_hook_to_the_test() {

@@ -4,28 +4,18 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { browser, fleet, inUse, open, picture, sound } from "./support.js";
+import { inUse, open, picture, sound, trial } from "./support.js";
 
 const TOKEN = "a token of an admin";
 
-let site, chrome, context;
+let site, chrome, context, end;
 
 before(async () => {
   const environment = { API_TOKEN: TOKEN, AWS_REGION: "eu-central-1", IOT_TEMPLATE_NAME: "Presses" };
-  site = await fleet({ environment }, "--devices", "2", "--rotate-every", "1h");
-  chrome = await browser();
-  context = await chrome.newContext();
-  const page = await open(context);
-  await page.goto(site.link);
-  await page.waitForURL(`${site.url}/`);
-  await page.getByText("Nothing asks for attention").waitFor();
-  await page.close();
+  ({ site, chrome, context, end } = await trial({ environment }, "--devices", "2", "--rotate-every", "1h"));
 });
 
-after(async () => {
-  await chrome?.close();
-  await site?.stop();
-});
+after(() => end?.());
 
 test("the environment names region and templates, and every page says where it is", async () => {
   const page = await open(context);

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { press, reach, type } from "./keys.js";
 import { arrives } from "./support.js";
 
-const [UP, SERVE, REMOVED] = ["up", "serve", "removed"];
+const [UP, SERVE, REMOVED, LATE] = ["up", "serve", "removed", "late"];
 const BOTH = [UP, SERVE];
 const ALL = [...BOTH, REMOVED];
 
@@ -87,12 +87,21 @@ async function decide(page, site, verb) {
   await heading(page, site.spare);
 }
 
+/** Goes from the first finding to its device. */
+async function looksInto(page) {
+  const first = page.locator("article h2 a").first();
+  const name = await first.textContent();
+  await press(page, first);
+  await heading(page, name);
+}
+
 const device = (site) => `/devices/${site.device}`;
 const spare = (site) => `/devices/${site.spare}`;
 
 /**
  * - `routes`: the addresses whose answers it shows, as the router writes them
- * - `on`: the programs that serve it: `fleetkey up`, `fleetkey serve`, and that after the fleet was removed, when all is empty
+ * - `on`: the programs that serve it: `fleetkey up`, `fleetkey serve`, that after the fleet was removed, when all is empty, and
+ *   that where every rotation is late
  * - `at`: where it is, or `by`: how one gets there
  * - `who`: `other` has not shown who they are, `nobody` has no session; usually it is whoever the printed link let in
  * - `status`: of its answer, if not 200
@@ -161,12 +170,14 @@ export const SCREENS = [
       await arrives(page, page.locator("article", { hasText: site.spare }));
     },
     undo: (page, site) => decide(page, site, "Reactivate"),
-    does: async (page) => {
-      const first = page.locator("article h2 a").first();
-      const name = await first.textContent();
-      await press(page, first);
-      await heading(page, name);
-    } },
+    does: looksInto },
+  { name: "findings-late", routes: ["GET /findings"], on: LATE, at: () => "/findings",
+    ready: async (page, site) => {
+      await page.goto(`${site.url}/findings`);
+      await arrives(page, page.locator("article", { hasText: site.device }));
+      await arrives(page, page.locator("article", { hasText: site.spare }));
+    },
+    does: looksInto },
   { name: "findings-none", routes: ["GET /findings"], on: SERVE, at: () => "/findings" },
   { name: "inventory", routes: ["GET /inventory"], on: BOTH, at: () => "/inventory",
     does: async (page) => {

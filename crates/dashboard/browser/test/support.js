@@ -31,9 +31,9 @@ export async function fleet(...args) {
 
 /**
  * Runs `fleetkey serve` on an account of its own, with devices of these serials: those of `connected` run, those of `away` were
- * provisioned and do not. With `again`, it was set up a second time with these flags.
+ * provisioned and do not. With `again`, it was set up a second time with these flags; `flags` are of `fleetkey serve`.
  */
-export async function controlled({ connected, away = [], again, environment = {} }) {
+export async function controlled({ connected, away = [], again, flags = [], environment = {} }) {
   const data = mkdtempSync(join(tmpdir(), "fleetkey-"));
   const [account, place] = [join(data, "account"), join(data, "fleet")];
   const running = [];
@@ -55,12 +55,38 @@ export async function controlled({ connected, away = [], again, environment = {}
     for (const serial of [...connected, ...away]) call(["device", "provision", "--serial", serial, "--data-dir", place], aws);
     for (const serial of connected) running.push(run(["device", "connect", "--serial", serial, "--data-dir", place], aws));
     const haste = ["--soak", "1s", "--grace", "1s", "--delete-after", "1h"];
-    const serve = run(["serve", "--json", "--fleet-dir", place, "--listen", "127.0.0.1:0", ...haste], aws);
+    const serve = run(["serve", "--json", "--fleet-dir", place, "--listen", "127.0.0.1:0", ...haste, ...flags], aws);
     running.push(serve);
     const { dashboard_url: link } = await serve.event("ready");
     return { url: new URL(link).origin, link, event: serve.event, stop };
   } catch (error) {
     await stop();
+    throw error;
+  }
+}
+
+/**
+ * `fleetkey up` with these arguments, once nothing asks for attention, and a browser that its link has let in. Whoever began it
+ * ends it by `end`.
+ */
+export async function trial(...args) {
+  const site = await fleet(...args);
+  let chrome;
+  const end = async () => {
+    await chrome?.close();
+    await site.stop();
+  };
+  try {
+    chrome = await browser();
+    const context = await chrome.newContext();
+    const page = await open(context);
+    await page.goto(site.link);
+    await page.waitForURL(`${site.url}/`);
+    await page.getByText("Nothing asks for attention").waitFor();
+    await page.close();
+    return { site, chrome, context, end };
+  } catch (error) {
+    await end();
     throw error;
   }
 }

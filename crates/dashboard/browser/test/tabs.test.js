@@ -4,28 +4,18 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { press, reach } from "./keys.js";
-import { browser, fleet, open } from "./support.js";
+import { open, trial } from "./support.js";
 
 // As many as one look at an incident takes, and more than a browser has connections to a host.
 const TABS = 7;
 
-let site, chrome, context;
+let site, chrome, context, end;
 
 before(async () => {
-  site = await fleet("--devices", "4", "--rotate-every", "1h", "--soak", "2s");
-  chrome = await browser();
-  context = await chrome.newContext();
-  const page = await open(context);
-  await page.goto(site.link);
-  await page.waitForURL(`${site.url}/`);
-  await page.getByText("Nothing asks for attention").waitFor();
-  await page.close();
+  ({ site, chrome, context, end } = await trial("--devices", "4", "--rotate-every", "1h", "--soak", "2s"));
 });
 
-after(async () => {
-  await chrome?.close();
-  await site?.stop();
-});
+after(() => end?.());
 
 const live = (page, words = /^live/) => page.locator("#live-state", { hasText: words }).waitFor();
 

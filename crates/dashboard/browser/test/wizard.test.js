@@ -2,25 +2,15 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { arrives, browser, fleet, open, picture, plainly, sound } from "./support.js";
+import { arrives, open, picture, plainly, sound, trial } from "./support.js";
 
-let site, chrome, context;
+let site, chrome, context, end;
 
 before(async () => {
-  site = await fleet("--devices", "1", "--rotate-every", "1h");
-  chrome = await browser();
-  context = await chrome.newContext();
-  const page = await open(context);
-  await page.goto(site.link);
-  await page.waitForURL(`${site.url}/`);
-  await page.getByText("Nothing asks for attention").waitFor();
-  await page.close();
+  ({ site, chrome, context, end } = await trial("--devices", "1", "--rotate-every", "1h"));
 });
 
-after(async () => {
-  await chrome?.close();
-  await site?.stop();
-});
+after(() => end?.());
 
 const press = (page, name) => page.getByRole("button", { name, exact: true }).click();
 const fact = (page, name) => page.locator("#bench div", { has: page.locator("dt", { hasText: name }) }).locator("dd");

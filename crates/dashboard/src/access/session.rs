@@ -26,7 +26,7 @@ const PAYLOAD: usize = 33;
 type Id = [u8; 16];
 
 /// Which token a session was opened with. Made with the key that signs sessions: who has a cookie cannot try tokens by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Bearer([u8; 8]);
 
 impl Bearer {

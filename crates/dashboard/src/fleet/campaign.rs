@@ -181,6 +181,17 @@ pub struct Forecast {
     pub waves: Vec<usize>,
     /// How many commands a minute the account leaves all campaigns together, where that is less than the draft's rate.
     pub slower: Option<u32>,
+    /// Devices that are meant and would not be told.
+    pub left_out: Vec<Omission>,
+}
+
+/// Devices that are left out of a campaign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Omission {
+    /// How many.
+    pub devices: usize,
+    /// Why, in words.
+    pub why: String,
 }
 
 /// What a campaign's rollback would come to.

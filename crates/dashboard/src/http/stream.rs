@@ -12,10 +12,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::hub::{Hub, Next, Notice};
+use crate::router::StreamPlace;
 
 /// How often a silent stream shows that it lives; whoever has it is looked at again then.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -44,14 +45,14 @@ pub(crate) struct Source {
     /// Ends it.
     pub(crate) stop: CancellationToken,
     /// One of the places for streams.
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) place: StreamPlace,
 }
 
 impl BodyStream {
     /// Starts sending what `next` gives, until it gives nothing. It is asked only as fast as the client reads.
     pub(crate) fn pieces(
         stop: CancellationToken,
-        place: OwnedSemaphorePermit,
+        place: StreamPlace,
         mut next: impl FnMut() -> Option<Bytes> + Send + 'static,
     ) -> Self {
         let (sender, lines) = mpsc::channel(1);

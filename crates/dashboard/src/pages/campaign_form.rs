@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::words::{counted, span};
 use super::{View, frame, proof};
 use crate::access::Scope;
-use crate::fleet::{CampaignDraft, Forecast, Pace};
+use crate::fleet::{CampaignDraft, Forecast, Omission, Pace};
 use crate::http::{Answer, Form};
 
 const DAY: u64 = 86_400;
@@ -200,6 +200,7 @@ pub(crate) fn confirm_new_campaign(
         (proof::trouble(trouble))
         section aria-label="What would be done" {
             p id="count" { (counted(forecast.devices, "device")) " would be told to rotate, in " (counted(forecast.waves.len(), "wave")) "." }
+            (left_out(&forecast.left_out))
             dl class="facts" {
                 div { dt { "Waves" } dd { (sizes.join(", ")) } }
                 div { dt { "At the earliest" } dd { "all were told after " (span(least)) } }
@@ -228,4 +229,13 @@ pub(crate) fn confirm_new_campaign(
         }
     };
     frame::page(view, code, &title, None, &content)
+}
+
+fn left_out(all: &[Omission]) -> Markup {
+    html! {
+        @if !all.is_empty() {
+            p id="left-out" { "Left out, although the name or the group fits:" }
+            ul { @for Omission { devices, why } in all { li { (counted(*devices, "device")) ": " (why) } } }
+        }
+    }
 }

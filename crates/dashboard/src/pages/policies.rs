@@ -60,7 +60,7 @@ fn question(request: &Request) -> Result<Question, String> {
 fn documents(all: &[Policy]) -> Markup {
     html! {
         @if all.is_empty() { p class="empty" { "There are none yet." } }
-        @for policy in all { (document(policy, false)) }
+        @for policy in all { (document("policy", policy, false)) }
     }
 }
 
@@ -116,7 +116,7 @@ fn shown(question: &Question, verdict: &Verdict) -> Markup {
         }
         h3 { (counted(verdict.asked.len(), "document")) " looked at" }
         @if verdict.asked.is_empty() { p class="empty" { "No policy is attached to the certificate, so nothing is allowed." } }
-        @for policy in &verdict.asked { (document(policy, verdict.by.iter().any(|statement| statement.policy == policy.name))) }
+        @for policy in &verdict.asked { (document("asked", policy, verdict.by.iter().any(|statement| statement.policy == policy.name))) }
     }
 }
 
@@ -155,9 +155,10 @@ fn cited(statements: &[Statement]) -> Markup {
     }
 }
 
-fn document(policy: &Policy, decided: bool) -> Markup {
+/// One of a list, whose name is part of its id: a page may have two lists with the same policy.
+fn document(list: &str, policy: &Policy, decided: bool) -> Markup {
     html! {
-        details id={ "policy-" (policy.name) } open[decided] {
+        details id={ (list) "-" (policy.name) } open[decided] {
             summary {
                 strong { (policy.name) } " "
                 @if decided { (badge(Tone::Busy, "decided")) " " }

@@ -36,7 +36,7 @@ pub(crate) fn provisioning(view: &View<'_>, fleet: &dyn Fleet) -> Answer {
     frame::page(view, 200, "Provisioning", None, &content)
 }
 
-/// What is known, drawn; otherwise why it is not.
+/// What is known, drawn; otherwise why it is not, in the words of whoever asked: what helps depends on who refused.
 pub(super) fn known<T>(known: &Known<T>, command: &str, draw: &dyn Fn(&T) -> Markup) -> Markup {
     match known {
         Known::Told(told) => draw(told),
@@ -44,7 +44,7 @@ pub(super) fn known<T>(known: &Known<T>, command: &str, draw: &dyn Fn(&T) -> Mar
         Known::Asked => being_asked(),
         Known::Refused(why) => html! {
             p class="notice" { (badge(Tone::Warn, "the account does not tell")) " " (why) }
-            p { "It takes what " code { "fleetkey serve --print-iam --pages" } " prints. On the command line: " code { (command) } }
+            p { "On the command line: " code { (command) } }
         },
     }
 }

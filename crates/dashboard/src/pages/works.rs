@@ -48,6 +48,8 @@ pub(crate) fn plan(view: &View<'_>, fleet: &dyn Fleet, direction: Direction) -> 
     let under_way = work.as_ref().is_some_and(|work| work.end.is_none());
     let may = fleet.builds().is_some() && view.actor.scope >= Scope::Admin && !under_way;
     let offered = may && matches!(&plan, Known::Told(plan) if plan.changes() > 0);
+    let is_removal = direction == Direction::CleanUp && matches!(plan, Known::Told(_));
+    let kept = is_removal && fleet.keeps_plans() && !under_way && frame::may_order(view);
     let content = html! {
         nav class="crumbs" aria-label="Path" { a href="/provisioning" { "Provisioning" } }
         h1 { (title) }
@@ -55,9 +57,20 @@ pub(crate) fn plan(view: &View<'_>, fleet: &dyn Fleet, direction: Direction) -> 
         section id="plan" data-live aria-label="Plan" {
             (known(&plan, command, &|plan: &Arc<Plan>| steps(plan, fleet.builds().is_some())))
             @if offered { (button(work_path(direction), "Carry it out …", "carry-out")) }
+            @if kept { (anew(direction)) }
         }
     };
     frame::page(view, 200, title, None, &content)
+}
+
+/// The account is asked again, by whoever has changed something there.
+fn anew(direction: Direction) -> Markup {
+    html! {
+        form method="post" action=(work_path(direction)) {
+            input type="hidden" name="look" value="anew";
+            button id="look-anew" type="submit" { "Look again" }
+        }
+    }
 }
 
 fn run(view: &View<'_>, work: &Work) -> Markup {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::json;
 
 use super::App;
+use crate::access::Actor;
 use crate::fleet::{Fleet, InventoryQuery};
 use crate::http::stream::BodyStream;
 use crate::http::{Answer, Request};
@@ -16,10 +16,10 @@ const ROWS: usize = 1000;
 
 impl App {
     /// `GET /inventory.csv`, with the query of the page.
-    pub(super) fn inventory_file(&self, request: &Request) -> Answer {
-        let Ok(place) = self.streams.clone().try_acquire_owned() else {
-            return Answer::json(503, &json!({ "error": "too many pages and files are open" }))
-                .with("retry-after", "10");
+    pub(super) fn inventory_file(&self, request: &Request, actor: &Actor) -> Answer {
+        let place = match self.streams.take(actor) {
+            Ok(place) => place,
+            Err(crowded) => return crowded.answer(),
         };
         let mut rest = Some(Rest {
             fleet: self.fleet.clone(),

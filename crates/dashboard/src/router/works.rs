@@ -17,6 +17,10 @@ impl App {
     /// `POST /setup` and `POST /cleanup`.
     pub(super) async fn build(&self, direction: Direction, request: &Request, actor: &Actor) -> Answer {
         let view = self.view(actor, request);
+        if request.form().first("look") == "anew" {
+            self.fleet.plan_anew(direction);
+            return Answer::see_other(pages::work_path(direction));
+        }
         let refuse = |code, title, words: &str| pages::message(&view, code, title, words);
         let Some(fleet) = self.fleet.builds() else {
             return refuse(409, "Not from here", "This dashboard carries no plan out; the commands do.");

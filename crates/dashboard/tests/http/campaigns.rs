@@ -16,9 +16,15 @@ async fn a_campaign_is_counted_and_asked_about_before_it_begins() {
     let session = bench.session().await;
     let asked = bench.post("/campaigns", &session, DRAFT).await;
     assert_eq!(asked.status, 200);
-    for words in
-        ["3 devices would be told to rotate, in 2 waves", "1, 2", "pump-*", "at least 30 d", "value=\"120\""]
-    {
+    for words in [
+        "3 devices would be told to rotate, in 2 waves",
+        "Left out",
+        "2 devices: all is well",
+        "1, 2",
+        "pump-*",
+        "at least 30 d",
+        "value=\"120\"",
+    ] {
         assert!(asked.body.contains(words), "{words}: {}", asked.body);
     }
     assert!(!asked.body.contains("quotas leave"), "as fast as it was asked to be: {}", asked.body);

@@ -6,7 +6,7 @@ use fleetkey_model::name::ThingName;
 
 use fleetkey_dashboard::access::{Scope, Token};
 
-use crate::support::{Bench, NOW, Sample, access};
+use crate::support::{AUDITOR, Bench, Events, NOW, OPERATOR, Reply, Sample, access};
 
 fn thing(name: &str) -> Option<ThingName> {
     Some(ThingName::new(name).unwrap())
@@ -63,30 +63,72 @@ async fn an_event_line_cannot_be_forged_by_a_header() {
     assert!(!seen.contains("event: x") && !seen.contains("rubbish"), "{seen}");
 }
 
-#[tokio::test]
-async fn open_streams_are_limited_and_a_closed_one_makes_room() {
-    let bench = Bench::start().await;
-    let session = bench.session().await;
+/// So many open streams of whoever sends this header.
+async fn open(bench: &Bench, header: (&str, &str), count: usize) -> Vec<Events> {
     let mut open = Vec::new();
-    for _ in 0..64 {
-        let mut events = bench.events("/events", &[("cookie", &session)]).await;
+    for _ in 0..count {
+        let mut events = bench.events("/events", &[header]).await;
         events.until("event: hello").await;
         open.push(events);
     }
-    assert_eq!(bench.get("/events", &[("cookie", &session)]).await.status, 503);
-    assert_eq!(bench.page("/", &session).await.status, 200, "pages are still served");
-    drop(open.pop());
+    open
+}
+
+/// A closed stream makes room once the server has found that out.
+async fn room(bench: &Bench, header: (&str, &str)) -> Events {
     let mut attempts = tokio::time::interval(Duration::from_millis(20));
     let room = async {
         loop {
             attempts.tick().await;
-            let mut events = bench.events("/events", &[("cookie", &session)]).await;
+            let mut events = bench.events("/events", &[header]).await;
             if events.until("\r\n\r\n").await.starts_with("HTTP/1.1 200") {
-                return;
+                return events;
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), room).await.expect("room within a minute");
+    tokio::time::timeout(Duration::from_secs(60), room).await.expect("room within a minute")
+}
+
+#[track_caller]
+fn is_crowded(refused: &Reply, status: u16, words: &str) {
+    assert_eq!((refused.status, refused.header("retry-after")), (status, "10"), "{}", refused.body);
+    assert!(refused.body.contains(words), "{}", refused.body);
+}
+
+#[tokio::test]
+async fn one_session_has_its_part_of_the_streams_and_a_closed_one_makes_room() {
+    let bench = Bench::start().await;
+    let (session, other) = (bench.session().await, bench.login(OPERATOR).await);
+    let cookie = ("cookie", session.as_str());
+    let mut mine = open(&bench, cookie, 8).await;
+    for path in ["/events", "/inventory.csv"] {
+        is_crowded(&bench.get(path, &[cookie]).await, 429, "8 of this session or program alone");
+    }
+    assert_eq!(bench.page("/", &session).await.status, 200, "pages are still served");
+    open(&bench, ("cookie", &other), 1).await;
+    open(&bench, ("x-api-token", OPERATOR), 1).await;
+    drop(mine.pop());
+    room(&bench, cookie).await;
+}
+
+#[tokio::test]
+async fn a_token_has_its_part_with_all_its_sessions_and_all_together_have_theirs() {
+    let bench = Bench::start().await;
+    let mut streams = Vec::new();
+    for token in [OPERATOR, AUDITOR] {
+        for _ in 0..3 {
+            let session = bench.login(token).await;
+            streams.extend(open(&bench, ("cookie", &session), 8).await);
+        }
+        streams.extend(open(&bench, ("x-api-token", token), 8).await);
+        let session = bench.login(token).await;
+        is_crowded(&bench.get("/events", &[("cookie", &session)]).await, 429, "32, its sessions included");
+    }
+    let session = bench.session().await;
+    let cookie = ("cookie", session.as_str());
+    is_crowded(&bench.get("/events", &[cookie]).await, 503, "64 of all who are logged in");
+    drop(streams.pop());
+    room(&bench, cookie).await;
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod events;
 mod fate;
 mod forbidden;
 mod hostile;
+mod ids;
 mod orders;
 mod pages;
 mod sizes;

@@ -1,8 +1,6 @@
 //! A large fleet: pages stay small whatever there is to show.
 
-use fleetkey_model::certificate::CertificateId;
-
-use crate::support::{Bench, Reply, Sample, access, pages};
+use crate::support::{Bench, Reply, Sample, access, pages, questions};
 
 const LIMIT: usize = 200_000;
 
@@ -36,18 +34,7 @@ async fn with_100_000_devices_every_page_before_an_order_is_less_than_200_kb() {
     let things: Vec<String> = (0..100).map(|number| fleet.thing(number).to_string()).collect();
     let bench = Bench::with(fleet, access()).await;
     let session = bench.session().await;
-    let selected = things.iter().map(|thing| format!("thing={thing}")).collect::<Vec<_>>().join("&");
-    let certificate = CertificateId::of_der(b"new");
-    let draft = "name=summer&why=yearly&things=pump-*&older=30&rate=120&patience=10";
-    for (path, form) in [
-        ("/devices/rotate", selected.as_str()),
-        (&format!("/devices/{}/certificates/{certificate}/revoke", things[0]), ""),
-        ("/campaigns", draft),
-        ("/campaigns/autumn/abort", ""),
-        ("/setup", ""),
-        ("/cleanup", ""),
-        ("/settings/link", ""),
-    ] {
-        is_small(path, &bench.post(path, &session, form).await);
+    for (path, form) in questions(&things) {
+        is_small(&path, &bench.post(&path, &session, &form).await);
     }
 }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) use fleet::{NOW, Sample};
-pub(crate) use paths::pages;
+pub(crate) use paths::{pages, questions};
 pub(crate) use toy::Toy;
 
 mod certificate;
@@ -95,6 +95,12 @@ impl Bench {
     pub(crate) async fn session(&self) -> String {
         let path = self.dashboard.url().strip_prefix(&format!("http://{}", self.address)).unwrap().to_owned();
         self.get(&path, &[]).await.cookie()
+    }
+
+    /// The cookie that a login with this token gives.
+    pub(crate) async fn login(&self, token: &str) -> String {
+        let form = format!("token={}", token.replace(' ', "+"));
+        self.send("POST", "/login", &[("sec-fetch-site", "same-origin")], &form).await.cookie()
     }
 
     pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Reply {

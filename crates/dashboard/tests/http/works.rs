@@ -49,6 +49,21 @@ async fn a_plan_is_shown_before_it_is_carried_out_and_carried_out_as_it_was_show
     }
 }
 
+/// A plan that took many calls is shown for a while. Whoever may order has it made anew, and orders nothing by that.
+#[tokio::test]
+async fn whoever_may_order_looks_again() {
+    let bench = Bench::start().await;
+    let (operator, auditor) = (bench.login(OPERATOR).await, bench.login(AUDITOR).await);
+    assert!(bench.page("/cleanup", &operator).await.body.contains("Look again"));
+    assert!(!bench.page("/cleanup", &auditor).await.body.contains("Look again"));
+    assert_eq!(bench.post("/cleanup", &auditor, "look=anew").await.status, 403);
+    assert!(bench.fleet.anew.lock().unwrap().is_empty());
+    let looked = bench.post("/cleanup", &operator, "look=anew").await;
+    assert_eq!((looked.status, looked.header("location")), (303, "/cleanup"), "{}", looked.body);
+    assert_eq!(*bench.fleet.anew.lock().unwrap(), [Direction::CleanUp]);
+    assert!(bench.fleet.ordered().is_empty());
+}
+
 /// Of a large plan the page shows both ends; what has changed between them was not agreed to either.
 #[tokio::test]
 async fn a_plan_that_has_changed_where_the_page_shows_nothing_is_not_carried_out() {

@@ -65,7 +65,7 @@ pub struct Row {
     pub status: Option<CertificateStatus>,
     /// Since when that is known.
     pub status_since: Option<Timestamp>,
-    /// `current` (attested, or the newest that was registered), `older`, `own` (the operator's), or nothing that is known.
+    /// `current` ([`super::current`]), `older`, `own` (the operator's), or nothing that is known.
     pub part: Option<&'static str>,
     /// The state of its thing.
     pub state: Option<State>,
@@ -260,13 +260,13 @@ fn shown(store: &Store, now: Timestamp, id: CertificateId, row: &Certificate, du
     }
 }
 
-/// What part a certificate plays for its thing: the attested one is the current one, and before any was, the newest.
+/// What part a certificate plays for its thing, by which one is [`state::current`].
 fn part(store: &Store, id: CertificateId, row: &Certificate) -> Option<&'static str> {
     if store.own.contains_key(&id) {
         return Some("own");
     }
     let thing = store.thing(row.thing.as_ref()?)?;
-    let current = state::current(thing)?;
+    let current = state::current(store, thing)?;
     if id == current {
         return Some("current");
     }

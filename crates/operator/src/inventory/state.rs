@@ -80,15 +80,30 @@ impl Condition {
     }
 }
 
-/// The certificate that counts as the thing's: the attested one, and before any was, the newest that was registered.
-pub(super) fn current(thing: &Thing) -> Option<CertificateId> {
+/// The certificate that counts as a thing's: the attested one; before any was, the newest that was registered, as the thing's
+/// attribute says; and of a thing that others have provisioned, of which neither is told, the newest that is ACTIVE. Tables,
+/// charts, findings and campaigns all go by this.
+pub fn current(store: &Store, thing: &Thing) -> Option<CertificateId> {
+    told(thing).or_else(|| newest_active(store, thing))
+}
+
+/// The one that the broker or the thing's attribute tells of.
+fn told(thing: &Thing) -> Option<CertificateId> {
     thing.attested.map(|(witness, _)| witness).or(thing.newest)
+}
+
+/// The operator's own certificates are no device's.
+fn newest_active(store: &Store, thing: &Thing) -> Option<CertificateId> {
+    let rows = thing.certificates.iter().filter_map(|id| Some((store.certificate(id)?, *id)));
+    let active = rows
+        .filter(|(row, id)| row.status == Some(CertificateStatus::Active) && !store.own().contains_key(id));
+    active.max_by_key(|(row, _)| row.created_at).map(|(_, id)| id)
 }
 
 /// Whether a thing is Ready whatever the time is: it has one ACTIVE certificate, which is its current one and ends as late
 /// as AWS's do, and nothing speaks against it.
 pub(super) fn is_settled(store: &Store, thing: &Thing) -> bool {
-    let current = current(thing);
+    let current = current(store, thing);
     let fits = |id: &CertificateId, row: &Certificate| match row.status {
         Some(CertificateStatus::Active) => {
             current.is_none_or(|current| current == *id)
@@ -127,7 +142,7 @@ pub(super) fn condition(store: &Store, thing: &Thing, now: Timestamp) -> Option<
     if serving().next().is_none() {
         return Some(Condition::of(State::Degraded, "none of its certificates is ACTIVE and unexpired"));
     }
-    let Some(current) = current(thing) else {
+    let Some(current) = told(thing) else {
         let several = serving().nth(1).is_some();
         let rotating =
             Condition::of(State::Rotating, "several certificates are ACTIVE, none of them attested");

@@ -45,6 +45,26 @@ impl Patience {
         total: Duration::from_secs(480),
     };
 
+    /// For a page of a long list that is throttled: the rate is that of everybody who works on the account, and whoever began
+    /// the list anew would never come to its end.
+    pub const THROTTLED: Self =
+        Self { first: Duration::from_secs(1), cap: Duration::from_secs(15), total: Duration::from_secs(120) };
+
+    /// Asks for a page of a list: as a first question, and where the account is throttled with longer pauses and for longer.
+    ///
+    /// # Errors
+    /// The last answer.
+    pub async fn page<T, F>(call: impl Fn() -> F + Send + Sync) -> Result<T, ApiError>
+    where
+        F: Future<Output = Result<T, ApiError>> + Send,
+        T: Send,
+    {
+        match Self::ASKING.call(|_| {}, &call).await {
+            Err(ApiError::Throttled) => Self::THROTTLED.call(|_| {}, call).await,
+            answer => answer,
+        }
+    }
+
     /// Calls until the answer is something other than "later", or the time is over; then the last answer.
     pub async fn call<T, F>(
         self,
@@ -103,6 +123,28 @@ mod tests {
         assert!(Patience::MAKING.call(|_| {}, || ready_at(u32::MAX)).await.is_err());
         assert!(begun.elapsed() <= Patience::MAKING.total);
         assert!(begun.elapsed() >= Patience::MAKING.total / 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_of_a_list_waits_a_throttle_out_and_for_nobody_who_is_not_there() {
+        let (asked, begun) = (AtomicU32::new(0), Instant::now());
+        let busy = Patience::ASKING.total * 6;
+        let throttled = || {
+            asked.fetch_add(1, Ordering::Relaxed);
+            async move { if begun.elapsed() < busy { Err(ApiError::Throttled) } else { Ok(()) } }
+        };
+        assert_eq!(Patience::page(throttled).await, Ok(()));
+        let calls = asked.swap(0, Ordering::Relaxed);
+        assert!(calls < 120, "{calls} calls in a minute only keep it throttled");
+        let begun = Instant::now();
+        let away = || async { Err::<(), _>(ApiError::Unavailable("no answer".into())) };
+        assert!(Patience::page(away).await.is_err() && begun.elapsed() <= Patience::ASKING.total);
+        let begun = Instant::now();
+        assert_eq!(
+            Patience::page(|| async { Err::<(), _>(ApiError::Throttled) }).await,
+            Err(ApiError::Throttled)
+        );
+        assert!(begun.elapsed() <= Patience::ASKING.total + Patience::THROTTLED.total);
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,11 +11,11 @@ use fleetkey_aws::permit::Command;
 use fleetkey_model::name::ThingName;
 use fleetkey_operator::campaign::{self, Campaign, Ceiling, Left, Log, Mode, Order, Plan, Turn};
 use fleetkey_operator::controller::Journal;
-use fleetkey_operator::inventory::{Snapshot, Store, findings};
+use fleetkey_operator::inventory::{Crawl, Snapshot, Store, Watch};
 use serde_json::{Value, json};
 
 use super::due::Rhythm;
-use super::selection::{PAGE, Selection, members};
+use super::selection::{Selected, Selection, members};
 use super::{now, options, print_iam};
 use crate::args::{CampaignCommand, OrderArgs, PlaceArgs, StartArgs};
 use crate::datadir::DataDir;
@@ -52,12 +52,14 @@ async fn start(args: &StartArgs) -> Result<()> {
     let snapshot = Snapshot::at(&operator);
     let known = snapshot.read(&mut store).context("what things there are cannot be read")?;
     ensure!(known.is_some(), "there is no inventory yet: run fleetkey inventory, or fleetkey serve");
+    let watch = Watch::new(store, Crawl::default(), []);
     let mut calls = BTreeSet::new();
-    let things = match &args.list {
-        Some(path) => listed(path, &store)?,
-        None => selected(args, &store, &mut calls).await?,
+    let Selected { things, left_out } = match &args.list {
+        Some(path) => Selected { things: listed(path, &watch)?, ..Selected::default() },
+        None => selected(args, &watch, &mut calls).await?,
     };
     let plan = plan(args);
+    ensure!(!things.is_empty(), "no device was selected{left_out}");
     plan.check(things.len())?;
     let waves = plan.waves(things.len());
     let by = if args.plan { None } else { Some(by::by(&plan.why)?) };
@@ -68,7 +70,7 @@ async fn start(args: &StartArgs) -> Result<()> {
     let mut told = json!({
         "event": if args.plan { "plan" } else { "started" }, "campaign": plan.name, "devices": things.len(), "waves": waves,
         "rate": plan.rate, "account_rate": ceiling.a_minute, "account_rate_told": ceiling.is_told,
-        "served": Journal::is_in_use(&operator.join(LEDGER)), "calls": calls,
+        "left_out": left_out.json(), "served": Journal::is_in_use(&operator.join(LEDGER)), "calls": calls,
     });
     if let Some(by) = by {
         told.as_object_mut().into_iter().for_each(|told| {
@@ -109,11 +111,7 @@ fn plan(args: &StartArgs) -> Plan {
 }
 
 /// The things of the current certificates that fit. Only for a group the account is asked, and its calls are noted.
-async fn selected(
-    args: &StartArgs,
-    store: &Store,
-    calls: &mut BTreeSet<String>,
-) -> Result<BTreeSet<ThingName>> {
+async fn selected(args: &StartArgs, watch: &Watch, calls: &mut BTreeSet<String>) -> Result<Selected> {
     let members = match &args.group {
         None => None,
         Some(group) => {
@@ -126,19 +124,19 @@ async fn selected(
     let among = args.finding.map(|rule| {
         // When each device is due is not asked here.
         let rhythm = Rhythm::new(args.rotate_every, Duration::ZERO);
-        let found = findings(store, now(), &rhythm.thresholds()).into_iter();
+        let found = watch.findings(now(), &rhythm.thresholds()).into_iter();
         found.filter(|found| found.rule == rule).filter_map(|found| found.certificate).collect()
     });
     let selection = Selection { thing: args.thing.clone(), older_than: args.older_than, among, members };
-    Ok(selection.things(|query, after| query.page(store, now(), None, after, PAGE)))
+    Ok(selection.of(watch, now()))
 }
 
-fn listed(path: &Path, store: &Store) -> Result<BTreeSet<ThingName>> {
+fn listed(path: &Path, watch: &Watch) -> Result<BTreeSet<ThingName>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let things = lines.map(|line| {
         let thing = ThingName::new(line).with_context(|| format!("{line:?} is no name of a thing"))?;
-        ensure!(store.thing(&thing).is_some(), "the inventory knows no thing {thing}");
+        ensure!(watch.look(|store, _| store.thing(&thing).is_some()), "the inventory knows no thing {thing}");
         Ok(thing)
     });
     things.collect()
@@ -220,14 +218,14 @@ mod tests {
         let (mut store, status) = (Store::new(BTreeMap::new()), CertificateStatus::Active);
         store.listed(now(), &thing, &[CertificateSummary { id, status, created_at }]);
         store.listed_things(now(), &[ListedThing { name: thing.clone(), newest: Some(id), recovered: None }]);
-        let mut calls = BTreeSet::new();
+        let (watch, mut calls) = (Watch::new(store, Crawl::default(), []), BTreeSet::new());
         for (more, found) in [
             (["--rotate-every", "7days"].as_slice(), true),
             (&["--rotate-every", "11days"], false),
             (&[], false),
         ] {
-            let things = selected(&start_args(more), &store, &mut calls).await.unwrap();
-            assert_eq!(things.contains(&thing), found, "{more:?}");
+            let found_now = selected(&start_args(more), &watch, &mut calls).await.unwrap();
+            assert_eq!(found_now.things.contains(&thing), found, "{more:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which devices a campaign is about: what the inventory knows at this moment, and of a group what the account does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -8,11 +8,14 @@ use fleetkey_aws::Aws;
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{GroupName, ThingName};
 use fleetkey_model::time::Timestamp;
-use fleetkey_operator::inventory::{Listing, Query, Store, Thing, Watch, like};
-use fleetkey_operator::plan::Patience;
+use fleetkey_operator::inventory::{self, Store, Thing, Watch, like};
 
-/// How many certificates are taken from the store at once.
-pub(super) const PAGE: usize = 1000;
+pub(super) use left_out::{LeftOut, Why};
+
+mod left_out;
+
+/// How many certificates are looked up at once: whoever looks holds the controller up.
+const PAGE: usize = 1000;
 
 /// What a device has to be; what is not said does not matter.
 #[derive(Debug, Clone, Default)]
@@ -27,80 +30,152 @@ pub(super) struct Selection {
     pub(super) members: Option<BTreeSet<ThingName>>,
 }
 
-impl Selection {
-    /// The things whose current certificate fits. `page` answers a query from after a certificate on.
-    pub(super) fn things(
-        self,
-        mut page: impl FnMut(&Query, Option<CertificateId>) -> Listing,
-    ) -> BTreeSet<ThingName> {
-        let Self { thing, older_than, among, members } = self;
-        let query = Query { thing, older_than, among, ..Query::default() };
-        let (mut things, mut after) = (BTreeSet::new(), None);
-        loop {
-            let page = page(&query, after);
-            let current = page.rows.into_iter().filter(|row| row.part == Some("current"));
-            let named = current.filter_map(|row| row.thing);
-            things.extend(named.filter(|thing| members.as_ref().is_none_or(|known| known.contains(thing))));
-            after = page.next;
-            if after.is_none() {
-                return things;
-            }
-        }
-    }
+/// What a selection comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Selected {
+    /// The devices that are selected.
+    pub(super) things: BTreeSet<ThingName>,
+    /// Those that were meant and cannot be.
+    pub(super) left_out: LeftOut,
 }
 
+/// Since when a device has its current certificate, as far as that is known; or why it can be in no campaign.
+type Standing = Result<Option<Timestamp>, Why>;
+
+/// A device of the inventory, as campaigns see it.
+pub(super) type Candidate = (ThingName, Standing);
+
 impl Selection {
-    /// The same, of a store that is watched: looked for by its things, which is quick where many fit.
-    pub(super) fn things_of(self, watch: &Watch, now: Timestamp) -> BTreeSet<ThingName> {
-        if self.among.is_some() {
-            // Part by part: whoever looks holds the controller up.
-            return self
-                .things(|query, after| watch.look(|store, _| query.page(store, now, None, after, PAGE)));
-        }
-        let mut things = Vec::new();
-        watch.each_thing(|store, name, thing| {
-            let fits = self.is_named(name)
-                && candidate(store, name, thing).is_some_and(|registered| self.is_of_age(registered, now));
-            if fits {
+    /// What it comes to at this moment.
+    pub(super) fn of(&self, watch: &Watch, now: Timestamp) -> Selected {
+        let (mut count, mut things) = (Count::new(self, now), Vec::new());
+        let mut see = |name: &ThingName, standing: &dyn Fn() -> Standing| {
+            if count.takes(name, standing) {
                 things.push(name.clone());
             }
-        });
-        things.into_iter().collect()
+        };
+        match &self.among {
+            None => watch.each_thing(|store, name, thing| see(name, &|| standing(store, name, thing))),
+            Some(found) => {
+                for (name, standing) in &by_certificate(found, watch) {
+                    see(name, &|| *standing);
+                }
+            }
+        }
+        let (_, left_out) = count.end();
+        Selected { things: things.into_iter().collect(), left_out }
     }
 
-    /// How many of these it selects; `None` where that is not to be told from them, because a rule chooses.
-    pub(super) fn count_of(&self, candidates: &[Candidate], now: Timestamp) -> Option<usize> {
-        let fits = |(name, registered): &&Candidate| self.is_named(name) && self.is_of_age(*registered, now);
-        self.among.is_none().then(|| candidates.iter().filter(fits).count())
+    /// How many of these it selects, and who is left out; `None` where they do not tell, because a rule chooses.
+    pub(super) fn count_of(&self, candidates: &[Candidate], now: Timestamp) -> Option<(usize, LeftOut)> {
+        let mut count = self.among.is_none().then(|| Count::new(self, now))?;
+        for (name, standing) in candidates {
+            count.takes(name, &|| *standing);
+        }
+        Some(count.end())
+    }
+
+    fn is_meant(&self, name: &ThingName) -> bool {
+        self.is_named(name) && self.members.as_ref().is_none_or(|known| known.contains(name))
     }
 
     fn is_named(&self, name: &ThingName) -> bool {
         self.thing.as_ref().is_none_or(|pattern| like(pattern, name.as_str()))
-            && self.members.as_ref().is_none_or(|known| known.contains(name))
-    }
-
-    fn is_of_age(&self, registered: Option<Timestamp>, now: Timestamp) -> bool {
-        self.older_than.is_none_or(|span| registered.is_some_and(|at| now.since(at) >= span))
     }
 }
 
-/// A device that can be selected, and since when it has its current certificate, as far as that is known.
-pub(super) type Candidate = (ThingName, Option<Timestamp>);
+/// A selection that is being counted.
+struct Count<'a> {
+    selection: &'a Selection,
+    now: Timestamp,
+    /// Devices that are meant.
+    seen: usize,
+    devices: usize,
+    left_out: LeftOut,
+}
 
-/// All of them, by name.
+impl<'a> Count<'a> {
+    fn new(selection: &'a Selection, now: Timestamp) -> Self {
+        Self { selection, now, seen: 0, devices: 0, left_out: LeftOut::default() }
+    }
+
+    /// Whether the selection takes a device that stands so.
+    fn takes(&mut self, name: &ThingName, standing: &dyn Fn() -> Standing) -> bool {
+        if !self.selection.is_meant(name) {
+            return false;
+        }
+        self.seen += 1;
+        let takes = match (standing(), self.selection.older_than) {
+            (Ok(_), None) => true,
+            (Ok(Some(registered)), Some(span)) => self.now.since(registered) >= span,
+            (Ok(None), Some(_)) => self.leaves(Why::Undated),
+            (Err(why), _) => self.leaves(why),
+        };
+        self.devices += usize::from(takes);
+        takes
+    }
+
+    fn leaves(&mut self, why: Why) -> bool {
+        self.left_out.add(why, 1);
+        false
+    }
+
+    /// Who of a group was not among all that were seen, the inventory does not know.
+    fn end(mut self) -> (usize, LeftOut) {
+        let Selection { members, among, .. } = self.selection;
+        if let Some(members) = members.as_ref().filter(|_| among.is_none()) {
+            let meant = members.iter().filter(|name| self.selection.is_named(name)).count();
+            self.left_out.add(Why::Unlisted, meant.saturating_sub(self.seen));
+        }
+        (self.devices, self.left_out)
+    }
+}
+
+/// The devices that have these certificates. One that has several stands by the current one of them.
+fn by_certificate(found: &BTreeSet<CertificateId>, watch: &Watch) -> BTreeMap<ThingName, Standing> {
+    let mut devices = BTreeMap::<ThingName, Standing>::new();
+    let ids: Vec<_> = found.iter().collect();
+    for part in ids.chunks(PAGE) {
+        watch.look(|store, _| {
+            for id in part {
+                let name = store.certificate(id).and_then(|row| row.thing.as_ref());
+                let Some((name, thing)) = name.and_then(|name| Some((name, store.thing(name)?))) else {
+                    continue;
+                };
+                let is_it = |(current, at)| if current == **id { Ok(at) } else { Err(Why::Other) };
+                let standing = current(store, name, thing).and_then(is_it);
+                let known = devices.entry(name.clone()).or_insert(standing);
+                *known = known.or(standing);
+            }
+        });
+    }
+    devices
+}
+
+/// All devices of the inventory, by name.
 pub(super) fn candidates(watch: &Watch) -> Vec<Candidate> {
     let mut found = Vec::new();
-    watch.each_thing(|store, name, thing| {
-        found.extend(candidate(store, name, thing).map(|registered| (name.clone(), registered)));
-    });
+    watch.each_thing(|store, name, thing| found.push((name.clone(), standing(store, name, thing))));
     found
 }
 
-/// Since when a device has its current certificate; `None` of one that has none of its own.
-fn candidate(store: &Store, name: &ThingName, thing: &Thing) -> Option<Option<Timestamp>> {
-    let current = thing.attested.map(|(id, _)| id).or(thing.newest)?;
-    let row = store.certificate(&current).filter(|row| row.thing.as_ref() == Some(name))?;
-    (!store.own().contains_key(&current)).then_some(row.created_at)
+fn standing(store: &Store, name: &ThingName, thing: &Thing) -> Standing {
+    current(store, name, thing).map(|(_, registered)| registered)
+}
+
+/// A device's current certificate, and since when it has that.
+fn current(
+    store: &Store,
+    name: &ThingName,
+    thing: &Thing,
+) -> Result<(CertificateId, Option<Timestamp>), Why> {
+    let current = inventory::current(store, thing).ok_or(Why::Bare)?;
+    let row = store.certificate(&current).filter(|row| row.thing.as_ref() == Some(name));
+    let row = row.ok_or(Why::Detached)?;
+    match store.own().contains_key(&current) {
+        true => Err(Why::Own),
+        false => Ok((current, row.created_at)),
+    }
 }
 
 /// Who is in a thing group or in one below it, as the account tells at this moment.
@@ -108,7 +183,7 @@ fn candidate(store: &Store, name: &ThingName, thing: &Thing) -> Option<Option<Ti
 /// # Errors
 /// When there is no such group, or the account does not tell.
 pub(super) async fn members(aws: &Aws, group: &GroupName) -> Result<BTreeSet<ThingName>> {
-    let listed = Patience::ASKING.call(|_| {}, || aws.things_below(group)).await;
+    let listed = aws.things_below(group).await;
     Ok(listed
         .with_context(|| format!("who is in the thing group {group} cannot be told"))?
         .into_iter()
@@ -116,49 +191,4 @@ pub(super) async fn members(aws: &Aws, group: &GroupName) -> Result<BTreeSet<Thi
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use fleetkey_model::certificate::CertificateStatus;
-    use fleetkey_operator::control_plane::CertificateSummary;
-
-    fn thing(name: &str) -> ThingName {
-        ThingName::new(name).unwrap()
-    }
-
-    #[test]
-    fn who_is_in_a_group_and_fits_the_rest_is_selected() {
-        let now = Timestamp::from_secs(1000);
-        let mut store = Store::new(Default::default());
-        for (name, created) in [("press-1", 1), ("press-2", 900), ("press-3", 1), ("oven-1", 1)] {
-            let (name, id) = (thing(name), CertificateId::of_der(name.as_bytes()));
-            let created_at = Timestamp::from_secs(created);
-            store.listed(
-                now,
-                &name,
-                &[CertificateSummary { id, status: CertificateStatus::Active, created_at }],
-            );
-            store.witnessed(&name, id, now);
-        }
-        let watch = Watch::new(store.clone(), Default::default(), []);
-        let of = |selection: Selection| {
-            let found = selection.clone().things(|query, after| query.page(&store, now, None, after, 1));
-            let counted = selection.count_of(&candidates(&watch), now);
-            assert!(counted.is_none_or(|count| count == found.len()), "counted alike: {counted:?}");
-            assert_eq!(selection.things_of(&watch, now), found, "either way");
-            found.iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        assert_eq!(of(Selection::default()), ["oven-1", "press-1", "press-2", "press-3"]);
-        let members = Some(["press-1", "press-2", "gone"].map(thing).into());
-        assert_eq!(
-            of(Selection { members: members.clone(), ..Selection::default() }),
-            ["press-1", "press-2"]
-        );
-        let aged = Selection { members, older_than: Some(Duration::from_secs(500)), ..Selection::default() };
-        assert_eq!(of(aged), ["press-1"]);
-        let named = Selection { thing: Some("press-*".to_owned()), ..Selection::default() };
-        assert_eq!(of(named), ["press-1", "press-2", "press-3"]);
-        let among = Some([CertificateId::of_der(b"oven-1")].into());
-        assert_eq!(of(Selection { among, ..Selection::default() }), ["oven-1"]);
-        assert_eq!(of(Selection { members: Some(BTreeSet::new()), ..Selection::default() }), [""; 0]);
-    }
-}
+mod tests;

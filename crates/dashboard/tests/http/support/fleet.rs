@@ -9,9 +9,10 @@ use fleetkey_dashboard::fleet::{
     Act, Action, Answer, Bar, Campaign, CampaignCounts, CampaignDraft, CampaignMode, Certificate, Claim,
     Connection, Counted, Decided, Device, DevicePage, DeviceQuery, DeviceRow, Direction, Done, Figures,
     Filter, Finding, FindingPage, FindingQuery, Fleet, Forecast, Holder, HookTest, Incident, InventoryPage,
-    InventoryQuery, InventoryRow, JournalEntry, JournalPage, Known, Order, Outcome, Outlook, Overview, Pace,
-    Phase, Plan, PlanStep, Policy, PolicyVersion, Probe, Provisioning, Question, Recovery, Refused, Rotation,
-    Severity, Site, Spread, Statement, Taken, Template, Tone, Verdict, WayBack, Work, WorkEnd,
+    InventoryQuery, InventoryRow, JournalEntry, JournalPage, Known, Omission, Order, Outcome, Outlook,
+    Overview, Pace, Phase, Plan, PlanStep, Policy, PolicyVersion, Probe, Provisioning, Question, Recovery,
+    Refused, Rotation, Severity, Site, Spread, Statement, Taken, Template, Tone, Verdict, WayBack, Work,
+    WorkEnd,
 };
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
@@ -31,6 +32,8 @@ pub(crate) struct Sample {
     /// What the certificates say of themselves, where it is not to be words: the former one, that in use.
     pub(crate) texts: Option<[String; 2]>,
     pub(crate) orders: Mutex<Vec<(Order, String)>>,
+    /// Which plans somebody wanted to see anew.
+    pub(crate) anew: Mutex<Vec<Direction>>,
     /// Another than was planned stands in the middle.
     pub(crate) moved: AtomicBool,
     plans: Mutex<BTreeMap<(Act, bool), Arc<Plan>>>,
@@ -68,6 +71,7 @@ impl Sample {
             words: words.to_owned(),
             texts: None,
             orders: Mutex::default(),
+            anew: Mutex::default(),
             moved: AtomicBool::default(),
             plans: Mutex::default(),
             gate: Semaphore::new(1),
@@ -361,14 +365,21 @@ impl Fleet for Sample {
         Known::Told(Provisioning { templates, claims, recovery: Some(recovery) })
     }
 
+    fn keeps_plans(&self) -> bool {
+        true
+    }
+
+    fn plan_anew(&self, direction: Direction) {
+        self.anew.lock().unwrap().push(direction);
+    }
+
     fn plan(&self, direction: Direction) -> Known<Arc<Plan>> {
         let act = if direction == Direction::SetUp { Act::Create } else { Act::Delete };
         let step = |what: &str| PlanStep { act, what: what.to_owned(), words: self.words.clone() };
-        if self.words == "the account is asked" {
-            return Known::Asked;
-        }
-        if self.words == "the account refuses" {
-            return Known::Refused(self.words.clone());
+        match self.words.as_str() {
+            "the account is asked" => return Known::Asked,
+            "the account refuses" => return Known::Refused(self.words.clone()),
+            _ => {}
         }
         let moved = self.moved.load(Ordering::SeqCst);
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
@@ -454,7 +465,9 @@ impl Fleet for Sample {
                 return Err(Refused(self.words.clone()));
             }
             let slower = (draft.pace.rate > 300).then_some(300);
-            Ok(Forecast { devices: self.things.len(), waves: vec![1, self.things.len() - 1], slower })
+            let left_out = vec![Omission { devices: 2, why: self.words.clone() }];
+            let waves = vec![1, self.things.len() - 1];
+            Ok(Forecast { devices: self.things.len(), waves, slower, left_out })
         })
     }
 

@@ -4,6 +4,7 @@ use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 
 use super::{View, finding};
 use crate::inventory::findings::{Finding, Rule};
+use crate::inventory::state::current;
 use crate::inventory::store::Certificate;
 
 pub(in crate::inventory) fn look(
@@ -126,10 +127,11 @@ fn aged(view: &View<'_>, id: &CertificateId, row: &Certificate) -> Option<Findin
     if age < view.thresholds.aged_after {
         return None;
     }
-    let newest = view.store.thing(thing).is_some_and(|thing| {
-        thing.newest == Some(*id) || thing.attested.is_some_and(|(witness, _)| witness == *id)
-    });
-    newest.then(|| {
+    let is_its = view
+        .store
+        .thing(thing)
+        .is_some_and(|thing| thing.newest == Some(*id) || current(view.store, thing) == Some(*id));
+    is_its.then(|| {
         let saw = format!("{} is {} days old", id.short(), age.as_secs() / 86_400);
         finding(Rule::Aged, Some(thing), Some(id), saw, (
             "certificates of AWS end in 2049: a rotation by expiry never comes, so age is what tells that none does",

@@ -5,6 +5,7 @@ use super::*;
 use crate::control_plane::CertificateSummary;
 use crate::inventory::condition as condition_of;
 use fleetkey_model::name::ThingName;
+use std::collections::BTreeMap;
 
 const DAY: u64 = 86_400;
 
@@ -86,6 +87,35 @@ fn a_newest_certificate_that_no_list_has_yet_is_a_rotation() {
     assert_eq!(state(&store, 21), Some(State::Rotating));
     store.witnessed(&press(), id(0), day(21));
     assert_eq!(state(&store, 21), Some(State::Ready), "what was attested is the one in use");
+}
+
+/// A fleet that somebody else has provisioned has certificates in use, too.
+#[test]
+fn where_nobody_tells_which_it_is_the_newest_active_one_is_current() {
+    let current = |store: &Store| current(store, store.thing(&press()).unwrap());
+    let unattested = |own: BTreeMap<CertificateId, String>, certificates: &[(u8, u64, CertificateStatus)]| {
+        let mut store = Store::new(own);
+        let summary = |(n, at, status): &(u8, u64, CertificateStatus)| CertificateSummary {
+            id: id(*n),
+            status: *status,
+            created_at: day(*at),
+        };
+        store.listed(day(20), &press(), &certificates.iter().map(summary).collect::<Vec<_>>());
+        store
+    };
+    let all = [(1, 5, Active), (2, 9, Active), (3, 12, Inactive), (4, 15, Active)];
+    let claim = || BTreeMap::from([(id(4), "claim".to_owned())]);
+    let mut store = unattested(claim(), &all);
+    assert_eq!(current(&store), Some(id(2)), "neither what has ended nor what is the operator's own");
+    assert_eq!(state(&store, 20), Some(State::Rotating));
+    let listed = crate::inventory::ListedThing { name: press(), newest: Some(id(1)), recovered: None };
+    store.listed_things(day(21), &[listed]);
+    assert_eq!(current(&store), Some(id(1)), "the attribute tells");
+    store.witnessed(&press(), id(3), day(22));
+    assert_eq!(current(&store), Some(id(3)), "the broker has the last word");
+    assert_eq!(current(&unattested(claim(), &all[2..])), None);
+    let one = unattested(BTreeMap::new(), &all[..1]);
+    assert_eq!((current(&one), state(&one, 20)), (Some(id(1)), Some(State::Ready)));
 }
 
 #[test]

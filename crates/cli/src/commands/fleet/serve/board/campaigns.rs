@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fleetkey_dashboard::fleet::{
-    Campaign, CampaignCounts, CampaignDraft, CampaignMode, CampaignOrder, Done, Forecast, Pace, Refused,
-    WayBack,
+    Campaign, CampaignCounts, CampaignDraft, CampaignMode, CampaignOrder, Done, Forecast, Omission, Pace,
+    Refused, WayBack,
 };
 use fleetkey_model::name::{GroupName, ThingName};
 use fleetkey_operator::campaign::{
@@ -16,8 +16,9 @@ use fleetkey_operator::controller::Stage;
 use fleetkey_operator::inventory::Rule;
 
 use super::super::super::now;
-use super::super::super::selection::{self, Candidate, Selection};
-use super::Board;
+use super::super::super::selection::{self, Candidate, LeftOut, Selected, Selection};
+use super::reading::LISTS_WITHIN;
+use super::{Board, Office};
 
 /// Failed devices that a page names.
 const FAILED: usize = 200;
@@ -111,9 +112,12 @@ impl Board {
 
     /// Who is in a group or in one below it, asked of the account.
     pub(in super::super) async fn members(&self, group: &GroupName) -> Result<BTreeSet<ThingName>, Refused> {
-        let aws = self.office.account().await;
-        let needs = "`fleetkey serve --print-iam --pages` prints what it needs of IAM";
-        selection::members(&aws, group).await.map_err(|error| Refused(format!("{error:#}; {needs}")))
+        let group = group.clone();
+        let ask = |office: Office| async move {
+            let aws = office.account().await;
+            selection::members(&aws, &group).await
+        };
+        self.office.read((&self.closed, LISTS_WITHIN), ask).await
     }
 
     /// What a draft comes to.
@@ -123,14 +127,18 @@ impl Board {
         among: &Among,
     ) -> Result<Forecast, Refused> {
         let (selection, now) = (self.selection(draft, among)?, now());
-        let counted = selection.as_ref().and_then(|selection| selection.count_of(&self.candidates(), now));
-        let devices = match (counted, selection) {
-            (Some(devices), _) => devices,
-            (None, Some(selection)) => selection.things_of(&self.watch, now).len(),
-            (None, None) => self.selected(draft, among)?.len(),
+        let counted = selection.and_then(|selection| selection.count_of(&self.candidates(), now));
+        let (devices, left_out) = match counted {
+            Some(counted) => counted,
+            None => {
+                let Selected { things, left_out } = self.selected(draft, among)?;
+                (things.len(), left_out)
+            }
         };
-        let waves = self.checked(&plan(draft, draft.why.clone())?, devices)?;
-        Ok(Forecast { devices, waves, slower: self.ceiling().below(draft.pace.rate) })
+        let waves = self.checked(&plan(draft, draft.why.clone())?, (devices, &left_out))?;
+        let told = left_out.told().map(|(devices, why)| Omission { devices, why: why.to_owned() });
+        let slower = self.ceiling().below(draft.pace.rate);
+        Ok(Forecast { devices, waves, slower, left_out: told.collect() })
     }
 
     /// How fast all campaigns together are, as far as the account has told.
@@ -180,8 +188,9 @@ impl Board {
         by: &str,
     ) -> Result<Done, Refused> {
         let why = format!("{}, says {by}", draft.why);
-        let (plan, things) = (plan(draft, why.clone())?, self.selected(draft, among)?);
-        self.checked(&plan, things.len())?;
+        let (plan, selected) = (plan(draft, why.clone())?, self.selected(draft, among)?);
+        let Selected { things, left_out } = selected;
+        self.checked(&plan, (things.len(), &left_out))?;
         self.enter("campaign start", &plan.name, why).await?;
         let begun = campaign::Campaign::new(plan.clone(), things.clone());
         let (directory, devices) = (self.office.directory.clone(), things.len());
@@ -191,7 +200,10 @@ impl Board {
     }
 
     /// The sizes of the waves of a plan for so many devices.
-    fn checked(&self, plan: &Plan, devices: usize) -> Result<Vec<usize>, Refused> {
+    fn checked(&self, plan: &Plan, (devices, left_out): (usize, &LeftOut)) -> Result<Vec<usize>, Refused> {
+        if devices == 0 {
+            return Err(Refused(format!("no device was selected{left_out}")));
+        }
         plan.check(devices).map_err(|error| Refused(error.to_string()))?;
         if self.standing.lock().contains_key(&plan.name) {
             return Err(Refused(LogError::Taken(plan.name.clone()).to_string()));
@@ -246,12 +258,12 @@ impl Board {
     }
 
     /// The devices of a draft.
-    fn selected(&self, draft: &CampaignDraft, among: &Among) -> Result<BTreeSet<ThingName>, Refused> {
-        match (self.selection(draft, among)?, among) {
-            (Some(selection), _) => Ok(selection.things_of(&self.watch, now())),
-            (None, Among::List(things)) => Ok(things.clone()),
-            (None, _) => Ok(BTreeSet::new()),
-        }
+    fn selected(&self, draft: &CampaignDraft, among: &Among) -> Result<Selected, Refused> {
+        Ok(match (self.selection(draft, among)?, among) {
+            (Some(selection), _) => selection.of(&self.watch, now()),
+            (None, Among::List(things)) => Selected { things: things.clone(), ..Selected::default() },
+            (None, _) => Selected::default(),
+        })
     }
 
     /// What a device of a draft has to be; `None` where the draft lists them all by name.

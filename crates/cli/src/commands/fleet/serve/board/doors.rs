@@ -30,7 +30,8 @@ use crate::windows::whom;
 const GOOD: Duration = Duration::from_secs(60);
 /// The same of a refusal.
 const AGAIN: Duration = Duration::from_secs(10);
-/// The same of a plan that took a call or more for each device.
+/// The same of a plan that took a call or more for each device; and of one that took all pages of long lists, while the
+/// inventory stands as it did.
 const DEAR: Duration = Duration::from_secs(600);
 
 /// What was asked, and what the account said.
@@ -53,6 +54,26 @@ struct Slot<T> {
     generation: u64,
     /// Until then what is known is good enough.
     until: Timestamp,
+    /// Until then, too, while the inventory is as it was.
+    unchanged_until: Timestamp,
+    /// What the inventory was, where that matters.
+    drawn_by: Option<Stand>,
+}
+
+/// How the inventory stands: as long as that is the same, a plan made of the account's lists hardly becomes another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stand {
+    things: usize,
+    ages: [Option<Timestamp>; 3],
+}
+
+impl Stand {
+    fn of(watch: &Watch) -> Self {
+        watch.look(|store, _| {
+            let ages = store.ages();
+            Self { things: store.count_things(), ages: [ages.certificates, ages.things, ages.attachments] }
+        })
+    }
 }
 
 impl<T> Clone for Asked<T> {
@@ -63,7 +84,15 @@ impl<T> Clone for Asked<T> {
 
 impl<T> Default for Slot<T> {
     fn default() -> Self {
-        Self { known: Known::Asked, asking: false, generation: 0, until: Timestamp::default() }
+        let never = Timestamp::default();
+        Self {
+            known: Known::Asked,
+            asking: false,
+            generation: 0,
+            until: never,
+            unchanged_until: never,
+            drawn_by: None,
+        }
     }
 }
 
@@ -95,34 +124,62 @@ impl<T: Clone + Send + 'static> Asked<T> {
         hub: &Arc<Hub>,
         ask: impl Future<Output = Result<T, Refused>> + Send + 'static,
     ) -> Known<T> {
+        self.look_by(None, hub, ask)
+    }
+
+    /// The same of an answer that is dear, and good for longer while the inventory stands as it did.
+    fn look_by(
+        &self,
+        stand: Option<Stand>,
+        hub: &Arc<Hub>,
+        ask: impl Future<Output = Result<T, Refused>> + Send + 'static,
+    ) -> Known<T> {
         let mut slot = lock(&self.0);
-        if !slot.asking && now() >= slot.until {
+        if !slot.asking && slot.is_old(stand, now()) {
             slot.asking = true;
             let generation = slot.generation;
             let (cell, hub) = (self.0.clone(), hub.clone());
             tokio::spawn(async move {
-                let (known, good) = match ask.await {
-                    Ok(told) => (Known::Told(told), GOOD),
-                    Err(refused) => (Known::Refused(refused.to_string()), AGAIN),
+                let (known, good, unchanged) = match ask.await {
+                    Ok(told) => (Known::Told(told), GOOD, DEAR),
+                    Err(refused) => (Known::Refused(refused.to_string()), AGAIN, AGAIN),
                 };
-                lock(&cell).answered(generation, known, now() + good);
+                let (now, mut slot) = (now(), lock(&cell));
+                if slot.answered(generation, known, now + good) {
+                    (slot.drawn_by, slot.unchanged_until) = (stand, now + unchanged);
+                }
+                drop(slot);
                 hub.tell("account", None);
             });
         }
         slot.known.clone()
+    }
+
+    /// Somebody wants to see it anew: the inventory need not have changed for that.
+    fn distrust(&self) {
+        lock(&self.0).unchanged_until = Timestamp::default();
     }
 }
 
 impl<T> Slot<T> {
     /// Whoever asks is not waited for any more.
     fn supersede(&mut self, known: Known<T>, until: Timestamp) {
-        *self = Self { known, asking: false, generation: self.generation.wrapping_add(1), until };
+        let generation = self.generation.wrapping_add(1);
+        *self = Self { known, generation, until, ..Self::default() };
     }
 
-    fn answered(&mut self, generation: u64, known: Known<T>, until: Timestamp) {
-        if self.generation == generation {
+    /// Whether it was taken.
+    fn answered(&mut self, generation: u64, known: Known<T>, until: Timestamp) -> bool {
+        let fits = self.generation == generation;
+        if fits {
             (self.known, self.until, self.asking) = (known, until, false);
         }
+        fits
+    }
+
+    fn is_old(&self, stand: Option<Stand>, now: Timestamp) -> bool {
+        let is_unchanged = stand.is_some() && self.drawn_by == stand && now < self.unchanged_until;
+        now >= self.until && !is_unchanged
     }
 }
 
@@ -154,13 +211,21 @@ impl Board {
     /// What would be done.
     pub(super) fn planned(&self, direction: Direction) -> Known<Arc<Plan>> {
         let (office, closed, watch) = (self.office.clone(), self.closed.clone(), self.watch.clone());
-        let (asked, within) = match direction {
-            Direction::SetUp => (&self.doors.making, WITHIN),
-            Direction::CleanUp => (&self.doors.removal, LISTS_WITHIN),
+        let (asked, within, stand) = match direction {
+            Direction::SetUp => (&self.doors.making, WITHIN, None),
+            Direction::CleanUp => (&self.doors.removal, LISTS_WITHIN, Some(Stand::of(&self.watch))),
         };
         let plan = move |office: Office| office.plan(direction, watch);
         let ask = async move { office.read((&closed, within), plan).await.map(Arc::new) };
-        if self.works.is_under_way() { asked.known() } else { asked.look(&self.hub, ask) }
+        if self.works.is_under_way() { asked.known() } else { asked.look_by(stand, &self.hub, ask) }
+    }
+
+    /// Has a plan made anew at the next look, if it is not of just now.
+    pub(super) fn plan_anew(&self, direction: Direction) {
+        match direction {
+            Direction::SetUp => self.doors.making.distrust(),
+            Direction::CleanUp => self.doors.removal.distrust(),
+        }
     }
 }
 
@@ -304,5 +369,47 @@ mod tests {
         asked.told("found out");
         answer(&hub, late, "late").await;
         assert_eq!(asked.known(), Known::Told("found out"));
+    }
+
+    /// How old the answer is by which it goes, and the inventory as it was then.
+    fn aged(asked: &Asked<&'static str>, age: Duration) {
+        let mut slot = lock(&asked.0);
+        let earlier = |moment: Timestamp| moment - age;
+        (slot.until, slot.unchanged_until) = (earlier(slot.until), earlier(slot.unchanged_until));
+    }
+
+    #[tokio::test]
+    async fn a_dear_answer_is_good_until_the_inventory_changes_somebody_asks_or_it_is_old() {
+        let (asked, hub) = (Asked::default(), Arc::new(Hub::new()));
+        let stand = |things| Some(Stand { things, ages: [None; 3] });
+        let look = |stand| {
+            let (answer, answered) = oneshot::channel();
+            let ask = async { answered.await.unwrap_or_else(|_| Err(Refused("nobody answers".to_owned()))) };
+            let known: Known<&str> = asked.look_by(stand, &hub, ask);
+            (known, answer)
+        };
+        let is_asked = || lock(&asked.0).asking;
+        answer(&hub, look(stand(1)).1, "one").await;
+        look(stand(2));
+        assert!(!is_asked(), "a crowd that comes in does not have it asked for at each step");
+        aged(&asked, GOOD);
+        assert_eq!(look(stand(1)).0, Known::Told("one"));
+        assert!(!is_asked(), "nothing has changed");
+        let (known, two) = look(stand(2));
+        assert_eq!(
+            (known, is_asked()),
+            (Known::Told("one"), true),
+            "it is shown until the next one is there"
+        );
+        answer(&hub, two, "two").await;
+        aged(&asked, GOOD);
+        assert_eq!((look(stand(2)).0, is_asked()), (Known::Told("two"), false));
+        asked.distrust();
+        let (_, three) = look(stand(2));
+        assert!(is_asked(), "somebody wants to see it anew");
+        answer(&hub, three, "three").await;
+        aged(&asked, DEAR);
+        look(stand(2));
+        assert!(is_asked(), "in the end it is old");
     }
 }

@@ -99,6 +99,14 @@ impl Manner<'_> {
     }
 }
 
+impl<'a> Manner<'a> {
+    /// What an operator works with who goes to work so.
+    pub(super) fn tools(&self, aws: &'a Aws) -> Tools<'a, Aws> {
+        let Self { progress, making, deleting, .. } = *self;
+        Tools { cloud: aws, keys: &AgentKeys, clock: &now, progress, making, deleting }
+    }
+}
+
 /// Whether the account has refused for want of a permission.
 pub(in super::super) fn is_denied(words: &str) -> bool {
     words.contains("AccessDenied") || words.contains("not authorized")
@@ -174,10 +182,8 @@ impl Office {
         aws: &'a Aws,
         manner: Manner<'a>,
     ) -> Result<Operator<'a, Aws>, PlanError> {
-        let Manner { force, progress, making, deleting } = manner;
         loop {
-            let tools = Tools { cloud: aws, keys: &AgentKeys, clock: &now, progress, making, deleting };
-            match Operator::open(tools, &self.directory, &self.fleet(), force).await {
+            match Operator::open(manner.tools(aws), &self.directory, &self.fleet(), manner.force).await {
                 Err(error) if error.is_taken_by_us() => {}
                 opened => return opened,
             }

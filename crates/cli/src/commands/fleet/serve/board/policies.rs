@@ -13,11 +13,11 @@ use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::PolicyName;
 use fleetkey_operator::cloud::{Cloud, Key, Kind, Spec};
 use fleetkey_operator::diagnosis::{Diagnosis, Judged, Records, Standing};
+use fleetkey_operator::inventory::current;
 use fleetkey_operator::plan::{Patience, scope_of};
 use fleetkey_policy::{Outcome, StatementRef};
 
 use super::doors::Asked;
-use super::read::current;
 use super::reading::WITHIN;
 use super::{Board, Office};
 use crate::cited::{action, cited};

@@ -134,6 +134,14 @@ impl Fleet for Board {
         self.planned(direction)
     }
 
+    fn keeps_plans(&self) -> bool {
+        true
+    }
+
+    fn plan_anew(&self, direction: Direction) {
+        self.plan_anew(direction);
+    }
+
     fn builds(&self) -> Option<String> {
         Some(self.office.fleet())
     }
@@ -245,7 +253,7 @@ impl Board {
     }
 
     pub(super) fn row(&self, store: &Store, name: &ThingName, thing: &Thing, rotating: bool) -> DeviceRow {
-        let current = current(store, thing);
+        let current = inventory::current(store, thing);
         let certificate = current.and_then(|id| store.certificate(&id));
         let created = certificate.and_then(|row| row.created_at);
         let end = certificate.and_then(|row| row.not_after);
@@ -281,7 +289,7 @@ impl Board {
         let Look { closely, told } = self.closer.look(thing, id, &seen);
         self.watch.look(|store, _| {
             let row = store.certificate(&id)?;
-            let current = current(store, store.thing(thing)?);
+            let current = inventory::current(store, store.thing(thing)?);
             let registered = |id: CertificateId| store.certificate(&id).and_then(|row| row.created_at);
             let holder = match current {
                 Some(current) if current == id => Holder::InUse,
@@ -308,17 +316,6 @@ impl Board {
             })
         })
     }
-}
-
-/// The attested certificate; before one was, the newest that was registered; of a thing that others provisioned, the
-/// newest that may connect.
-pub(super) fn current(store: &Store, thing: &Thing) -> Option<CertificateId> {
-    let active = || {
-        let rows = thing.certificates.iter().filter_map(|id| store.certificate(id).map(|row| (row, *id)));
-        let active = rows.filter(|(row, _)| row.status == Some(CertificateStatus::Active));
-        active.max_by_key(|(row, _)| row.created_at).map(|(_, id)| id)
-    };
-    thing.attested.map(|(id, _)| id).or(thing.newest).or_else(active)
 }
 
 /// The certificate that a device is connected with now. One that no list has told of yet, nor of whose it is, is newer than

@@ -9,15 +9,13 @@ use std::time::Duration;
 
 use fleetkey_aws::Aws;
 use fleetkey_dashboard::fleet::Refused;
-use fleetkey_operator::plan::{Onlooker, Patience, PlanError, Silent, Tools};
+use fleetkey_operator::plan::{Onlooker, PlanError};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::super::super::keys::AgentKeys;
-use super::super::super::now;
-use super::office::{Office, hinted};
+use super::office::{Manner, Office, hinted};
 
 /// How many questions are with the account at once.
 const AT_ONCE: usize = 4;
@@ -101,14 +99,7 @@ impl Office {
         aws: &'a Aws,
         force: bool,
     ) -> Result<Onlooker<'a, Aws>, PlanError> {
-        let tools = Tools {
-            cloud: aws,
-            keys: &AgentKeys,
-            clock: &now,
-            progress: &Silent,
-            making: Patience::ASKING,
-            deleting: Patience::ASKING,
-        };
+        let tools = Manner::brief(force).tools(aws);
         Onlooker::open(tools, &self.directory, &self.fleet(), force).await
     }
 }

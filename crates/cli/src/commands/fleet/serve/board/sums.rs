@@ -6,9 +6,7 @@ use std::time::Duration;
 use fleetkey_dashboard::fleet::{Bar, Figures};
 use fleetkey_model::certificate::CertificateStatus;
 use fleetkey_model::time::Timestamp;
-use fleetkey_operator::inventory::Watch;
-
-use super::read::current;
+use fleetkey_operator::inventory::{Watch, current};
 
 /// Bars of the chart of ages.
 const AGES: u32 = 6;

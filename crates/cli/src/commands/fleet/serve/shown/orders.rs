@@ -6,7 +6,9 @@ use std::time::Duration;
 use fleetkey_api::backend::{CampaignStep, Draft, Order, Trouble};
 use fleetkey_api::backend::{Fate as Wanted, Verdict as Decision};
 use fleetkey_api::token::Holder;
-use fleetkey_dashboard::fleet::{CampaignDraft, CampaignMode, CampaignOrder, Fate, Forecast, Pace, Refused};
+use fleetkey_dashboard::fleet::{
+    CampaignDraft, CampaignMode, CampaignOrder, Fate, Forecast, Omission, Pace, Refused,
+};
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{SerialNumber, ThingName};
 use fleetkey_operator::campaign::Ceiling;
@@ -148,13 +150,15 @@ impl Shown {
             true => self.board.among(&wanted).await.map_err(bad)?,
             false => Among::List(draft.things.iter().cloned().collect()),
         };
-        let Forecast { devices, waves, .. } = self.board.forecast(&wanted, &among).map_err(bad)?;
+        let Forecast { devices, waves, left_out, .. } = self.board.forecast(&wanted, &among).map_err(bad)?;
         if !draft.dry_run {
             self.board.start(&wanted, &among, by).await.map_err(bad)?;
         }
         let Ceiling { a_minute, is_told } = self.board.ceiling();
+        let told = |omission: &Omission| json!({ "devices": omission.devices, "why": omission.why });
+        let left_out: Vec<_> = left_out.iter().map(told).collect();
         Ok(json!({
-            "campaign": draft.name, "dry_run": draft.dry_run, "devices": devices, "waves": waves,
+            "campaign": draft.name, "dry_run": draft.dry_run, "devices": devices, "waves": waves, "left_out": left_out,
             "rate": wanted.pace.rate, "account_rate": a_minute, "account_rate_told": is_told,
         }))
     }
