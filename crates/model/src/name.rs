@@ -1,8 +1,10 @@
-//! Names as AWS IoT defines them, each a type with one fallible constructor.
+//! Names as AWS IoT defines them, each a type with one fallible constructor. Clones share their text: a controller holds
+//! the name of each of many things in many places.
 //!
 //! Not here: ARNs ([`crate::arn`]) and topic names ([`crate::topic`]).
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -72,10 +74,9 @@ macro_rules! string_name {
             ///
             /// # Errors
             /// When the text breaks the rule in the type's documentation.
-            pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
-                let text = text.into();
-                Self::check(&text)?;
-                Ok(Self(text))
+            pub fn new(text: impl Into<Arc<str>> + AsRef<str>) -> Result<Self, NameError> {
+                Self::check(text.as_ref())?;
+                Ok(Self(text.into()))
             }
 
             /// The name as text.
@@ -120,7 +121,7 @@ macro_rules! string_name {
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0
+                name.as_str().into()
             }
         }
     };
@@ -129,7 +130,7 @@ macro_rules! string_name {
 /// A topic rule's name: 1–128 of `[a-zA-Z0-9_]` (AWS IoT API Reference, CreateTopicRule).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct RuleName(String);
+pub struct RuleName(Arc<str>);
 
 impl RuleName {
     fn check(text: &str) -> Result<(), NameError> {
@@ -141,7 +142,7 @@ string_name!(RuleName);
 /// A thing name: 1–128 of `[a-zA-Z0-9:_-]` (AWS IoT API Reference, CreateThing).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ThingName(String);
+pub struct ThingName(Arc<str>);
 
 impl ThingName {
     fn check(text: &str) -> Result<(), NameError> {
@@ -154,7 +155,7 @@ string_name!(ThingName);
 /// `<thing>~verify` still fits a client id of 128 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct SerialNumber(String);
+pub struct SerialNumber(Arc<str>);
 
 impl SerialNumber {
     /// The longest serial in bytes.
@@ -174,7 +175,7 @@ string_name!(SerialNumber);
 /// An MQTT client id: 1–128 bytes of UTF-8 without control characters (AWS IoT Core quotas; MQTT 3.1.1 §1.5.3).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ClientId(String);
+pub struct ClientId(Arc<str>);
 
 impl ClientId {
     fn check(text: &str) -> Result<(), NameError> {
@@ -197,15 +198,12 @@ impl ClientId {
     }
 
     fn with_role(thing: &ThingName, role: &str) -> Self {
-        let mut text = thing.0.clone();
-        text.push(ROLE_SEPARATOR);
-        text.push_str(role);
-        Self(text)
+        Self(alloc::format!("{thing}{ROLE_SEPARATOR}{role}").into())
     }
 
     /// The thing whose live session this is, if the id is a thing name at all.
     pub fn thing(&self) -> Option<ThingName> {
-        ThingName::new(self.0.as_str()).ok()
+        ThingName::new(self.0.clone()).ok()
     }
 }
 string_name!(ClientId);
@@ -213,7 +211,7 @@ string_name!(ClientId);
 /// A provisioning template name: 1–36 of `[0-9A-Za-z_-]` (API Reference, CreateProvisioningTemplate).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct TemplateName(String);
+pub struct TemplateName(Arc<str>);
 
 impl TemplateName {
     fn check(text: &str) -> Result<(), NameError> {
@@ -227,7 +225,7 @@ string_name!(TemplateName);
 /// A policy name: 1–128 of `[\w+=,.@-]` (API Reference, CreatePolicy).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct PolicyName(String);
+pub struct PolicyName(Arc<str>);
 
 impl PolicyName {
     fn check(text: &str) -> Result<(), NameError> {
@@ -241,7 +239,7 @@ string_name!(PolicyName);
 /// A thing group name: 1–128 of `[a-zA-Z0-9:_-]` (API Reference, CreateThingGroup).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct GroupName(String);
+pub struct GroupName(Arc<str>);
 
 impl GroupName {
     fn check(text: &str) -> Result<(), NameError> {

@@ -141,7 +141,7 @@ fn event(n: u64, device: u64) -> Event {
         event: PresenceEvent {
             timestamp: Timestamp::from_millis(NOW.as_millis() + n),
             principal_identifier: id(device, 1),
-            session_identifier: Some(n.to_string()),
+            session_identifier: Some(n.to_string().into()),
         },
     }
 }

@@ -54,7 +54,7 @@ pub use journal::{Journal, JournalError};
 pub use ledger::Ledger;
 pub use metrics::{Metrics, Totals};
 pub use observer::Observer;
-pub use presence::PresenceEvent;
+pub use presence::{PresenceEvent, SessionId};
 pub use record::{Freeze, FreezeReason, Older, Record, Stage, Witness};
 pub use service::{Connection, Connections, Connector, Controller, OnItsWay, Reception};
 
@@ -80,3 +80,4 @@ mod record;
 mod schedule;
 mod service;
 mod sweep;
+mod work;

@@ -44,6 +44,18 @@ impl FileError {
 /// # Errors
 /// When any step fails; what was at `path` is then still there.
 pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
+    write_by(path, mode, |file| file.write_all(content))
+}
+
+/// The same for what is not held in memory as a whole.
+///
+/// # Errors
+/// Likewise.
+pub fn write_by(
+    path: &Path,
+    mode: u32,
+    content: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), FileError> {
     let temporary = temporary(path);
     let failed = |source| FileError::new("write", path, source);
     // A crash may have left one behind; it is nobody's.
@@ -135,9 +147,9 @@ fn is_missing(path: &Path) -> bool {
     !path.as_os_str().is_empty() && std::fs::symlink_metadata(path).is_err()
 }
 
-fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+fn write_new(path: &Path, content: impl FnOnce(&mut File) -> io::Result<()>, mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    file.write_all(content)?;
+    content(&mut file)?;
     owner::hand_over(&file, path)?;
     file.sync_all()
 }

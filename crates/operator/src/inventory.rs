@@ -17,7 +17,7 @@ pub use query::{Due, Listing, Query, Row, condition, contains, like};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use soonest::{End, render_soonest};
 pub use state::{Condition, State, current};
-pub use store::{Ages, Certificate, Open, Past, Store, Thing};
+pub use store::{Ages, Certificate, Ids, Open, Past, Store, Thing};
 pub use survey::Survey;
 pub use tally::{Tally, render};
 pub use watch::Watch;

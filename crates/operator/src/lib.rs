@@ -34,6 +34,7 @@ pub mod control_plane;
 pub mod controller;
 pub mod diagnosis;
 pub mod documents;
+mod few;
 pub mod files;
 pub mod hook_code;
 pub mod hook_probe;

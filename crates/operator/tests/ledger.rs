@@ -329,7 +329,7 @@ fn the_audit_heads_of_the_last_two_requests_are_kept_and_malformed_ones_are_serv
     assert_eq!(world.answers.len(), answers + 5);
     world.restart();
     let kept = &world.disk[&thing()].audit;
-    let kept = [&kept.last, &kept.before].map(|head| head.as_ref().unwrap().as_str());
+    let kept = [&kept.last, &kept.before].map(|head| head.unwrap().to_string());
     assert_eq!(kept, [second.as_str(), first.as_str()]);
 }
 
@@ -344,7 +344,7 @@ fn a_thief_who_asks_with_an_older_certificate_does_not_push_the_audit_heads_out(
     }
     assert_eq!(world.frozen(), Some(FreezeReason::OlderAsked));
     let kept = &world.disk[&thing()].audit;
-    assert_eq!(kept.last.as_ref().map(|head| head.as_str()), Some("a".repeat(64).as_str()));
+    assert_eq!(kept.last.map(String::from), Some("a".repeat(64)));
 }
 
 #[test]
@@ -386,6 +386,29 @@ fn a_freeze_survives_a_restart_and_ends_with_a_release() {
     world.commit(2);
     world.pass(10);
     assert_eq!(world.status(1), Some(Inactive));
+}
+
+/// What a controller heard while its disk refused is forgotten when it is killed. The next one gives whoever was heard the
+/// time to be heard again; one that knows of no gap goes on where the disk left off.
+#[test]
+fn after_a_gap_in_the_evidence_a_soak_begins_anew() {
+    let deactivated = |restart: fn(&mut World)| {
+        let mut world = World::with(&[1, 2]);
+        world.commit(2);
+        world.disk_fails = true;
+        world.connect(1, "pump-1");
+        world.pass(8);
+        world.disk_fails = false;
+        restart(&mut world);
+        world.connect(2, "pump-1");
+        world.pass(4);
+        let early = world.changes_of(1);
+        world.pass(7);
+        (early, world.changes_of(1))
+    };
+    let once = || vec![Change::Deactivate];
+    assert_eq!(deactivated(World::restart), (once(), once()));
+    assert_eq!(deactivated(World::restart_after_a_gap), (vec![], once()));
 }
 
 #[test]

@@ -341,6 +341,23 @@ fn nothing_is_swept_before_the_decision_is_durable() {
     assert_eq!(world.status(3), None);
 }
 
+/// That it was in use was heard while the disk refused, and forgotten when the controller was killed.
+#[test]
+fn what_was_registered_before_a_gap_in_the_evidence_is_never_swept() {
+    let swept = |restart: fn(&mut World)| {
+        let mut world = abandoned();
+        world.disk_fails = true;
+        let session = world.connect(3, "pump-1");
+        world.disconnect(3, "pump-1", session);
+        world.disk_fails = false;
+        restart(&mut world);
+        world.connect(2, "pump-1");
+        world.pass(1000);
+        world.changes_of(3).first().copied()
+    };
+    assert_eq!((swept(World::restart), swept(World::restart_after_a_gap)), (Some(Deactivate), None));
+}
+
 #[test]
 fn a_device_that_registers_without_end_fills_neither_ledger_nor_account() {
     let mut world = World::with(&[1]);

@@ -9,6 +9,7 @@ mod world;
 use fleetkey_model::certificate::CertificateStatus::{Active, Inactive};
 use fleetkey_model::retirement::RetireStatus;
 use fleetkey_model::time::Timestamp;
+use fleetkey_model::topic::PresenceKind;
 use fleetkey_operator::control_plane::{ApiError, Connected};
 use fleetkey_operator::controller::{Change, FreezeReason, Report};
 use world::{World, thing};
@@ -132,4 +133,25 @@ fn a_use_that_nobody_could_judge_before_a_kill_makes_no_leftover_of_its_certific
     // The disk keeps what was seen no longer than until it is judged.
     let record = serde_json::to_value(world.ledger.record(&thing()).unwrap()).unwrap();
     assert!(record.get("sightings").is_none(), "{record}");
+}
+
+/// An older certificate came back for a moment, and the witness after it: the events of both come in the wrong order, or the end of the
+/// first before its beginning. They have taken turns all the same.
+#[test]
+fn a_return_that_is_heard_of_late_is_evidence_as_if_it_had_come_in_time() {
+    for end_comes_first in [false, true] {
+        let mut world = committed();
+        let (came, left) = (world.now + 1, world.now + 2);
+        world.now += 3;
+        if end_comes_first {
+            world.presence_at(PresenceKind::Disconnected, 1, 77, left);
+        } else {
+            world.connect(2, "pump-1");
+        }
+        world.presence_at(PresenceKind::Connected, 1, 77, came);
+        world.pass(1);
+        world.connect(2, "pump-1");
+        world.pass(2);
+        assert_eq!(world.frozen(), Some(FreezeReason::TakingTurns), "the end first: {end_comes_first}");
+    }
 }

@@ -470,7 +470,7 @@ impl Cloud {
         let event = PresenceEvent {
             timestamp: now,
             principal_identifier: session.principal,
-            session_identifier: Some(session.number.to_string()),
+            session_identifier: Some(session.number.to_string().into()),
         };
         self.tidings.push_back(Event::Presence { kind, client: client.clone(), event });
     }

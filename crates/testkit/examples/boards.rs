@@ -155,8 +155,8 @@ impl Account {
         let done: Crawl =
             serde_json::from_value(json!({ "stage": "done", "begun": null, "next": null, "after": null }))
                 .unwrap();
-        let text = Snapshot::text(&Watch::new(store, done, []));
-        Snapshot::at(&Path::new(self.fleet()).join("operator")).write(&text).unwrap();
+        let kept = Snapshot::at(&Path::new(self.fleet()).join("operator"));
+        kept.write(&Watch::new(store, done, [])).unwrap();
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -2,8 +2,8 @@
 //! fleetkey-testkit --example events [DEVICES…]`, by default 10 000 and 100 000.
 //!
 //! The local IoT Core, which delivers 100 messages a second to one connection as AWS does, publishes a thousand events a second
-//! for a minute; they come over TLS, shared by sixteen connections, to the binary that was built, which finds the inventory of
-//! such a fleet (that of `crates/operator/examples/scale.rs`) on disk. Whoever follows its API (`/api/v1/events`) sees each: the
+//! for a minute, or until each device has come; they come over TLS, shared by sixteen connections, to the binary that was built,
+//! which finds inventory and ledger of such a fleet (that of `crates/operator/examples/scale.rs`) on disk. Whoever follows its API (`/api/v1/events`) sees each: the
 //! lag is from the broker's own time of the event to there.
 //!
 //! One JSON object a size: the rate, what was lost, the lag, memory, and each as a part of what it may be; last, how many times
@@ -35,7 +35,7 @@ mod fleet;
 #[path = "events/follower.rs"]
 mod follower;
 
-/// Events a second, and for how many seconds.
+/// Events a second, and for how many seconds at least.
 const RATE: u64 = 1000;
 const SECONDS: u64 = 60;
 /// Enough that none of them is likely to be drawn more often than a hundred times in a second: 62 ± 8.
@@ -89,7 +89,7 @@ impl Found {
         json!({
             "devices": self.devices,
             "connections": CONNECTIONS,
-            "events": RATE * SECONDS,
+            "events": events(self.devices),
             "events_per_second": self.rate.round(),
             "lost": self.lost,
             "p50_ms": half,
@@ -117,11 +117,16 @@ impl Found {
     }
 }
 
+/// So many that each device has connected at the end.
+fn events(devices: u64) -> u64 {
+    devices.max(RATE * SECONDS)
+}
+
 async fn measured(account: &Account, token: &str, devices: u64) -> Found {
     account.keep(devices);
     let serve = account.serve(CONNECTIONS).await;
     let follower = Follower::start(serve.serving["url"].as_str().unwrap(), token).await;
-    let total = RATE * SECONDS;
+    let total = events(devices);
     let rate = publish(account, devices, total).await;
     let end = Instant::now() + PATIENCE;
     let mut tick = tokio::time::interval(TICK);

@@ -1,7 +1,7 @@
 //! Somebody has a copy of a device's disk and rotates first. Retirement freezes, the finding names both generations, and
 //! the operator decides, either way.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -28,6 +28,14 @@ struct Theft {
 impl Theft {
     /// The copy rotates while the device is away; then the device comes back, and they take turns.
     fn frozen() -> Self {
+        let mut theft = Self::attested();
+        theft.fleet.start_agent();
+        theft.fleet.wait("the freeze", || theft.finding().is_some());
+        theft
+    }
+
+    /// The copy rotates while the device is away.
+    fn attested() -> Self {
         let mut fleet = Fleet::of_one();
         let stolen = fleet.certificates().remove(0).0;
         let mut controller = Process::of(fleet.serve_patiently());
@@ -49,10 +57,18 @@ impl Theft {
         let theft = Self { fleet, controller, api, _copy: copy, thief, stolen, newer };
         let attested = |theft: &Self| theft.api.get("/things/press-1")["attested"] == *theft.newer;
         theft.fleet.wait("the attestation", || attested(&theft));
-        let mut theft = theft;
-        theft.fleet.start_agent();
-        theft.fleet.wait("the freeze", || theft.finding().is_some());
         theft
+    }
+
+    /// Since when the certificate that both have had soaks, as the ledger has it on disk.
+    fn soaks_since(&self) -> Option<u64> {
+        let text = std::fs::read(self.ledger().join("press-1.json")).ok()?;
+        let kept: Value = serde_json::from_slice(&text).ok()?;
+        kept["record"]["older"][&self.stolen]["since"].as_u64()
+    }
+
+    fn ledger(&self) -> PathBuf {
+        self.fleet.path().join("operator/retirements")
     }
 
     fn finding(&self) -> Option<Value> {
@@ -124,4 +140,30 @@ fn a_device_that_was_moved_keeps_the_newer_certificate() {
     theft.release("the disk was moved to another board");
     let newer = theft.newer.clone();
     theft.ends_with(&newer);
+}
+
+/// The device comes back while the disk refuses, and the controller is killed before it could write that down: the next one
+/// knows that something is missing, and lets older certificates soak anew.
+#[test]
+fn a_return_that_the_disk_did_not_take_before_a_kill_is_given_the_time_to_be_heard_again() {
+    let mut theft = Theft::attested();
+    let (ledger, begun) = (theft.ledger(), theft.soaks_since().unwrap());
+    let (record, away) = (ledger.join("press-1.json"), ledger.join("away"));
+    std::fs::rename(&record, &away).unwrap();
+    std::fs::create_dir_all(record.join("in-the-way")).unwrap();
+    assert!(ledger.join("whole").exists());
+    theft.fleet.start_agent();
+    theft.fleet.wait("the disk's refusal", || ledger.join("gap").exists());
+    theft.fleet.stop_agent();
+    theft.thief.kill();
+    theft.controller.kill();
+    std::fs::remove_dir_all(&record).unwrap();
+    std::fs::rename(&away, &record).unwrap();
+
+    theft.controller = Process::of(theft.fleet.serve_patiently());
+    theft.controller.event("ready");
+    theft.fleet.wait("a soak from the start", || theft.soaks_since() > Some(begun));
+    theft.fleet.wait("a ledger that is whole", || ledger.join("whole").exists());
+    assert!(!ledger.join("gap").exists());
+    assert_eq!(theft.fleet.certificates().len(), 2);
 }

@@ -43,6 +43,8 @@ pub enum Event {
     Persisted(ThingName),
     /// It is not; it will be asked for again.
     StorageFailed(ThingName),
+    /// Evidence was heard that did not reach the disk before the last controller ended.
+    EvidenceLost,
     /// What the account says of a thing's recovery, before each answer to [`Action::List`]: the certificate that came of
     /// it, while nobody has decided on it.
     Recovered {

@@ -3,15 +3,14 @@
 //! Whoever doubts a device's log looks for them in it: a log that does not contain what was once its head was
 //! rewritten. Two are kept, so that a device which sends one more request does not take the proof along.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-/// Hexadecimal digits of a head: SHA-256.
-const DIGITS: usize = 64;
-
-/// The head of an audit chain, as 64 lowercase hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct AuditHead(String);
+/// The head of an audit chain: SHA-256, written as 64 lowercase hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AuditHead([u8; 32]);
 
 /// The last two different heads that attested requests carried.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,13 +24,29 @@ pub struct AuditHeads {
 impl AuditHead {
     /// Reads a head; `None` for what is none.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_head = text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_head.then(|| Self(text.to_ascii_lowercase()))
+        let mut bytes = [0; 32];
+        let read = base16ct::mixed::decode(text, &mut bytes).ok()?.len();
+        (read == bytes.len()).then_some(Self(bytes))
     }
+}
 
-    /// The digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
+impl fmt::Display for AuditHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl TryFrom<String> for AuditHead {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("the head of an audit chain is 64 hexadecimal digits")
+    }
+}
+
+impl From<AuditHead> for String {
+    fn from(head: AuditHead) -> Self {
+        head.to_string()
     }
 }
 
@@ -57,8 +72,8 @@ mod tests {
         for text in [Some(first.as_str()), Some("a"), Some(&second), None, Some(&second), Some(&long)] {
             heads.take(text);
         }
-        assert_eq!(heads.last.as_ref().map(AuditHead::as_str), Some("b".repeat(64).as_str()));
-        assert_eq!(heads.before.as_ref().map(AuditHead::as_str), Some(first.as_str()));
+        assert_eq!(heads.last.map(String::from), Some("b".repeat(64)));
+        assert_eq!(heads.before.map(String::from), Some(first));
         assert_eq!(AuditHead::parse(&"g".repeat(64)), None);
         assert_eq!(AuditHead::parse(&"é".repeat(32)), None, "64 bytes, but no digits");
     }

@@ -3,20 +3,22 @@
 //! Steps are derived in one order: first the record is made durable, then people and device are told, then
 //! certificates are changed. New evidence drops the changes that were planned on the old.
 
-use std::collections::VecDeque;
-
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
 use fleetkey_model::retirement::{Attested, ControllerAnswer, RequestOp, RetireStatus};
 use fleetkey_model::time::Timestamp;
 
 use super::action::{Action, Change, Ignored, Report};
+use super::agenda::Planned;
 use super::config::Config;
 use super::judgement::{Listing, Sighting};
-use super::presence::{PresenceEvent, Role, Seen};
+use super::presence::{Role, Seen};
 use super::pulse::Pulse;
 use super::record::{Freeze, FreezeReason, Older, Record, Stage};
+use super::work::Work;
 use crate::control_plane::{CertificateSummary, Connected};
+
+mod heard;
 
 /// How many requests and sightings wait for a listing; what is beyond is dropped: devices repeat, and presence tells
 /// the latest anyway.
@@ -39,14 +41,11 @@ pub(super) struct Case {
     unsaved: bool,
     seen: Seen,
     pulse: Pulse,
-    requests: Vec<Attested>,
-    sightings: Vec<Sighting>,
-    plan: VecDeque<(CertificateId, Change)>,
+    work: Work,
     /// Whoever is connected now, as the account says, is one that was heard of: the plan may be carried out.
     cleared: bool,
     /// Somebody is connected, as the account says, whom nobody told of.
     unheard: bool,
-    told: VecDeque<Action>,
     /// The status that the device was last told for its latest request.
     answered: Option<RetireStatus>,
     attempts: u32,
@@ -54,8 +53,9 @@ pub(super) struct Case {
     rest_until: Timestamp,
     /// The same as it was before it had to be waited for word of who is connected.
     rest_before_hold: Timestamp,
-    /// The certificate of a recovery on which nobody has decided, as the account said with the last listing.
-    pub(super) recovered: Option<CertificateId>,
+    /// There is a certificate of a recovery on which nobody has decided, as the account said with the last listing.
+    pub(super) recovered: bool,
+    pub(super) planned: Planned,
     /// When the certificates were last listed, since the controller's start.
     listed_at: Option<Timestamp>,
     /// When the next newer and unused certificate will have had its time.
@@ -64,26 +64,33 @@ pub(super) struct Case {
 
 impl Case {
     pub(super) fn new(thing: ThingName, record: Option<Record>) -> Self {
+        let mut record = record.map(Record::shrunk);
+        let (seen, sightings) = record.as_mut().map(Record::take_seen).unwrap_or_default();
+        let mut work = Work::default();
+        work.sightings = sightings;
+        work.rest();
         Self {
-            seen: record.as_ref().map(|record| record.seen.clone()).unwrap_or_default(),
-            sightings: record.as_ref().map(Record::unjudged).unwrap_or_default(),
+            seen,
             answered: record.as_ref().map(Record::status),
             thing,
             record,
             unsaved: false,
             pulse: Pulse::default(),
-            requests: Vec::new(),
-            plan: VecDeque::new(),
+            work,
             cleared: false,
             unheard: false,
-            told: VecDeque::new(),
             attempts: 0,
             rest_until: Timestamp::default(),
             rest_before_hold: Timestamp::default(),
-            recovered: None,
+            recovered: false,
+            planned: Planned::default(),
             listed_at: None,
             ripe_at: None,
         }
+    }
+
+    pub(super) const fn thing(&self) -> &ThingName {
+        &self.thing
     }
 
     pub(super) const fn record(&self) -> Option<&Record> {
@@ -94,9 +101,14 @@ impl Case {
         self.record.as_mut()
     }
 
+    /// Gives back the room for what was in hand.
+    pub(super) fn rest(&mut self) {
+        self.work.rest();
+    }
+
     /// What the account says of a recovery; its listing follows.
     pub(super) const fn recovered(&mut self, certificate: Option<CertificateId>) {
-        self.recovered = certificate;
+        self.recovered = certificate.is_some();
     }
 
     pub(super) const fn listed_at(&self) -> Option<Timestamp> {
@@ -105,13 +117,13 @@ impl Case {
 
     /// Whether the case can be dropped: nothing is known that the next event would not tell again.
     pub(super) fn is_blank(&self) -> bool {
-        let waiting = self.requests.len() + self.sightings.len() + self.told.len();
+        let waiting = self.work.requests.len() + self.work.sightings.len() + self.work.told.len();
         self.record.is_none() && !self.unsaved && waiting == 0 && self.seen.open().next().is_none()
     }
 
     /// A request whose thing and client id are in order.
     pub(super) fn attested(&mut self, attested: Attested) {
-        self.plan.clear();
+        self.work.drop_plan();
         self.seen.attested(attested.principal, attested.at);
         self.pulse.attested(attested.principal, attested.at);
         self.heard(Role::Live);
@@ -126,8 +138,8 @@ impl Case {
             }
             self.unsaved |= before != (record.request.clone(), record.audit.clone());
             self.answer();
-        } else if self.requests.len() < WAITING {
-            self.requests.push(attested);
+        } else if self.work.requests.len() < WAITING {
+            self.work.requests.push(attested);
         }
     }
 
@@ -148,51 +160,12 @@ impl Case {
         (same && record.is_calm() && !record.is_quarantined()).then_some(record)
     }
 
-    pub(super) fn connected(&mut self, role: Role, event: &PresenceEvent) {
-        if !self.seen.connected(role, event) {
-            return;
+    /// What was heard of it may be forgotten.
+    pub(super) fn evidence_lost(&mut self, now: Timestamp) {
+        if let Some(record) = &mut self.record {
+            record.evidence_lost(now);
+            self.unsaved = true;
         }
-        if role == Role::Live {
-            self.pulse.connected(event.principal_identifier, event.timestamp);
-            if !self.seen.is_open(role) {
-                self.pulse.lost();
-            }
-        }
-        self.heard(role);
-        let Some(record) = &self.record else {
-            return;
-        };
-        let principal = event.principal_identifier;
-        let calm = record.is_calm() && self.sightings.is_empty();
-        if !(principal == record.witness.certificate && calm) {
-            self.sighted(Sighting { role, principal, at: event.timestamp, over: false });
-        }
-        self.remember_seen(role, principal);
-    }
-
-    pub(super) fn disconnected(&mut self, role: Role, event: &PresenceEvent) {
-        let principal = event.principal_identifier;
-        if self.record.as_ref().is_some_and(|record| !record.knows(&principal)) {
-            self.sighted(Sighting { role, principal, at: event.timestamp, over: true });
-        }
-        if self.seen.disconnected(role, event) {
-            if role == Role::Live {
-                self.pulse.lost();
-            }
-            self.remember_seen(role, principal);
-        }
-    }
-
-    /// It may be known again who is connected.
-    fn heard(&mut self, role: Role) {
-        if role == Role::Live && core::mem::take(&mut self.unheard) {
-            self.rest_until = self.rest_before_hold;
-        }
-    }
-
-    /// Presence may have been missed: an open session is no sign of life any more.
-    pub(super) const fn presence_missed(&mut self) {
-        self.pulse.lost();
     }
 
     /// The account's word on the live client id, before a certificate is made INACTIVE. It does not say by which
@@ -206,36 +179,11 @@ impl Case {
         if self.cleared {
             return;
         }
-        self.plan.clear();
+        self.work.drop_plan();
         self.rest_before_hold = self.rest_until;
         self.rest_until = now + config.longest_pause;
         if !core::mem::replace(&mut self.unheard, true) {
             self.report(Report::Unheard { thing: self.thing.clone(), since });
-        }
-    }
-
-    /// It is on the disk before the message that told of it is acknowledged: nobody tells it twice.
-    fn sighted(&mut self, sighting: Sighting) {
-        if self.sightings.len() < WAITING {
-            self.sightings.push(sighting);
-            self.plan.clear();
-            if let Some(record) = &mut self.record {
-                record.sightings.clone_from(&self.sightings);
-                self.unsaved = true;
-            }
-        }
-    }
-
-    /// Who is connected must survive a restart if it may hold or freeze something: the witness in the live session
-    /// does so only while something soaks.
-    fn remember_seen(&mut self, role: Role, principal: CertificateId) {
-        if let Some(record) = &mut self.record
-            && (role == Role::Agent
-                || principal != record.witness.certificate
-                || record.status() == RetireStatus::Pending)
-        {
-            record.seen = self.seen.clone();
-            self.unsaved = true;
         }
     }
 
@@ -245,9 +193,9 @@ impl Case {
         let before = self.record.clone();
         self.rest_until = now + config.look_again;
         self.listed_at = Some(now);
-        let asked = !self.requests.is_empty();
+        let asked = !self.work.requests.is_empty();
         self.end_quarantine();
-        for attested in core::mem::take(&mut self.requests) {
+        for attested in self.work.take_requests() {
             self.judge(now, config, &attested, &listing);
         }
         if listing.is_empty() {
@@ -256,7 +204,7 @@ impl Case {
         self.quarantine(now);
         self.weigh(now, config, &listing);
         // That it can be listed says nothing of a change that is refused: what fails again and again rests longer and longer.
-        if self.plan.is_empty() {
+        if self.work.plan.is_empty() {
             self.attempts = 0;
         }
         self.unsaved |= self.record != before;
@@ -274,7 +222,8 @@ impl Case {
             Some(principal) => match &mut self.record {
                 Some(record) => record.attest(now, config, attested, principal),
                 None => {
-                    self.record = Some(Record::first(attested, principal));
+                    let thing = self.thing.clone();
+                    self.record = Some(Record { thing, ..Record::first(attested, principal) });
                     Ok(())
                 }
             },
@@ -286,14 +235,14 @@ impl Case {
 
     /// Draws every conclusion from list, sightings and time, and plans what is due.
     fn weigh(&mut self, now: Timestamp, config: &Config, listing: &Listing) {
-        let mut sightings = core::mem::take(&mut self.sightings);
-        self.plan.clear();
+        let mut sightings = self.work.take_sightings();
+        self.work.drop_plan();
         self.cleared = false;
         self.ripe_at = None;
         let Some(record) = &mut self.record else {
             return;
         };
-        record.sightings.clear();
+        self.unsaved |= !sightings.is_empty();
         if record.frozen.is_none() {
             record.reconcile(now, config, listing);
             let open = self.seen.open().filter(|(_, open)| open.principal != record.witness.certificate);
@@ -303,10 +252,9 @@ impl Case {
             record.expire_newcomers(now, config, listing, &self.seen, &self.pulse);
             self.ripe_at = record.sweep(now, config, listing, &self.pulse);
         }
-        record.seen = self.seen.clone();
-        self.plan.extend(record.due(now, config, listing, &self.seen, &self.pulse));
+        self.work.plan.extend(record.due(now, config, listing, &self.seen, &self.pulse));
         // Something is due that the account is not ready for: do not ask it every second.
-        let stuck = self.plan.is_empty()
+        let stuck = self.work.plan.is_empty()
             && record.look_at(config, &self.seen, &self.pulse).is_some_and(|at| at <= now);
         if stuck {
             self.rest_until = now + config.longest_pause;
@@ -316,7 +264,7 @@ impl Case {
     /// A call for this thing failed; another attempt is made after a pause. Whether it has failed for so long that somebody
     /// should know, also of what another attempt may mend.
     pub(super) fn failed(&mut self, now: Timestamp, config: &Config) -> bool {
-        self.plan.clear();
+        self.work.drop_plan();
         self.rest_until = now + config.pause(self.attempts);
         self.attempts = self.attempts.saturating_add(1);
         self.attempts.is_multiple_of(TOLD_EVERY)
@@ -324,7 +272,7 @@ impl Case {
 
     /// Whether evidence waits for a listing.
     pub(super) fn is_unjudged(&self) -> bool {
-        !self.requests.is_empty() || !self.sightings.is_empty()
+        !self.work.requests.is_empty() || !self.work.sightings.is_empty()
     }
 
     /// A certificate was changed as planned.
@@ -345,7 +293,7 @@ impl Case {
         }
         self.unsaved = true;
         let thing = self.thing.clone();
-        self.told.push_back(Action::Report(match leftover {
+        self.work.told.push_back(Action::Report(match leftover {
             true => Report::LeftoverChanged { thing, certificate, change },
             false => Report::Changed { thing, certificate, change },
         }));
@@ -362,7 +310,7 @@ impl Case {
         };
         record.freeze(reason, now);
         self.unsaved = true;
-        self.plan.clear();
+        self.work.drop_plan();
         self.report(Report::Frozen { thing: self.thing.clone(), reason });
         self.answer();
     }
@@ -376,13 +324,13 @@ impl Case {
     pub(super) fn release(&mut self) {
         self.unsaved |= self.record.take().is_some();
         self.answered = None;
-        self.plan.clear();
+        self.work.drop_plan();
     }
 
     /// Reports are for people; while none can be given, the first few say enough.
     pub(super) fn report(&mut self, report: Report) {
-        if self.told.len() < 2 * WAITING {
-            self.told.push_back(Action::Report(report));
+        if self.work.told.len() < 2 * WAITING {
+            self.work.told.push_back(Action::Report(report));
         }
     }
 
@@ -428,34 +376,34 @@ impl Case {
             message: record.frozen.map(|freeze| freeze.reason.to_string()),
         };
         // While the record cannot be written nothing is told: only the latest answer is worth keeping.
-        self.told.retain(|told| !matches!(told, Action::Answer { .. }));
-        self.told.push_back(Action::Answer { thing: self.thing.clone(), answer });
+        self.work.told.retain(|told| !matches!(told, Action::Answer { .. }));
+        self.work.told.push_back(Action::Answer { thing: self.thing.clone(), answer });
     }
 
     /// The next step that the gates let through.
     pub(super) fn next(&mut self, gates: Gates) -> Option<Action> {
         if self.unsaved {
             return gates.storage.then(|| match &self.record {
-                Some(record) => Action::Persist(Box::new(record.clone())),
+                Some(record) => Action::Persist(Box::new(record.with_seen(&self.seen, &self.work.sightings))),
                 None => Action::Forget(self.thing.clone()),
             });
         }
-        if let Some(told) = self.told.pop_front() {
+        if let Some(told) = self.work.next_told() {
             return Some(told);
         }
         if !gates.control {
             return None;
         }
-        if !self.cleared && self.plan.front()?.1 == Change::Deactivate {
+        if !self.cleared && self.work.plan.front()?.1 == Change::Deactivate {
             return Some(Action::Ask(self.thing.clone()));
         }
-        let (certificate, change) = self.plan.pop_front()?;
+        let (certificate, change) = self.work.plan.pop_front()?;
         Some(Action::Change { thing: self.thing.clone(), certificate, change })
     }
 
     /// Whether [`Self::next`] has something once its gate is open.
     pub(super) fn has_steps(&self) -> bool {
-        self.unsaved || !self.told.is_empty() || !self.plan.is_empty()
+        self.unsaved || !self.work.told.is_empty() || !self.work.plan.is_empty()
     }
 
     pub(super) const fn persisted(&mut self) {
@@ -467,7 +415,7 @@ impl Case {
         if self.has_steps() {
             return None;
         }
-        if !self.requests.is_empty() || !self.sightings.is_empty() {
+        if !self.work.requests.is_empty() || !self.work.sightings.is_empty() {
             return Some(self.rest_until);
         }
         let due = self.record.as_ref()?.look_at(config, &self.seen, &self.pulse)?;

@@ -22,7 +22,7 @@ use tracing::{error, info, warn};
 use super::action::{Action, Change, Event, Report};
 use super::diary::Diary;
 use super::inbox;
-use super::journal::Journal;
+use super::journal::{Journal, JournalError};
 use super::ledger::Ledger;
 use super::observer::Observer;
 use super::presence::Role;
@@ -58,7 +58,13 @@ pub struct Engine<C> {
 
 impl<C: ControlPlane> Engine<C> {
     /// An engine over a ledger that was made of the journal's records.
-    pub fn new(ledger: Ledger, journal: Journal, control: Arc<C>, clock: Clock) -> Self {
+    pub fn new(mut ledger: Ledger, journal: Journal, control: Arc<C>, clock: Clock) -> Self {
+        if journal.has_gap() {
+            warn!(
+                "the last controller ended while its disk refused: what it heard then is forgotten, so soaks begin anew"
+            );
+            ledger.handle(clock(), Event::EvidenceLost);
+        }
         Self { ledger, journal, control, clock, diary: Diary::default(), observers: Vec::new() }
     }
 
@@ -195,11 +201,12 @@ impl<C: ControlPlane> Engine<C> {
             }
             Action::Persist(record) => {
                 let thing = record.thing.clone();
-                persisted(thing, self.journal.persist(*record).await)
+                let written = self.journal.persist(*record).await;
+                return self.persisted(thing, written).await;
             }
             Action::Forget(thing) => {
                 let removed = self.journal.forget(&thing).await;
-                persisted(thing, removed)
+                return self.persisted(thing, removed).await;
             }
             Action::List(thing) => {
                 let answer = self.list(&thing).await;
@@ -216,6 +223,27 @@ impl<C: ControlPlane> Engine<C> {
             }
         };
         self.take(outcome);
+        None
+    }
+
+    /// While something that was heard is not on the disk, that is marked there: whoever goes on after this process must know.
+    async fn persisted(
+        &mut self,
+        thing: ThingName,
+        outcome: Result<(), JournalError>,
+    ) -> Option<Publication> {
+        let event = match outcome {
+            Ok(()) => Event::Persisted(thing),
+            Err(reason) => {
+                error!(%thing, %reason, "the ledger cannot be written; nothing is retired until it can");
+                self.journal.mark(true).await;
+                Event::StorageFailed(thing)
+            }
+        };
+        self.take(event);
+        if self.journal.has_gap() && self.ledger.is_whole() {
+            self.journal.mark(false).await;
+        }
         None
     }
 
@@ -303,16 +331,6 @@ fn gone(answer: Done) -> Done {
 async fn timed<T>(call: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
     let unanswered = || ApiError::Unavailable(format!("no answer within {} s", CALL_TIMEOUT.as_secs()));
     tokio::time::timeout(CALL_TIMEOUT, call).await.unwrap_or_else(|_| Err(unanswered()))
-}
-
-fn persisted(thing: ThingName, outcome: Result<(), super::JournalError>) -> Event {
-    match outcome {
-        Ok(()) => Event::Persisted(thing),
-        Err(reason) => {
-            error!(%thing, %reason, "the ledger cannot be written; nothing is retired until it can");
-            Event::StorageFailed(thing)
-        }
-    }
 }
 
 fn publication(thing: ThingName, answer: &ControllerAnswer) -> Option<Publication> {

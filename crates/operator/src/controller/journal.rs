@@ -6,12 +6,19 @@ use std::path::{Path, PathBuf};
 
 use fleetkey_model::name::ThingName;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::record::Record;
 use crate::files::{self, FileError, Lock, PRIVATE};
 
 /// The form of the files that this version writes, and the newest that it reads.
 const FORMAT: u32 = 1;
+
+/// An empty file beside the records: all that was heard is in them. Its name is changed to [`GAP`] while something is not, for
+/// which a full disk needs no room.
+const WHOLE: &str = "whole";
+/// What it is called then.
+const GAP: &str = "gap";
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +51,7 @@ pub enum JournalError {
 #[derive(Debug)]
 pub struct Journal {
     directory: PathBuf,
+    has_gap: bool,
     _lock: Lock,
 }
 
@@ -82,7 +90,30 @@ impl Journal {
                 _ => {}
             }
         }
-        Ok((Self { directory: directory.to_owned(), _lock: lock }, records))
+        let has_gap = directory.join(GAP).exists();
+        let whole = directory.join(WHOLE);
+        if !has_gap && !whole.exists() {
+            files::write(&whole, &[], PRIVATE)?;
+        }
+        Ok((Self { directory: directory.to_owned(), has_gap, _lock: lock }, records))
+    }
+
+    /// Whether something was heard that is not in the records, by this process or by one that ended before it could be.
+    pub const fn has_gap(&self) -> bool {
+        self.has_gap
+    }
+
+    /// Remembers whether there is a gap. That it cannot be remembered is told, and tried again with the next word.
+    pub(super) async fn mark(&mut self, gap: bool) {
+        if gap == self.has_gap {
+            return;
+        }
+        let (from, to) = if gap { (WHOLE, GAP) } else { (GAP, WHOLE) };
+        let [from, to] = [from, to].map(|name| self.directory.join(name));
+        match off_thread(move || Ok(files::rename(&from, &to)?)).await {
+            Ok(()) => self.has_gap = gap,
+            Err(reason) => warn!(%reason, "whether all that was heard is on disk cannot be marked"),
+        }
     }
 
     /// Whether a process uses the directory now; one that is not there is used by nobody.
@@ -172,6 +203,18 @@ mod tests {
         let (_journal, records) = Journal::open(directory.path()).unwrap();
         assert_eq!(records, [record("a:b")]);
         assert!(!directory.path().join(".d.json.tmp").exists());
+    }
+
+    #[tokio::test]
+    async fn a_gap_is_remembered_until_it_is_closed() {
+        let directory = tempfile::tempdir().unwrap();
+        for (gap, expected) in [(false, false), (true, true), (true, true), (false, false)] {
+            let mut journal = Journal::open(directory.path()).unwrap().0;
+            journal.mark(gap).await;
+            assert_eq!(journal.has_gap(), expected);
+            drop(journal);
+            assert_eq!(Journal::open(directory.path()).unwrap().0.has_gap(), expected);
+        }
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::retirement::Attested;
 use fleetkey_model::time::Timestamp;
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
 use super::action::Ignored;
@@ -50,20 +51,14 @@ impl Record {
             request: attested.request.id.clone(),
             begun: Some(attested.at),
             audit,
-            older: BTreeMap::new(),
-            leftovers: BTreeMap::new(),
+            older: LiteMap::new(),
+            leftovers: LiteMap::new(),
             staged: None,
-            newcomers: BTreeMap::new(),
+            newcomers: LiteMap::new(),
             frozen: None,
-            seen: Seen::default(),
-            sightings: Vec::new(),
+            seen: None,
+            sightings: None,
         }
-    }
-
-    /// Connections that were written down, but not what they mean: the controller ended before.
-    pub(super) fn unjudged(&self) -> Vec<Sighting> {
-        let unknown = self.seen.open().filter(|(_, open)| !self.knows(&open.principal));
-        self.sightings.iter().copied().chain(unknown.map(Sighting::of)).collect()
     }
 
     /// Takes in a request whose client id and principal are in order.
@@ -110,13 +105,13 @@ impl Record {
             // Time does not tell that it is older.
             self.older.insert(last.certificate, Older::new(Stage::Soaking, now));
         }
-        for older in self.older.values_mut() {
+        for (_, older) in self.older.iter_mut() {
             older.returned = None;
         }
         self.leftovers.remove(&principal.id);
         self.staged = None;
         self.newcomers.retain(|_, newcomer| newcomer.created_at > principal.created_at);
-        self.newcomers.values_mut().for_each(|newcomer| newcomer.contested = None);
+        self.newcomers.iter_mut().for_each(|(_, newcomer)| newcomer.contested = None);
     }
 
     /// The witness is in use at `at`: if an older one had come back before, they take turns.
@@ -131,11 +126,14 @@ impl Record {
     pub(super) fn reconcile(&mut self, now: Timestamp, config: &Config, listing: &Listing) {
         // One that is detached but not yet deleted is no longer listed.
         let there =
-            |id: &CertificateId, older: &mut Older| listing.contains_key(id) || older.stage == Stage::Revoked;
+            |id: &CertificateId, older: &Older| listing.contains_key(id) || older.stage == Stage::Revoked;
         self.older.retain(there);
         self.leftovers.retain(there);
         let before = |found: &&CertificateSummary| found.created_at < self.witness.created_at;
         let before: Vec<_> = listing.values().filter(before).collect();
+        if self.older.is_empty() {
+            self.older = LiteMap::with_capacity(before.len());
+        }
         for found in before {
             let Some(stage) = stage_of(found.status) else {
                 continue;

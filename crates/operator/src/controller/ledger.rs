@@ -11,7 +11,7 @@ use fleetkey_model::time::Timestamp;
 use fleetkey_model::topic::PresenceKind;
 
 use super::action::{Action, Change, Event, Ignored, Report};
-use super::agenda::Agenda;
+use super::agenda::{Agenda, Moments, Planned};
 use super::case::{Case, Gates};
 use super::config::Config;
 use super::presence::{PresenceEvent, Role};
@@ -34,13 +34,14 @@ struct Gate {
 #[derive(Debug)]
 pub struct Ledger {
     config: Config,
-    cases: BTreeMap<ThingName, Case>,
+    // Boxed: a tree of nodes that are half empty holds places for them, not for the cases.
+    cases: BTreeMap<ThingName, Box<Case>>,
     /// Things that have steps to take.
     ready: BTreeSet<ThingName>,
     /// When to list which thing.
-    agenda: Agenda,
+    agenda: Moments,
     /// When to list which thing only to look for leftovers: all in good time.
-    patrol: Agenda,
+    patrol: Moments,
     /// Things that the registry told of, in the order of its first word: looked at no faster than those of the patrol.
     news: Agenda,
     /// Whether the patrol's next look is the news'.
@@ -58,19 +59,19 @@ impl Ledger {
             config,
             cases: BTreeMap::new(),
             ready: BTreeSet::new(),
-            agenda: Agenda::default(),
-            patrol: Agenda::default(),
+            agenda: Moments::default(),
+            patrol: Moments::default(),
             news: Agenda::default(),
             news_next: true,
             next_patrol: Timestamp::default(),
             storage: Gate::default(),
             control: Gate::default(),
         };
-        for record in records {
-            let thing = record.thing.clone();
-            ledger.cases.insert(thing.clone(), Case::new(thing.clone(), Some(record)));
-            ledger.settle(&thing);
-        }
+        let case =
+            |record: Record| (record.thing.clone(), Box::new(Case::new(record.thing.clone(), Some(record))));
+        ledger.cases = records.into_iter().map(case).collect();
+        let things: Vec<_> = ledger.cases.keys().cloned().collect();
+        things.iter().for_each(|thing| ledger.settle(thing));
         ledger
     }
 
@@ -81,12 +82,18 @@ impl Ledger {
 
     /// Whether what is known of a thing is on the disk: a failure there is tried again by and by.
     pub fn is_durable(&self, thing: &ThingName) -> bool {
-        self.cases.get(thing).is_none_or(Case::is_saved)
+        self.cases.get(thing).is_none_or(|case| case.is_saved())
+    }
+
+    /// Whether everything that is known is on the disk.
+    pub fn is_whole(&self) -> bool {
+        // What is not has a step to take.
+        self.ready.iter().all(|thing| self.is_durable(thing))
     }
 
     /// The records of all things.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.cases.values().filter_map(Case::record)
+        self.cases.values().filter_map(|case| case.record())
     }
 
     /// Takes in what happened at `now`, by the controller's clock.
@@ -106,7 +113,8 @@ impl Ledger {
             Event::Changed { thing, certificate, change, answer } => {
                 self.changed(now, &thing, certificate, change, answer);
             }
-            Event::PresenceMissed => self.cases.values_mut().for_each(Case::presence_missed),
+            Event::EvidenceLost => self.evidence_lost(now),
+            Event::PresenceMissed => self.cases.values_mut().for_each(|case| case.presence_missed()),
             Event::Release(thing) => self.with(&thing, Case::release),
             Event::Hold(thing) => self.with(&thing, |case| case.hold(now)),
         }
@@ -221,6 +229,11 @@ impl Ledger {
         }
     }
 
+    fn evidence_lost(&mut self, now: Timestamp) {
+        let things: Vec<_> = self.cases.keys().cloned().collect();
+        things.iter().for_each(|thing| self.with(thing, |case| case.evidence_lost(now)));
+    }
+
     /// Its listing follows: only then is anything concluded.
     fn recovered(&mut self, thing: &ThingName, certificate: Option<CertificateId>) {
         if let Some(case) = self.cases.get_mut(thing) {
@@ -291,32 +304,42 @@ impl Ledger {
 
     /// Lets a case, made if need be, take something in, and brings the agenda up to date.
     fn with(&mut self, thing: &ThingName, act: impl FnOnce(&mut Case)) {
-        let case = self.cases.entry(thing.clone()).or_insert_with(|| Case::new(thing.clone(), None));
+        let case =
+            self.cases.entry(thing.clone()).or_insert_with(|| Box::new(Case::new(thing.clone(), None)));
         act(case);
         self.settle(thing);
     }
 
+    /// Brings what is planned for a case up to date, under the case's own name: that of the message that came would be in
+    /// memory a second time.
     fn settle(&mut self, thing: &ThingName) {
-        self.unplan(thing);
-        let Some(case) = self.cases.get(thing) else {
+        let Some(case) = self.cases.get_mut(thing) else {
             return;
         };
-        if case.has_steps() {
-            self.ready.insert(thing.clone());
+        case.rest();
+        let planned = Planned { look: case.look_at(&self.config), patrol: case.patrol_at(&self.config) };
+        let (thing, has_steps, is_blank) = (case.thing().clone(), case.has_steps(), case.is_blank());
+        self.plan(&thing, planned);
+        if has_steps {
+            self.ready.insert(thing);
             return;
         }
-        self.ready.remove(thing);
-        if case.is_blank() {
-            self.cases.remove(thing);
-        } else {
-            self.agenda.plan(thing, case.look_at(&self.config));
-            self.patrol.plan(thing, case.patrol_at(&self.config));
+        self.ready.remove(&thing);
+        if is_blank {
+            self.cases.remove(&thing);
         }
     }
 
     fn unplan(&mut self, thing: &ThingName) {
-        self.agenda.plan(thing, None);
-        self.patrol.plan(thing, None);
+        self.plan(thing, Planned::default());
+    }
+
+    fn plan(&mut self, thing: &ThingName, planned: Planned) {
+        if let Some(case) = self.cases.get_mut(thing) {
+            let before = core::mem::replace(&mut case.planned, planned);
+            self.agenda.shift(thing, before.look, planned.look);
+            self.patrol.shift(thing, before.patrol, planned.patrol);
+        }
     }
 }
 

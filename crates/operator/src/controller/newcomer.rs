@@ -60,7 +60,7 @@ impl Record {
     /// try its candidate a few times more; whoever still comes after [`Config::outlast`] is somebody else.
     pub(super) fn contest(&mut self, now: Timestamp, config: &Config, at: Timestamp) {
         let mut turns = false;
-        for newcomer in self.newcomers.values_mut().filter(|newcomer| newcomer.is_before(at)) {
+        for (_, newcomer) in self.newcomers.iter_mut().filter(|(_, newcomer)| newcomer.is_before(at)) {
             newcomer.gave_way = true;
             let first = *newcomer.contested.get_or_insert(now);
             turns |= now >= first + config.outlast;

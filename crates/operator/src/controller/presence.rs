@@ -10,6 +10,7 @@
 //! come back with the new one, as it would have had to anyway. The device itself lives on the witness.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetkey_model::certificate::CertificateId;
@@ -30,7 +31,31 @@ pub struct PresenceEvent {
     pub principal_identifier: CertificateId,
     /// One a connection.
     #[serde(default)]
-    pub session_identifier: Option<String>,
+    pub session_identifier: Option<SessionId>,
+}
+
+/// What the broker names one connection by. Clones share their text: ledger and inventory hold it beside each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct SessionId(Arc<str>);
+
+impl SessionId {
+    /// The broker's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<T: Into<Arc<str>>> From<T> for SessionId {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<SessionId> for String {
+    fn from(session: SessionId) -> Self {
+        session.as_str().into()
+    }
 }
 
 /// In which part a client speaks for a thing.
@@ -61,74 +86,94 @@ pub(super) struct Connection {
     pub(super) principal: CertificateId,
     /// The broker's time of its beginning.
     pub(super) since: Timestamp,
-    session: Option<String>,
+    session: Option<SessionId>,
     pub(super) open: bool,
+}
+
+impl Connection {
+    fn told(event: &PresenceEvent, open: bool) -> Box<Self> {
+        Box::new(Self {
+            principal: event.principal_identifier,
+            since: event.timestamp,
+            session: event.session_identifier.clone(),
+            open,
+        })
+    }
 }
 
 /// Connections that have ended before they began, as far as one has heard; the latest `MOST` of them. The ends of those
 /// that were taken over are among them, and do no harm.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Overtaking<const MOST: usize>(VecDeque<String>);
+pub(crate) struct Overtaking<const MOST: usize>(Option<Box<VecDeque<SessionId>>>);
 
 impl<const MOST: usize> Overtaking<MOST> {
     /// The end of a session came that is none of those that are open.
-    pub(crate) fn ended(&mut self, session: Option<&String>) {
-        let Some(session) = session.filter(|session| !self.0.contains(session)) else {
+    pub(crate) fn ended(&mut self, session: Option<&SessionId>) {
+        let known = self.0.get_or_insert_default();
+        let Some(session) = session.filter(|session| !known.contains(session)) else {
             return;
         };
-        if self.0.len() >= MOST {
-            self.0.pop_front();
+        if known.len() >= MOST {
+            known.pop_front();
         }
-        self.0.push_back(session.clone());
+        known.push_back(session.clone());
     }
 
     /// Whether a session that begins has ended already.
-    pub(crate) fn has_ended(&mut self, session: Option<&String>) -> bool {
-        let place = session.and_then(|session| self.0.iter().position(|ended| ended == session));
-        place.is_some_and(|place| self.0.remove(place).is_some())
+    pub(crate) fn has_ended(&mut self, session: Option<&SessionId>) -> bool {
+        let Some((session, known)) = session.zip(self.0.as_mut()) else {
+            return false;
+        };
+        let place = known.iter().position(|ended| ended == session);
+        place.is_some_and(|place| known.remove(place).is_some())
     }
 }
 
-/// The latest connection in each part.
+/// What the word of a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It is the latest in its part.
+    News,
+    /// It is not any more: another one has begun since.
+    Late,
+    /// The same was told before.
+    Known,
+}
+
+/// The latest connection in each part. Boxed: most things have but one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Seen {
-    live: Option<Connection>,
-    agent: Option<Connection>,
+    live: Option<Box<Connection>>,
+    agent: Option<Box<Connection>>,
     #[serde(skip)]
     overtaking: Overtaking<4>,
 }
 
 impl Seen {
-    /// Takes a connection in, which may have ended already; `false` when it is old news.
-    pub(super) fn connected(&mut self, role: Role, event: &PresenceEvent) -> bool {
+    /// Takes a connection in, which may have ended already, if it is the latest in its part.
+    pub(super) fn connected(&mut self, role: Role, event: &PresenceEvent) -> Told {
         let slot = self.slot(role);
         if let Some(known) = slot {
             let same_session =
                 event.session_identifier.is_some() && known.session == event.session_identifier;
-            if same_session || event.timestamp < known.since {
-                return false;
+            // Of one that has ended before it began, as far as one has heard, the end is what is known.
+            if event.timestamp < known.since {
+                return Told::Late;
+            }
+            if same_session {
+                return Told::Known;
             }
         }
         let over = self.overtaking.has_ended(event.session_identifier.as_ref());
-        *self.slot(role) = Some(Connection {
-            principal: event.principal_identifier,
-            since: event.timestamp,
-            session: event.session_identifier.clone(),
-            open: !over,
-        });
-        true
+        *self.slot(role) = Some(Connection::told(event, !over));
+        Told::News
     }
 
     /// Takes an end in; `false` when it is another connection's, for example one that was taken over.
     pub(super) fn disconnected(&mut self, role: Role, event: &PresenceEvent) -> bool {
         let Some(known) = self.slot(role) else {
             // Its beginning may still be on its way: remember that it is over.
-            *self.slot(role) = Some(Connection {
-                principal: event.principal_identifier,
-                since: event.timestamp,
-                session: event.session_identifier.clone(),
-                open: false,
-            });
+            *self.slot(role) = Some(Connection::told(event, false));
             return false;
         };
         let same = match (&known.session, &event.session_identifier) {
@@ -147,7 +192,7 @@ impl Seen {
     pub(super) fn attested(&mut self, principal: CertificateId, at: Timestamp) {
         let known = self.live.as_ref();
         if known.is_none_or(|known| known.since < at && known.principal != principal) {
-            self.live = Some(Connection { principal, since: at, session: None, open: true });
+            self.live = Some(Box::new(Connection { principal, since: at, session: None, open: true }));
         }
     }
 
@@ -171,12 +216,12 @@ impl Seen {
 
     /// The connections that are open, with their part.
     pub(super) fn open(&self) -> impl Iterator<Item = (Role, &Connection)> {
-        let live = self.live.iter().map(|connection| (Role::Live, connection));
-        let agent = self.agent.iter().map(|connection| (Role::Agent, connection));
+        let live = self.live.iter().map(|connection| (Role::Live, connection.as_ref()));
+        let agent = self.agent.iter().map(|connection| (Role::Agent, connection.as_ref()));
         live.chain(agent).filter(|(_, connection)| connection.open)
     }
 
-    const fn slot(&mut self, role: Role) -> &mut Option<Connection> {
+    const fn slot(&mut self, role: Role) -> &mut Option<Box<Connection>> {
         match role {
             Role::Live => &mut self.live,
             Role::Agent => &mut self.agent,
@@ -214,8 +259,8 @@ mod tests {
     #[test]
     fn a_session_that_was_taken_over_ends_without_ending_its_successor() {
         let mut seen = Seen::default();
-        assert!(seen.connected(Role::Live, &event(1, b"old", "s1")));
-        assert!(seen.connected(Role::Live, &event(2, b"new", "s2")));
+        assert_eq!(seen.connected(Role::Live, &event(1, b"old", "s1")), Told::News);
+        assert_eq!(seen.connected(Role::Live, &event(2, b"new", "s2")), Told::News);
         assert!(!seen.disconnected(Role::Live, &event(2, b"old", "s1")));
         assert!(uses(&seen, b"new") && !uses(&seen, b"old"));
     }
@@ -223,11 +268,11 @@ mod tests {
     #[test]
     fn duplicates_and_late_news_change_nothing() {
         let mut seen = Seen::default();
-        assert!(seen.connected(Role::Live, &event(5, b"new", "s2")));
-        assert!(!seen.connected(Role::Live, &event(5, b"new", "s2")));
-        assert!(!seen.connected(Role::Live, &event(1, b"old", "s1")));
+        assert_eq!(seen.connected(Role::Live, &event(5, b"new", "s2")), Told::News);
+        assert_eq!(seen.connected(Role::Live, &event(5, b"new", "s2")), Told::Known);
+        assert_eq!(seen.connected(Role::Live, &event(1, b"old", "s1")), Told::Late);
         assert!(seen.disconnected(Role::Live, &event(6, b"new", "s2")));
-        assert!(!seen.connected(Role::Live, &event(5, b"new", "s2")), "its end is known");
+        assert_eq!(seen.connected(Role::Live, &event(5, b"new", "s2")), Told::Known, "and its end is");
         assert!(!uses(&seen, b"new"));
     }
 
@@ -235,18 +280,19 @@ mod tests {
     fn an_end_that_overtakes_its_beginning_still_ends_it() {
         let mut seen = Seen::default();
         assert!(!seen.disconnected(Role::Agent, &event(2, b"x", "s1")));
-        assert!(!seen.connected(Role::Agent, &event(1, b"x", "s1")));
+        assert_eq!(seen.connected(Role::Agent, &event(1, b"x", "s1")), Told::Late);
         assert!(!uses(&seen, b"x"));
     }
 
     #[test]
     fn an_end_that_overtakes_its_beginning_ends_it_after_an_earlier_connection_too() {
         let mut seen = Seen::default();
-        assert!(seen.connected(Role::Live, &event(1, b"old", "s1")));
+        assert_eq!(seen.connected(Role::Live, &event(1, b"old", "s1")), Told::News);
         assert!(!seen.disconnected(Role::Live, &event(4, b"new", "s2")));
-        assert!(seen.connected(Role::Live, &event(3, b"new", "s2")), "it is news that it was there");
+        assert_eq!(seen.connected(Role::Live, &event(3, b"new", "s2")), Told::News, "that it was there");
         assert!(!seen.is_open(Role::Live) && !uses(&seen, b"old") && !uses(&seen, b"new"));
-        assert!(seen.connected(Role::Live, &event(5, b"new", "s3")) && uses(&seen, b"new"));
+        assert_eq!(seen.connected(Role::Live, &event(5, b"new", "s3")), Told::News);
+        assert!(uses(&seen, b"new"));
         // The end of what was taken over comes late and ends nothing, however many of them there are.
         for session in ["s1", "a", "b", "c", "d", "e"] {
             assert!(!seen.disconnected(Role::Live, &event(5, b"old", session)));
@@ -260,7 +306,11 @@ mod tests {
         seen.connected(Role::Live, &event(1, b"old", "s1"));
         seen.attested(CertificateId::of_der(b"new"), Timestamp::from_millis(3));
         assert!(uses(&seen, b"new") && !uses(&seen, b"old"));
-        assert!(seen.connected(Role::Live, &event(4, b"old", "s3")), "and a later one replaces it");
+        assert_eq!(
+            seen.connected(Role::Live, &event(4, b"old", "s3")),
+            Told::News,
+            "a later one replaces it"
+        );
         seen.attested(CertificateId::of_der(b"new"), Timestamp::from_millis(3));
         assert!(uses(&seen, b"old"));
     }

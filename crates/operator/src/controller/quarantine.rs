@@ -18,14 +18,14 @@ const LOOK_AGAIN: u32 = 10;
 impl Case {
     /// Somebody has decided: as after a release, the next attested request counts as the first.
     pub(super) fn end_quarantine(&mut self) {
-        if self.recovered.is_none() && self.record().is_some_and(super::Record::is_quarantined) {
+        if !self.recovered && self.record().is_some_and(super::Record::is_quarantined) {
             self.release();
         }
     }
 
     /// Nobody has: whatever was concluded, nothing follows from it.
     pub(super) fn quarantine(&mut self, now: Timestamp) {
-        if self.recovered.is_some()
+        if self.recovered
             && let Some(record) = self.record_mut()
         {
             record.freeze(FreezeReason::Recovered, now);

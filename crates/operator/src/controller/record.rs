@@ -1,17 +1,19 @@
 //! What the ledger knows of a thing for good; one small JSON file each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::retirement::RetireStatus;
 use fleetkey_model::time::Timestamp;
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
 use super::audit::AuditHeads;
 use super::judgement::Sighting;
 use super::newcomer::Newcomer;
 use super::presence::Seen;
+use crate::few;
 
 /// How many retired certificates an answer names.
 const MOST_TOLD: usize = 50;
@@ -36,24 +38,24 @@ pub struct Record {
     #[serde(default)]
     pub audit: AuditHeads,
     /// Certificates registered before the witness, on their way out.
-    pub older: BTreeMap<CertificateId, Older>,
+    pub older: LiteMap<CertificateId, Older>,
     /// Certificates registered after the witness and never used, on their way out: what rotations that were given up
     /// have left behind.
     #[serde(default)]
-    pub leftovers: BTreeMap<CertificateId, Older>,
+    pub leftovers: LiteMap<CertificateId, Older>,
     /// When the device last told, on the witness, that it holds a certificate ready, by the broker's clock.
     #[serde(default)]
     pub(super) staged: Option<Timestamp>,
     /// Certificates registered after the witness that were in use and have not asked for anything.
     #[serde(default)]
-    pub(super) newcomers: BTreeMap<CertificateId, Newcomer>,
+    pub(super) newcomers: LiteMap<CertificateId, Newcomer>,
     /// Set when retirement is held until an operator decides.
     pub frozen: Option<Freeze>,
-    /// Who was connected when the record was written.
-    pub(super) seen: Seen,
-    /// What was seen and is not judged, because the account has not been asked yet, or does not answer.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) sightings: Vec<Sighting>,
+    /// Who was connected when the record was written; on disk only, in memory the case has it.
+    pub(super) seen: Option<Box<Seen>>,
+    /// What was seen and is not judged, because the account has not been asked yet, or does not answer; likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sightings: Option<Box<Vec<Sighting>>>,
 }
 
 /// An attested certificate.
@@ -135,6 +137,27 @@ pub enum FreezeReason {
 }
 
 impl Record {
+    /// As it is written: with who is connected, and what is not judged.
+    pub(super) fn with_seen(&self, seen: &Seen, sightings: &[Sighting]) -> Self {
+        let sightings = (!sightings.is_empty()).then(|| Box::new(sightings.to_vec()));
+        Self { seen: Some(Box::new(seen.clone())), sightings, ..self.clone() }
+    }
+
+    /// Takes out who was connected when it was written, and connections of which it is not written what they mean: the
+    /// controller ended before.
+    pub(super) fn take_seen(&mut self) -> (Seen, Vec<Sighting>) {
+        let mut sightings = self.sightings.take().map(|sightings| *sightings).unwrap_or_default();
+        let seen = self.seen.take().map(|seen| *seen).unwrap_or_default();
+        sightings.extend(seen.open().filter(|(_, open)| !self.knows(&open.principal)).map(Sighting::of));
+        (seen, sightings)
+    }
+
+    /// The same, with no more room than it needs: reading it has taken some in reserve.
+    pub(super) fn shrunk(self) -> Self {
+        let (older, leftovers) = (few::shrunk(self.older), few::shrunk(self.leftovers));
+        Self { older, leftovers, newcomers: few::shrunk(self.newcomers), ..self }
+    }
+
     /// How far the retirement is, as the device is told.
     pub fn status(&self) -> RetireStatus {
         if self.frozen.is_some() {
@@ -162,6 +185,17 @@ impl Record {
     /// All certificates on their way out, the older ones and the leftovers.
     pub(super) fn outgoing(&self) -> impl Iterator<Item = (&CertificateId, &Older)> {
         self.older.iter().chain(&self.leftovers)
+    }
+
+    /// What was heard before `now` may be forgotten: whoever is in use on an older certificate is given the time of a soak
+    /// to be heard again, and nothing that was registered before is taken for a leftover.
+    pub(super) fn evidence_lost(&mut self, now: Timestamp) {
+        self.begun = Some(now);
+        for (_, older) in self.older.iter_mut().chain(self.leftovers.iter_mut()) {
+            if older.stage == Stage::Soaking {
+                older.since = now;
+            }
+        }
     }
 
     /// Nothing that came back or came anew is waiting for the witness's next sign of life.

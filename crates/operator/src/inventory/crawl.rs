@@ -263,7 +263,7 @@ impl Crawl {
     ) -> impl Iterator<Item = (&'s CertificateId, &'s super::store::Certificate)> + use<'s> {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = self.after.map_or(Unbounded, Excluded);
-        store.certificates.range((from, Unbounded))
+        store.certificates.range((from, Unbounded)).map(|(id, row)| (id, row.as_ref()))
     }
 }
 

@@ -244,7 +244,7 @@ mod tests {
         let event = PresenceEvent {
             timestamp: at(seconds),
             principal_identifier: id(n),
-            session_identifier: Some(format!("{client} {seconds}")),
+            session_identifier: Some(format!("{client} {seconds}").into()),
         };
         store.connected(at(seconds), &ClientId::new(client).unwrap(), &event);
     }

@@ -29,8 +29,6 @@ pub(super) struct Index {
     ends: Moments,
     /// Connected although not ACTIVE any more, or under several names.
     odd: BTreeSet<CertificateId>,
-    /// Connected.
-    open: BTreeSet<CertificateId>,
     /// Of a status other than ACTIVE.
     ended: BTreeMap<CertificateStatus, BTreeSet<CertificateId>>,
     /// Frozen, or with a certificate in use that is not the attested one.
@@ -121,7 +119,6 @@ impl Index {
         move_moment(&mut self.orphans, id, before.orphan(), after.orphan());
         move_moment(&mut self.ends, id, before.end(), after.end());
         set(&mut self.odd, id, after.is_odd());
-        set(&mut self.open, id, after.open);
         if before.ended() != after.ended() {
             if let Some(ids) = before.ended().and_then(|status| self.ended.get_mut(&status)) {
                 ids.remove(&id);
@@ -163,11 +160,6 @@ impl Index {
     /// The ends of ACTIVE certificates, the first one first.
     pub(super) fn ends(&self) -> impl Iterator<Item = &(Timestamp, CertificateId)> {
         self.ends.iter()
-    }
-
-    /// The connected certificates.
-    pub(super) const fn open(&self) -> &BTreeSet<CertificateId> {
-        &self.open
     }
 
     /// The certificates of a status; `None` for ACTIVE, which nearly all are.

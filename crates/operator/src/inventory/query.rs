@@ -117,7 +117,11 @@ impl Query {
     fn few(&self, store: &Store) -> Option<Cow<'_, BTreeSet<CertificateId>>> {
         let among = self.among.as_ref().map(Cow::Borrowed);
         let status = || few(store.index().of(self.status?)?);
-        let connected = || few(store.index().open()).filter(|_| self.connected == Some(true));
+        let connected = || {
+            let now = store.connected_now();
+            let asked = self.connected == Some(true) && now.len() <= FEW;
+            asked.then(|| now.copied().collect())
+        };
         let named = || few(named(store, self.thing.as_ref()?));
         // Things are in the order of their names, and half as many: where few names fit, a look at each is quicker than at the
         // names of all rows; where many do, that is soon known.
@@ -186,8 +190,8 @@ fn rows<'a>(
 ) -> Box<dyn Iterator<Item = (&'a CertificateId, &'a Certificate)> + 'a> {
     let from = (after.map_or(Unbounded, Excluded), Unbounded);
     match few {
-        Some(ids) => Box::new(ids.range(from).filter_map(|id| store.certificates.get_key_value(id))),
-        None => Box::new(store.certificates.range(from)),
+        Some(ids) => Box::new(ids.range(from).filter_map(|id| Some((id, store.certificate(id)?)))),
+        None => Box::new(store.certificates.range(from).map(|(id, row)| (id, row.as_ref()))),
     }
 }
 

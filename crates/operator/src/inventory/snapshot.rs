@@ -1,8 +1,9 @@
 //! The inventory on disk: one JSON object a line, replaced whole. It is a cache: what cannot be read is made anew, and
 //! said so.
 
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use fleetkey_model::certificate::CertificateId;
@@ -10,7 +11,7 @@ use fleetkey_model::name::{ClientId, ThingName};
 use serde::{Deserialize, Serialize};
 
 use super::crawl::Crawl;
-use super::store::{Ages, Certificate, Store, Thing};
+use super::store::{Ages, Certificate, Kept, Store, Thing};
 use super::watch::Watch;
 use crate::files::{self, FileError, PRIVATE};
 
@@ -46,9 +47,9 @@ pub struct Snapshot {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "lowercase")]
 enum Line<'a> {
-    Inventory { format: u32, ages: Ages, crawl: std::borrow::Cow<'a, Crawl> },
-    Thing { name: ThingName, row: std::borrow::Cow<'a, Thing> },
-    Certificate { id: CertificateId, row: std::borrow::Cow<'a, Certificate> },
+    Inventory { format: u32, ages: Ages, crawl: Cow<'a, Crawl> },
+    Thing { name: ThingName, row: Cow<'a, Thing> },
+    Certificate { id: CertificateId, row: Cow<'a, Certificate> },
 }
 
 impl Snapshot {
@@ -57,33 +58,13 @@ impl Snapshot {
         Self { path: directory.join(FILE) }
     }
 
-    /// Puts what [`Self::text`] gave on disk. Blocking.
+    /// Puts all rows on disk, a part at a time: no second copy of them in memory, and nobody waits for the disk who waits
+    /// for the store. Blocking.
     ///
     /// # Errors
     /// When it cannot be written; what was there is then still there.
-    pub fn write(&self, text: &[u8]) -> Result<(), SnapshotError> {
-        Ok(files::write(&self.path, text, PRIVATE)?)
-    }
-
-    /// All rows as they are kept. How far the crawl is comes first: what it learns meanwhile it will learn again.
-    pub fn text(watch: &Watch) -> Vec<u8> {
-        use std::borrow::Cow::Borrowed;
-        let mut text = Vec::new();
-        let mut line = |line: &Line<'_>| {
-            // Nothing in a row can fail to be written to memory.
-            let _ = serde_json::to_writer(&mut text, line);
-            text.push(b'\n');
-        };
-        watch.look(|store, crawl| {
-            line(&Line::Inventory { format: FORMAT, ages: store.ages, crawl: Borrowed(crawl) });
-        });
-        watch.each(&|store| &store.things, |_, name, row| {
-            line(&Line::Thing { name: name.clone(), row: Borrowed(row) });
-        });
-        watch.each(&|store| &store.certificates, |_, id, row| {
-            line(&Line::Certificate { id: *id, row: Borrowed(row) });
-        });
-        text
+    pub fn write(&self, watch: &Watch) -> Result<(), SnapshotError> {
+        Ok(files::write_by(&self.path, PRIVATE, |file| write_rows(watch, file))?)
     }
 
     /// The client ids that these certificates were connected under when it was written: who may be connected still.
@@ -108,7 +89,7 @@ impl Snapshot {
     fn each_line(&self, mut take: impl FnMut(Line<'_>) -> Result<(), String>) -> Result<bool, SnapshotError> {
         let failed = |error| FileError::new("read", &self.path, error);
         let file = match File::open(&self.path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             file => file.map_err(failed)?,
         };
         for (at, text) in BufReader::new(file).lines().enumerate() {
@@ -120,29 +101,67 @@ impl Snapshot {
         Ok(true)
     }
 
-    /// Reads them into `store`; whether there were any. Connections that were open then are not known to be now.
+    /// Reads them into `store`, which has none yet; whether there were any. Connections that were open then are not known to be now.
     /// Blocking.
     ///
     /// # Errors
-    /// When there is a file and it cannot be understood; `store` then has part of it.
+    /// When there is a file and it cannot be understood; `store` then has none of it.
     pub fn read(&self, store: &mut Store) -> Result<Option<Crawl>, SnapshotError> {
-        let mut crawled = None;
+        let (mut crawled, mut kept) = (None, Kept::default());
         self.each_line(|line| {
             match line {
                 Line::Inventory { format: FORMAT, ages, crawl } => {
-                    store.ages = Ages { watching_since: None, ..ages };
-                    crawled = Some(crawl.into_owned());
+                    crawled = Some((Ages { watching_since: None, ..ages }, crawl.into_owned()));
                 }
                 Line::Inventory { format, .. } => return Err(format!("format {format}")),
-                Line::Thing { name, row } => store.restore_thing(&name, row.into_owned()),
+                Line::Thing { name, row } => kept.things.push((name, Box::new(row.into_owned()))),
                 Line::Certificate { id, row } => {
-                    store.restore_certificate(id, Certificate { open: Vec::new(), ..row.into_owned() });
+                    let row = Certificate { open: Vec::new(), ..row.into_owned() };
+                    kept.certificates.push((id, Box::new(row)));
                 }
             }
             Ok(())
         })?;
-        Ok(crawled)
+        store.restore(kept);
+        Ok(crawled.map(|(ages, crawl)| {
+            store.ages = ages;
+            crawl
+        }))
     }
+}
+
+/// How far the crawl is comes first: what it learns meanwhile it will learn again.
+fn write_rows(watch: &Watch, file: &mut File) -> io::Result<()> {
+    let mut text = Vec::new();
+    watch.look(|store, crawl| {
+        let (ages, crawl) = (store.ages, Cow::Borrowed(crawl));
+        push(&mut text, &Line::Inventory { format: FORMAT, ages, crawl });
+    });
+    let mut after = None;
+    while watch.part(&|store| &store.things, &mut after, |_, name, row| {
+        push(&mut text, &Line::Thing { name: name.clone(), row: Cow::Borrowed(row) });
+    }) {
+        hand_on(&mut text, file)?;
+    }
+    let mut after = None;
+    while watch.part(&|store| &store.certificates, &mut after, |_, id, row| {
+        push(&mut text, &Line::Certificate { id: *id, row: Cow::Borrowed(row) });
+    }) {
+        hand_on(&mut text, file)?;
+    }
+    hand_on(&mut text, file)
+}
+
+fn push(text: &mut Vec<u8>, line: &Line<'_>) {
+    // Nothing in a row can fail to be written to memory.
+    let _ = serde_json::to_writer(&mut *text, line);
+    text.push(b'\n');
+}
+
+fn hand_on(text: &mut Vec<u8>, file: &mut File) -> io::Result<()> {
+    file.write_all(text)?;
+    text.clear();
+    Ok(())
 }
 
 #[cfg(test)]
@@ -175,7 +194,7 @@ mod tests {
         let snapshot = Snapshot::at(directory.path());
         assert_eq!(snapshot.read(&mut Store::default()).unwrap(), None);
         let before = filled();
-        snapshot.write(&Snapshot::text(&watch(&before))).unwrap();
+        snapshot.write(&watch(&before)).unwrap();
         let mut after = Store::default();
         assert_eq!(snapshot.read(&mut after).unwrap(), Some(Crawl::default()));
         assert_eq!(after.things, before.things);
@@ -189,7 +208,7 @@ mod tests {
     fn a_damaged_file_is_said_to_be() {
         let directory = tempfile::tempdir().unwrap();
         let snapshot = Snapshot::at(directory.path());
-        snapshot.write(&Snapshot::text(&watch(&filled()))).unwrap();
+        snapshot.write(&watch(&filled())).unwrap();
         let mut text = std::fs::read_to_string(&snapshot.path).unwrap();
         text.push_str("{\"is\":\"thing");
         std::fs::write(&snapshot.path, text).unwrap();

@@ -17,8 +17,12 @@ use crate::control_plane::CertificateSummary;
 use crate::controller::presence::Overtaking;
 use crate::controller::{FreezeReason, PresenceEvent};
 
+pub use ids::Ids;
+pub(super) use restore::Kept;
 pub use row::{Ages, Certificate, Open, Past, Thing};
 
+mod ids;
+mod restore;
 mod row;
 mod uses;
 
@@ -28,8 +32,9 @@ const WINDOW_MILLIS: u64 = 10 * 60 * 1000;
 /// All rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Store {
-    pub(super) certificates: BTreeMap<CertificateId, Certificate>,
-    pub(super) things: BTreeMap<ThingName, Thing>,
+    // Boxed: a tree of nodes that are half empty holds places for them, not for the rows.
+    pub(super) certificates: BTreeMap<CertificateId, Box<Certificate>>,
+    pub(super) things: BTreeMap<ThingName, Box<Thing>>,
     pub(super) ages: Ages,
     /// The operator's own certificates by role: `claim`, `observer`, `controller`.
     pub(super) own: BTreeMap<CertificateId, String>,
@@ -57,22 +62,27 @@ impl Store {
 
     /// A certificate's row.
     pub fn certificate(&self, id: &CertificateId) -> Option<&Certificate> {
-        self.certificates.get(id)
+        self.certificates.get(id).map(Box::as_ref)
     }
 
     /// A thing's row.
     pub fn thing(&self, name: &ThingName) -> Option<&Thing> {
-        self.things.get(name)
+        self.things.get(name).map(Box::as_ref)
     }
 
     /// Every certificate, by id.
     pub fn certificates(&self) -> impl Iterator<Item = (&CertificateId, &Certificate)> {
-        self.certificates.iter()
+        self.certificates.iter().map(|(id, row)| (id, row.as_ref()))
     }
 
     /// Every thing, by name.
     pub fn things(&self) -> impl Iterator<Item = (&ThingName, &Thing)> {
-        self.things.iter()
+        self.things.iter().map(|(name, row)| (name, row.as_ref()))
+    }
+
+    /// The connected certificates, one for each client.
+    pub(super) fn connected_now(&self) -> impl ExactSizeIterator<Item = &CertificateId> {
+        self.clients.values()
     }
 
     /// Which rows a question can be about.
@@ -89,30 +99,6 @@ impl Store {
         suspects
     }
 
-    /// Takes rows in as they were kept.
-    pub(super) fn restore_certificate(&mut self, id: CertificateId, row: Certificate) {
-        for open in &row.open {
-            self.clients.insert(open.client.clone(), id);
-        }
-        let (thing, was_of) = (row.thing.clone(), row.was_of.clone());
-        self.edit(id, |found| *found = row);
-        if let Some(row) = was_of.and_then(|thing| self.things.get_mut(&thing)) {
-            row.former.insert(id);
-        }
-        if let Some(thing) = thing {
-            self.things.entry(thing.clone()).or_default().certificates.insert(id);
-            self.weigh(&thing);
-        }
-    }
-
-    /// The same for a thing; before its certificates.
-    pub(super) fn restore_thing(&mut self, name: &ThingName, row: Thing) {
-        let before = self.things.get(name).map_or(0, |row| row.connects.1);
-        self.index.connects(name, before, row.connects.1);
-        self.things.insert(name.clone(), row);
-        self.weigh(name);
-    }
-
     /// A client has connected.
     pub fn connected(&mut self, now: Timestamp, client: &ClientId, event: &PresenceEvent) {
         self.note_event(now);
@@ -125,12 +111,13 @@ impl Store {
             return;
         }
         self.close(client);
+        let client = self.known_client(client.clone());
         let open = Open { client: client.clone(), since: at, session: session.clone() };
         let over = self.overtaking.has_ended(session.as_ref());
         self.edit(id, |row| row.connect(open));
         self.clients.insert(client.clone(), id);
         if over {
-            self.close(client);
+            self.close(&client);
         }
         if let Some(thing) = client.thing() {
             self.count_connect(&thing, at);
@@ -191,15 +178,14 @@ impl Store {
         if certificate.is_none() && row.recovered.is_some() {
             row.frozen = row.frozen.take().filter(|why| *why != FreezeReason::Recovered.to_string());
         }
-        row.recovered = certificate;
+        row.recovered = certificate.map(Box::new);
         self.weigh(thing);
     }
 
     /// Presence may have been missed: nobody is known to be connected.
     pub fn presence_missed(&mut self, now: Timestamp) {
         self.ages.missed(now);
-        self.clients.clear();
-        for id in self.index.open().clone() {
+        for id in std::mem::take(&mut self.clients).into_values() {
             self.edit(id, |row| row.open.clear());
         }
     }
@@ -243,7 +229,7 @@ impl Store {
             let row = self.things.entry(found.name.clone()).or_default();
             let before = std::mem::replace(&mut row.newest, found.newest);
             row.told_at = now;
-            if row.recovered != found.recovered {
+            if row.recovered.as_deref() != found.recovered.as_ref() {
                 self.recovered(&found.name, found.recovered);
             }
             if let Some(id) = found.newest.filter(|id| self.certificates.contains_key(id)) {
@@ -339,7 +325,7 @@ impl Store {
         let is_older = |row: &Certificate| row.attested_at.is_some() || row.created_at < created;
         let others: Vec<_> = self.things.get(thing).map_or_else(Vec::new, |row| {
             let others = row.certificates.iter().filter(|other| **other != id);
-            others.filter(|id| self.certificates.get(*id).is_some_and(is_older)).copied().collect()
+            others.filter(|id| self.certificate(id).is_some_and(is_older)).copied().collect()
         });
         for other in others {
             self.edit(other, |row| row.superseded_at = row.superseded_at.or(Some(at)));
@@ -352,16 +338,23 @@ impl Store {
         }
         self.detach(&id);
         self.forget_former(&id);
+        let thing = self.known(thing.clone());
         self.edit(id, |row| (row.thing, row.was_of) = (Some(thing.clone()), None));
         self.things.entry(thing.clone()).or_default().certificates.insert(id);
-        self.weigh(thing);
+        self.weigh(&thing);
+    }
+
+    /// The name of a thing, its text shared with the thing's row where there is one: the names of a hundred thousand are to be
+    /// in memory once.
+    pub(super) fn known(&self, thing: ThingName) -> ThingName {
+        self.things.get_key_value(&thing).map_or(thing, |(name, _)| name.clone())
     }
 
     fn detach(&mut self, id: &CertificateId) {
         let Some(thing) = self.certificates.get(id).and_then(|row| row.thing.clone()) else {
             return;
         };
-        self.edit(*id, |row| (row.thing, row.was_of) = (None, Some(thing.clone())));
+        self.edit(*id, |row| (row.thing, row.was_of) = (None, Some(Box::new(thing.clone()))));
         if let Some(row) = self.things.get_mut(&thing) {
             row.certificates.remove(id);
             row.former.insert(*id);
@@ -371,7 +364,7 @@ impl Store {
 
     /// The thing that it was detached from has no more to do with it.
     fn forget_former(&mut self, id: &CertificateId) {
-        let was_of = self.certificates.get(id).and_then(|row| row.was_of.as_ref());
+        let was_of = self.certificates.get(id).and_then(|row| row.was_of.as_deref());
         if let Some(row) = was_of.and_then(|thing| self.things.get_mut(thing)) {
             row.former.remove(id);
         }
@@ -380,7 +373,7 @@ impl Store {
     fn remove(&mut self, now: Timestamp, id: &CertificateId) {
         // Whoever deletes a certificate detaches it first, and its thing may be looked at in between.
         if let Some(row) = self.certificates.get(id)
-            && let Some(thing) = row.thing.as_ref().or(row.was_of.as_ref())
+            && let Some(thing) = row.thing.as_ref().or(row.was_of.as_deref())
             && let Some(thing) = self.things.get_mut(thing)
         {
             thing.remember(now, *id, row);

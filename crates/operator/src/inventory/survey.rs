@@ -38,7 +38,8 @@ impl Store {
 
     /// The things after this one, by name; every thing after none.
     pub fn things_after(&self, after: Option<&ThingName>) -> impl Iterator<Item = (&ThingName, &Thing)> {
-        self.things.range::<ThingName, _>((after.map_or(Unbounded, Excluded), Unbounded))
+        let things = self.things.range::<ThingName, _>((after.map_or(Unbounded, Excluded), Unbounded));
+        things.map(|(name, row)| (name, row.as_ref()))
     }
 }
 
@@ -107,23 +108,31 @@ impl Watch {
     /// Shows every row of a kind, a part at a time.
     pub(super) fn each<K: Ord + Clone, R>(
         &self,
-        rows: &dyn Fn(&Store) -> &BTreeMap<K, R>,
+        rows: &dyn Fn(&Store) -> &BTreeMap<K, Box<R>>,
         mut show: impl FnMut(&Store, &K, &R),
     ) {
-        let mut after: Option<K> = None;
-        loop {
-            let last = self.look(|store, _| {
-                let from = after.as_ref().map_or(Unbounded, Excluded);
-                let part = rows(store).range((from, Unbounded)).take(PART);
-                part.map(|(key, row)| (key, show(store, key, row))).last().map(|(key, ())| key.clone())
-            });
-            if last.is_none() {
-                return;
-            }
-            after = last;
+        let mut after = None;
+        while self.part(rows, &mut after, &mut show) {
             // The lock is not fair: whoever waits for it has to be let in.
             std::thread::yield_now();
         }
+    }
+
+    /// Shows the next rows of a kind after `after`, the last one shown; whether there were any.
+    pub(super) fn part<K: Ord + Clone, R>(
+        &self,
+        rows: &dyn Fn(&Store) -> &BTreeMap<K, Box<R>>,
+        after: &mut Option<K>,
+        mut show: impl FnMut(&Store, &K, &R),
+    ) -> bool {
+        let last = self.look(|store, _| {
+            let from = after.as_ref().map_or(Unbounded, Excluded);
+            let part = rows(store).range((from, Unbounded)).take(PART);
+            part.map(|(key, row)| (key, show(store, key, row))).last().map(|(key, ())| key.clone())
+        });
+        let any = last.is_some();
+        *after = last;
+        any
     }
 }
 

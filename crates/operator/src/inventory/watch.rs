@@ -26,6 +26,15 @@ impl Watch {
         Self(Arc::new(Mutex::new((store, crawl))))
     }
 
+    /// Has records share the text of their things' names with the rows of them.
+    pub fn share_names(&self, records: &mut [Record]) {
+        self.look(|store, _| {
+            for record in records {
+                record.thing = store.known(record.thing.clone());
+            }
+        });
+    }
+
     /// Looks at the store. Whoever looks holds the controller up meanwhile.
     pub fn look<T>(&self, at: impl FnOnce(&Store, &Crawl) -> T) -> T {
         let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);

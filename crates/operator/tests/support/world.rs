@@ -143,12 +143,22 @@ impl World {
     }
 
     fn presence(&mut self, kind: PresenceKind, n: u8, client: &str, session: u64) {
+        let client = ClientId::new(client).unwrap();
+        self.told(kind, n, (client, session), self.now);
+    }
+
+    /// The word of what happened to a live session at a second comes now.
+    pub fn presence_at(&mut self, kind: PresenceKind, n: u8, session: u64, second: u64) {
+        self.told(kind, n, (ClientId::live(&thing()), session), second);
+    }
+
+    fn told(&mut self, kind: PresenceKind, n: u8, (client, session): (ClientId, u64), second: u64) {
         let event = PresenceEvent {
-            timestamp: self.time(),
+            timestamp: Timestamp::from_secs(second),
             principal_identifier: generation(n),
-            session_identifier: Some(session.to_string()),
+            session_identifier: Some(session.to_string().into()),
         };
-        self.event(Event::Presence { kind, client: ClientId::new(client).unwrap(), event });
+        self.event(Event::Presence { kind, client, event });
     }
 
     /// What happened to generation `n`, in order.
@@ -184,6 +194,12 @@ impl World {
     pub fn restart(&mut self) {
         self.ledger = Ledger::new(config(), self.disk.values().cloned());
         self.settle();
+    }
+
+    /// The same, after one whose disk refused.
+    pub fn restart_after_a_gap(&mut self) {
+        self.ledger = Ledger::new(config(), self.disk.values().cloned());
+        self.event(Event::EvidenceLost);
     }
 
     pub fn frozen(&self) -> Option<FreezeReason> {

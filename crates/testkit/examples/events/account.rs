@@ -4,10 +4,12 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fleetkey_iotcore::clock::{Clock, SystemClock};
 use fleetkey_iotcore::config::Config;
 use fleetkey_iotcore::server::{self, Handle, Listeners};
+use fleetkey_model::time::Timestamp;
 use fleetkey_operator::inventory::{Crawl, Snapshot, Watch};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -44,17 +46,23 @@ impl Account {
         self.place.path().join("fleet")
     }
 
-    /// An inventory of so many devices that has just been taken.
+    /// An inventory of so many devices that has just been taken, and a ledger in which each was attested.
     pub(crate) fn keep(&self, devices: u64) {
         let now = SystemClock.now();
+        let ledger = self.fleet().join("operator/retirements");
+        std::fs::create_dir_all(&ledger).unwrap();
+        for n in 0..devices {
+            let text = record(n, now).to_string();
+            std::fs::write(ledger.join(format!("{}.json", fleet::thing(n))), text).unwrap();
+        }
         let mut store = fleet::filled(devices, now);
         store.swept_certificates(now, now);
         store.swept_things(now, now);
         store.joined(now);
         let done = json!({ "stage": "done", "begun": null, "next": null, "after": null });
         let done: Crawl = serde_json::from_value(done).unwrap();
-        let text = Snapshot::text(&Watch::new(store, done, []));
-        Snapshot::at(&self.fleet().join("operator")).write(&text).unwrap();
+        let kept = Snapshot::at(&self.fleet().join("operator"));
+        kept.write(&Watch::new(store, done, [])).unwrap();
     }
 
     /// A new token that may read.
@@ -130,6 +138,29 @@ impl Drop for Running {
         let _asked = Command::new("kill").args(["-TERM", &pid]).status();
         let _ended = self.child.wait();
     }
+}
+
+/// What the ledger keeps of a device: its newer certificate is the attested one, and the older one waits to be revoked.
+fn record(n: u64, now: Timestamp) -> Value {
+    let ago = |days: u64| (now - Duration::from_secs(days * fleet::DAY - n % fleet::DAY)).as_millis();
+    let days = if n % 100 == 0 { 370 } else { 30 };
+    let (old, new) = (fleet::id(n, 0).to_string(), fleet::id(n, 1));
+    let session = format!("00000000-0000-4000-8000-{n:012}");
+    let since = (now + Duration::from_secs(fleet::DAY)).as_millis();
+    let record = json!({
+        "thing": fleet::thing(n),
+        "witness": { "certificate": new, "created_at": ago(days), "at": ago(days) },
+        "request": format!("rotation-{session}"),
+        "begun": ago(380),
+        "audit": { "last": fleet::id(n, 2), "before": fleet::id(n, 3) },
+        "older": { old: { "stage": "inactive", "since": since, "returned": null, "returns": 0 } },
+        "leftovers": {},
+        "staged": null,
+        "newcomers": {},
+        "frozen": null,
+        "seen": { "live": { "principal": new, "since": ago(1), "session": session, "open": true }, "agent": null },
+    });
+    json!({ "format": 1, "record": record })
 }
 
 /// Beside the directory of the examples.

@@ -169,9 +169,10 @@ impl Post {
         feed: Arc<Feed>,
     ) -> Result<(Controller, Arc<Board>, Watch)> {
         let directory = self.data.operator();
-        let (journal, records) =
+        let (journal, mut records) =
             Journal::open(&directory.join(LEDGER)).context("the controller's ledger cannot be used")?;
         let watch = inventory::opened(&self.data, &self.file, &Snapshot::at(&directory), &records);
+        watch.share_names(&mut records);
         let chain = Chain::open(&directory.join(CONTROLLER_JOURNAL_FILE))
             .context("the controller's journal cannot be used")?;
         let account = (self.asking.clone(), self.office(args)?);

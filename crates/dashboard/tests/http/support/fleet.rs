@@ -464,10 +464,9 @@ impl Fleet for Sample {
             if draft.things == "nobody" {
                 return Err(Refused(self.words.clone()));
             }
-            let slower = (draft.pace.rate > 300).then_some(300);
+            let (devices, slower) = (self.things.len(), (draft.pace.rate > 300).then_some(300));
             let left_out = vec![Omission { devices: 2, why: self.words.clone() }];
-            let waves = vec![1, self.things.len() - 1];
-            Ok(Forecast { devices: self.things.len(), waves, slower, left_out })
+            Ok(Forecast { devices, waves: vec![1, devices - 1], slower, left_out })
         })
     }
 
@@ -494,9 +493,8 @@ impl Fleet for Sample {
             if things.iter().any(|thing| !self.things.contains(thing)) {
                 return Err(Refused(self.words.clone()));
             }
-            let words = format!("{} devices rotate", things.len());
             self.orders.lock().unwrap_or_else(PoisonError::into_inner).push((order, by.to_owned()));
-            Ok(Done { words })
+            Ok(Done { words: format!("{} devices rotate", things.len()) })
         })
     }
 }

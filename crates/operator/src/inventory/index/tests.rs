@@ -74,7 +74,7 @@ impl Happens {
         let presence = |n: u8, at: u64| PresenceEvent {
             timestamp: minute(at),
             principal_identifier: id(n),
-            session_identifier: Some(format!("{n} {at}")),
+            session_identifier: Some(format!("{n} {at}").into()),
         };
         let listed =
             |(n, s): &(u8, u8)| ListedCertificate { id: id(*n), status: status(*s), created_at: created(*n) };

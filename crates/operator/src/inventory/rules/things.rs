@@ -34,7 +34,7 @@ fn frozen(name: &ThingName, thing: &Thing) -> Option<Finding> {
 }
 
 fn recovered(view: &View<'_>, name: &ThingName, thing: &Thing) -> Option<Finding> {
-    let id = thing.recovered?;
+    let id = **thing.recovered.as_ref()?;
     let known = |id: &CertificateId| {
         let status = view.store.certificate(id).and_then(|row| row.status);
         format!(

@@ -1,12 +1,15 @@
 //! What is known of a certificate, of a thing, and how old that is.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::{ClientId, ROLE_SEPARATOR, ThingName};
 use fleetkey_model::time::Timestamp;
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
+
+use super::ids::Ids;
+use crate::controller::SessionId;
 
 /// How many things' names one certificate is remembered to have connected under.
 const MOST_HOLDERS: usize = 4;
@@ -28,9 +31,9 @@ pub struct Certificate {
     pub not_after: Option<Timestamp>,
     /// The thing that it is attached to, as far as is known.
     pub thing: Option<ThingName>,
-    /// The thing that it was attached to before it was detached: whose history it belongs to.
+    /// The thing that it was attached to before it was detached: whose history it belongs to. Boxed: most were never.
     #[serde(default)]
-    pub was_of: Option<ThingName>,
+    pub was_of: Option<Box<ThingName>>,
     /// When the broker first attested it, by its clock.
     #[serde(default)]
     pub attested_at: Option<Timestamp>,
@@ -44,7 +47,7 @@ pub struct Certificate {
     /// Its connections now.
     pub open: Vec<Open>,
     /// The names that it has connected under, roles left out: more than one is one too many.
-    pub holders: BTreeMap<String, Timestamp>,
+    pub holders: LiteMap<ClientId, Timestamp>,
 }
 
 /// A connection.
@@ -55,7 +58,7 @@ pub struct Open {
     /// Since when, by the broker's clock.
     pub since: Timestamp,
     /// Its session, where the broker names it.
-    pub session: Option<String>,
+    pub session: Option<SessionId>,
 }
 
 /// What is known of a thing.
@@ -65,9 +68,9 @@ pub struct Thing {
     pub told_at: Timestamp,
     /// The certificate that its attribute names: the newest that was registered for it.
     pub newest: Option<CertificateId>,
-    /// The certificate that came of a recovery on which nobody has decided.
+    /// The certificate that came of a recovery on which nobody has decided. Boxed: most things have none.
     #[serde(default)]
-    pub recovered: Option<CertificateId>,
+    pub recovered: Option<Box<CertificateId>>,
     /// The certificate that the broker attested last, and when first.
     pub attested: Option<(CertificateId, Timestamp)>,
     /// Why nothing of it is retired, in words.
@@ -75,10 +78,10 @@ pub struct Thing {
     /// When the present window of connections began, by the broker's clock, and how many it has.
     pub connects: (Timestamp, u32),
     /// Its certificates, as far as is known.
-    pub certificates: BTreeSet<CertificateId>,
+    pub certificates: Ids,
     /// Those that were detached from it, are on no other thing and still there.
     #[serde(default)]
-    pub former: BTreeSet<CertificateId>,
+    pub former: Ids,
     /// Those that it had and that the account has no more, the newest last: the last few.
     #[serde(default)]
     pub past: Vec<Past>,
@@ -164,13 +167,18 @@ impl Certificate {
         let at = open.since;
         self.connected_at = self.connected_at.max(Some(at));
         self.seen_at = self.seen_at.max(Some(at));
-        self.holders.insert(holder(&open.client).to_owned(), at);
+        if self.holders.is_empty() {
+            // One is the rule: no more room than is needed. So below.
+            self.holders = LiteMap::with_capacity(1);
+        }
+        self.holders.insert(holder(&open.client), at);
         if self.holders.len() > MOST_HOLDERS {
             let oldest = self.holders.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone());
             if let Some(name) = oldest {
                 self.holders.remove(&name);
             }
         }
+        self.open.reserve_exact(1);
         self.open.push(open);
     }
 
@@ -184,13 +192,14 @@ impl Certificate {
 
 /// The name that a client id speaks for: what stands before a role, and of the operator's own, which begin with its
 /// separator, what stands before the number of a further connection.
-fn holder(client: &ClientId) -> &str {
+fn holder(client: &ClientId) -> ClientId {
     let text = client.as_str();
-    match (text.split_once(ROLE_SEPARATOR), text.rsplit_once('-')) {
+    let name = match (text.split_once(ROLE_SEPARATOR), text.rsplit_once('-')) {
         (Some(("", _)), Some((name, number))) if number.bytes().all(|byte| byte.is_ascii_digit()) => name,
         (Some((name, _)), _) if !name.is_empty() => name,
-        _ => text,
-    }
+        _ => return client.clone(),
+    };
+    ClientId::new(name).unwrap_or_else(|_| client.clone())
 }
 
 #[cfg(test)]
@@ -203,11 +212,11 @@ mod tests {
 
     #[test]
     fn roles_of_a_thing_are_one_holder() {
-        assert_eq!(holder(&client("press-1~verify")), "press-1");
-        assert_eq!(holder(&client("press-1")), "press-1");
+        assert_eq!(holder(&client("press-1~verify")).as_str(), "press-1");
+        assert_eq!(holder(&client("press-1")).as_str(), "press-1");
         for own in ["~controller", "~controller-2", "~controller-33"] {
-            assert_eq!(holder(&client(own)), "~controller");
+            assert_eq!(holder(&client(own)).as_str(), "~controller");
         }
-        assert_eq!(holder(&client("press-1~agent-2")), "press-1");
+        assert_eq!(holder(&client("press-1~agent-2")).as_str(), "press-1");
     }
 }

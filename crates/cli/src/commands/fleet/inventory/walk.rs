@@ -57,7 +57,7 @@ pub(super) async fn walk(
         }
     };
     bar.finish_and_clear();
-    snapshot.write(&Snapshot::text(watch)).context("the inventory cannot be kept")?;
+    snapshot.write(watch).context("the inventory cannot be kept")?;
     outcome.context("the account cannot be listed")
 }
 
@@ -80,7 +80,7 @@ fn draw(bar: &ProgressBar, progress: &Progress) {
 fn keep_now_and_then(watch: &Watch, snapshot: &Snapshot, kept: &mut Timestamp) {
     if now().since(*kept) >= KEEP_EVERY {
         *kept = now();
-        let _later = snapshot.write(&Snapshot::text(watch));
+        let _later = snapshot.write(watch);
     }
 }
 

@@ -110,7 +110,7 @@ async fn keep(
 
 /// Off the runtime's threads: it waits for the disk.
 async fn write(watch: Watch, snapshot: Snapshot) {
-    let written = tokio::task::spawn_blocking(move || snapshot.write(&Snapshot::text(&watch))).await;
+    let written = tokio::task::spawn_blocking(move || snapshot.write(&watch)).await;
     if let Ok(Err(error)) = written {
         tracing::error!(%error, "the inventory cannot be kept; it is in memory");
     }

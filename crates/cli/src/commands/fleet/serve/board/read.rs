@@ -417,7 +417,7 @@ mod tests {
         let event = PresenceEvent {
             timestamp: at(6),
             principal_identifier: id("new"),
-            session_identifier: Some("1".to_owned()),
+            session_identifier: Some("1".into()),
         };
         store.connected(at(6), &ClientId::live(&press()), &event);
         assert!(reached(&store), "what it is connected with is newer than any list");

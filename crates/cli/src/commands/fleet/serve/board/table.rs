@@ -223,7 +223,7 @@ mod tests {
             event: PresenceEvent {
                 timestamp: Timestamp::from_secs(1_000_000 + seconds),
                 principal_identifier: CertificateId::of_der(&[n]),
-                session_identifier: Some(n.to_string()),
+                session_identifier: Some(n.to_string().into()),
             },
         };
         for n in [3, 5, 4] {

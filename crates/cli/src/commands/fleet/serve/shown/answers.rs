@@ -72,7 +72,7 @@ pub(super) fn thing(
         Ok(json!({
             "thing": name, "attested": row.attested.map(|(id, _)| id), "attested_at": row.attested.map(|(_, at)| at),
             "state": condition.map(|known| known.state), "state_why": condition.and_then(|known| known.why),
-            "frozen": row.frozen, "certificates": only(store, row.certificates.clone(), rhythm), "findings": found,
+            "frozen": row.frozen, "certificates": only(store, row.certificates.iter().copied().collect(), rhythm), "findings": found,
             "ages": store.ages(),
         }))
     })
@@ -107,7 +107,7 @@ pub(super) fn recovery(watch: &Watch, directory: &Path) -> Result<Value, Trouble
     };
     let mut waiting = Vec::new();
     watch.each_thing(|_, name, row| {
-        waiting.extend(row.recovered.map(|id| json!({ "thing": name, "certificate": id })));
+        waiting.extend(row.recovered.as_ref().map(|id| json!({ "thing": name, "certificate": id })));
     });
     let windows: Vec<_> = windows.all().iter().map(window).collect();
     Ok(json!({ "windows": windows, "waiting": waiting, "ages": ages(watch) }))
