@@ -55,6 +55,7 @@ pub struct Record {
     pub(super) seen: Option<Box<Seen>>,
     /// What was seen and is not judged, because the account has not been asked yet, or does not answer; likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[allow(clippy::box_collection, reason = "in memory there is none: it takes eight bytes")]
     pub(super) sightings: Option<Box<Vec<Sighting>>>,
 }
 

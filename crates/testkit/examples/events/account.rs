@@ -71,10 +71,11 @@ impl Account {
         self.says(&words).await["token"].as_str().unwrap().to_owned()
     }
 
-    /// A controller that is ready.
+    /// A controller that is ready, in the surroundings that its systemd unit gives it.
     pub(crate) async fn serve(&self, connections: &str) -> Running {
         let words = ["serve", "--listen", "127.0.0.1:0", "--connections", connections];
-        let child = self.command(&words).stdout(Stdio::piped()).spawn().unwrap();
+        let mut command = self.command(&words);
+        let child = command.env("MALLOC_ARENA_MAX", "1").stdout(Stdio::piped()).spawn().unwrap();
         tokio::task::spawn_blocking(move || Running::of(child)).await.unwrap()
     }
 
@@ -143,7 +144,7 @@ impl Drop for Running {
 /// What the ledger keeps of a device: its newer certificate is the attested one, and the older one waits to be revoked.
 fn record(n: u64, now: Timestamp) -> Value {
     let ago = |days: u64| (now - Duration::from_secs(days * fleet::DAY - n % fleet::DAY)).as_millis();
-    let days = if n % 100 == 0 { 370 } else { 30 };
+    let days = if n.is_multiple_of(100) { 370 } else { 30 };
     let (old, new) = (fleet::id(n, 0).to_string(), fleet::id(n, 1));
     let session = format!("00000000-0000-4000-8000-{n:012}");
     let since = (now + Duration::from_secs(fleet::DAY)).as_millis();
