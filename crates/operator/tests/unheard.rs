@@ -131,7 +131,7 @@ fn a_use_that_nobody_could_judge_before_a_kill_makes_no_leftover_of_its_certific
     world.pass(500);
     assert_eq!((world.changes_of(3), world.frozen()), (Vec::new(), None));
     // The disk keeps what was seen no longer than until it is judged.
-    let record = serde_json::to_value(world.ledger.record(&thing()).unwrap()).unwrap();
+    let record = serde_json::to_value(&world.disk[&thing()]).unwrap();
     assert!(record.get("sightings").is_none(), "{record}");
 }
 

@@ -112,7 +112,11 @@ impl Journal {
         let [from, to] = [from, to].map(|name| self.directory.join(name));
         match off_thread(move || Ok(files::rename(&from, &to)?)).await {
             Ok(()) => self.has_gap = gap,
-            Err(reason) => warn!(%reason, "whether all that was heard is on disk cannot be marked"),
+            Err(reason) => {
+                warn!(%reason, "whether all that was heard is on disk cannot be marked");
+                // It may be called so already, though that is not known to outlive a power cut.
+                self.has_gap = self.directory.join(GAP).exists();
+            }
         }
     }
 
@@ -226,6 +230,27 @@ mod tests {
             let error = Journal::open(directory.path()).unwrap_err().to_string();
             assert!(error.contains("a.json") && error.contains(expected), "{error}");
         }
+    }
+
+    /// Versions before kept these in maps that cannot be read from a sequence.
+    #[test]
+    fn a_map_without_entries_is_written_as_a_map() {
+        let written = serde_json::to_value(record("a")).unwrap();
+        for map in ["older", "leftovers", "newcomers"] {
+            assert_eq!(written[map], serde_json::json!({}), "{map}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mark_that_was_made_by_half_is_what_the_disk_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(directory.path()).unwrap().0;
+        let [whole, gap] = [WHOLE, GAP].map(|name| directory.path().join(name));
+        std::fs::rename(&whole, &gap).unwrap();
+        journal.mark(true).await;
+        assert!(journal.has_gap());
+        journal.mark(false).await;
+        assert!(!journal.has_gap() && whole.exists() && !gap.exists());
     }
 
     /// Before the sweep there was one newcomer, and no word of leftovers and audit.

@@ -31,23 +31,25 @@ pub struct Record {
     pub witness: Witness,
     /// The id of the last request, which answers repeat.
     pub request: String,
-    /// Since when every use of the thing's certificates is on record, by the broker's clock: its first attestation.
+    /// Since when every use of the thing's certificates is on record: its first attestation, by the broker's clock, or the start
+    /// after a gap in the evidence, by the controller's.
     #[serde(default)]
     pub(super) begun: Option<Timestamp>,
     /// The heads of the device's audit chain as its requests carried them.
     #[serde(default)]
     pub audit: AuditHeads,
     /// Certificates registered before the witness, on their way out.
+    #[serde(serialize_with = "few::as_map")]
     pub older: LiteMap<CertificateId, Older>,
     /// Certificates registered after the witness and never used, on their way out: what rotations that were given up
     /// have left behind.
-    #[serde(default)]
+    #[serde(default, serialize_with = "few::as_map")]
     pub leftovers: LiteMap<CertificateId, Older>,
     /// When the device last told, on the witness, that it holds a certificate ready, by the broker's clock.
     #[serde(default)]
     pub(super) staged: Option<Timestamp>,
     /// Certificates registered after the witness that were in use and have not asked for anything.
-    #[serde(default)]
+    #[serde(default, serialize_with = "few::as_map")]
     pub(super) newcomers: LiteMap<CertificateId, Newcomer>,
     /// Set when retirement is held until an operator decides.
     pub frozen: Option<Freeze>,
@@ -189,13 +191,12 @@ impl Record {
     }
 
     /// What was heard before `now` may be forgotten: whoever is in use on an older certificate is given the time of a soak
-    /// to be heard again, and nothing that was registered before is taken for a leftover.
+    /// to be heard again, and nothing that was registered before is a leftover, also if it was taken for one and is ACTIVE.
     pub(super) fn evidence_lost(&mut self, now: Timestamp) {
         self.begun = Some(now);
-        for (_, older) in self.older.iter_mut().chain(self.leftovers.iter_mut()) {
-            if older.stage == Stage::Soaking {
-                older.since = now;
-            }
+        self.leftovers.retain(|_, leftover| leftover.stage != Stage::Soaking);
+        for (_, older) in self.older.iter_mut().filter(|(_, older)| older.stage == Stage::Soaking) {
+            older.since = now;
         }
     }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::Ids;
 use crate::controller::SessionId;
+use crate::few;
 
 /// How many things' names one certificate is remembered to have connected under.
 const MOST_HOLDERS: usize = 4;
@@ -47,6 +48,7 @@ pub struct Certificate {
     /// Its connections now.
     pub open: Vec<Open>,
     /// The names that it has connected under, roles left out: more than one is one too many.
+    #[serde(serialize_with = "few::as_map")]
     pub holders: LiteMap<ClientId, Timestamp>,
 }
 

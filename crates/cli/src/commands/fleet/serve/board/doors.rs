@@ -108,9 +108,11 @@ impl<T: Clone + Send + 'static> Asked<T> {
         lock(&self.0).supersede(Known::Asked, Timestamp::default());
     }
 
-    /// Somebody has found out otherwise.
-    fn told(&self, told: T) {
-        lock(&self.0).supersede(Known::Told(told), now() + DEAR);
+    /// Somebody has found out otherwise, by a dear look while the inventory stood so.
+    fn told(&self, told: T, stand: Stand) {
+        let (now, mut slot) = (now(), lock(&self.0));
+        slot.supersede(Known::Told(told), now + GOOD);
+        (slot.drawn_by, slot.unchanged_until) = (Some(stand), now + DEAR);
     }
 
     /// What is known.
@@ -192,8 +194,8 @@ impl Doors {
     }
 
     /// This is what a clean-up would remove, by a look at each device.
-    pub(super) fn found(&self, removal: Plan) {
-        self.removal.told(Arc::new(removal));
+    pub(super) fn found(&self, removal: Plan, watch: &Watch) {
+        self.removal.told(Arc::new(removal), Stand::of(watch));
     }
 }
 
@@ -366,7 +368,7 @@ mod tests {
         assert_eq!(look(&asked, &hub).0, Known::Told("after"));
         asked.forget();
         let (_, late) = look(&asked, &hub);
-        asked.told("found out");
+        asked.told("found out", Stand { things: 0, ages: [None; 3] });
         answer(&hub, late, "late").await;
         assert_eq!(asked.known(), Known::Told("found out"));
     }

@@ -54,7 +54,7 @@ impl Board {
         self.works.begin(direction, by)?;
         let order = format!("{why}, says {by}");
         let (office, closed, works) = (self.office.clone(), self.closed.clone(), self.works.clone());
-        let (doors, policies) = (self.doors.clone(), self.policies.clone());
+        let (doors, policies, watch) = (self.doors.clone(), self.policies.clone(), self.watch.clone());
         tokio::spawn(async move {
             let progress = works.clone();
             let work = move |office: Office| office.build(direction, seen, order, progress);
@@ -64,7 +64,7 @@ impl Board {
             works.end(match outcome {
                 Ok(Built::Done(words)) => Ok(words),
                 Ok(Built::Otherwise(plan)) => {
-                    doors.found(plan);
+                    doors.found(plan, &watch);
                     Err(CHANGED.to_owned())
                 }
                 Err(refused) => Err(refused.to_string()),
