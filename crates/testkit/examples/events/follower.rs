@@ -52,8 +52,9 @@ impl Follower {
                     assert_ne!(kind, "missed", "the follower is too slow");
                     is_presence = matches!(kind, "connected" | "disconnected");
                 }
-                if let Some(data) = line.strip_prefix("data: ").filter(|_| is_presence) {
-                    tell.try_send(Taken::of(data)).unwrap();
+                let data = line.strip_prefix("data: ").filter(|_| is_presence);
+                if let Some(taken) = data.and_then(Taken::of) {
+                    tell.try_send(taken).unwrap();
                     counted.fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -74,10 +75,12 @@ impl Follower {
 }
 
 impl Taken {
-    /// One that has come now: the broker's clock is this machine's.
-    fn of(data: &str) -> Self {
+    /// One of a device that has come now: the broker's clock is this machine's. That its own connections have ended a controller
+    /// hears from the one before, when that was stopped.
+    fn of(data: &str) -> Option<Self> {
         let event: Value = serde_json::from_str(data).unwrap();
         let at = serde_json::from_value(event["at"].clone()).unwrap();
-        Self { at, lag: u64::try_from(SystemClock.now().since(at).as_millis()).unwrap() }
+        let is_device = event["client"].as_str().unwrap().starts_with("press-");
+        is_device.then(|| Self { at, lag: u64::try_from(SystemClock.now().since(at).as_millis()).unwrap() })
     }
 }
