@@ -4,7 +4,8 @@
 //! and session ids put them right, and an end that overtakes its beginning is remembered until that comes. Only the live
 //! session and `<thing>~agent` are tracked: a verification connection proves nothing and holds nothing.
 //!
-//! What is seen is durable from a thing's first attestation on; a restart before that forgets it. Two things follow. The
+//! What is seen is durable from a thing's first attestation on; a restart before that forgets it, and so does one after a gap in
+//! the evidence ([`super::Event::EvidenceLost`]). Two things follow. The
 //! sweep judges only what was registered later. And a program that has been connected as `<thing>~agent` with the first
 //! certificate since before such a restart holds nothing: it is cut when that certificate becomes INACTIVE, and must
 //! come back with the new one, as it would have had to anyway. The device itself lives on the witness.
