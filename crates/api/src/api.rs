@@ -170,7 +170,9 @@ impl Api {
         let query = request.uri().query().unwrap_or_default().to_owned();
         let question = match route.what {
             What::Description => return Ok(reply(StatusCode::OK, JSON, OPENAPI)),
-            What::Events => return self.streams.open(backend.feed(), request.headers(), &query),
+            What::Events => {
+                return self.streams.open(backend.feed(), &holder, (request.headers(), &query));
+            }
             What::Order(ordered) => {
                 let order = order::read(ordered, segment, request).await?;
                 return Ok(answered(&backend.order(&holder, order).await?));

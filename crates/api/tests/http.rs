@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fleetkey_api::backend::{Order, Question, Trouble};
 use fleetkey_api::feed::Feed;
@@ -260,6 +261,43 @@ async fn whoever_comes_back_to_the_stream_gets_what_was_missed() {
     backend.feed.push("frozen", json!({ "n": 4 }));
     read_until(&mut stream, &mut seen, "id: 4").await;
     drop(stream);
+    server.stop().await;
+}
+
+/// A stream of events that has been answered, and the status line of that.
+async fn stream(address: SocketAddr, token: &str) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request =
+        format!("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut seen = String::new();
+    read_until(&mut stream, &mut seen, "\r\n").await;
+    (stream, seen.lines().next().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_token_that_has_all_its_streams_open_keeps_nobody_else_out() {
+    let Served { server, auditor, operator, .. } = served().await;
+    let address = server.address();
+    let mut open = Vec::new();
+    let refused = loop {
+        let (stream, status) = stream(address, &auditor).await;
+        if !status.contains("200") {
+            break status;
+        }
+        open.push(stream);
+    };
+    assert!(refused.contains("429") && open.len() == 8, "{refused} after {}", open.len());
+    assert!(stream(address, &operator).await.1.contains("200"));
+    // Whoever goes leaves a place, as soon as that is noticed.
+    drop(open.pop());
+    let in_again = async {
+        while !stream(address, &auditor).await.1.contains("200") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), in_again).await.unwrap();
+    drop(open);
     server.stop().await;
 }
 

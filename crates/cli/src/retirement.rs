@@ -41,8 +41,8 @@ impl Retirement {
         grace: Duration,
     ) -> Result<Self> {
         let directory = data.operator().join(LEDGER);
-        let (journal, records) =
-            Journal::open(&directory).context("the controller's journal cannot be used")?;
+        let unusable = "the controller's journal cannot be used";
+        let (journal, records) = Journal::open(&directory).context(unusable)?;
         let config = Config {
             soak: SOAK,
             grace,
@@ -51,7 +51,8 @@ impl Retirement {
             ..Config::default()
         };
         let clock = Arc::new(|| SystemClock.now());
-        let engine = Engine::new(Ledger::new(config, records), journal, Arc::new(control), clock);
+        let ledger = Ledger::read(config, records).context(unusable)?;
+        let engine = Engine::new(ledger, journal, Arc::new(control), clock);
         let connection = Connection::new(fleet.names.controller_client.clone());
         let mut controller = Controller::start(engine, Line { dialer, identity }, connection);
         let ready = tokio::time::timeout(READY, controller.ready()).await;

@@ -61,7 +61,7 @@ struct Found {
 }
 
 fn measured(devices: u64) -> Found {
-    let watch = Watch::new(filled(devices, NOW), Crawl::default(), []);
+    let watch = Watch::new(filled(devices, NOW), Crawl::default());
     let begun = Instant::now();
     (0..EVENTS).for_each(|n| watch.heard(NOW, &event(n, n % devices)));
     let events = begun.elapsed();

@@ -119,6 +119,14 @@ pub enum Broken {
         /// The hash of the last.
         hash: String,
     },
+    /// What holds its end is not there.
+    #[error("the journal has {lines} lines, and {path} is gone, which holds the hash of the last: its end may have been cut", path = path.display())]
+    Headless {
+        /// How many lines there are.
+        lines: u64,
+        /// What is gone.
+        path: PathBuf,
+    },
     /// It, or what stands beside it, cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
@@ -221,7 +229,13 @@ pub fn verify(path: &Path) -> Result<Head, Broken> {
     // Before the journal, which may be written meanwhile.
     let known = read_head(path)?.unwrap_or_default();
     let failed = |error| FileError::new("read", path, error);
-    let mut reader = BufReader::new(File::open(path).map_err(failed)?);
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && known.lines > 0 => {
+            return Err(Broken::Cut { lines: known.lines, hash: known.hash });
+        }
+        file => file.map_err(failed)?,
+    };
+    let mut reader = BufReader::new(file);
     let mut head = Head::default();
     let mut holds = known.lines == 0;
     let mut line = Vec::new();
@@ -240,7 +254,19 @@ pub fn verify(path: &Path) -> Result<Head, Broken> {
         head = head.after(text, ended);
         holds |= head == known;
     }
-    if holds { Ok(head) } else { Err(Broken::Cut { lines: known.lines, hash: known.hash }) }
+    if !holds {
+        return Err(Broken::Cut { lines: known.lines, hash: known.hash });
+    }
+    // The first line is written before there is a head, which may have come meanwhile.
+    if head.lines > 1 && read_head(path)?.is_none() {
+        return Err(Broken::Headless { lines: head.lines, path: head_path(path) });
+    }
+    Ok(head)
+}
+
+/// Whether there is a journal, or was one: its head is there.
+pub fn is_there(path: &Path) -> bool {
+    path.exists() || head_path(path).exists()
 }
 
 fn read_head(path: &Path) -> Result<Option<Head>, FileError> {
@@ -326,6 +352,21 @@ mod tests {
         }
         std::fs::write(&path, &text).unwrap();
         assert_eq!(verify(&path).unwrap().lines, 3);
+    }
+
+    #[test]
+    fn a_journal_or_a_head_that_is_gone_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(JOURNAL_FILE);
+        assert!(!is_there(&path));
+        three_lines(&path);
+        let head = std::fs::read(head_path(&path)).unwrap();
+        std::fs::remove_file(head_path(&path)).unwrap();
+        assert!(is_there(&path) && matches!(verify(&path), Err(Broken::Headless { lines: 3, .. })));
+        std::fs::write(head_path(&path), head).unwrap();
+        assert!(verify(&path).is_ok());
+        std::fs::remove_file(&path).unwrap();
+        assert!(is_there(&path) && matches!(verify(&path), Err(Broken::Cut { lines: 3, .. })));
     }
 
     #[test]

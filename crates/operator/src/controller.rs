@@ -50,7 +50,7 @@ pub use action::{Action, Change, Event, Ignored, Report};
 pub use audit::{AuditHead, AuditHeads};
 pub use config::Config;
 pub use engine::{Clock, Engine, Publication};
-pub use journal::{Journal, JournalError};
+pub use journal::{Journal, JournalError, Records};
 pub use ledger::Ledger;
 pub use metrics::{Metrics, Totals};
 pub use observer::Observer;

@@ -11,13 +11,13 @@
 pub use budget::{Budget, Quotas};
 pub use census::{Census, Described, ListedCertificate, ListedThing, Page};
 pub use crawl::{Ask, Course, Crawl, CrawlError, Ledgered, Progress, Told, crawl};
-pub use findings::{Finding, Rule, Severity, Thresholds, findings, findings_of};
+pub use findings::{Finding, Rule, Severity, Thresholds, certificates_of, findings, findings_of};
 pub use history::{Happening, History};
 pub use query::{Due, Listing, Query, Row, condition, contains, like};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use soonest::{End, render_soonest};
 pub use state::{Condition, State, current};
-pub use store::{Ages, Certificate, Ids, Open, Past, Store, Thing};
+pub use store::{Ages, Certificate, Ids, Open, Own, Past, Store, Thing};
 pub use survey::Survey;
 pub use tally::{Tally, render};
 pub use watch::Watch;

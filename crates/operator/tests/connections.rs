@@ -55,7 +55,8 @@ impl Bench {
         let clock: Clock = Arc::new(move || Timestamp::from_secs(1000) + start.elapsed());
         let config = Config { soak: SOAK, grace: SOAK, delete_after: SOAK, ..Config::default() };
         let (journal, records) = Journal::open(&directory.path().join("ledger")).unwrap();
-        let engine = Engine::new(Ledger::new(config, records), journal, account.clone(), clock.clone());
+        let ledger = Ledger::read(config, records).unwrap();
+        let engine = Engine::new(ledger, journal, account.clone(), clock.clone());
         let connection = Connection::new(ClientId::new("~controller").unwrap()).shared_by(connections);
         let controller = Controller::start(engine, Dial(dial), connection);
         Self { account, controller, dialled, clock, _directory: directory }

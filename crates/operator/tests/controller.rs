@@ -56,7 +56,7 @@ impl Bench {
     fn start(&self) -> Controller {
         let config = Config { soak: SOAK, grace: SOAK, delete_after: SOAK, ..Config::default() };
         let (journal, records) = Journal::open(&self.directory.path().join("ledger")).unwrap();
-        let ledger = Ledger::new(config, records);
+        let ledger = Ledger::read(config, records).unwrap();
         let engine = Engine::new(ledger, journal, Arc::clone(&self.account), Arc::clone(&self.clock));
         let connection = Connection::new(ClientId::new("~controller").unwrap());
         Controller::start(engine, Dial(self.dial.clone()), connection)
@@ -177,6 +177,22 @@ async fn a_retirement_survives_a_restart() {
     broker.deliver(CONNECTED, &bench.connected(&new())).await;
     assert_eq!(answer(&mut broker).await.status, RetireStatus::Retired);
     assert_eq!(controller.records().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_about_some_things_is_told_of_those_that_are_known_while_there_is_a_controller() {
+    let mut bench = Bench::new();
+    let controller = bench.start();
+    let mut broker = Broker::accept(&mut bench.dialled, true).await;
+    broker.deliver(REQUESTS, &bench.request(&new(), "pump-1")).await;
+    answer(&mut broker).await;
+    let (reception, unknown) = (controller.reception(), ThingName::new("pump-2").unwrap());
+    let known = reception.records_of(vec![unknown.clone(), thing()]).await.unwrap();
+    assert_eq!(known, controller.records().await);
+    assert_eq!(known.len(), 1);
+    assert_eq!(reception.records_of(vec![unknown]).await, Some(Vec::new()));
+    let (_, ()) = tokio::join!(broker.farewell(), controller.stop());
+    assert_eq!(reception.records_of(vec![thing()]).await, None);
 }
 
 #[tokio::test(start_paused = true)]

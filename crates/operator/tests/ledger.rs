@@ -388,29 +388,6 @@ fn a_freeze_survives_a_restart_and_ends_with_a_release() {
     assert_eq!(world.status(1), Some(Inactive));
 }
 
-/// What a controller heard while its disk refused is forgotten when it is killed. The next one gives whoever was heard the
-/// time to be heard again; one that knows of no gap goes on where the disk left off.
-#[test]
-fn after_a_gap_in_the_evidence_a_soak_begins_anew() {
-    let deactivated = |restart: fn(&mut World)| {
-        let mut world = World::with(&[1, 2]);
-        world.commit(2);
-        world.disk_fails = true;
-        world.connect(1, "pump-1");
-        world.pass(8);
-        world.disk_fails = false;
-        restart(&mut world);
-        world.connect(2, "pump-1");
-        world.pass(4);
-        let early = world.changes_of(1);
-        world.pass(7);
-        (early, world.changes_of(1))
-    };
-    let once = || vec![Change::Deactivate];
-    assert_eq!(deactivated(World::restart), (once(), once()));
-    assert_eq!(deactivated(World::restart_after_a_gap), (vec![], once()));
-}
-
 #[test]
 fn nothing_is_answered_or_changed_while_the_disk_fails() {
     let mut world = World::with(&[1, 2]);

@@ -341,28 +341,6 @@ fn nothing_is_swept_before_the_decision_is_durable() {
     assert_eq!(world.status(3), None);
 }
 
-/// That it was in use was heard while the disk refused, and forgotten when the controller was killed.
-#[test]
-fn what_was_registered_before_a_gap_in_the_evidence_is_never_swept() {
-    let swept = |restart: fn(&mut World), waited: u64| {
-        let mut world = abandoned();
-        world.pass(waited);
-        world.disk_fails = true;
-        let session = world.connect(3, "pump-1");
-        world.disconnect(3, "pump-1", session);
-        world.disk_fails = false;
-        restart(&mut world);
-        world.connect(2, "pump-1");
-        world.pass(1000);
-        world.changes_of(3).first().copied()
-    };
-    // Before its time, and when it is taken for a leftover and soaks.
-    for waited in [0, 105] {
-        let swept = |restart| swept(restart, waited);
-        assert_eq!((swept(World::restart), swept(World::restart_after_a_gap)), (Some(Deactivate), None));
-    }
-}
-
 #[test]
 fn a_device_that_registers_without_end_fills_neither_ledger_nor_account() {
     let mut world = World::with(&[1]);

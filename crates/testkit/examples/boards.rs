@@ -156,7 +156,7 @@ impl Account {
             serde_json::from_value(json!({ "stage": "done", "begun": null, "next": null, "after": null }))
                 .unwrap();
         let kept = Snapshot::at(&Path::new(self.fleet()).join("operator"));
-        kept.write(&Watch::new(store, done, [])).unwrap();
+        kept.write(&Watch::new(store, done)).unwrap();
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -211,7 +211,7 @@ impl Bench {
     pub fn engine(&self, config: controller::Config) -> Engine<LocalControl> {
         let (journal, records) = Journal::open(&self.path("retirements")).unwrap();
         let clock = Arc::new(|| SystemClock.now());
-        Engine::new(Ledger::new(config, records), journal, Arc::new(self.control()), clock)
+        Engine::new(Ledger::read(config, records).unwrap(), journal, Arc::new(self.control()), clock)
     }
 
     /// Connects with MQTT 5; the outcome is the broker's.

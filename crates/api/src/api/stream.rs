@@ -1,9 +1,10 @@
 //! `/events`: what happens, as Server-Sent Events (HTML, 9.2). Whoever comes back names the last number seen
 //! (`Last-Event-ID`, or `?after=`) and gets what came since.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,35 +13,62 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Refusal, question};
 use crate::feed::{Feed, Since};
 use crate::reply::{Reply, reply};
+use crate::token::Holder;
 
 /// How many streams there may be at once.
 const MOST: usize = 32;
+/// How many of them by one token: whoever has all that they may have keeps nobody else out.
+const EACH: usize = 8;
 /// How often an idle stream says that it lives; proxies cut what is silent for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// The streams that are open.
 #[derive(Debug)]
-pub(crate) struct Streams(Arc<Semaphore>);
+pub(crate) struct Streams {
+    all: Arc<Semaphore>,
+    /// The places of those tokens that have one open.
+    each: Mutex<BTreeMap<String, Arc<Semaphore>>>,
+}
+
+/// A place for a stream: one of its token's and one of all.
+type Place = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl Default for Streams {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MOST)))
+        Self { all: Arc::new(Semaphore::new(MOST)), each: Mutex::default() }
     }
 }
 
 impl Streams {
-    /// Opens one. Without a number it begins with what comes next.
-    pub(super) fn open(&self, feed: &Arc<Feed>, headers: &HeaderMap, query: &str) -> Result<Reply, Refusal> {
-        let place = self.0.clone().try_acquire_owned();
-        let place =
-            place.map_err(|_| Refusal(StatusCode::TOO_MANY_REQUESTS, format!("{MOST} streams are open")))?;
+    fn place(&self, holder: &Holder) -> Result<Place, Refusal> {
+        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+        each.retain(|_, places| places.available_permits() < EACH);
+        let own = each.entry(holder.name.clone()).or_insert_with(|| Arc::new(Semaphore::new(EACH)));
+        let full = |why: String| Refusal(StatusCode::TOO_MANY_REQUESTS, why);
+        let own = own.clone().try_acquire_owned();
+        let own =
+            own.map_err(|_| full(format!("{EACH} streams are open by this token: close some of them")))?;
+        let all = self.all.clone().try_acquire_owned();
+        let all =
+            all.map_err(|_| full(format!("{MOST} streams are open: try again once some are closed")))?;
+        Ok((own, all))
+    }
+
+    /// Opens one for this holder of a token. Without a number it begins with what comes next.
+    pub(super) fn open(
+        &self,
+        feed: &Arc<Feed>,
+        holder: &Holder,
+        (headers, query): (&HeaderMap, &str),
+    ) -> Result<Reply, Refusal> {
+        let place = self.place(holder)?;
         let after = match after(headers, query)? {
             Some(after) => after,
             None => *feed.latest().borrow(),
@@ -48,8 +76,11 @@ impl Streams {
         let (sender, pieces) = mpsc::channel(16);
         let feed = feed.clone();
         tokio::spawn(async move {
-            // The reader has gone, which is how every stream ends.
-            let _gone = tell(&feed, after, sender).await;
+            // That the reader has gone is how every stream ends; its place is free at once.
+            tokio::select! {
+                () = sender.closed() => {}
+                _gone = tell(&feed, after, &sender) => {}
+            }
             drop(place);
         });
         let mut answer: Reply = Response::new(Pieces(pieces).boxed());
@@ -88,7 +119,7 @@ impl Body for Pieces {
     }
 }
 
-async fn tell(feed: &Feed, mut after: u64, sender: Sender<Bytes>) -> Result<(), SendError<Bytes>> {
+async fn tell(feed: &Feed, mut after: u64, sender: &Sender<Bytes>) -> Result<(), SendError<Bytes>> {
     let mut latest = feed.latest();
     loop {
         latest.mark_unchanged();

@@ -24,7 +24,7 @@ pub(super) fn run(command: &JournalCommand) -> Result<ExitCode> {
 fn found(args: &JournalArgs) -> Result<Vec<PathBuf>> {
     let directory = DataDir::existing(&args.fleet_dir)?.operator();
     let all = [JOURNAL_FILE, CONTROLLER_JOURNAL_FILE].map(|name| directory.join(name));
-    let found: Vec<_> = all.into_iter().filter(|path| path.exists()).collect();
+    let found: Vec<_> = all.into_iter().filter(|path| chain::is_there(path)).collect();
     ensure!(!found.is_empty(), "there is no journal in {}", directory.display());
     Ok(found)
 }
@@ -37,7 +37,7 @@ fn verify(journals: &[PathBuf]) -> Result<ExitCode> {
             Ok(head) => output::json(&json!({
                 "journal": journal, "holds": true, "lines": head.lines, "head": head.hash,
             })),
-            Err(error @ (Broken::Line { .. } | Broken::Cut { .. })) => {
+            Err(error @ (Broken::Line { .. } | Broken::Cut { .. } | Broken::Headless { .. })) => {
                 output::json(&json!({ "journal": journal, "holds": false, "why": error.to_string() }));
                 code = ExitCode::FAILURE;
             }

@@ -94,10 +94,13 @@ fn a_campaign_is_carried_out_across_kills_and_ends_when_too_many_fail() {
     fleet.becomes("autumn", "done");
     fleet.only_is_left(&second);
 
-    // Its agent does not run.
+    // It is connected, and stands still.
+    let deaf = fleet.agent_of("press-2");
+    deaf.signal("STOP");
     fleet.start("winter", &["--thing", "press-2", "--patience", "1s", "--tries", "1"]);
     let ended = fleet.becomes("winter", "aborted");
     assert!(ended["why"].as_str().unwrap().contains("1 of the 1 devices of wave 1 of 1"), "{ended}");
+    drop(deaf);
     process.signal("TERM");
     assert!(process.end().0.success());
     let directory = fleet.path().to_str().unwrap();
@@ -117,6 +120,29 @@ fn a_campaign_is_carried_out_across_kills_and_ends_when_too_many_fail() {
         let of_it = journal.lines().filter(|line| words.iter().all(|word| line.contains(word)));
         assert_eq!(of_it.count(), 1, "{words:?}: {journal}");
     }
+}
+
+/// Of a device that was off when the controller came no event tells: the account is asked, and it is not told in vain.
+#[test]
+fn who_is_off_when_the_controller_comes_holds_nobody_up_and_is_told_on_coming_back() {
+    let mut fleet = Fleet::of_one();
+    fleet.core.provision("press-2", fleet.path());
+    let (process, url) = serving(&fleet);
+    inventory_is_taken(&url);
+    fleet.wait("the inventory on disk", || {
+        fleet.campaign(&["start", "--name", "x", "--why", "y", "--thing", "press-2", "--plan"]).0 == 0
+    });
+    fleet.start("spring", &["--thing", "press-*", "--canary", "100", "--tries", "1", "--threshold", "1"]);
+    let first = fleet.committed();
+    let counts = || fleet.campaign(&["show", "spring"]).1["counts"].clone();
+    fleet.wait("the first to count", || counts()["rotated"] == 1);
+    assert_eq!(counts()["waiting"], 1, "{}", counts());
+    fleet.only_is_left(&first);
+    let late = fleet.agent_of("press-2");
+    assert_eq!(fleet.becomes("spring", "done")["counts"]["rotated"], 2);
+    drop(late);
+    process.signal("TERM");
+    assert!(process.end().0.success());
 }
 
 /// What cannot be carried out is refused before anything is left.

@@ -28,6 +28,15 @@ fn two_campaigns_share_the_pace_of_the_account_and_whoever_begins_one_is_told_it
     let url = process.event("serving")["url"].as_str().unwrap().to_owned();
     process.event("ready");
     inventory_is_taken(&url);
+    // They are connected, and stand still: who is off is not told.
+    let agents = names.iter().map(|name| {
+        let directory = fleet.to_str().unwrap();
+        let mut agent = Process::start(&["device", "connect", "--serial", name, "--data-dir", directory]);
+        agent.json(|event| event["event"] == "link_up");
+        agent.signal("STOP");
+        agent
+    });
+    let agents: Vec<_> = agents.collect();
 
     let operator = Api::of(&url, fleet, "operator");
     let draft = |name: &str, things: &[String]| {
@@ -71,6 +80,7 @@ fn two_campaigns_share_the_pace_of_the_account_and_whoever_begins_one_is_told_it
             assert!(many <= span + 1 + AT_ONCE, "{many} within {span} s: {told:?}");
         }
     }
+    drop(agents);
     process.signal("TERM");
     assert!(process.end().0.success());
 }

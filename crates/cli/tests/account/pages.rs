@@ -303,7 +303,9 @@ fn an_operator_begins_a_campaign_and_decides_of_it() {
         "{taken}"
     );
 
-    // Its agent does not run.
+    // It is connected, and stands still.
+    let deaf = fleet.agent_of("press-2");
+    deaf.signal("STOP");
     browser.order("/campaigns", "name=winter&why=yearly&things=press-2&confirm=yes");
     browser.watch("/campaigns/winter", &["running", "Pause …"]);
     browser.order("/campaigns/winter/pause", "confirm=yes&why=rain");
@@ -324,6 +326,7 @@ fn an_operator_begins_a_campaign_and_decides_of_it() {
     assert!(asked.contains("if on a new certificate</dt><dd>1 device</dd>"), "{asked}");
     browser.order("/campaigns/winter/rollback", "confirm=yes&why=it+fails");
     browser.watch("/campaigns/winter", &["rolled back", "it fails, says session"]);
+    drop(deaf);
     process.signal("TERM");
     assert!(process.end().0.success());
     let directory = fleet.path().to_str().unwrap();

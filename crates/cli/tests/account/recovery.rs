@@ -165,6 +165,15 @@ fn journal(crowd: &Crowd, word: &str) -> String {
     crate::process::run(&["journal", "show", "--about", word, "--fleet-dir", directory]).1
 }
 
+/// The journal's line of a quarantine's end.
+fn quarantine_over(crowd: &Crowd) -> Option<Value> {
+    let directory = crowd.path().to_str().unwrap();
+    let exported = crate::process::run(&["journal", "export", "--fleet-dir", directory]).1;
+    let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+    let mut lines = exported.lines().filter_map(|line| read(read(line)?["line"].as_str()?));
+    lines.find(|line| line["action"] == "quarantine over")
+}
+
 /// Wiped, the device is refused while everything is closed, and while a window is open for another; through its own it
 /// recovers, and is in quarantine: it may rotate, and its older certificate stays. Approved, that one goes.
 #[test]
@@ -225,6 +234,9 @@ fn a_wiped_device_recovers_through_its_window_and_retires_nothing_until_it_is_ap
     });
     crowd.wait("no finding", || crowd.finding("recovered", "press-1").is_none().then_some(()));
     assert!(journal(&crowd, &recovered).contains("seen on its display"));
+    let over = quarantine_over(&crowd).unwrap();
+    assert_eq!(over["what"], "thing press-1");
+    assert!(over["before"]["audit"]["last"].is_string(), "the head of the device's own log: {over}");
 
     exact(&crowd.core, &["recovery", "open"], &[other, own, again]);
     exact(&crowd.core, &["recovery", "show"], &[shown]);

@@ -170,6 +170,14 @@ impl Fleet {
         self.agent.kill();
     }
 
+    /// The agent of another device that was provisioned, once it is connected.
+    pub(crate) fn agent_of(&self, serial: &str) -> Process {
+        let fleet = self.path().to_str().unwrap();
+        let mut agent = Process::start(&["device", "connect", "--serial", serial, "--data-dir", fleet]);
+        agent.json(|event| event["event"] == "link_up");
+        agent
+    }
+
     pub(crate) fn start_agent(&mut self) {
         let fleet = self.path().to_str().unwrap();
         self.agent = Process::start(&["device", "connect", "--serial", "press-1", "--data-dir", fleet]);

@@ -133,6 +133,8 @@ pub struct Device {
     pub attested: Option<Held>,
     /// It is known not to be connected.
     pub is_away: bool,
+    /// Whether it is, is being asked: until that is known it is neither told nor passed over, and has not failed.
+    pub is_asked: bool,
     /// The certificate that it is connected with, as events have told.
     pub using: Option<Held>,
 }

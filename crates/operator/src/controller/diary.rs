@@ -72,6 +72,21 @@ impl Diary {
         self.decided(at, ("release", format!("thing {thing}")), why, forgotten).await
     }
 
+    /// Enters that the account says a recovery is decided on, and what is forgotten with its quarantine. Who decided, and how,
+    /// stands where that was done.
+    ///
+    /// # Errors
+    /// When it cannot be written: then nothing must be forgotten.
+    pub(super) async fn quarantine_over(
+        &self,
+        at: Timestamp,
+        thing: &ThingName,
+        forgotten: Value,
+    ) -> Result<(), FileError> {
+        let why = "the account has no mark of a recovery on it any more";
+        self.decided(at, ("quarantine over", format!("thing {thing}")), why, Some(forgotten)).await
+    }
+
     /// Enters that a command goes to a device.
     ///
     /// # Errors

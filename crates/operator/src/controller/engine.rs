@@ -248,10 +248,17 @@ impl<C: ControlPlane> Engine<C> {
     }
 
     /// The certificates of a thing, and after them whether one came of a recovery: of whatever is on the list that is
-    /// known.
+    /// known. That somebody has decided on one is on record before anything is forgotten for it.
     async fn list(&mut self, thing: &ThingName) -> Result<Vec<CertificateSummary>, ApiError> {
         let certificates = timed(self.control.thing_certificates(thing)).await?;
         let certificate = timed(self.control.recovered(thing)).await?;
+        if certificate.is_none()
+            && let Some(record) = self.ledger.record(thing).filter(|record| record.is_quarantined())
+        {
+            let ended = self.diary.quarantine_over((self.clock)(), thing, forgotten(record)).await;
+            ended
+                .map_err(|error| ApiError::Unavailable(format!("the journal cannot be written: {error}")))?;
+        }
         self.take(Event::Recovered { thing: thing.clone(), certificate });
         Ok(certificates)
     }
@@ -303,7 +310,7 @@ impl<C: ControlPlane> Engine<C> {
     }
 }
 
-/// What a release forgets and somebody may want to know later: why the thing was frozen, and the heads of the device's own
+/// What a release, or the end of a quarantine, forgets and somebody may want to know later: why the thing was frozen, and the heads of the device's own
 /// log.
 fn forgotten(record: &Record) -> Value {
     let frozen = record.frozen.map(|freeze| freeze.reason.to_string());

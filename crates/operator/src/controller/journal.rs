@@ -2,6 +2,8 @@
 //!
 //! A record that cannot be read stops the start: without it a frozen thing would be thawed by a damaged file.
 
+use std::fs::ReadDir;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use fleetkey_model::name::ThingName;
@@ -47,6 +49,15 @@ pub enum JournalError {
     Interrupted,
 }
 
+/// The records that a journal was opened with, each read when it is asked for, in no order. To be read to their end before
+/// anything is written: what was torn is removed on the way.
+#[derive(Debug)]
+#[must_use]
+pub struct Records {
+    directory: PathBuf,
+    entries: ReadDir,
+}
+
 /// A directory of records, in use by this process alone.
 #[derive(Debug)]
 pub struct Journal {
@@ -72,29 +83,20 @@ struct Read {
 }
 
 impl Journal {
-    /// Opens a directory, made with mode 0700 if need be, and reads every record in it.
+    /// Opens a directory, made with mode 0700 if need be; the records in it are then read one by one.
     ///
     /// # Errors
-    /// When another process uses it, or a record cannot be read.
-    pub fn open(directory: &Path) -> Result<(Self, Vec<Record>), JournalError> {
+    /// When another process uses it, or it cannot be made, listed or written to.
+    pub fn open(directory: &Path) -> Result<(Self, Records), JournalError> {
         files::make_directory(directory)?;
         let lock = Lock::take(directory)?;
-        let listing = |error| FileError::new("list", directory, error);
-        let mut records = Vec::new();
-        for entry in std::fs::read_dir(directory).map_err(listing)? {
-            let path = entry.map_err(listing)?.path();
-            match path.extension().and_then(|extension| extension.to_str()) {
-                Some("json") => records.extend(read(&path)?),
-                // Torn: it was never renamed.
-                Some("tmp") => files::remove(&path)?,
-                _ => {}
-            }
-        }
+        let entries = std::fs::read_dir(directory).map_err(|error| unlisted(directory, error))?;
         let has_gap = directory.join(GAP).exists();
         let whole = directory.join(WHOLE);
         if !has_gap && !whole.exists() {
             files::write(&whole, &[], PRIVATE)?;
         }
+        let records = Records { directory: directory.to_owned(), entries };
         Ok((Self { directory: directory.to_owned(), has_gap, _lock: lock }, records))
     }
 
@@ -154,6 +156,32 @@ impl Journal {
     }
 }
 
+impl Iterator for Records {
+    type Item = Result<Record, JournalError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let path = match self.entries.next()? {
+                Ok(entry) => entry.path(),
+                Err(error) => return Some(Err(unlisted(&self.directory, error))),
+            };
+            let found = match path.extension().and_then(|extension| extension.to_str()) {
+                Some("json") => read(&path),
+                // Torn: it was never renamed.
+                Some("tmp") => files::remove(&path).map(|()| None).map_err(JournalError::from),
+                _ => continue,
+            };
+            if let Some(found) = found.transpose() {
+                return Some(found);
+            }
+        }
+    }
+}
+
+fn unlisted(directory: &Path, error: io::Error) -> JournalError {
+    FileError::new("list", directory, error).into()
+}
+
 async fn off_thread(
     work: impl FnOnce() -> Result<(), JournalError> + Send + 'static,
 ) -> Result<(), JournalError> {
@@ -180,6 +208,7 @@ fn damaged(path: &Path, reason: &serde_json::Error) -> JournalError {
 mod tests {
     use super::*;
     use crate::control_plane::CertificateSummary;
+    use crate::controller::{Config, Ledger};
     use fleetkey_model::certificate::{CertificateId, CertificateStatus};
     use fleetkey_model::retirement::Attested;
     use fleetkey_model::time::Timestamp;
@@ -194,18 +223,22 @@ mod tests {
         Record::first(&attested, &CertificateSummary { id, status: CertificateStatus::Active, created_at })
     }
 
+    fn all(records: Records) -> Vec<Record> {
+        records.map(Result::unwrap).collect()
+    }
+
     #[tokio::test]
     async fn records_are_read_back_and_forgotten_ones_are_gone() {
         let directory = tempfile::tempdir().unwrap();
-        let (journal, none) = Journal::open(directory.path()).unwrap();
-        assert!(none.is_empty());
+        let (journal, mut none) = Journal::open(directory.path()).unwrap();
+        assert!(none.next().is_none());
         journal.persist(record("a:b")).await.unwrap();
         journal.persist(record("c")).await.unwrap();
         journal.forget(&ThingName::new("c").unwrap()).await.unwrap();
         std::fs::write(directory.path().join(".d.json.tmp"), "torn").unwrap();
         drop(journal);
         let (_journal, records) = Journal::open(directory.path()).unwrap();
-        assert_eq!(records, [record("a:b")]);
+        assert_eq!(all(records), [record("a:b")]);
         assert!(!directory.path().join(".d.json.tmp").exists());
     }
 
@@ -227,7 +260,8 @@ mod tests {
         let path = directory.path().join("a.json");
         for (content, expected) in [("{", "is damaged"), (r#"{"format":2}"#, "newer version")] {
             std::fs::write(&path, content).unwrap();
-            let error = Journal::open(directory.path()).unwrap_err().to_string();
+            let (_journal, records) = Journal::open(directory.path()).unwrap();
+            let error = Ledger::read(Config::default(), records).unwrap_err().to_string();
             assert!(error.contains("a.json") && error.contains(expected), "{error}");
         }
     }
@@ -265,7 +299,7 @@ mod tests {
         fields.insert("newcomer".into(), serde_json::Value::Null);
         std::fs::write(directory.path().join("a.json"), old.to_string()).unwrap();
         let (_journal, records) = Journal::open(directory.path()).unwrap();
-        assert_eq!(records, [Record { begun: None, ..record("a") }]);
+        assert_eq!(all(records), [Record { begun: None, ..record("a") }]);
     }
 
     #[test]

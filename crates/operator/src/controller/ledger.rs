@@ -3,6 +3,7 @@
 //! `handle` everything that happens, then `poll` until nothing is left, then wait for `next_deadline`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{ClientId, ThingName};
@@ -55,6 +56,18 @@ pub struct Ledger {
 impl Ledger {
     /// A ledger that goes on where these records left off.
     pub fn new(config: Config, records: impl IntoIterator<Item = Record>) -> Self {
+        match Self::read(config, records.into_iter().map(Ok::<_, Infallible>)) {
+            Ok(ledger) => ledger,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The same with records that are read one by one: the next when there is a case of the last, so that no more than one is
+    /// in memory beside the cases.
+    ///
+    /// # Errors
+    /// The first that reading comes to.
+    pub fn read<E>(config: Config, records: impl IntoIterator<Item = Result<Record, E>>) -> Result<Self, E> {
         let mut ledger = Self {
             config,
             cases: BTreeMap::new(),
@@ -69,10 +82,11 @@ impl Ledger {
         };
         let case =
             |record: Record| (record.thing.clone(), Box::new(Case::new(record.thing.clone(), Some(record))));
-        ledger.cases = records.into_iter().map(case).collect();
+        let cases = records.into_iter().map(|record| record.map(case));
+        ledger.cases = cases.collect::<Result<_, E>>()?;
         let things: Vec<_> = ledger.cases.keys().cloned().collect();
         things.iter().for_each(|thing| ledger.settle(thing));
-        ledger
+        Ok(ledger)
     }
 
     /// What is known of a thing; `None` before its first attestation.

@@ -210,7 +210,13 @@ impl Reception {
 
     /// What the ledger knows of every thing; empty when the controller was stopped.
     pub async fn records(&self) -> Vec<Record> {
-        self.ask(Input::Records).await.unwrap_or_default()
+        self.ask(|answer| Input::Records { of: None, answer }).await.unwrap_or_default()
+    }
+
+    /// The same of these things, of those that it knows; `None` when the controller was stopped. Of a large fleet, ask page by
+    /// page: a copy of all is as large as what the ledger holds, and the controller hears nothing meanwhile.
+    pub async fn records_of(&self, things: Vec<ThingName>) -> Option<Vec<Record>> {
+        self.ask(|answer| Input::Records { of: Some(things), answer }).await
     }
 
     /// What the records come to; `None` when the controller was stopped.

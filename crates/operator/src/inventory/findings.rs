@@ -2,6 +2,7 @@
 //!
 //! One file a group of rules under `rules/`; [`Rule`] names them all.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fleetkey_model::certificate::CertificateId;
@@ -194,6 +195,17 @@ pub fn findings_of(
     found
 }
 
+/// The certificates that findings of a rule are about: of what is found of a thing as a whole, all that the thing has.
+pub fn certificates_of(store: &Store, rule: Rule, found: &[Finding]) -> BTreeSet<CertificateId> {
+    let of_it = found.iter().filter(|found| found.rule == rule);
+    let certificates = of_it.flat_map(|found| match (found.certificate, &found.thing) {
+        (Some(id), _) => vec![id],
+        (None, Some(thing)) => store.thing(thing).map(|row| row.certificates.to_vec()).unwrap_or_default(),
+        (None, None) => Vec::new(),
+    });
+    certificates.collect()
+}
+
 /// The gravest first.
 pub(super) fn sort(found: &mut [Finding]) {
     found.sort_by(|a, b| (a.rule, &a.thing, a.certificate).cmp(&(b.rule, &b.thing, b.certificate)));
@@ -281,6 +293,32 @@ mod tests {
         found(&store, &[]);
         connect(&mut store, 3, "press-1~agent", NOW - 10);
         found(&store, &[Rule::SupersededInUse]);
+        store.changed(at(NOW), id(3), Some(Inactive));
+        found(&store, &[]);
+    }
+
+    /// What is ended connects no more; that a connection outlasts it is another rule's.
+    #[test]
+    fn what_two_things_share_is_found_until_it_is_ended() {
+        let mut store = store();
+        connect(&mut store, 2, "press-1", NOW - 20);
+        connect(&mut store, 2, "press-9", NOW - 10);
+        found(&store, &[Rule::Shared]);
+        store.changed(at(NOW), id(2), Some(CertificateStatus::Revoked));
+        found(&store, &[]);
+    }
+
+    #[test]
+    fn what_is_found_of_a_thing_is_about_all_its_certificates() {
+        let mut store = store();
+        list(&mut store, 3, Active, 80 * DAY);
+        store.attachments(id(3), &[press()]);
+        store.frozen(&press(), Some("two take turns".into()));
+        connect(&mut store, 3, "press-9", NOW - 20);
+        connect(&mut store, 3, "press-1", NOW - 10);
+        let found = findings(&store, at(NOW), &Thresholds::default());
+        assert_eq!(certificates_of(&store, Rule::Frozen, &found), BTreeSet::from([id(2), id(3)]));
+        assert_eq!(certificates_of(&store, Rule::Shared, &found), BTreeSet::from([id(3)]));
     }
 
     #[test]
@@ -336,12 +374,13 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_in_use_is_found_only_out_of_season() {
+    fn a_claim_in_use_is_found_only_out_of_season_and_for_a_week() {
         let mut store = store();
-        connect(&mut store, 1, "claim~press-9", NOW - 20);
+        connect(&mut store, 1, "claim~press-9", NOW - 7 * DAY + 20);
         found(&store, &[]);
         let over = Thresholds { claims_expected: false, ..Thresholds::default() };
         found_with(&store, &over, &[Rule::ClaimOutOfSeason]);
+        assert!(findings(&store, at(NOW + 20), &over).is_empty());
     }
 
     #[test]

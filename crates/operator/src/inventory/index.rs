@@ -129,6 +129,16 @@ impl Index {
         }
     }
 
+    /// Gives back the empty places of the large ones, which came one by one and in no order.
+    pub(super) fn pack(&mut self) {
+        for moments in [&mut self.attached, &mut self.unseen, &mut self.orphans, &mut self.ends] {
+            *moments = core::mem::take(moments).into_iter().collect();
+        }
+        for ids in self.ended.values_mut() {
+            *ids = core::mem::take(ids).into_iter().collect();
+        }
+    }
+
     /// A thing is, or is not, one to look at; and it is, or is not, settled.
     pub(super) fn thing(&mut self, name: &ThingName, is_uneasy: bool, is_settled: bool) {
         for (names, is_in) in [(&mut self.uneasy, is_uneasy), (&mut self.unsettled, !is_settled)] {

@@ -11,7 +11,7 @@ use fleetkey_model::name::{ClientId, ThingName};
 use serde::{Deserialize, Serialize};
 
 use super::crawl::Crawl;
-use super::store::{Ages, Certificate, Kept, Store, Thing};
+use super::store::{Ages, Certificate, Own, Restoring, Store, Thing};
 use super::watch::Watch;
 use crate::files::{self, FileError, PRIVATE};
 
@@ -95,38 +95,40 @@ impl Snapshot {
         for (at, text) in BufReader::new(file).lines().enumerate() {
             let text = text.map_err(failed)?;
             let taken = serde_json::from_str(&text).map_err(|error| error.to_string()).and_then(&mut take);
-            let line = at + 1;
-            taken.map_err(|reason| SnapshotError::Damaged { path: self.path.clone(), line, reason })?;
+            taken.map_err(|reason| self.damaged(at + 1, reason))?;
         }
         Ok(true)
     }
 
-    /// Reads them into `store`, which has none yet; whether there were any. Connections that were open then are not known to be now.
-    /// Blocking.
+    fn damaged(&self, line: usize, reason: String) -> SnapshotError {
+        SnapshotError::Damaged { path: self.path.clone(), line, reason }
+    }
+
+    /// Reads them, if there are any, into a store that knows which certificates are the operator's own. Connections that were open
+    /// then are not known to be now. Blocking.
     ///
     /// # Errors
-    /// When there is a file and it cannot be understood; `store` then has none of it.
-    pub fn read(&self, store: &mut Store) -> Result<Option<Crawl>, SnapshotError> {
-        let (mut crawled, mut kept) = (None, Kept::default());
-        self.each_line(|line| {
+    /// When there is a file and it cannot be understood.
+    pub fn read(&self, own: Own) -> Result<Option<(Store, Crawl)>, SnapshotError> {
+        let (mut crawled, mut restoring) = (None, Restoring::new(own));
+        let is_there = self.each_line(|line| {
             match line {
                 Line::Inventory { format: FORMAT, ages, crawl } => {
                     crawled = Some((Ages { watching_since: None, ..ages }, crawl.into_owned()));
                 }
                 Line::Inventory { format, .. } => return Err(format!("format {format}")),
-                Line::Thing { name, row } => kept.things.push((name, Box::new(row.into_owned()))),
+                Line::Thing { name, row } => restoring.thing(name, row.into_owned())?,
                 Line::Certificate { id, row } => {
-                    let row = Certificate { open: Vec::new(), ..row.into_owned() };
-                    kept.certificates.push((id, Box::new(row)));
+                    restoring.certificate(id, Certificate { open: Vec::new(), ..row.into_owned() });
                 }
             }
             Ok(())
         })?;
-        store.restore(kept);
-        Ok(crawled.map(|(ages, crawl)| {
-            store.ages = ages;
-            crawl
-        }))
+        match crawled {
+            Some((ages, crawl)) => Ok(Some((restoring.done(ages), crawl))),
+            None if is_there => Err(self.damaged(1, "it does not tell how old it is".to_owned())),
+            None => Ok(None),
+        }
     }
 }
 
@@ -167,52 +169,104 @@ fn hand_on(text: &mut Vec<u8>, file: &mut File) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control_plane::CertificateSummary;
     use crate::controller::PresenceEvent;
+    use crate::inventory::{Described, ListedCertificate};
+    use fleetkey_model::certificate::CertificateStatus::{self, Active, Inactive, Revoked};
     use fleetkey_model::time::Timestamp;
 
+    fn id(name: &str) -> CertificateId {
+        CertificateId::of_der(name.as_bytes())
+    }
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_secs(seconds)
+    }
+
+    fn connect(store: &mut Store, client: &str, certificate: &str) {
+        let (client, principal_identifier) = (ClientId::new(client).unwrap(), id(certificate));
+        let session_identifier = Some(client.as_str().into());
+        let event = PresenceEvent { timestamp: at(5), principal_identifier, session_identifier };
+        store.connected(at(6), &client, &event);
+    }
+
+    /// Things with one certificate and with several, in every status; one certificate on none, one that was on one, one that was
+    /// used under two names.
     fn filled() -> Store {
-        let mut store = Store::default();
-        let event = PresenceEvent {
-            timestamp: Timestamp::from_secs(5),
-            principal_identifier: CertificateId::of_der(b"x"),
-            session_identifier: Some("s".into()),
+        let mut store = Store::new([(id("own"), "claim".to_owned())].into());
+        let mut listed = |name: &str, certificates: &[(&str, CertificateStatus)]| {
+            let summary = |(n, (name, status)): (usize, &(&str, CertificateStatus))| CertificateSummary {
+                id: id(name),
+                status: *status,
+                created_at: at(n as u64),
+            };
+            let certificates: Vec<_> = certificates.iter().enumerate().map(summary).collect();
+            store.listed(at(9), &ThingName::new(name).unwrap(), &certificates);
         };
-        store.connected(Timestamp::from_secs(6), &ClientId::new("press-1").unwrap(), &event);
+        listed("press-1", &[("a", Revoked), ("b", Inactive), ("c", Active)]);
+        listed("press-2", &[("d", Active), ("e", Active)]);
+        listed("press-2", &[("e", Active)]);
+        listed("press-3", &[("f", Active)]);
+        for name in ["b", "c", "e"] {
+            store.described(id(name), &Described { not_after: at(99) });
+        }
+        let orphan = ListedCertificate { id: id("g"), status: Active, created_at: at(3) };
+        store.listed_certificates(at(9), &[orphan]);
+        connect(&mut store, "press-3", "f");
+        connect(&mut store, "other", "f");
         let thing = ThingName::new("press-1").unwrap();
-        store.witnessed(&thing, CertificateId::of_der(b"x"), Timestamp::from_secs(5));
+        store.witnessed(&thing, id("c"), at(5));
         store.frozen(&thing, Some("why".into()));
         store
     }
 
-    fn watch(store: &Store) -> Watch {
-        Watch::new(store.clone(), Crawl::default(), [])
+    /// What is kept of a store, and where.
+    fn kept(store: &Store) -> (tempfile::TempDir, Snapshot) {
+        let directory = tempfile::tempdir().unwrap();
+        let snapshot = Snapshot::at(directory.path());
+        snapshot.write(&Watch::new(store.clone(), Crawl::default())).unwrap();
+        (directory, snapshot)
     }
 
     #[test]
     fn what_was_kept_is_read_back_but_for_who_was_connected() {
+        let mut before = filled();
+        let (_directory, snapshot) = kept(&before);
+        let (after, crawl) = snapshot.read(before.own.clone()).unwrap().unwrap();
+        assert_eq!(crawl, Crawl::default());
+        before.presence_missed(before.ages.listened_until.unwrap());
+        before.ages = Ages { watching_since: None, ..before.ages };
+        // Rows, and what is known by them: who has which, and what rules and questions look at.
+        assert_eq!(after, before);
+    }
+
+    #[test]
+    fn where_nothing_was_kept_there_is_nothing_to_read() {
         let directory = tempfile::tempdir().unwrap();
-        let snapshot = Snapshot::at(directory.path());
-        assert_eq!(snapshot.read(&mut Store::default()).unwrap(), None);
-        let before = filled();
-        snapshot.write(&watch(&before)).unwrap();
-        let mut after = Store::default();
-        assert_eq!(snapshot.read(&mut after).unwrap(), Some(Crawl::default()));
-        assert_eq!(after.things, before.things);
-        let id = CertificateId::of_der(b"x");
-        let row = before.certificate(&id).unwrap().clone();
-        assert_eq!(after.certificate(&id), Some(&Certificate { open: Vec::new(), ..row }));
-        assert_eq!(after.ages().watching_since, None);
+        assert_eq!(Snapshot::at(directory.path()).read(Own::new()).unwrap(), None);
     }
 
     #[test]
     fn a_damaged_file_is_said_to_be() {
-        let directory = tempfile::tempdir().unwrap();
-        let snapshot = Snapshot::at(directory.path());
-        snapshot.write(&watch(&filled())).unwrap();
-        let mut text = std::fs::read_to_string(&snapshot.path).unwrap();
-        text.push_str("{\"is\":\"thing");
-        std::fs::write(&snapshot.path, text).unwrap();
-        let error = snapshot.read(&mut Store::default()).unwrap_err().to_string();
-        assert!(error.contains("line 4") && error.contains("anew"), "{error}");
+        let (_directory, snapshot) = kept(&filled());
+        let whole = std::fs::read_to_string(&snapshot.path).unwrap();
+        let (head, rows) = whole.split_once('\n').unwrap();
+        let thing = rows.lines().next().unwrap();
+        let cut = format!("{whole}{{\"is\":\"thing");
+        let late = format!("{whole}{thing}\n");
+        let newer = head.replace("\"format\":1", "\"format\":2");
+        let after_the_last = format!("line {} ", whole.lines().count() + 1);
+        let damages = [
+            (cut, after_the_last.as_str()),
+            (late, "a thing after certificates"),
+            (rows.to_owned(), "how old it is"),
+            (String::new(), "how old it is"),
+            (newer, "format 2"),
+        ];
+        for (text, expected) in damages {
+            std::fs::write(&snapshot.path, text).unwrap();
+            let error = snapshot.read(Own::new()).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains("anew"), "{error}");
+        }
     }
 }

@@ -73,7 +73,7 @@ mod tests {
             store.described(id, &Described { not_after: at(100 * u64::from(n)) });
         }
         store.attachments(CertificateId::of_der(&[2]), std::slice::from_ref(&press));
-        let watch = Watch::new(store, Crawl::default(), []);
+        let watch = Watch::new(store, Crawl::default());
         let ends = |most| watch.soonest(most).iter().map(|end| end.not_after.as_secs()).collect::<Vec<_>>();
         assert_eq!(
             (ends(0), ends(1), ends(9)),

@@ -18,13 +18,16 @@ use crate::controller::presence::Overtaking;
 use crate::controller::{FreezeReason, PresenceEvent};
 
 pub use ids::Ids;
-pub(super) use restore::Kept;
+pub(super) use restore::Restoring;
 pub use row::{Ages, Certificate, Open, Past, Thing};
 
 mod ids;
 mod restore;
 mod row;
 mod uses;
+
+/// The operator's own certificates by role: `claim`, `observer`, `controller`.
+pub type Own = BTreeMap<CertificateId, String>;
 
 /// How long connections of one thing are counted together.
 const WINDOW_MILLIS: u64 = 10 * 60 * 1000;
@@ -36,17 +39,16 @@ pub struct Store {
     pub(super) certificates: BTreeMap<CertificateId, Box<Certificate>>,
     pub(super) things: BTreeMap<ThingName, Box<Thing>>,
     pub(super) ages: Ages,
-    /// The operator's own certificates by role: `claim`, `observer`, `controller`.
-    pub(super) own: BTreeMap<CertificateId, String>,
+    pub(super) own: Own,
     /// Whose connection each client id is now.
     clients: HashMap<ClientId, CertificateId>,
-    overtaking: Overtaking<256>,
+    overtaking: Overtaking<1024>,
     index: Index,
 }
 
 impl Store {
     /// An empty store that knows which certificates are the operator's own.
-    pub fn new(own: BTreeMap<CertificateId, String>) -> Self {
+    pub fn new(own: Own) -> Self {
         Self { own, ..Self::default() }
     }
 
@@ -56,7 +58,7 @@ impl Store {
     }
 
     /// The operator's own certificates, by role.
-    pub const fn own(&self) -> &BTreeMap<CertificateId, String> {
+    pub const fn own(&self) -> &Own {
         &self.own
     }
 
@@ -137,9 +139,9 @@ impl Store {
         });
         if same {
             self.close(client);
-        } else {
-            self.overtaking.ended(session.as_ref());
         }
+        // Also of one that was open: that it began may be told once more.
+        self.overtaking.ended(session.as_ref());
     }
 
     /// The broker has attested a message of a thing's live session.

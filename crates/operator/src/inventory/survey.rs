@@ -9,7 +9,7 @@ use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
 
-use super::findings::{Finding, Rule, Thresholds, sort};
+use super::findings::{Finding, Rule, Thresholds, certificates_of, sort};
 use super::query::{Query, unsettled};
 use super::rules::View;
 use super::store::{Ages, Certificate, Store, Thing};
@@ -44,6 +44,12 @@ impl Store {
 }
 
 impl Watch {
+    /// The certificates that a rule finds something of at `now`; of a thing as a whole, all that it has.
+    pub fn found_by(&self, rule: Rule, now: Timestamp, thresholds: &Thresholds) -> BTreeSet<CertificateId> {
+        let found = self.findings(now, thresholds);
+        self.look(|store, _| certificates_of(store, rule, &found))
+    }
+
     /// Everything that deserves attention at `now`, the gravest first.
     pub fn findings(&self, now: Timestamp, thresholds: &Thresholds) -> Vec<Finding> {
         let suspects = self.look(|store, _| store.suspects(now, thresholds));
@@ -164,7 +170,7 @@ mod tests {
     #[test]
     fn a_count_in_parts_is_that_of_the_whole() {
         let store = store();
-        let watch = Watch::new(store.clone(), Default::default(), []);
+        let watch = Watch::new(store.clone(), Default::default());
         let state = |state| Query { state: Some(state), ..Query::default() };
         let named = |part: &str| Query { named: Some(part.to_owned()), ..Query::default() };
         let old = Query { older_than: Some(std::time::Duration::from_secs(86_400)), ..Query::default() };
@@ -182,7 +188,7 @@ mod tests {
     fn in_parts_every_row_is_seen_once() {
         let store = store();
         let thresholds = Thresholds::default();
-        let watch = Watch::new(store.clone(), Default::default(), []);
+        let watch = Watch::new(store.clone(), Default::default());
         let whole = findings(&store, NOW, &thresholds);
         assert_eq!(watch.findings(NOW, &thresholds), whole);
         let survey = watch.survey(NOW, &thresholds);

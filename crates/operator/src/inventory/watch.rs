@@ -16,21 +16,24 @@ use crate::controller::{Change, Event, Observer, Record, Report};
 pub struct Watch(Arc<Mutex<(Store, Crawl)>>);
 
 impl Watch {
-    /// Goes on from what was kept, and from what the ledger knows for good.
-    pub fn new<'a>(mut store: Store, crawl: Crawl, records: impl IntoIterator<Item = &'a Record>) -> Self {
-        for record in records {
-            let witness = &record.witness;
-            store.witnessed(&record.thing, witness.certificate, witness.at);
-            store.frozen(&record.thing, record.frozen.map(|freeze| freeze.reason.to_string()));
-        }
+    /// Goes on from what was kept.
+    pub fn new(store: Store, crawl: Crawl) -> Self {
         Self(Arc::new(Mutex::new((store, crawl))))
     }
 
-    /// Has records share the text of their things' names with the rows of them.
-    pub fn share_names(&self, records: &mut [Record]) {
-        self.look(|store, _| {
+    /// The record, the text of its thing's name shared with the row of that.
+    pub fn named(&self, mut record: Record) -> Record {
+        record.thing = self.look(|store, _| store.known(record.thing));
+        record
+    }
+
+    /// Goes on from what the ledger knows for good.
+    pub fn recall<'a>(&self, records: impl IntoIterator<Item = &'a Record>) {
+        self.change(|store, _| {
             for record in records {
-                record.thing = store.known(record.thing.clone());
+                let witness = &record.witness;
+                store.witnessed(&record.thing, witness.certificate, witness.at);
+                store.frozen(&record.thing, record.frozen.map(|freeze| freeze.reason.to_string()));
             }
         });
     }
@@ -103,8 +106,42 @@ impl Observer for Watch {
 mod tests {
     use super::*;
     use crate::control_plane::CertificateSummary;
+    use crate::controller::FreezeReason;
     use fleetkey_model::certificate::CertificateId;
     use fleetkey_model::name::ThingName;
+    use serde_json::json;
+
+    /// As the journal has it.
+    fn record(thing: &str, frozen: Option<FreezeReason>) -> Record {
+        let certificate = CertificateId::of_der(thing.as_bytes());
+        let text = json!({
+            "thing": thing, "witness": { "certificate": certificate, "created_at": 1000, "at": 2000 }, "request": "r",
+            "older": {}, "frozen": frozen.map(|reason| json!({ "reason": reason, "at": 3000 })), "seen": null,
+        });
+        serde_json::from_value(text).unwrap()
+    }
+
+    #[test]
+    fn what_the_ledger_knows_is_recalled_and_has_the_names_of_the_rows_that_there_are() {
+        let names = ["press-1", "press-2"].map(|name| ThingName::new(name).unwrap());
+        let mut store = Store::default();
+        store.listed(Timestamp::from_secs(1), &names[0], &[]);
+        store.frozen(&names[0], Some("as it was".to_owned()));
+        let watch = Watch::new(store, Crawl::default());
+        let reasons = [None, Some(FreezeReason::TakingTurns)];
+        let records = ["press-1", "press-2"].into_iter().zip(reasons).map(|(name, why)| record(name, why));
+        let records: Vec<_> = records.map(|record| watch.named(record)).collect();
+        watch.recall(&records);
+        watch.look(|store, _| {
+            for ((record, name), reason) in records.iter().zip(&names).zip(reasons) {
+                let row = store.thing(name).unwrap();
+                assert_eq!(row.attested, Some((record.witness.certificate, record.witness.at)));
+                assert_eq!(row.frozen, reason.map(|reason| reason.to_string()));
+                let (known, _) = store.things.get_key_value(name).unwrap();
+                assert!(std::ptr::eq(known.as_str(), record.thing.as_str()), "one text of {name}");
+            }
+        });
+    }
 
     #[test]
     fn what_the_controller_learns_and_does_is_in_the_store() {

@@ -62,7 +62,7 @@ impl Account {
         let done = json!({ "stage": "done", "begun": null, "next": null, "after": null });
         let done: Crawl = serde_json::from_value(done).unwrap();
         let kept = Snapshot::at(&self.fleet().join("operator"));
-        kept.write(&Watch::new(store, done, [])).unwrap();
+        kept.write(&Watch::new(store, done)).unwrap();
     }
 
     /// A new token that may read.
@@ -71,11 +71,10 @@ impl Account {
         self.says(&words).await["token"].as_str().unwrap().to_owned()
     }
 
-    /// A controller that is ready, in the surroundings that its systemd unit gives it.
+    /// A controller that is ready.
     pub(crate) async fn serve(&self, connections: &str) -> Running {
         let words = ["serve", "--listen", "127.0.0.1:0", "--connections", connections];
-        let mut command = self.command(&words);
-        let child = command.env("MALLOC_ARENA_MAX", "1").stdout(Stdio::piped()).spawn().unwrap();
+        let child = self.command(&words).stdout(Stdio::piped()).spawn().unwrap();
         tokio::task::spawn_blocking(move || Running::of(child)).await.unwrap()
     }
 

@@ -1,6 +1,6 @@
 //! `fleetkey campaign`: who is to rotate, in which waves; kept in the fleet directory, where `fleetkey serve` finds it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use fleetkey_aws::permit::Command;
 use fleetkey_model::name::ThingName;
 use fleetkey_operator::campaign::{self, Campaign, Ceiling, Left, Log, Mode, Order, Plan, Turn};
 use fleetkey_operator::controller::Journal;
-use fleetkey_operator::inventory::{Crawl, Snapshot, Store, Watch};
+use fleetkey_operator::inventory::{Crawl, Own, Snapshot, Watch};
 use serde_json::{Value, json};
 
 use super::due::Rhythm;
@@ -48,11 +48,9 @@ pub(crate) async fn run(command: CampaignCommand) -> Result<ExitCode> {
 
 async fn start(args: &StartArgs) -> Result<()> {
     let operator = DataDir::existing(&args.account.fleet_dir)?.operator();
-    let mut store = Store::new(BTreeMap::new());
-    let snapshot = Snapshot::at(&operator);
-    let known = snapshot.read(&mut store).context("what things there are cannot be read")?;
-    ensure!(known.is_some(), "there is no inventory yet: run fleetkey inventory, or fleetkey serve");
-    let watch = Watch::new(store, Crawl::default(), []);
+    let known = Snapshot::at(&operator).read(Own::new()).context("what things there are cannot be read")?;
+    let (store, _) = known.context("there is no inventory yet: run fleetkey inventory, or fleetkey serve")?;
+    let watch = Watch::new(store, Crawl::default());
     let mut calls = BTreeSet::new();
     let Selected { things, left_out } = match &args.list {
         Some(path) => Selected { things: listed(path, &watch)?, ..Selected::default() },
@@ -124,8 +122,7 @@ async fn selected(args: &StartArgs, watch: &Watch, calls: &mut BTreeSet<String>)
     let among = args.finding.map(|rule| {
         // When each device is due is not asked here.
         let rhythm = Rhythm::new(args.rotate_every, Duration::ZERO);
-        let found = watch.findings(now(), &rhythm.thresholds()).into_iter();
-        found.filter(|found| found.rule == rule).filter_map(|found| found.certificate).collect()
+        watch.found_by(rule, now(), &rhythm.thresholds())
     });
     let selection = Selection { thing: args.thing.clone(), older_than: args.older_than, among, members };
     Ok(selection.of(watch, now()))
@@ -200,7 +197,7 @@ mod tests {
     use fleetkey_model::certificate::{CertificateId, CertificateStatus};
     use fleetkey_model::time::Timestamp;
     use fleetkey_operator::control_plane::CertificateSummary;
-    use fleetkey_operator::inventory::ListedThing;
+    use fleetkey_operator::inventory::{ListedThing, Store};
 
     fn start_args(more: &[&str]) -> StartArgs {
         let line =
@@ -215,10 +212,10 @@ mod tests {
     async fn who_is_aged_is_told_by_the_age_at_which_the_fleet_rotates() {
         let (thing, id) = (ThingName::new("press-1").unwrap(), CertificateId::of_der(b"x"));
         let created_at = Timestamp::from_secs(now().as_secs() - 20 * 86_400);
-        let (mut store, status) = (Store::new(BTreeMap::new()), CertificateStatus::Active);
+        let (mut store, status) = (Store::default(), CertificateStatus::Active);
         store.listed(now(), &thing, &[CertificateSummary { id, status, created_at }]);
         store.listed_things(now(), &[ListedThing { name: thing.clone(), newest: Some(id), recovered: None }]);
-        let (watch, mut calls) = (Watch::new(store, Crawl::default(), []), BTreeSet::new());
+        let (watch, mut calls) = (Watch::new(store, Crawl::default()), BTreeSet::new());
         for (more, found) in [
             (["--rotate-every", "7days"].as_slice(), true),
             (&["--rotate-every", "11days"], false),

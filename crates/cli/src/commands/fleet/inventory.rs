@@ -6,17 +6,16 @@
 mod print;
 mod walk;
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use fleetkey_aws::permit::Command;
 use fleetkey_aws::{Aws, Options};
-use fleetkey_model::certificate::{CertificateFacts, CertificateId};
+use fleetkey_model::certificate::CertificateFacts;
 use fleetkey_model::name::ThingName;
 use fleetkey_model::time::Timestamp;
-use fleetkey_operator::controller::{Journal, Record};
-use fleetkey_operator::inventory::{Query, Snapshot, Store, Watch, findings};
+use fleetkey_operator::controller::Journal;
+use fleetkey_operator::inventory::{Crawl, Own, Query, Snapshot, Store, Watch, certificates_of, findings};
 
 use super::due::Rhythm;
 use super::{history, now, options, print_iam};
@@ -39,7 +38,7 @@ pub(crate) async fn run(args: InventoryArgs) -> Result<ExitCode> {
     let data = DataDir::existing(&args.account.fleet_dir)?;
     let file = FleetFile::read(&data)?;
     let snapshot = Snapshot::at(&data.operator());
-    let watch = opened(&data, &file, &snapshot, &[]);
+    let watch = opened(&data, &file, &snapshot);
     let aws = Aws::new(&Options { data_host: Some(file.endpoint.clone()), ..options(&args.account) }).await;
     if !args.offline && !is_fresh(&watch, &args, now()) && !is_served(&data) {
         walk::walk(&aws, &watch, (&snapshot, &data.operator()), &args).await?;
@@ -52,21 +51,17 @@ pub(crate) async fn run(args: InventoryArgs) -> Result<ExitCode> {
 }
 
 /// What is kept; if that cannot be understood, nothing, which is said. Everything in it can be asked for again.
-pub(super) fn opened(data: &DataDir, file: &FleetFile, snapshot: &Snapshot, records: &[Record]) -> Watch {
-    let mut store = Store::new(own(file));
-    let crawl = match snapshot.read(&mut store) {
-        Ok(crawl) => crawl.unwrap_or_default(),
-        Err(error) => {
-            tracing::warn!(%error, directory = %data.operator().display(), "the inventory is begun anew");
-            store = Store::new(own(file));
-            Default::default()
-        }
-    };
-    Watch::new(store, crawl, records)
+pub(super) fn opened(data: &DataDir, file: &FleetFile, snapshot: &Snapshot) -> Watch {
+    let kept = snapshot.read(own(file)).unwrap_or_else(|error| {
+        tracing::warn!(%error, directory = %data.operator().display(), "the inventory is begun anew");
+        None
+    });
+    let (store, crawl) = kept.unwrap_or_else(|| (Store::new(own(file)), Crawl::default()));
+    Watch::new(store, crawl)
 }
 
 /// The operator's own certificates, by what they are for.
-fn own(file: &FleetFile) -> BTreeMap<CertificateId, String> {
+fn own(file: &FleetFile) -> Own {
     let pairs = [("claim", &file.claim), ("observer", &file.observer), ("controller", &file.controller)];
     let known = pairs.into_iter().filter_map(|(role, pair)| {
         let pem = std::fs::read_to_string(&pair.certificate).ok()?;
@@ -123,9 +118,7 @@ fn show(store: &Store, args: &InventoryArgs, aws: &Aws) {
         });
         return printer.end(store, &aws.calls());
     }
-    let among = args.finding.map(|rule| {
-        found.iter().filter(|found| found.rule == rule).filter_map(|found| found.certificate).collect()
-    });
+    let among = args.finding.map(|rule| certificates_of(store, rule, &found));
     let query = Query {
         status: args.status,
         thing: args.thing.clone(),

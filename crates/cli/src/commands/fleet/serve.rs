@@ -169,21 +169,22 @@ impl Post {
         feed: Arc<Feed>,
     ) -> Result<(Controller, Arc<Board>, Watch)> {
         let directory = self.data.operator();
-        let (journal, mut records) =
-            Journal::open(&directory.join(LEDGER)).context("the controller's ledger cannot be used")?;
-        let watch = inventory::opened(&self.data, &self.file, &Snapshot::at(&directory), &records);
-        watch.share_names(&mut records);
+        let unusable = "the controller's ledger cannot be used";
+        let (journal, records) = Journal::open(&directory.join(LEDGER)).context(unusable)?;
+        let watch = inventory::opened(&self.data, &self.file, &Snapshot::at(&directory));
+        let records = records.map(|record| record.map(|record| watch.named(record)));
+        let ledger = Ledger::read(config(args), records).context(unusable)?;
+        watch.recall(ledger.records());
         let chain = Chain::open(&directory.join(CONTROLLER_JOURNAL_FILE))
             .context("the controller's journal cannot be used")?;
         let account = (self.asking.clone(), self.office(args)?);
-        let board = Board::new(watch.clone(), account, self.site(), rhythm(args), &records);
+        let board = Board::new(watch.clone(), account, self.site(), rhythm(args), ledger.records());
         let board = Arc::new(board);
-        let engine =
-            Engine::new(Ledger::new(config(args), records), journal, self.aws.clone(), Arc::new(now))
-                .with_chain(chain, self.who.arn.clone())
-                .observed_by(metrics)
-                .observed_by(Arc::new(Told(feed)))
-                .observed_by(board.clone());
+        let engine = Engine::new(ledger, journal, self.aws.clone(), Arc::new(now))
+            .with_chain(chain, self.who.arn.clone())
+            .observed_by(metrics)
+            .observed_by(Arc::new(Told(feed)))
+            .observed_by(board.clone());
         let pair = self.file.controller.clone();
         let line = Line::new(stage::dialer(&self.file), pair, !args.panel.no_dashboard)?;
         let client = self.settings.wanted(self.scope())?.fleet.names.controller_client;

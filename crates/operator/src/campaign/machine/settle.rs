@@ -96,7 +96,8 @@ impl Campaign {
         (at, tries, acknowledged): (Timestamp, u8, bool),
     ) -> Option<Turn> {
         let (goes_on, plan) = (self.goes_on(), &self.plan);
-        if self.sightings.has(place) && !matches!(self.mode, Mode::RolledBack { .. }) {
+        let is_there = self.sightings.has(place) || device.is_asked;
+        if is_there && !matches!(self.mode, Mode::RolledBack { .. }) {
             return None;
         }
         // One whose command was swallowed is told again before it can fail, as long as anybody is told.

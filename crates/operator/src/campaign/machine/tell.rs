@@ -35,7 +35,7 @@ impl Campaign {
             // One that rotates by itself meanwhile is on its way, and need not be told.
             let new = match self.arrived(place, device, now, step) {
                 Some(arrived) => arrived,
-                None if self.sightings.has(place) => continue,
+                None if self.sightings.has(place) || device.is_asked => continue,
                 None if device.is_away => {
                     self.absent.insert(place);
                     continue;

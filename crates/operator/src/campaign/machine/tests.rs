@@ -39,6 +39,8 @@ struct World {
     now: u64,
     never: BTreeSet<ThingName>,
     away: BTreeSet<ThingName>,
+    /// Nobody knows yet whether they are.
+    asked: BTreeSet<ThingName>,
     told: Vec<(u64, ThingName)>,
     attested: BTreeMap<ThingName, Held>,
     /// Nobody asks for retirement: whoever rotates is seen on the new certificate, and soaks.
@@ -68,6 +70,7 @@ impl World {
             now: START,
             never: BTreeSet::new(),
             away: BTreeSet::new(),
+            asked: BTreeSet::new(),
             told: Vec::new(),
             attested: BTreeMap::new(),
             soaking: false,
@@ -101,6 +104,7 @@ impl World {
             Device {
                 attested: self.attested.get(thing).copied(),
                 is_away: self.away.contains(thing),
+                is_asked: self.asked.contains(thing),
                 using: self.using.get(thing).copied(),
             }
         };
@@ -217,6 +221,34 @@ fn who_is_away_holds_nobody_up_and_is_told_on_coming_back() {
     world.away = BTreeSet::new();
     world.until(Campaign::is_over);
     assert_eq!((world.campaign.counts().rotated, world.told.len()), (100, 100));
+}
+
+#[test]
+fn of_whom_is_being_asked_is_neither_told_nor_passed_over() {
+    let mut world = World::of(plan(), 100);
+    let one = world.thing(0);
+    world.asked = BTreeSet::from([one.clone()]);
+    let canary = world.campaign.plan.waves(100)[0];
+    world.pass(3600);
+    assert_eq!(world.told.len(), canary - 1, "the others of its wave");
+    world.asked = BTreeSet::new();
+    world.away = BTreeSet::from([one]);
+    world.until(|campaign| campaign.counts().rotated == 99);
+    world.away = BTreeSet::new();
+    world.until(Campaign::is_over);
+    assert_eq!((world.campaign.counts().rotated, world.told.len()), (100, 100));
+}
+
+#[test]
+fn of_whom_is_being_asked_has_not_failed() {
+    let mut world = World::of(plan(), 500);
+    let gone = leaves(&mut world, 3);
+    world.away.remove(&gone);
+    world.asked.insert(gone.clone());
+    world.pass(4 * 3600);
+    assert!(matches!(world.campaign.turn(&gone), Turn::Told { .. }));
+    world.asked.remove(&gone);
+    world.until(|campaign| campaign.counts().failed == 1);
 }
 
 /// Until it is told, then never again.

@@ -51,8 +51,8 @@ pub(super) enum Input {
     Hold { thing: ThingName, why: String, answer: oneshot::Sender<Result<Option<Record>, String>> },
     /// A person has ordered something that is no thing's.
     Enter { action: &'static str, what: String, why: String, answer: oneshot::Sender<Result<(), String>> },
-    /// Somebody wants to know.
-    Records(oneshot::Sender<Vec<Record>>),
+    /// Somebody wants to know, of these things or of all.
+    Records { of: Option<Vec<ThingName>>, answer: oneshot::Sender<Vec<Record>> },
     /// Somebody wants to know what it comes to.
     Totals(oneshot::Sender<Totals>),
 }
@@ -205,8 +205,13 @@ async fn take<C: ControlPlane>(engine: &mut Engine<C>, input: Input) -> Output {
             let _gone = answer.send(entered.map_err(|error| error.to_string()));
             Output::default()
         }
-        Input::Records(answer) => {
-            let _gone = answer.send(engine.ledger().records().cloned().collect());
+        Input::Records { of, answer } => {
+            let ledger = engine.ledger();
+            let records = match of {
+                Some(things) => things.iter().filter_map(|thing| ledger.record(thing)).cloned().collect(),
+                None => ledger.records().cloned().collect(),
+            };
+            let _gone = answer.send(records);
             Output::default()
         }
         Input::Totals(answer) => {

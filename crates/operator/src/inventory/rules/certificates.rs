@@ -1,11 +1,16 @@
 //! What is seen of a single certificate.
 
+use std::time::Duration;
+
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 
 use super::{View, finding};
 use crate::inventory::findings::{Finding, Rule};
 use crate::inventory::state::current;
 use crate::inventory::store::Certificate;
+
+/// How long the use of a claim out of season is a finding: nobody may look over a long weekend.
+const CLAIM_USE_TOLD: Duration = Duration::from_secs(7 * 86_400);
 
 pub(in crate::inventory) fn look(
     view: &View<'_>,
@@ -18,7 +23,9 @@ pub(in crate::inventory) fn look(
         return;
     }
     found.extend(connected_after_end(view, id, row));
-    found.extend(shared(id, row));
+    if row.may_connect() {
+        found.extend(shared(id, row));
+    }
     if row.status == Some(CertificateStatus::Active) {
         found.extend(orphan(view, id, row));
         found.extend(never_seen(view, id, row));
@@ -34,7 +41,7 @@ fn claim_out_of_season(
     role: &str,
 ) -> Option<Finding> {
     let at = row.connected_at?;
-    let recent = view.now.since(at) < view.thresholds.idle_after;
+    let recent = view.now.since(at) < CLAIM_USE_TOLD;
     (role == "claim" && recent && !view.thresholds.claims_expected).then(|| {
         let saw = format!("the claim {} connected at {at}", id.short());
         finding(

@@ -69,7 +69,8 @@ fn superseded_in_use(view: &View<'_>, name: &ThingName, thing: &Thing) -> Option
     let older = thing.certificates.iter().find_map(|id| {
         let row = view.store.certificate(id)?;
         let older = *id != witness && row.created_at? < successor;
-        (older && row.is_used_since(at)).then_some((id, row))
+        // Of one that is ended another rule tells that it is connected still.
+        (older && row.may_connect() && row.is_used_since(at)).then_some((id, row))
     })?;
     let (id, row) = older;
     let now = if row.open.is_empty() { "has connected" } else { "is connected" };

@@ -1,34 +1,67 @@
-//! Rows taken in as they were kept, all at once: trees that are built of what is there have no empty places.
+//! Rows taken in as they were kept, trees built of them at once: those have no empty places. What a row was read into and does
+//! not keep is given back before the next is read, or the memory of a large fleet would be full of holes.
 
 use fleetkey_model::certificate::CertificateId;
 use fleetkey_model::name::{ClientId, ThingName};
 
-use super::{Certificate, Marks, Store, Thing};
+use super::{Ages, Certificate, Marks, Own, Store, Thing};
 use crate::few;
 
-/// Rows as they were kept.
+/// A store that is being read: things come before certificates, whose names are those of the things.
 #[derive(Debug, Default)]
-pub(in crate::inventory) struct Kept {
-    pub(in crate::inventory) things: Vec<(ThingName, Box<Thing>)>,
-    pub(in crate::inventory) certificates: Vec<(CertificateId, Box<Certificate>)>,
+pub(in crate::inventory) struct Restoring {
+    store: Store,
+    things: Vec<(ThingName, Box<Thing>)>,
+    certificates: Vec<(CertificateId, Box<Certificate>)>,
+}
+
+impl Restoring {
+    /// One that knows which certificates are the operator's own.
+    pub(in crate::inventory) fn new(own: Own) -> Self {
+        Self { store: Store::new(own), ..Self::default() }
+    }
+
+    /// A thing as it was kept.
+    ///
+    /// # Errors
+    /// When it comes after a certificate, which would be on no thing then.
+    pub(in crate::inventory) fn thing(&mut self, name: ThingName, row: Thing) -> Result<(), String> {
+        if !self.certificates.is_empty() {
+            return Err("a thing after certificates".to_owned());
+        }
+        self.store.index.connects(&name, 0, row.connects.1);
+        self.things.push((name, Box::new(row)));
+        Ok(())
+    }
+
+    /// A certificate as it was kept.
+    pub(in crate::inventory) fn certificate(&mut self, id: CertificateId, mut row: Certificate) {
+        self.settle_things();
+        self.store.restore(id, &mut row);
+        self.certificates.push((id, Box::new(row)));
+    }
+
+    /// The store.
+    pub(in crate::inventory) fn done(mut self, ages: Ages) -> Store {
+        self.settle_things();
+        let Self { mut store, certificates, .. } = self;
+        store.certificates = certificates.into_iter().collect();
+        store.index.pack();
+        let names: Vec<_> = store.things.keys().cloned().collect();
+        names.iter().for_each(|name| store.weigh(name));
+        Store { ages, ..store }
+    }
+
+    fn settle_things(&mut self) {
+        if !self.things.is_empty() {
+            self.store.things = core::mem::take(&mut self.things).into_iter().collect();
+        }
+    }
 }
 
 impl Store {
-    /// Takes them in; an empty store does.
-    pub(in crate::inventory) fn restore(&mut self, Kept { things, mut certificates }: Kept) {
-        for (name, row) in &things {
-            self.index.connects(name, 0, row.connects.1);
-        }
-        self.things = things.into_iter().collect();
-        for (id, row) in &mut certificates {
-            self.restore_certificate(*id, row);
-        }
-        self.certificates = certificates.into_iter().collect();
-        let names: Vec<_> = self.things.keys().cloned().collect();
-        names.iter().for_each(|name| self.weigh(name));
-    }
-
-    fn restore_certificate(&mut self, id: CertificateId, row: &mut Certificate) {
+    /// What else is known by a row that was read; its names become those of the things.
+    fn restore(&mut self, id: CertificateId, row: &mut Certificate) {
         for name in [row.thing.as_mut(), row.was_of.as_deref_mut()].into_iter().flatten() {
             *name = self.known(name.clone());
         }

@@ -159,6 +159,11 @@ impl Thing {
 }
 
 impl Certificate {
+    /// Whether it is ACTIVE, as far as is known.
+    pub(in crate::inventory) fn may_connect(&self) -> bool {
+        self.status.is_none_or(|status| status == CertificateStatus::Active)
+    }
+
     /// Whether it is connected, or has been since.
     pub(in crate::inventory) fn is_used_since(&self, moment: Timestamp) -> bool {
         !self.open.is_empty() || self.connected_at > Some(moment)

@@ -44,6 +44,18 @@ fn an_end_that_overtakes_its_beginning_still_ends_it() {
     assert!(row.open.is_empty() && row.connected_at == Some(at(1)));
 }
 
+/// By a connection that was lost before it had acknowledged the beginning, and comes back after the end.
+#[test]
+fn a_beginning_that_is_told_again_after_its_end_opens_nothing() {
+    let mut store = Store::default();
+    store.connected(at(1), &client("a"), &event(1, 1, "s1"));
+    store.disconnected(at(2), &client("a"), &event(1, 2, "s1"));
+    store.connected(at(3), &client("a"), &event(1, 1, "s1"));
+    assert!(store.certificate(&id(1)).unwrap().open.is_empty());
+    store.connected(at(4), &client("a"), &event(1, 4, "s2"));
+    assert_eq!(store.certificate(&id(1)).unwrap().open.len(), 1);
+}
+
 #[test]
 fn late_and_repeated_events_change_nothing() {
     let mut store = Store::default();

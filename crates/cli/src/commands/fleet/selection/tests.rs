@@ -36,7 +36,7 @@ fn who_is_in_a_group_and_fits_the_rest_is_selected() {
         store.listed(NOW, &thing(name), &[summary(name, created)]);
         store.witnessed(&thing(name), id(name), NOW);
     }
-    let watch = Watch::new(store, Default::default(), []);
+    let watch = Watch::new(store, Default::default());
     let named = |selection: &Selection| of(&watch, selection).0;
     assert_eq!(named(&Selection::default()), ["oven-1", "press-1", "press-2", "press-3"]);
     let members = Some(["press-1", "press-2", "gone"].map(thing).into());
@@ -58,7 +58,7 @@ fn a_fleet_that_others_have_provisioned_can_be_in_a_campaign() {
     let mut store = Store::default();
     store.listed(NOW, &thing("oven-1"), &[summary("old", 1), summary("new", 900)]);
     store.listed(NOW, &thing("oven-2"), &[summary("only", 1)]);
-    let watch = Watch::new(store, Default::default(), []);
+    let watch = Watch::new(store, Default::default());
     let all = ["oven-1", "oven-2"].map(String::from);
     assert_eq!(of(&watch, &Selection::default()), (all.into(), vec![]));
     let older_than = Some(Duration::from_secs(500));
@@ -81,7 +81,7 @@ fn who_is_meant_and_cannot_be_told_is_counted_with_the_reason() {
     store.listed_things(NOW, &[listed("bare-2", None), listed("elsewhere", Some(id("nobody has it")))]);
     store.listed(NOW, &thing("claimant"), &[summary("claim", 1)]);
     store.witnessed(&thing("claimant"), id("claim"), NOW);
-    let watch = Watch::new(store, Default::default(), []);
+    let watch = Watch::new(store, Default::default());
     let all = vec![(Why::Bare, 2), (Why::Detached, 1), (Why::Own, 1)];
     assert_eq!(of(&watch, &Selection::default()), (vec!["press-1".to_owned()], all));
     let bare = Selection { thing: Some("bare-*".to_owned()), ..Selection::default() };
@@ -101,7 +101,7 @@ fn a_device_whose_certificates_age_nobody_has_told_fits_no_age() {
     let mut store = Store::default();
     store.witnessed(&thing("press-1"), id("press-1"), NOW);
     store.attachments(id("press-1"), &[thing("press-1")]);
-    let watch = Watch::new(store, Default::default(), []);
+    let watch = Watch::new(store, Default::default());
     let older_than = Some(Duration::ZERO);
     let found = of(&watch, &Selection { older_than, ..Selection::default() });
     assert_eq!(found, (vec![], vec![(Why::Undated, 1)]));

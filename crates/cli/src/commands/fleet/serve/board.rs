@@ -24,6 +24,7 @@ mod sums;
 mod table;
 mod turns;
 mod verdict;
+mod whereabouts;
 mod words;
 mod works;
 
@@ -61,6 +62,7 @@ use policies::Policies;
 use sparing::Sparing;
 use sums::Sums;
 use table::{Found, Presence};
+use whereabouts::{Place, Whereabouts};
 
 use super::super::due::Rhythm;
 use super::super::selection::Candidate;
@@ -80,6 +82,7 @@ pub(super) struct Board {
     presence: Sparing<Arc<Presence>>,
     candidates: Sparing<Arc<Vec<Candidate>>>,
     closer: Closer,
+    whereabouts: Whereabouts,
     standing: Standing,
     journals: Arc<Journals>,
     doors: Doors,
@@ -101,16 +104,17 @@ impl fmt::Debug for Board {
 
 impl Board {
     /// Over an inventory, with the retirements that the ledger knows of.
-    pub(super) fn new(
+    pub(super) fn new<'a>(
         watch: Watch,
         (aws, office): (Arc<Aws>, Office),
         site: Site,
         rhythm: Rhythm,
-        records: &[Record],
+        records: impl Iterator<Item = &'a Record>,
     ) -> Self {
         let (hub, closed) = (Arc::new(Hub::new()), CancellationToken::new());
         Self {
-            closer: Closer::new(aws, watch.clone(), hub.clone(), closed.clone()),
+            closer: Closer::new(aws.clone(), watch.clone(), hub.clone(), closed.clone()),
+            whereabouts: Whereabouts::new(aws, closed.clone()),
             notes: Mutex::new(Notes::of(records)),
             sums: Sparing::default(),
             found: Sparing::default(),
@@ -150,14 +154,25 @@ impl Board {
         self.count_candidates();
     }
 
-    /// What a campaign has to know of a device.
-    pub(super) fn standing(&self, thing: &ThingName) -> campaign::Device {
-        self.watch.look(|store, _| {
-            let row = store.thing(thing);
-            let is_away = row.is_some_and(|row| connection(store, thing, row) == Connection::Down);
-            let using = row.and_then(|_| read::using(store, thing));
-            campaign::Device { attested: row.and_then(|row| read::attested(store, row)), is_away, using }
-        })
+    /// What a campaign has to know of a device. Of one of which no event has told it `asks` the account whether it is connected.
+    pub(super) fn standing(&self, thing: &ThingName, asks: bool) -> campaign::Device {
+        let known = self.watch.look(|store, _| {
+            let row = store.thing(thing)?;
+            let attested = read::attested(store, row);
+            let using = read::using(store, thing);
+            let device = campaign::Device { attested, using, ..campaign::Device::default() };
+            Some((device, connection(store, thing, row), read::heard(store, row)))
+        });
+        let Some((device, connection, heard)) = known else { return campaign::Device::default() };
+        let place = match connection {
+            Connection::Unknown if asks => self.whereabouts.of(thing, heard),
+            Connection::Unknown => Place::There,
+            Connection::Up | Connection::Down => {
+                self.whereabouts.forget(thing);
+                if connection == Connection::Down { Place::Away } else { Place::There }
+            }
+        };
+        campaign::Device { is_away: place == Place::Away, is_asked: place == Place::Asked, ..device }
     }
 
     /// A device was told to rotate.

@@ -275,8 +275,9 @@ impl Running {
         let waits = matches!(campaign.mode(), Mode::RolledBack { .. }) && self.tools.board.is_worked_on();
         let step = match is_heard && !waits {
             true => {
-                let room = self.room(campaign.mode());
-                campaign.step_within(now(), room, |thing| self.tools.board.standing(thing))
+                let (room, asks) =
+                    (self.room(campaign.mode()), !matches!(campaign.mode(), Mode::RolledBack { .. }));
+                campaign.step_within(now(), room, |thing| self.tools.board.standing(thing, asks))
             }
             false => Step::default(),
         };

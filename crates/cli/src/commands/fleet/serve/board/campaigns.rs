@@ -25,6 +25,8 @@ const FAILED: usize = 200;
 /// How long whoever has ordered something waits for it to be taken: it is looked at every second.
 const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How many devices the controller is asked about at once: meanwhile it hears nothing, and before the next it may take a step.
+const RECORDS: usize = 5000;
 /// How old the devices may be that a forecast counts; whoever begins a campaign has them counted anew.
 const FORECAST: Duration = Duration::from_secs(300);
 
@@ -90,23 +92,26 @@ impl Board {
             self.reception().ok_or_else(|| Refused("the controller is not ready yet".to_owned()))?;
         let (directory, wanted) = (self.office.directory.clone(), name.to_owned());
         let campaign = blocking(move || campaign::read(&directory, &wanted)).await?;
-        let records = reception.records().await;
-        let records: BTreeMap<_, _> = records.iter().map(|record| (&record.thing, record)).collect();
-        let mut found = WayBack::default();
+        let (mut found, mut rotated) = (WayBack::default(), Vec::new());
         for (thing, turn) in campaign.turns() {
-            let superseded = || self.superseded(records.get(thing)?).map(|(_, stage)| stage);
-            let counter = match turn {
-                Turn::Waiting => &mut found.untold,
-                Turn::Rotated { .. } => match superseded() {
-                    Some(Stage::Soaking) => &mut found.kept,
-                    Some(Stage::Inactive) => &mut found.reactivated,
-                    Some(Stage::Revoked) | None => &mut found.past,
-                },
-                Turn::Returned { .. } => continue,
-                _ => &mut found.sent,
-            };
-            *counter += 1;
+            match turn {
+                Turn::Waiting => found.untold += 1,
+                Turn::Rotated { .. } => rotated.push(thing.clone()),
+                Turn::Returned { .. } => {}
+                _ => found.sent += 1,
+            }
         }
+        for page in rotated.chunks(RECORDS) {
+            let records = reception.records_of(page.to_vec()).await;
+            for record in records.ok_or_else(|| Refused("the controller was stopped".to_owned()))? {
+                match self.superseded(&record).map(|(_, stage)| stage) {
+                    Some(Stage::Soaking) => found.kept += 1,
+                    Some(Stage::Inactive) => found.reactivated += 1,
+                    Some(Stage::Revoked) | None => {}
+                }
+            }
+        }
+        found.past = rotated.len().saturating_sub(found.kept + found.reactivated);
         Ok(found)
     }
 
@@ -281,10 +286,7 @@ impl Board {
         };
         let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let rule = some(&draft.rule).map(|rule| rule.parse::<Rule>()).transpose().map_err(Refused)?;
-        let among = rule.map(|rule| {
-            let found = self.watch.findings(now(), &self.thresholds()).into_iter();
-            found.filter(|found| found.rule == rule).filter_map(|found| found.certificate).collect()
-        });
+        let among = rule.map(|rule| self.watch.found_by(rule, now(), &self.thresholds()));
         Ok(Some(Selection { thing: some(&draft.things), older_than: draft.older_than, among, members }))
     }
 }

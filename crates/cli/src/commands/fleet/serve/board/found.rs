@@ -95,7 +95,7 @@ mod tests {
                 store.frozen(&name, (n % 3 == 0).then(|| "why".to_owned()));
             }
         }
-        Watch::new(store, Crawl::default(), [])
+        Watch::new(store, Crawl::default())
     }
 
     #[test]

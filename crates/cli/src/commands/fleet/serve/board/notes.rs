@@ -38,9 +38,9 @@ pub(super) struct Notes {
 
 impl Notes {
     /// With the rotations whose retirement the ledger has in hand.
-    pub(super) fn of(records: &[Record]) -> Self {
+    pub(super) fn of<'a>(records: impl Iterator<Item = &'a Record>) -> Self {
         let mut notes = Self::default();
-        let mut known: Vec<_> = records.iter().filter(|record| !record.older.is_empty()).collect();
+        let mut known: Vec<_> = records.filter(|record| !record.older.is_empty()).collect();
         known.sort_by_key(|record| record.witness.at);
         known.into_iter().for_each(|record| notes.keep(recalled(record)));
         notes

@@ -332,6 +332,12 @@ pub(super) fn attested(store: &Store, thing: &Thing) -> Option<Held> {
     Some(Held { certificate, registered, since })
 }
 
+/// When a thing was heard last, or heard of anew: what was known of its connection before is not now.
+pub(super) fn heard(store: &Store, thing: &Thing) -> Option<Timestamp> {
+    let seen = thing.certificates.iter().filter_map(|id| store.certificate(id)?.seen_at).max();
+    seen.max(store.ages().watching_since)
+}
+
 /// Only who was heard to come can be known to have gone.
 pub(in super::super) fn connection(store: &Store, name: &ThingName, thing: &Thing) -> Connection {
     if store.live(name).is_some() {

@@ -113,7 +113,7 @@ mod tests {
                 store.listed_things(now, &[ListedThing { name, newest: Some(id), recovered: None }]);
             }
         }
-        let watch = Watch::new(store, Crawl::default(), []);
+        let watch = Watch::new(store, Crawl::default());
         let sums = Sums::of(&watch, Timestamp::from_secs(100 * DAY), Duration::from_secs(60 * DAY));
         assert_eq!((sums.figures.devices, sums.figures.active), (Some(3), Some(3)));
         let counts: Vec<_> = sums.ages.iter().map(|bar| (bar.label.as_str(), bar.count)).collect();
@@ -138,7 +138,7 @@ mod tests {
                 store.described(id, &Described { not_after: Timestamp::from_secs(200 * DAY) });
             }
         }
-        let watch = Watch::new(store, Crawl::default(), []);
+        let watch = Watch::new(store, Crawl::default());
         let sums = Sums::of(&watch, now, Duration::from_secs(60 * DAY));
         assert_eq!((sums.figures.devices, sums.ages[0].count), (Some(2), 1));
         assert_eq!((sums.ends.len(), sums.ages_unknown, sums.ends_unknown), (1, 1, 1));

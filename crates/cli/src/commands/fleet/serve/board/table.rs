@@ -160,7 +160,7 @@ mod tests {
             store.listed_certificates(NOW, &[ListedCertificate { id, status, created_at: NOW }]);
             store.listed_things(NOW, &[ListedThing { name: thing(n), newest: Some(id), recovered: None }]);
         }
-        Watch::new(store, Crawl::default(), [])
+        Watch::new(store, Crawl::default())
     }
 
     fn row(_: &Store, name: &ThingName, _: &Thing) -> DeviceRow {
@@ -242,7 +242,7 @@ mod tests {
             store.frozen(&thing(n), Some("two take turns".to_owned()));
         }
         let later = Timestamp::from_secs(1_000_000 + 400 * 86_400);
-        let watch = Watch::new(store, Crawl::default(), []);
+        let watch = Watch::new(store, Crawl::default());
         let found = Found::from(watch.findings(later, &Default::default()));
         assert!(found.all.len() > 20, "all are old, two are frozen: {}", found.all.len());
         assert_eq!(found.things, (0..20).map(thing).collect::<Vec<_>>());

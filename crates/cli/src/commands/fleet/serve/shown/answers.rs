@@ -38,10 +38,7 @@ pub(super) fn certificates(
     let rule = selection.rule.as_deref().map(named).transpose()?;
     let state = selection.state.as_deref().map(str::parse).transpose().map_err(Trouble::Bad)?;
     let Selection { status, thing, older_than, unseen_for, connected, after, limit, .. } = selection;
-    let among = rule.map(|rule| {
-        let found = found(watch, Some(rule), thresholds).into_iter();
-        found.filter_map(|found| found.certificate).collect::<BTreeSet<_>>()
-    });
+    let among = rule.map(|rule| watch.found_by(rule, now(), thresholds));
     Ok(watch.look(|store, _| {
         let query =
             Query { status, thing, older_than, unseen_for, connected, state, among, ..Query::default() };

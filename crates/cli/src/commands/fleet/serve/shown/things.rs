@@ -73,7 +73,7 @@ mod tests {
                 store.frozen(&name, Some("two take turns".to_owned()));
             }
         }
-        Watch::new(store, Crawl::default(), [])
+        Watch::new(store, Crawl::default())
     }
 
     fn names(selection: &ThingSelection) -> Vec<String> {
