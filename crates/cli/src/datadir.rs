@@ -86,7 +86,15 @@ pub(crate) struct DataDir {
 /// Keeps a data directory to this process while it lives.
 #[derive(Debug)]
 pub(crate) struct DataLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DataLock {
+    /// Said, not left to the closing of the file: a child that was forked and has not become its program yet has it, too.
+    fn drop(&mut self) {
+        // The end of the process lets go of it all the same.
+        let _ = self.file.unlock();
+    }
 }
 
 impl DataDir {
@@ -152,7 +160,7 @@ impl DataDir {
             .open(&path)
             .map_err(unusable(&path))?;
         match file.try_lock() {
-            Ok(()) => Ok(DataLock { _file: file }),
+            Ok(()) => Ok(DataLock { file }),
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path: self.root.clone() }),
             Err(TryLockError::Error(source)) => Err(unusable(&path)(source)),
         }

@@ -41,7 +41,17 @@ pub enum LockError {
 /// The lock; dropping it releases the directory.
 #[derive(Debug)]
 pub struct Lock {
-    _held: Vec<File>,
+    held: Vec<File>,
+}
+
+impl Drop for Lock {
+    /// Said, not left to the closing of the files: a child that was forked and has not become its program yet has them, too.
+    fn drop(&mut self) {
+        for file in &self.held {
+            // The end of the process lets go of it all the same.
+            let _ = file.unlock();
+        }
+    }
 }
 
 impl Lock {
@@ -70,7 +80,7 @@ impl Lock {
         match (directory, file) {
             (Err(Refused::InUse), _) | (_, Err(Refused::InUse)) => Err(LockError::InUse(dir.to_path_buf())),
             (Err(Refused::Fault(_)), Err(Refused::Fault(fault))) => Err(fault.into()),
-            (directory, file) => Ok(Self { _held: [directory, file].into_iter().flatten().collect() }),
+            (directory, file) => Ok(Self { held: [directory, file].into_iter().flatten().collect() }),
         }
     }
 }
@@ -202,6 +212,15 @@ mod tests {
         assert_eq!(Lock::acquire(&root).unwrap_err(), LockError::InUse(root.clone()));
         drop(first);
         Lock::acquire(&root).unwrap();
+    }
+
+    #[test]
+    fn what_is_let_go_is_free_although_a_child_that_was_just_forked_has_the_files_still() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Lock::acquire(dir.path()).unwrap();
+        let _childs: Vec<File> = first.held.iter().map(|file| file.try_clone().unwrap()).collect();
+        drop(first);
+        Lock::acquire(dir.path()).unwrap();
     }
 
     #[test]

@@ -96,9 +96,11 @@ impl Lock {
 }
 
 impl Drop for Lock {
-    /// The name goes before the lock does; if it cannot, the next holder replaces it.
+    /// The name goes before the lock does; if it cannot, the next holder replaces it. The lock is let go in so many words: a
+    /// child that was forked and has not become its program yet has the file, too.
     fn drop(&mut self) {
         let _nameless = self.is_named.then(|| self.file.set_len(0));
+        let _free = self.file.unlock();
     }
 }
 
@@ -173,6 +175,15 @@ mod tests {
         assert!(refused.to_string().contains("process 1 (") && !Lock::is_ours(&refused), "{refused}");
         drop(first);
         assert_eq!(std::fs::read(directory.path().join(".lock")).unwrap(), b"");
+        Lock::take(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn what_is_let_go_is_free_although_a_child_that_was_just_forked_has_the_file_still() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Lock::take(directory.path()).unwrap();
+        let _childs = first.file.try_clone().unwrap();
+        drop(first);
         Lock::take(directory.path()).unwrap();
     }
 
