@@ -139,10 +139,12 @@ class AccountTest(unittest.TestCase):
 
     # Operations that the tests are about, as (signing name, operation).
     needs = ()
+    # What the account's process is told besides.
+    options = ()
 
     @classmethod
     def setUpClass(cls):
-        cls.account = Account()
+        cls.account = Account(*cls.options)
         cls.addClassCleanup(cls.account.stop)
         cls.account.needs(*cls.needs)
         cls.iot = cls.account.client("iot")

@@ -1,5 +1,7 @@
 """Service Quotas by boto3: what the account may do how often."""
 
+from botocore.config import Config
+
 from conformance.aws import AccountTest
 
 
@@ -25,3 +27,24 @@ class Quotas(AccountTest):
         self.refused("NoSuchResourceException", quotas.get_service_quota, ServiceCode="iotcore", QuotaCode="L-00000000")
         self.refused("IllegalArgumentException", quotas.list_service_quotas, ServiceCode="iotcore", MaxResults=101)
         self.refused("InvalidPaginationTokenException", quotas.list_service_quotas, ServiceCode="iotcore", NextToken="bm9uZQ==")
+
+
+class Rates(AccountTest):
+    options = ["--account-rates", "true"]
+
+    def test_a_call_too_many_is_refused_in_each_services_words_and_boto3_comes_through(self):
+        """The service's models name one exception with two statuses; botocore's own retries know it."""
+        for service, call, status in [("iot", "describe_endpoint", 400), ("iot-data", "list_retained_messages", 429)]:
+            refused = None
+            client = self.account.client(service)
+            for _ in range(200):
+                try:
+                    getattr(client, call)()
+                except client.exceptions.ThrottlingException as error:
+                    refused = error.response
+                    break
+            self.assertEqual(refused["Error"], {"Code": "ThrottlingException", "Message": "Rate exceeded"}, call)
+            self.assertEqual(refused["ResponseMetadata"]["HTTPStatusCode"], status)
+            patient = self.account.client(service, config=Config(retries={"total_max_attempts": 10, "mode": "standard"}))
+            for _ in range(15):
+                getattr(patient, call)()

@@ -263,6 +263,10 @@ pub(crate) struct LimitArgs {
     /// Refuse more than one CONNECT a second of one client id, as AWS does.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub(crate) connect_rate_limit: bool,
+    /// Refuse calls beyond the account's rates as throttled, as AWS does: most operations of the REST API take 10 a second, Fleet
+    /// Provisioning 10 devices a second.
+    #[arg(long, value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set)]
+    pub(crate) account_rates: bool,
     /// How long a thing type must have been deprecated before it can be deleted; on AWS 5 minutes.
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = delay)]
     pub(crate) type_deletion_delay: Duration,

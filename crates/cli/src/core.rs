@@ -81,6 +81,7 @@ pub(crate) fn limits(args: &LimitArgs) -> Limits {
         publishes_per_second: rate(args.messages_per_second),
         deliveries_per_second: rate(args.deliveries_per_second),
         connects_per_second: args.connect_rate_limit.then_some(1),
+        account_rates: args.account_rates,
         type_deletion_delay: args.type_deletion_delay,
         ..Limits::default()
     }

@@ -40,6 +40,7 @@ pub mod store;
 
 mod attest;
 mod broker;
+mod bucket;
 mod document;
 mod events;
 mod iam;

@@ -21,6 +21,10 @@ pub struct Limits {
     pub deliveries_per_second: Option<u32>,
     /// CONNECT packets a second with one client id; the excess is refused. AWS: 1.
     pub connects_per_second: Option<u32>,
+    /// Whether the account's rates are kept: of each operation of the REST API, and of Fleet Provisioning, as Service Quotas
+    /// lists them; the excess is refused as throttled. AWS: they are. Ours: they are not, unless whoever tries a program's
+    /// behaviour sets it.
+    pub account_rates: bool,
     /// Filters in one SUBSCRIBE. AWS: 8.
     pub filters_per_subscribe: usize,
     /// Subscriptions of one session. AWS: 50.
@@ -81,6 +85,7 @@ impl Default for Limits {
             publishes_per_second: Some(100),
             deliveries_per_second: None,
             connects_per_second: Some(1),
+            account_rates: false,
             filters_per_subscribe: 8,
             subscriptions: 50,
             share_groups: 100,

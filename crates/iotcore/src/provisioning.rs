@@ -68,7 +68,7 @@ impl fmt::Debug for Answer {
 /// Switches of the API.
 #[derive(Clone, Default)]
 pub struct ProvisioningConfig {
-    /// AWS's quotas, if they are to be kept ([`Rates::AWS`]); off by default.
+    /// Quotas that are to be kept, for example AWS's ([`Rates::AWS`]); none by default.
     pub rates: Option<Rates>,
     /// A hook asked before the templates' own.
     pub hook: Option<Arc<dyn PreProvisioningHook>>,

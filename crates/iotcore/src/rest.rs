@@ -1,7 +1,7 @@
 //! The REST side of the local IoT Core: HTTP, signatures, and AWS's operations on top of the account.
 //!
 //! A request passes, in this order: who may speak to us at all ([`guard`]), whose it is ([`auth`]), which operation
-//! it means ([`routes`]), the operation's own handler, and the service's way of writing answers ([`protocol`]).
+//! it means ([`routes`]), whether the account has room for it ([`throttle`]), the operation's own handler, and the service's way of writing answers ([`protocol`]).
 //!
 //! # Adding an operation
 //! One file a family of operations, with `pub(crate) fn routes() -> Vec<Route>`; [`routes`] names the services'
@@ -18,6 +18,7 @@
 //! - [`dispatch`]: the way above, written down
 //! - [`context`], [`reply`], [`refusal`]: what a handler is given and gives
 //! - [`route`], [`template`], [`input`], [`text`], [`page`]: from a request to a handler's input
+//! - [`throttle`]: the account's rates of calls
 //! - [`admin`], [`coverage`], [`trail`]: what is ours: reset, what was called, management events
 //! - [`iot`], [`data`], [`iam`], [`sts`], [`lambda`], [`logs`], [`quotas`]: the operations of each service
 //! - [`device`]: what devices may ask without signing
@@ -62,5 +63,6 @@ mod service;
 mod sigv4;
 mod sts;
 mod template;
+mod throttle;
 mod trail;
 mod xml;

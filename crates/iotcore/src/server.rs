@@ -25,8 +25,9 @@ use crate::document::DocumentError;
 use crate::faults::Faults;
 use crate::functions::{Functions, FunctionsConfig, FunctionsError};
 use crate::iam::Iam;
+use crate::limits::Limits;
 use crate::log_groups::LogGroups;
-use crate::provisioning::{ProvisioningApi, ProvisioningConfig};
+use crate::provisioning::{ProvisioningApi, ProvisioningConfig, Rates};
 use crate::rest::{Endpoints, Keys, Rest, RestConfig, Services};
 use crate::seams::Roles;
 use crate::sessions::{self, Sessions, SessionsError, Writer};
@@ -212,11 +213,11 @@ pub async fn start_on(
         devices.clone(),
         clock.clone(),
         scope.clone(),
-        with_own(config.provisioning, &functions, &roles),
+        with_own(config.provisioning, &config.limits, &functions, &roles),
     );
     let resolver = Arc::new(ServerResolver::new(authorities.server.clone(), clock.clone()));
     let tls = Tls::new(resolver, config.limits.handshake, config.switches.require_sni)?;
-    let (rest_clock, rest_scope) = (clock.clone(), scope.clone());
+    let (rest_clock, rest_scope, throttled) = (clock.clone(), scope.clone(), config.limits.account_rates);
     let (sessions, loaded, writer) = Sessions::start(database)?;
     let faults = Faults::default();
     let (changes, happenings) = (store.subscribe(), store.happenings());
@@ -252,6 +253,7 @@ pub async fn start_on(
             hosts: config.hosts,
             data_dir: config.data_dir,
             allow_reset: config.rest.allow_reset,
+            throttled,
         };
         Rest::start(listener, address, services, &config)
     });
@@ -313,10 +315,17 @@ fn announced(hosts: &[String]) -> String {
     hosts.first().map_or(HOST, String::as_str).to_owned()
 }
 
-/// Templates may name functions and roles: the server's, unless whoever embeds it brings other ones.
-fn with_own(config: ProvisioningConfig, functions: &Functions, roles: &Arc<dyn Roles>) -> ProvisioningConfig {
+/// Templates may name functions and roles: the server's, unless whoever embeds it brings other ones. The account's rates hold
+/// here, too.
+fn with_own(
+    config: ProvisioningConfig,
+    limits: &Limits,
+    functions: &Functions,
+    roles: &Arc<dyn Roles>,
+) -> ProvisioningConfig {
     let own = || Arc::new(functions.clone()) as _;
     ProvisioningConfig {
+        rates: config.rates.or_else(|| limits.account_rates.then_some(Rates::AWS)),
         functions: Some(config.functions.unwrap_or_else(own)),
         roles: Some(config.roles.unwrap_or_else(|| roles.clone())),
         ..config

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use fleetkey_model::time::Timestamp;
 
 use super::Refusal;
+use crate::bucket::Bucket;
 
 /// Requests a second that an account may make of each operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,27 +55,12 @@ impl Throttle {
     }
 }
 
-/// What has been used of a bucket, in thousandths of a request, as of `at`.
-#[derive(Debug, Default)]
-struct Bucket {
-    used: u64,
-    at: Timestamp,
-}
-
 fn take(bucket: &Mutex<Bucket>, rate: Option<u32>, now: Timestamp) -> Result<(), Refusal> {
-    let Some(rate) = rate.map(u64::from) else {
+    let Some(rate) = rate else {
         return Ok(());
     };
     let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
-    let elapsed = u64::try_from(now.since(bucket.at).as_millis()).unwrap_or(u64::MAX);
-    // A thousandth of a request a millisecond, `rate` times over.
-    bucket.used = bucket.used.saturating_sub(elapsed.saturating_mul(rate));
-    bucket.at = now;
-    if bucket.used + 1000 > rate * 1000 {
-        return Err(Refusal::Throttled);
-    }
-    bucket.used += 1000;
-    Ok(())
+    if bucket.take(rate, now) { Ok(()) } else { Err(Refusal::Throttled) }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use super::route::Wire;
 use super::routes::{Call, Routes};
 use super::service::Service;
 use super::sigv4::{self, Claims, Flaw, Head};
+use super::throttle::Throttle;
 use super::trail::{self, Trail};
 
 /// The management events; the rest of [`admin`] needs no signature.
@@ -36,6 +37,8 @@ pub(super) struct Api {
     pub(super) guard: Guard,
     pub(super) coverage: Coverage,
     pub(super) trail: Arc<Trail>,
+    /// Where the account's rates are kept.
+    pub(super) throttle: Option<Throttle>,
     pub(super) allow_reset: bool,
 }
 
@@ -141,6 +144,10 @@ impl Api {
         };
         let wire = Wire { query: head.query, headers: head.headers, body: &body };
         let members: Map<String, Value> = route.members(&wire, labels).map_err(refuse)?;
+        if let Some(throttle) = &self.throttle {
+            let client = members.get("clientId").and_then(Value::as_str);
+            throttle.admit((service, route.name()), client, now).map_err(refuse)?;
+        }
         let user_agent =
             parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let context = Context {

@@ -1,8 +1,9 @@
 //! Service Quotas of AWS IoT Core: what the account may do how often, as far as the local IoT Core knows.
 //!
 //! Source: botocore 1.44.5, service-quotas/2019-06-24; names and codes as `iotcore` lists them; values are AWS's defaults
-//! (AWS IoT Core endpoints and quotas), and this broker's own where it has a limit. Only Fleet Provisioning and the broker
-//! keep to them: REST is not throttled here. A limit that is lifted is not listed.
+//! (AWS IoT Core endpoints and quotas), and this broker's own where it has a limit. The broker keeps
+//! to them; whether calls do, those of the REST API and of Fleet Provisioning, is a switch ([`Limits::account_rates`]). A limit
+//! that is lifted is not listed.
 
 use base64ct::{Base64, Encoding};
 use serde::Deserialize;
@@ -13,6 +14,8 @@ use crate::limits::Limits;
 use crate::provisioning::Rates;
 
 mod table;
+
+pub(super) use table::rate_of;
 
 /// What Service Quotas calls AWS IoT Core.
 const SERVICE: &str = "iotcore";

@@ -20,6 +20,7 @@ use super::coverage::Coverage;
 use super::dispatch::Api;
 use super::guard::Guard;
 use super::routes::Routes;
+use super::throttle::Throttle;
 use super::trail::Trail;
 
 /// How long a client may take to send its request's head, and a kept connection to send the next one.
@@ -43,6 +44,8 @@ pub(crate) struct RestConfig {
     pub(crate) data_dir: PathBuf,
     /// Whether `POST /_fleetkey/reset` is served.
     pub(crate) allow_reset: bool,
+    /// Whether calls are refused that are more than the account's rates.
+    pub(crate) throttled: bool,
 }
 
 /// A REST API that is being served.
@@ -70,6 +73,7 @@ impl Rest {
             coverage: Coverage::new(),
             guard,
             allow_reset: config.allow_reset,
+            throttle: config.throttled.then(Throttle::default),
         });
         let (stopped, cut) = (CancellationToken::new(), CancellationToken::new());
         let connections = TaskTracker::new();

@@ -1,5 +1,7 @@
 //! Service Quotas: what the account may do how often.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Request, World};
@@ -63,4 +65,24 @@ async fn what_there_is_not_of_quotas_is_refused() {
         assert_eq!(answer.error(), code);
         assert!(answer.json()["Message"].as_str().is_some_and(|message| !message.is_empty()));
     }
+}
+
+/// Where the account's rates are kept, each operation has its own; a second later there is room again.
+#[tokio::test]
+async fn calls_beyond_the_accounts_rates_are_refused_for_a_while() {
+    let world = World::with(|config| config.limits.account_rates = true).await;
+    let describe = async || world.iot("GET", "/endpoint", Value::Null).await;
+    let refused = async {
+        loop {
+            let answer = describe().await;
+            if answer.status != 200 {
+                return answer;
+            }
+        }
+    };
+    let refused = tokio::time::timeout(Duration::from_secs(60), refused).await.unwrap();
+    assert_eq!((refused.status, refused.error()), (400, "ThrottlingException"));
+    world.iot("GET", "/things", Value::Null).await.ok();
+    let again = async { while describe().await.status != 200 {} };
+    tokio::time::timeout(Duration::from_secs(60), again).await.expect("there is room again");
 }
