@@ -286,7 +286,7 @@ pub struct Draft {
     pub patience: Option<u64>,
     /// How often a device is told before it has failed.
     pub tries: Option<u8>,
-    /// It ends when more than this share of a wave has failed, in percent.
+    /// It ends when this share of a wave has failed, in percent.
     pub threshold: Option<u8>,
     /// Only tell what it would come to.
     pub dry_run: bool,

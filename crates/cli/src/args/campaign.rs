@@ -109,7 +109,7 @@ pub(crate) struct StartArgs {
     /// How often a device is told before it has failed.
     #[arg(long, value_name = "TIMES", default_value_t = 2)]
     pub(crate) tries: u8,
-    /// It ends when more than this share of a wave has failed.
+    /// It ends when this share of a wave has failed.
     #[arg(long, value_name = "PERCENT", default_value_t = 5)]
     pub(crate) threshold: u8,
     /// Print the waves and leave nothing.

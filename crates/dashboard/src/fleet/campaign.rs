@@ -96,7 +96,7 @@ pub struct Pace {
     pub patience: Duration,
     /// How often a device is told before it has failed.
     pub tries: u8,
-    /// It ends when more than this share of a wave has failed, in percent.
+    /// It ends when this share of a wave has failed, in percent.
     pub threshold: u8,
 }
 

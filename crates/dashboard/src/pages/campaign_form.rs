@@ -168,7 +168,7 @@ fn pace(form: &Form) -> Markup {
         ("at_once", "Devices at it at once", u64::from(usual.at_once), u64::from(u32::MAX)),
         ("patience", "Minutes until a device is on its new certificate", minutes(usual.patience), MINUTES),
         ("tries", "Times that a device is told", u64::from(usual.tries), u64::from(u8::MAX)),
-        ("threshold", "It ends when more than … percent of a wave fail", u64::from(usual.threshold), 100),
+        ("threshold", "It ends when … percent of a wave fail", u64::from(usual.threshold), 100),
     ];
     html! {
         @for (name, words, usual, most) in fields {

@@ -255,7 +255,7 @@ fn pace(pace: &Pace) -> Markup {
             div { dt { "Rate" } dd { (pace.rate) " devices a minute, " (pace.at_once) " at once" } }
             div { dt { "Hours" } dd { @if pace.window.is_empty() { "all" } @else { (pace.window) " UTC" } } }
             div { dt { "Patience" } dd { (span(pace.patience)) " for a device to be on its new certificate, told " (pace.tries) " times" } }
-            div { dt { "Ends" } dd { "when more than " (pace.threshold) " % of a wave have failed" } }
+            div { dt { "Ends" } dd { "when " (pace.threshold) " % of a wave have failed" } }
         }
     }
 }

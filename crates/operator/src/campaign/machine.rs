@@ -460,15 +460,15 @@ impl Campaign {
         Some(mode)
     }
 
-    /// The first wave of which too many count, in words.
+    /// The first wave of which too many count, in words. The threshold itself is too many, as in AWS IoT Jobs.
     fn excess(&self, counted: impl Fn(Counts) -> usize, did: &str) -> Option<String> {
         let waves = self.roll.waves();
         (1..).zip(waves).find_map(|(number, wave)| {
             let (found, size, threshold) = (counted(*wave), wave.all(), self.plan.threshold);
-            (found * 100 > size * usize::from(threshold)).then(|| {
+            (found > 0 && found * 100 >= size * usize::from(threshold)).then(|| {
                 let waves = waves.len();
                 format!(
-                    "{found} of the {size} devices of wave {number} of {waves} {did}: more than {threshold} %"
+                    "{found} of the {size} devices of wave {number} of {waves} {did}: {threshold} % or more"
                 )
             })
         })

@@ -182,7 +182,17 @@ fn every_device_is_told_once_wave_after_wave_at_the_rate() {
 }
 
 #[test]
-fn it_ends_when_more_than_the_threshold_of_a_wave_have_failed_and_tells_nobody_after() {
+fn the_threshold_itself_is_too_many() {
+    // Of twenty, one is five percent.
+    let mut world = World::of(Plan { canary: 100, ..plan() }, 20);
+    world.never = [world.thing(3)].into();
+    world.until(Campaign::is_over);
+    let Mode::Aborted { why } = world.campaign.mode().clone() else { panic!("{:?}", world.campaign.mode()) };
+    assert!(why.contains("1 of the 20 devices of wave 1 of 1 did not rotate: 5 % or more"), "{why}");
+}
+
+#[test]
+fn it_ends_when_the_threshold_of_a_wave_have_failed_and_tells_nobody_after() {
     let mut world = World::of(plan(), 500);
     // Two of twenty-five: eight percent.
     world.never = [3, 17].map(|place| world.thing(place)).into();
