@@ -35,7 +35,7 @@ pub use panic::{
 pub use patience::Patience;
 pub use quarantine::{Mark, Marks, Recovery};
 pub use report::{Event, Progress, Silent};
-pub use revoke::{Begun, Cut, Cutter, Ended, Ending, Outcome};
+pub use revoke::{Begun, Cut, Cutter, Ended, Ending, Outcome, Seen};
 pub use state::{OwnCertificate, STATE_FILE, State, StateError};
 pub use undo::{Doomed, Remains, Removed};
 pub use windows::Doors;

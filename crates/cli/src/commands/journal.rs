@@ -50,7 +50,15 @@ fn verify(journals: &[PathBuf]) -> Result<ExitCode> {
 fn show(journals: &[PathBuf], about: Option<&str>) -> Result<ExitCode> {
     let mut entries = Vec::new();
     for path in journals {
-        let lines = text(path)?;
+        let lines = match text(path) {
+            Ok(lines) => lines,
+            Err(error) => {
+                output::warn(&format!(
+                    "{error:#}; the other journal follows, and `journal verify` tells more"
+                ));
+                continue;
+            }
+        };
         let about = |line: &&str| about.is_none_or(|word| line.contains(word));
         entries
             .extend(lines.lines().filter(about).filter_map(|line| serde_json::from_str::<Value>(line).ok()));

@@ -2,18 +2,20 @@
 //! said so.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use fleetkey_model::certificate::CertificateId;
-use fleetkey_model::name::{ClientId, ThingName};
+use fleetkey_model::name::ThingName;
 use serde::{Deserialize, Serialize};
 
 use super::crawl::Crawl;
 use super::store::{Ages, Certificate, Own, Restoring, Store, Thing};
 use super::watch::Watch;
 use crate::files::{self, FileError, PRIVATE};
+use crate::plan::Seen;
 
 /// The form that this version writes and reads.
 const FORMAT: u32 = 1;
@@ -67,18 +69,20 @@ impl Snapshot {
         Ok(files::write_by(&self.path, PRIVATE, |file| write_rows(watch, file))?)
     }
 
-    /// The client ids that these certificates were connected under when it was written: who may be connected still.
+    /// The client ids that each of these certificates was connected under, as far as was known when it was written: who may be
+    /// connected still.
     /// Blocking.
     ///
     /// # Errors
     /// When there is a file and it cannot be understood.
-    pub fn clients_of(&self, certificates: &[CertificateId]) -> Result<Vec<ClientId>, SnapshotError> {
-        let mut clients = Vec::new();
+    pub fn clients_of(&self, certificates: &[CertificateId]) -> Result<Seen, SnapshotError> {
+        let certificates: BTreeSet<_> = certificates.iter().collect();
+        let mut clients = Seen::new();
         self.each_line(|line| {
             if let Line::Certificate { id, row } = line
                 && certificates.contains(&id)
             {
-                clients.extend(row.open.iter().map(|open| open.client.clone()));
+                clients.insert(id, row.clients());
             }
             Ok(())
         })?;
@@ -173,6 +177,7 @@ mod tests {
     use crate::controller::PresenceEvent;
     use crate::inventory::{Described, ListedCertificate};
     use fleetkey_model::certificate::CertificateStatus::{self, Active, Inactive, Revoked};
+    use fleetkey_model::name::ClientId;
     use fleetkey_model::time::Timestamp;
 
     fn id(name: &str) -> CertificateId {

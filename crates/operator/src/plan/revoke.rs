@@ -2,13 +2,15 @@
 //! way back, for one that is INACTIVE.
 //!
 //! AWS cuts a client whose certificate is not ACTIVE any more "within a few minutes"; DeleteConnection does it now. Which
-//! certificate a connection is of no operation tells, so every client id of the certificate's things is cut: whoever
-//! holds another certificate is back at once, with nothing lost that was acknowledged.
+//! certificate a connection is of no operation tells, so every client id of the certificate's things is cut, and every one that
+//! was seen with it ([`Seen`]): whoever holds another certificate is back at once, with nothing lost that was acknowledged.
 //!
 //! The status is what counts: a client that is refused at its next CONNECT is ended, and AWS cuts it soon. So nothing that the
 //! data plane says, or does not say, keeps a status from being changed.
 
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
@@ -23,8 +25,8 @@ use crate::control_plane::{ApiError, Connected, ControlPlane, Done};
 
 /// How long is looked for connections before a status is changed.
 const LOOK_FOR: Duration = Duration::from_secs(2);
-/// How often a client is asked after; the account answers ten such questions a second.
-const ASK_EVERY: Duration = Duration::from_millis(500);
+/// How often a client is asked after: one question a second and client id is answered (AWS IoT Core quotas).
+const ASK_EVERY: Duration = Duration::from_millis(1100);
 /// How long a connection is given to end before it is cut again (one cut a second and client id, AWS IoT Core quotas).
 const CUT_EVERY: Duration = Duration::from_secs(5);
 
@@ -45,7 +47,12 @@ pub struct Ending {
     pub cut: bool,
     /// How long a connection may take to end.
     pub patience: Duration,
+    /// Who was seen connected.
+    pub seen: Seen,
 }
+
+/// Client ids that were seen connected with a certificate: they are cut besides those of its things.
+pub type Seen = BTreeMap<CertificateId, Vec<ClientId>>;
 
 /// A certificate whose status is as it is to be, and whose connections are to be ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,18 +203,20 @@ impl<C: Cloud + Cutter> Operator<'_, C> {
         if self.is_blind {
             return None;
         }
-        let cloud = self.tools.cloud;
+        let (cloud, answered) = (self.tools.cloud, AtomicBool::new(false));
         let asking = async {
             let things = cloud.certificate_things(id).await.ok()?;
             let mut open = Vec::new();
-            for client in things.iter().flat_map(clients).filter(|_| ending.cut) {
-                let found = cloud.connection(&client).await.unwrap_or(Connected::Untold);
-                open.push((client, found));
+            for client in clients(id, &things, ending) {
+                let found = cloud.connection(&client).await;
+                answered.fetch_or(found.is_ok(), Ordering::Relaxed);
+                open.push((client, found.unwrap_or(Connected::Untold)));
             }
             Some(Open { things, clients: open })
         };
         let told = tokio::time::timeout(LOOK_FOR, asking).await;
-        self.is_blind = told.is_err();
+        // Of many clients some may be left when the time is over.
+        self.is_blind = told.is_err() && !answered.load(Ordering::Relaxed);
         told.ok().flatten()
     }
 
@@ -222,7 +231,7 @@ impl<C: Cloud + Cutter> Operator<'_, C> {
         let things = patience.call(|_| {}, || cloud.certificate_things(id)).await;
         let what = format!("certificate {id} is {status}, but whose connections are to be cut is not told");
         let things = things.map_err(failed(&what))?;
-        let clients = things.iter().flat_map(clients).filter(|_| ending.cut);
+        let clients = clients(id, &things, ending).into_iter();
         let clients = clients.map(|client| (client, Connected::Untold)).collect();
         Ok(Open { things, clients })
     }
@@ -336,7 +345,18 @@ const fn is_silence<T>(answer: &Result<T, ApiError>) -> bool {
     matches!(answer, Err(ApiError::Unavailable(_)))
 }
 
-/// The client ids that a thing's certificates may use.
-fn clients(thing: &ThingName) -> [ClientId; 3] {
-    [ClientId::live(thing), ClientId::agent(thing), ClientId::verify(thing)]
+/// The client ids whose connections are to end: those that the certificates of its things may use by the shipped policy, and those
+/// that were seen with it.
+fn clients(id: &CertificateId, things: &[ThingName], ending: &Ending) -> Vec<ClientId> {
+    if !ending.cut {
+        return Vec::new();
+    }
+    let of_thing = |thing| [ClientId::live(thing), ClientId::agent(thing), ClientId::verify(thing)];
+    let mut clients: Vec<_> = things.iter().flat_map(of_thing).collect();
+    for client in ending.seen.get(id).into_iter().flatten() {
+        if !clients.contains(client) {
+            clients.push(client.clone());
+        }
+    }
+    clients
 }

@@ -10,8 +10,7 @@ use fleetkey_aws::permit::Command;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::{ClientId, PolicyName};
 use fleetkey_operator::documents::Names;
-use fleetkey_operator::inventory::Snapshot;
-use fleetkey_operator::plan::{Cut, Ending, Operator, PanicStep, Stopped};
+use fleetkey_operator::plan::{Cut, Ending, Operator, PanicStep, Seen, Stopped};
 use serde_json::json;
 
 use super::{Desk, print_iam, revoke};
@@ -80,7 +79,13 @@ async fn claim(args: PanicClaimArgs) -> Result<ExitCode> {
         claims = operator.claims(&wanted.fleet, &args.certificates).await?;
     }
     let why = args.meant.why.unwrap_or_default();
-    let ending = Ending { status: CertificateStatus::Inactive, why, cut: true, patience: args.within };
+    let ending = Ending {
+        status: CertificateStatus::Inactive,
+        why,
+        cut: true,
+        patience: args.within,
+        seen: Seen::new(),
+    };
     let (steps, cuts) = operator.stop_claims(&claims, &clients, &ending).await?;
     tell(&desk, &steps);
     for cut in &cuts {
@@ -96,11 +101,8 @@ async fn claim(args: PanicClaimArgs) -> Result<ExitCode> {
 
 /// Those that a controller has seen connected with these certificates, and those that are named.
 fn clients(data: &DataDir, certificates: &[CertificateId], named: Vec<ClientId>) -> Vec<ClientId> {
-    let known = Snapshot::at(&data.operator()).clients_of(certificates).unwrap_or_else(|error| {
-        tracing::warn!(%error, "who is connected with the claim is not known");
-        Vec::new()
-    });
-    let mut clients = [known, named].concat();
+    let known = revoke::seen(data, certificates).into_values().flatten();
+    let mut clients: Vec<_> = known.chain(named).collect();
     clients.sort();
     clients.dedup();
     clients

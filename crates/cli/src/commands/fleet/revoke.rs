@@ -9,11 +9,15 @@ use fleetkey_aws::Aws;
 use fleetkey_aws::permit::Command;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_operator::control_plane::{ApiError, ControlPlane};
-use fleetkey_operator::plan::{Cut, Ended, Ending, Event, Operator, Outcome, Patience, PlanError, Progress};
+use fleetkey_operator::inventory::Snapshot;
+use fleetkey_operator::plan::{
+    Cut, Ended, Ending, Event, Operator, Outcome, Patience, PlanError, Progress, Seen,
+};
 use serde_json::{Value, json};
 
 use super::{Desk, print_iam};
 use crate::args::RevokeArgs;
+use crate::datadir::DataDir;
 use crate::output::{self, Audience};
 
 /// Fails when a connection has not ended, there was no such certificate, or one could not be ended.
@@ -35,10 +39,19 @@ pub(crate) async fn run(args: RevokeArgs) -> Result<ExitCode> {
         why: args.why.clone(),
         cut: !args.keep_connections,
         patience: args.within,
+        seen: if args.keep_connections { Seen::new() } else { seen(&desk.data, &certificates) },
     };
     let tally = end_all(&desk, &mut operator, &certificates, &ending).await?;
     desk.conclude("revoked", &tally.fields(), &tally.words());
     Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Who is, or was, connected with them, as the inventory knows that a controller has left; nobody where there is none.
+pub(super) fn seen(data: &DataDir, certificates: &[CertificateId]) -> Seen {
+    Snapshot::at(&data.operator()).clients_of(certificates).unwrap_or_else(|error| {
+        tracing::warn!(%error, "who is connected with the certificates is not known");
+        Seen::new()
+    })
 }
 
 /// What became of all of them.

@@ -189,6 +189,27 @@ impl Certificate {
         self.open.push(open);
     }
 
+    /// Who is connected with it, and who was, as far as is known: a name that was forgotten as gone, after a gap or a restart, may
+    /// not be. A thing's name stands for all that its certificates may use.
+    pub(in crate::inventory) fn clients(&self) -> Vec<ClientId> {
+        let mut clients: Vec<_> = self.open.iter().map(|open| open.client.clone()).collect();
+        for holder in self.holders.keys() {
+            match holder.thing() {
+                Some(thing) => {
+                    clients.extend([
+                        ClientId::live(&thing),
+                        ClientId::agent(&thing),
+                        ClientId::verify(&thing),
+                    ]);
+                }
+                None => clients.push(holder.clone()),
+            }
+        }
+        clients.sort();
+        clients.dedup();
+        clients
+    }
+
     /// The account tells its status.
     pub(super) fn set_status(&mut self, now: Timestamp, status: CertificateStatus) {
         if self.status != Some(status) {

@@ -5,6 +5,7 @@ use fleetkey_model::name::{ClientId, ThingName};
 use fleetkey_model::time::Timestamp;
 
 use super::{Certificate, Store};
+use crate::plan::Seen;
 
 impl Store {
     /// The certificate that a thing's own session is on, as far as was heard, and since when, by the broker's clock.
@@ -12,6 +13,12 @@ impl Store {
         let client = ClientId::live(name);
         let id = self.clients.get(&client)?;
         Some((*id, self.certificates.get(id)?, self.open_of(&client)?.since))
+    }
+
+    /// Who is, or was, connected with these certificates, as far as was heard.
+    pub fn seen_with(&self, certificates: impl IntoIterator<Item = CertificateId>) -> Seen {
+        let of = |id| Some((id, self.certificates.get(&id)?.clients()));
+        certificates.into_iter().filter_map(of).collect()
     }
 
     /// The certificates that a thing has or uses, as far as is known, with when they were registered.

@@ -72,7 +72,9 @@ pub(super) async fn reject(args: RejectArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let why = args.why.unwrap_or_default();
-    let ending = Ending { status: CertificateStatus::Revoked, why, cut: true, patience: args.within };
+    let ids: Vec<_> = recovery.certificates.iter().map(|found| found.id).collect();
+    let seen = revoke::seen(&desk.data, &ids);
+    let ending = Ending { status: CertificateStatus::Revoked, why, cut: true, patience: args.within, seen };
     let ended = operator.reject(&recovery, &args.keep, &ending).await?;
     for one in &ended {
         desk.tell("certificate", &revoke::fields(one), &revoke::words(one).join("\n"));

@@ -18,7 +18,7 @@ use fleetkey_operator::control_plane::{ApiError, CertificateSummary, ControlPlan
 use fleetkey_operator::controller::{Record, Stage};
 use fleetkey_operator::inventory::Ledgered;
 use fleetkey_operator::plan::{
-    CloudNames, Cut, Ended, Ending, Operator, Patience, PlanError, Progress, Silent, Tools,
+    CloudNames, Cut, Ended, Ending, Operator, Patience, PlanError, Progress, Seen, Silent, Tools,
 };
 use fleetkey_operator::recovery::Windows;
 use tokio::runtime::Handle;
@@ -309,7 +309,8 @@ impl Board {
             Stage::Inactive => {}
         }
         let status = CertificateStatus::Active;
-        let ending = Ending { status, why: why.to_owned(), cut: false, patience: CUT_WITHIN };
+        let ending =
+            Ending { status, why: why.to_owned(), cut: false, patience: CUT_WITHIN, seen: Seen::new() };
         let back = self.office.work(&self.closed, move |office| office.bring_back(id, ending)).await?;
         if back.is_none() {
             return Ok(Way::Past);
@@ -343,6 +344,7 @@ impl Board {
             why: format!("{why}, says {by}"),
             cut: fate != Fate::Reactivate,
             patience: CUT_WITHIN,
+            seen: self.watch.look(|store, _| store.seen_with([id])),
         };
         self.works.expect_rest()?;
         let urgency = if ending.cut { Urgency::Ending } else { Urgency::Usual };

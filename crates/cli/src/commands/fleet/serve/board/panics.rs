@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use fleetkey_dashboard::fleet::Refused;
-use fleetkey_model::certificate::{CertificateId, CertificateStatus};
+use fleetkey_model::certificate::CertificateStatus;
 use fleetkey_model::name::{ClientId, PolicyName};
 use fleetkey_operator::inventory::Watch;
-use fleetkey_operator::plan::{Claims, Cut, Denial, Ending, PanicStep, Restored};
+use fleetkey_operator::plan::{Claims, Cut, Denial, Ending, PanicStep, Restored, Seen};
 
 use super::super::super::panic;
 use super::Board;
@@ -61,7 +61,13 @@ impl Office {
         if dry_run {
             return Ok(StoppedClaims { claims, clients, steps: Vec::new(), cuts: Vec::new() });
         }
-        let ending = Ending { status: CertificateStatus::Inactive, why, cut: true, patience: CUT_WITHIN };
+        let ending = Ending {
+            status: CertificateStatus::Inactive,
+            why,
+            cut: true,
+            patience: CUT_WITHIN,
+            seen: Seen::new(),
+        };
         let (steps, cuts) = operator.stop_claims(&claims, &clients, &ending).await?;
         Ok(StoppedClaims { claims, clients, steps, cuts })
     }
@@ -146,11 +152,8 @@ impl Board {
 
 /// Those that are named, and those that are known to be connected with these claims.
 fn with_open(watch: &Watch, claims: &Claims, mut clients: Vec<ClientId>) -> Vec<ClientId> {
-    let ids: Vec<CertificateId> = claims.certificates.iter().map(|(id, _)| *id).collect();
-    watch.look(|store, _| {
-        let rows = ids.iter().filter_map(|id| store.certificate(id));
-        clients.extend(rows.flat_map(|row| &row.open).map(|open| open.client.clone()));
-    });
+    let seen = watch.look(|store, _| store.seen_with(claims.certificates.iter().map(|(id, _)| *id)));
+    clients.extend(seen.into_values().flatten());
     clients.sort();
     clients.dedup();
     clients

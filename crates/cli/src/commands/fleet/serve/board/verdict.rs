@@ -3,7 +3,7 @@
 use fleetkey_dashboard::fleet::Refused;
 use fleetkey_model::certificate::{CertificateId, CertificateStatus};
 use fleetkey_model::name::ThingName;
-use fleetkey_operator::plan::Ending;
+use fleetkey_operator::plan::{Ending, Seen};
 
 use super::super::super::now;
 use super::Board;
@@ -38,7 +38,7 @@ impl Office {
         self,
         thing: ThingName,
         (verdict, certificate): (Verdict, CertificateId),
-        why: String,
+        (why, seen): (String, Seen),
     ) -> anyhow::Result<Decided> {
         let aws = self.account().await;
         let mut operator = self.operator(&aws, Manner::brief(false)).await?;
@@ -55,7 +55,7 @@ impl Office {
             }
             Verdict::Reject => {
                 let status = CertificateStatus::Revoked;
-                let ending = Ending { status, why, cut: true, patience: CUT_WITHIN };
+                let ending = Ending { status, why, cut: true, patience: CUT_WITHIN, seen };
                 operator.reject(&recovery, &[], &ending).await?
             }
         };
@@ -76,7 +76,10 @@ impl Board {
     ) -> Result<Decided, Refused> {
         self.works.expect_rest()?;
         let (of, why) = (thing.clone(), format!("{why}, says {by}"));
-        let work = move |office: Office| office.decide(of, (verdict, certificate), why);
+        let seen = self
+            .watch
+            .look(|store, _| store.seen_with(store.certificates_of(&thing).into_iter().map(|(id, _)| id)));
+        let work = move |office: Office| office.decide(of, (verdict, certificate), (why, seen));
         let urgency = match verdict {
             Verdict::Approve => Urgency::Usual,
             Verdict::Reject => Urgency::Ending,
