@@ -332,10 +332,14 @@ pub(super) fn attested(store: &Store, thing: &Thing) -> Option<Held> {
     Some(Held { certificate, registered, since })
 }
 
-/// When a thing was heard last, or heard of anew: what was known of its connection before is not now.
-pub(super) fn heard(store: &Store, thing: &Thing) -> Option<Timestamp> {
+/// When a thing was heard last, by the broker's clock, and since when events are heard, by ours: when either changes, what was
+/// known of its connection is not known any more.
+pub(super) type Heard = (Option<Timestamp>, Option<Timestamp>);
+
+/// What was heard of a thing.
+pub(super) fn heard(store: &Store, thing: &Thing) -> Heard {
     let seen = thing.certificates.iter().filter_map(|id| store.certificate(id)?.seen_at).max();
-    seen.max(store.ages().watching_since)
+    (seen, store.ages().watching_since)
 }
 
 /// Only who was heard to come can be known to have gone.

@@ -1,24 +1,29 @@
-//! Whether devices are connected of which no event has told since this process hears: asked of the account once, before a
-//! campaign tells them or gives them up. From then on events tell.
+//! Whether devices are connected of which no event has told since this process hears: asked of the account before a
+//! campaign tells them or gives them up, and again every few minutes while no event tells.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fleetkey_aws::Aws;
 use fleetkey_model::name::{ClientId, ThingName};
-use fleetkey_model::time::Timestamp;
-use fleetkey_operator::control_plane::{Connected, ControlPlane};
-use fleetkey_operator::plan::Patience;
+use fleetkey_operator::control_plane::{ApiError, Connected, ControlPlane};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::super::super::now;
+use super::read::Heard;
 
-/// How many are asked for at once, and how long each has its place at least: the account answers ten such questions a second,
-/// of which the controller needs some.
-const AT_ONCE: usize = 7;
-const EACH: Duration = Duration::from_millis(900);
+/// How many are asked for at once, and how long each has its place at least: the account answers a hundred such questions a second
+/// (AWS IoT Core quotas), of which retirement needs some.
+const AT_ONCE: usize = 20;
+const EACH: Duration = Duration::from_secs(1);
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// When it is asked again, after an answer and after none.
+const AGAIN: Duration = Duration::from_secs(300);
+const SOON: Duration = Duration::from_secs(60);
 
 /// The account's words, and who asks for them.
 pub(super) struct Whereabouts {
@@ -26,19 +31,27 @@ pub(super) struct Whereabouts {
     closed: CancellationToken,
     room: Arc<Semaphore>,
     words: Words,
+    /// The last question found no answer, which was said.
+    is_mute: Arc<AtomicBool>,
 }
 
 /// Of each device of which no event tells.
 type Words = Arc<Mutex<BTreeMap<ThingName, Word>>>;
 
+#[derive(Debug, Clone, Copy, Default)]
+struct Word {
+    is_asked: bool,
+    told: Option<Told>,
+}
+
+/// What the account said.
 #[derive(Debug, Clone, Copy)]
-enum Word {
-    Asked,
-    /// It was so when it was asked.
-    Told {
-        asked: Timestamp,
-        is_away: bool,
-    },
+struct Told {
+    /// What had been heard when it was asked. Compared for sameness alone: the moments are of two clocks.
+    heard: Heard,
+    is_away: bool,
+    /// Then it is asked again: an event may have been lost, or the account may be able to tell now.
+    again: Instant,
 }
 
 /// Where a device is.
@@ -54,24 +67,28 @@ pub(super) enum Place {
 
 impl Whereabouts {
     pub(super) fn new(aws: Arc<Aws>, closed: CancellationToken) -> Self {
-        Self { aws, closed, room: Arc::new(Semaphore::new(AT_ONCE)), words: Arc::default() }
+        let room = Arc::new(Semaphore::new(AT_ONCE));
+        Self { aws, closed, room, words: Arc::default(), is_mute: Arc::default() }
     }
 
-    /// Where a device is, if nothing was `heard` of it since the account was asked; if that is not known, it is asked.
-    pub(super) fn of(&self, thing: &ThingName, heard: Option<Timestamp>) -> Place {
+    /// Where a device is, as the account said when as much had been `heard` as now; if it has not said, it is asked.
+    pub(super) fn of(&self, thing: &ThingName, heard: Heard) -> Place {
         let mut words = lock(&self.words);
-        match words.get(thing) {
-            Some(Word::Asked) => return Place::Asked,
-            Some(Word::Told { asked, is_away }) if heard.is_none_or(|heard| heard <= *asked) => {
-                return if *is_away { Place::Away } else { Place::There };
-            }
-            _ => {}
+        let word = words.entry(thing.clone()).or_default();
+        let told = word.told.filter(|told| told.heard == heard);
+        let is_fresh = told.is_some_and(|told| Instant::now() < told.again);
+        if !is_fresh
+            && !word.is_asked
+            && let Ok(place) = self.room.clone().try_acquire_owned()
+        {
+            word.is_asked = true;
+            self.ask(thing.clone(), heard, place);
         }
-        if let Ok(place) = self.room.clone().try_acquire_owned() {
-            words.insert(thing.clone(), Word::Asked);
-            self.ask(thing.clone(), place);
+        match told {
+            None => Place::Asked,
+            Some(Told { is_away: true, .. }) => Place::Away,
+            Some(_) => Place::There,
         }
-        Place::Asked
     }
 
     /// Events tell of it.
@@ -79,16 +96,25 @@ impl Whereabouts {
         lock(&self.words).remove(thing);
     }
 
-    fn ask(&self, thing: ThingName, place: OwnedSemaphorePermit) {
-        let (aws, words, closed) = (self.aws.clone(), self.words.clone(), self.closed.clone());
+    /// Once; who cannot be asked counts as there until the next time.
+    fn ask(&self, thing: ThingName, heard: Heard, place: OwnedSemaphorePermit) {
+        let (aws, words, closed, mute) =
+            (self.aws.clone(), self.words.clone(), self.closed.clone(), self.is_mute.clone());
         let asking = async move {
-            let (asked, client, pause) = (now(), ClientId::live(&thing), tokio::time::sleep(EACH));
-            let answer = Patience::ASKING.call(|_| {}, || aws.connection(&client)).await;
-            if let Err(error) = &answer {
-                tracing::warn!(%thing, %error, "whether a device is connected cannot be asked");
+            let (client, pause) = (ClientId::live(&thing), tokio::time::sleep(EACH));
+            let silence = |_| ApiError::Unavailable(format!("no answer within {} s", PATIENCE.as_secs()));
+            let answer = tokio::time::timeout(PATIENCE, aws.connection(&client)).await;
+            let answer = answer.map_err(silence).flatten();
+            let was_mute = mute.swap(answer.is_err(), Ordering::Relaxed);
+            if let Err(error) = answer.as_ref()
+                && !was_mute
+            {
+                tracing::warn!(%thing, %error, "whether devices are connected cannot be asked");
             }
-            let is_away = matches!(answer, Ok(Connected::No));
-            lock(&words).insert(thing, Word::Told { asked, is_away });
+            let after = if answer.is_ok() { AGAIN } else { SOON };
+            let (is_away, again) = (matches!(answer, Ok(Connected::No)), Instant::now() + after);
+            let told = Some(Told { heard, is_away, again });
+            lock(&words).insert(thing, Word { is_asked: false, told });
             pause.await;
             drop(place);
         };
