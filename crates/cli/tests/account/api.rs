@@ -3,11 +3,13 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use aws_sdk_iot::types::AttributePayload;
 use fleetkey_operator::documents::RECOVERED_ATTRIBUTE;
 use serde_json::{Value, json};
 
+use crate::described::Description;
 use crate::inventory::Clients;
 use crate::process::Process;
 use crate::proxy::Proxy;
@@ -17,6 +19,8 @@ use crate::serve::{Fleet, inventory_is_taken};
 pub(crate) struct Api {
     address: String,
     token: String,
+    /// What it says of its answers; all of them are held to it.
+    described: OnceLock<Description>,
 }
 
 impl Api {
@@ -27,11 +31,19 @@ impl Api {
             crate::process::run(&[made.as_slice(), &[fleet.to_str().unwrap()]].concat());
         assert_eq!(code, 0, "{errors}");
         let token = serde_json::from_str::<Value>(&told).unwrap()["token"].as_str().unwrap().to_owned();
-        Self { address: url.trim_start_matches("http://").to_owned(), token }
+        Self { address: url.trim_start_matches("http://").to_owned(), token, described: OnceLock::new() }
     }
 
     /// HTTP status and body.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let (status, told) = self.send(method, path, body);
+        let described =
+            self.described.get_or_init(|| Description::of(self.send("GET", "/openapi.json", &Value::Null).1));
+        described.hold(method, path, status, &told);
+        (status, told)
+    }
+
+    fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let body = if body.is_null() { String::new() } else { body.to_string() };
         write!(

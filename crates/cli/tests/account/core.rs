@@ -30,6 +30,11 @@ impl Core {
         Self::of(a_directory(), thing_types)
     }
 
+    /// An empty account that keeps AWS's rates of calls and of Fleet Provisioning.
+    pub(crate) fn throttled() -> Self {
+        Self::with(a_directory(), "1ms", &["--account-rates", "true"])
+    }
+
     /// An account that is set up by `local --setup`, with a controller beside it.
     pub(crate) fn set_up_by_itself() -> Self {
         Self::with(a_directory(), "1ms", &["--setup", "--grace", "100ms"])
@@ -114,6 +119,21 @@ impl Core {
             *refusals.entry(told.to_owned()).or_default() += 1;
         }
         refusals
+    }
+
+    /// The calls of the REST API by operation: how many, and how many of them were throttled.
+    pub(crate) fn calls(&self) -> BTreeMap<String, (u64, u64)> {
+        let (_, report) = crate::serve::get(self.url(), "/_fleetkey/coverage");
+        let report: Value = serde_json::from_str(&report).unwrap();
+        let services = report["services"].as_object().unwrap().values();
+        let calls = services.flat_map(|service| {
+            let called = service["implemented"].as_object().unwrap().iter();
+            called.map(|(name, count)| {
+                let throttled = service["refused"][name]["ThrottlingException"].as_u64();
+                (name.clone(), (count.as_u64().unwrap(), throttled.unwrap_or_default()))
+            })
+        });
+        calls.filter(|(_, (count, _))| *count > 0).collect()
     }
 
     /// How often the account has refused to provision by a template since the last look at what it tells.

@@ -24,6 +24,7 @@ mod campaign;
 mod census;
 mod core;
 mod crowd;
+mod described;
 mod doors;
 mod drift;
 mod evidence;

@@ -3,11 +3,13 @@
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::api::Api;
 use crate::core::{Core, Outcome, a_directory};
+use crate::crowd::{Crowd, listener};
 use crate::inventory::Clients;
 use crate::process::{PATIENCE, Process};
 use crate::proxy::Proxy;
-use crate::serve::Fleet;
+use crate::serve::{Fleet, HASTE, inventory_is_taken, until};
 
 /// The certificate in use is revoked: the connection is cut, which is measured, and the device does not come back; the
 /// journal says who, why and by which calls, and they are those of `--print-iam`.
@@ -200,4 +202,66 @@ fn a_panic_goes_through_while_a_list_is_ended() {
     let ends = leak.ids.iter().map(|id| at(&format!("revoke certificate {id}"))).collect::<Vec<_>>();
     let stopped = at("disable provisioning template");
     assert!(ends[0] < stopped && stopped < ends[1], "{done:#?}");
+}
+
+/// A certificate of no thing that may connect under any name, in files of the crowd's.
+fn of_no_thing(crowd: &Crowd, clients: &Clients, name: &str) -> (String, [std::path::PathBuf; 2]) {
+    let made = clients.iot.create_keys_and_certificate().set_as_active(true).send();
+    let made = clients.wait(made).unwrap();
+    let attach = clients.iot.attach_policy().policy_name("anything").target(made.certificate_arn().unwrap());
+    clients.wait(attach.send()).unwrap();
+    let keys = made.key_pair().unwrap();
+    let files = [made.certificate_pem().unwrap(), keys.private_key().unwrap()];
+    let paths = ["cert", "key"].map(|kind| crowd.path().join(format!("{name}.{kind}")));
+    paths.iter().zip(files).for_each(|(path, text)| std::fs::write(path, text).unwrap());
+    (made.certificate_id().unwrap().to_owned(), paths)
+}
+
+/// Under which name a certificate of no thing is in use only the controller has heard: that connection is ended, too, by the
+/// order over the API and, from the inventory that it leaves, by the command.
+#[test]
+fn whoever_was_seen_with_a_certificate_is_cut_whatever_its_name() {
+    let crowd = Crowd::none();
+    let clients = Clients::of(&crowd.core);
+    let document =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:*","Resource":"*"}]}"#;
+    clients
+        .wait(clients.iot.create_policy().policy_name("anything").policy_document(document).send())
+        .unwrap();
+    let made = ["laptop-1", "laptop-2"].map(|name| (name, of_no_thing(&crowd, &clients, name)));
+    let serving = || {
+        let started = crowd.core.command(crowd.core.url(), &HASTE, crowd.path()).spawn();
+        let mut controller = Process::of(started.unwrap());
+        let url = controller.event("serving")["url"].as_str().unwrap().to_owned();
+        controller.event("ready");
+        (controller, url)
+    };
+    let end = |controller: Process| {
+        controller.signal("TERM");
+        assert!(controller.end().0.success());
+    };
+    let (controller, url) = serving();
+    inventory_is_taken(&url);
+    let api = Api::of(&url, crowd.path(), "admin");
+
+    let open = made.map(|(name, (id, files))| {
+        let connection = crowd.runtime.block_on(listener(&crowd, &files, name, "news"));
+        until("the controller to hear of it", || {
+            api.get(&format!("/certificates/{id}")).to_string().contains(name)
+        });
+        (id, connection)
+    });
+    let [(first, _), (second, _)] = &open;
+    api.order(&format!("/certificates/{first}/revoke"), "a lost laptop");
+    let directory = crowd.path().to_str().unwrap();
+    let told = crate::process::run(&["journal", "show", "--about", "laptop-1", "--fleet-dir", directory]).1;
+    assert!(told.contains("disconnect") && told.contains("a lost laptop"), "{told}");
+
+    // The next controller has heard of nobody; and what it leaves still tells who was there.
+    end(controller);
+    end(serving().0);
+    let ended = crowd.core.run(&["revoke", second, "--why", "another"], crowd.path()).good();
+    let line = ended.lines.iter().find(|line| line["event"] == "certificate").unwrap();
+    let [cut] = line["connections"].as_array().unwrap().as_slice() else { panic!("{line}") };
+    assert_eq!((&cut["client"], &cut["outcome"]), (&"laptop-2".into(), &"gone".into()), "{line}");
 }
