@@ -16,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 use super::read::Heard;
 
 /// How many are asked for at once, and how long each has its place at least: the account answers a hundred such questions a second
-/// (AWS IoT Core quotas), of which retirement needs some.
-const AT_ONCE: usize = 20;
+/// (AWS IoT Core quotas), of which retirement needs some. Who is asked for anew has places apart: of a large fleet that is away
+/// they would take all, and nobody else's would ever come.
+const AT_ONCE: usize = 15;
+const ANEW: usize = 5;
 const EACH: Duration = Duration::from_secs(1);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,6 +32,7 @@ pub(super) struct Whereabouts {
     aws: Arc<Aws>,
     closed: CancellationToken,
     room: Arc<Semaphore>,
+    room_anew: Arc<Semaphore>,
     words: Words,
     /// The last question found no answer, which was said.
     is_mute: Arc<AtomicBool>,
@@ -67,8 +70,8 @@ pub(super) enum Place {
 
 impl Whereabouts {
     pub(super) fn new(aws: Arc<Aws>, closed: CancellationToken) -> Self {
-        let room = Arc::new(Semaphore::new(AT_ONCE));
-        Self { aws, closed, room, words: Arc::default(), is_mute: Arc::default() }
+        let [room, room_anew] = [AT_ONCE, ANEW].map(|places| Arc::new(Semaphore::new(places)));
+        Self { aws, closed, room, room_anew, words: Arc::default(), is_mute: Arc::default() }
     }
 
     /// Where a device is, as the account said when as much had been `heard` as now; if it has not said, it is asked.
@@ -77,9 +80,10 @@ impl Whereabouts {
         let word = words.entry(thing.clone()).or_default();
         let told = word.told.filter(|told| told.heard == heard);
         let is_fresh = told.is_some_and(|told| Instant::now() < told.again);
+        let room = if told.is_some() { &self.room_anew } else { &self.room };
         if !is_fresh
             && !word.is_asked
-            && let Ok(place) = self.room.clone().try_acquire_owned()
+            && let Ok(place) = room.clone().try_acquire_owned()
         {
             word.is_asked = true;
             self.ask(thing.clone(), heard, place);
