@@ -11,8 +11,9 @@
 //!
 //! Beside it stands `NAME.head`: how many lines there were, how many bytes, and the hash of the last. So a tail that was
 //! cut off is noticed, and a long journal is not read again at each start. It is written after the line is durable and
-//! not waited for: after a power cut it may be some lines behind, never ahead. Whoever can write both files can rewrite
-//! both; who wants more keeps heads elsewhere.
+//! not waited for: after a power cut it may be some lines behind, never ahead. Where it is gone, the next line says
+//! `"headless":true`: nobody knows what stood before it. Whoever can write both files can rewrite both; who wants more
+//! keeps heads elsewhere.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -78,6 +79,8 @@ struct Line<'a> {
     entry: &'a Entry<'a>,
     time: String,
     prev: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    headless: bool,
 }
 
 /// The end of a chain.
@@ -98,6 +101,8 @@ pub struct Chain {
     file: File,
     head_file: File,
     head: Head,
+    /// No line has been entered since the head was found gone.
+    headless: bool,
 }
 
 /// Why a chain does not hold.
@@ -126,6 +131,14 @@ pub enum Broken {
         lines: u64,
         /// What is gone.
         path: PathBuf,
+    },
+    /// What holds its end was not there when this line was entered.
+    #[error(
+        "line {line} was entered when the journal's head was gone, which holds its end: lines before it may have been cut. Compare with what was exported; a new journal begins once this one and its head are put elsewhere"
+    )]
+    Resumed {
+        /// Counted from 1.
+        line: u64,
     },
     /// It, or what stands beside it, cannot be read.
     #[error(transparent)]
@@ -169,8 +182,8 @@ impl Chain {
         let head_path = head_path(path);
         let beside = files::open_or_make(OpenOptions::new().write(true), &head_path);
         let head_file = beside.map_err(|error| FileError::new("open", &head_path, error))?;
-        // One that a power cut has torn is made anew from the whole journal.
-        let known = read_head(path).ok().flatten().unwrap_or_default();
+        let noted = read_head(path).ok().flatten();
+        let known = noted.clone().unwrap_or_default();
         if file.metadata().map_err(failed)?.len() < known.bytes {
             return Err(Broken::Cut { lines: known.lines, hash: known.hash });
         }
@@ -181,8 +194,14 @@ impl Chain {
             file.write_all(b"\n").map_err(failed)?;
             head.bytes += 1;
         }
-        let chain = Self { path: path.to_owned(), file, head_file, head };
-        chain.note_head()?;
+        let headless = noted.is_none() && head.lines > 0;
+        let chain = Self { path: path.to_owned(), file, head_file, head, headless };
+        if !headless {
+            chain.note_head()?;
+            // Written in its place from now on, it outlives a power cut: one that is gone was taken.
+            chain.head_file.sync_all().map_err(|error| FileError::new("write", &head_path, error))?;
+            files::sync_parent(&head_path)?;
+        }
         Ok(chain)
     }
 
@@ -192,7 +211,8 @@ impl Chain {
     /// When it cannot be written.
     pub fn enter(&mut self, entry: &Entry<'_>) -> Result<(), FileError> {
         let time = entry.at.to_string();
-        let line = Line { n: self.head.lines + 1, entry, time, prev: &self.head.hash };
+        let line =
+            Line { n: self.head.lines + 1, entry, time, prev: &self.head.hash, headless: self.headless };
         let written = serde_json::to_vec(&line).map_err(io::Error::other).and_then(|mut text| {
             let head = self.head.after(&text, true);
             text.push(b'\n');
@@ -205,6 +225,7 @@ impl Chain {
             let _kept = self.file.set_len(self.head.bytes);
             FileError::new("write", &self.path, error)
         })?;
+        self.headless = false;
         self.note_head()
     }
 
@@ -237,7 +258,7 @@ pub fn verify(path: &Path) -> Result<Head, Broken> {
     };
     let mut reader = BufReader::new(file);
     let mut head = Head::default();
-    let mut holds = known.lines == 0;
+    let (mut holds, mut resumed) = (known.lines == 0, None);
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -246,10 +267,14 @@ pub fn verify(path: &Path) -> Result<Head, Broken> {
         }
         let (text, ended) = line.strip_suffix(b"\n").map_or((line.as_slice(), false), |text| (text, true));
         // A torn line names nothing; the next one names it.
-        if let Ok(Value::Object(entry)) = serde_json::from_slice(text)
-            && entry.get("prev").and_then(Value::as_str) != Some(&head.hash)
-        {
-            return Err(Broken::Line { line: head.lines + 1 });
+        if let Ok(Value::Object(entry)) = serde_json::from_slice(text) {
+            let line = head.lines + 1;
+            if entry.get("prev").and_then(Value::as_str) != Some(&head.hash) {
+                return Err(Broken::Line { line });
+            }
+            if entry.contains_key("headless") {
+                resumed.get_or_insert(line);
+            }
         }
         head = head.after(text, ended);
         holds |= head == known;
@@ -261,7 +286,7 @@ pub fn verify(path: &Path) -> Result<Head, Broken> {
     if head.lines > 1 && read_head(path)?.is_none() {
         return Err(Broken::Headless { lines: head.lines, path: head_path(path) });
     }
-    Ok(head)
+    resumed.map_or(Ok(head), |line| Err(Broken::Resumed { line }))
 }
 
 /// Whether there is a journal, or was one: its head is there.
@@ -363,10 +388,34 @@ mod tests {
         let head = std::fs::read(head_path(&path)).unwrap();
         std::fs::remove_file(head_path(&path)).unwrap();
         assert!(is_there(&path) && matches!(verify(&path), Err(Broken::Headless { lines: 3, .. })));
+        // A start alone does not hide it.
+        drop(Chain::open(&path).unwrap());
+        assert!(matches!(verify(&path), Err(Broken::Headless { lines: 3, .. })));
         std::fs::write(head_path(&path), head).unwrap();
         assert!(verify(&path).is_ok());
         std::fs::remove_file(&path).unwrap();
         assert!(is_there(&path) && matches!(verify(&path), Err(Broken::Cut { lines: 3, .. })));
+    }
+
+    #[test]
+    fn a_head_that_was_gone_is_noticed_also_when_lines_were_entered_since() {
+        let directory = tempfile::tempdir().unwrap();
+        for torn in ["", "{\"lines\":3,\"by"] {
+            let path = directory.path().join(JOURNAL_FILE);
+            let text = three_lines(&path);
+            let two = text.match_indices('\n').nth(1).unwrap().0 + 1;
+            std::fs::write(&path, &text[..two]).unwrap();
+            std::fs::write(head_path(&path), torn).unwrap();
+            drop(Chain::open(&path).unwrap());
+            let mut chain = Chain::open(&path).unwrap();
+            for what in ["another", "one more"] {
+                chain.enter(&entry(what)).unwrap();
+                assert!(matches!(verify(&path), Err(Broken::Resumed { line: 3 })), "{torn}");
+            }
+            assert_eq!(std::fs::read_to_string(&path).unwrap().matches("headless").count(), 1);
+            std::fs::remove_file(head_path(&path)).unwrap();
+            std::fs::remove_file(&path).unwrap();
+        }
     }
 
     #[test]

@@ -167,7 +167,7 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-fn sync_parent(path: &Path) -> Result<(), FileError> {
+pub(crate) fn sync_parent(path: &Path) -> Result<(), FileError> {
     let parent = parent(path);
     let synced = File::open(parent).and_then(|directory| directory.sync_all());
     synced.map_err(|error| FileError::new("sync", parent, error))

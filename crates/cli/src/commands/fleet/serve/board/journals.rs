@@ -57,7 +57,7 @@ impl Journals {
 
     /// Follows both chains. Blocking, likewise.
     fn check(&self) {
-        let found = self.paths.iter().filter(|path| path.exists()).map(|path| chain::verify(path));
+        let found = self.paths.iter().filter(|path| chain::is_there(path)).map(|path| chain::verify(path));
         let checked = match found.collect::<Result<Vec<_>, _>>() {
             Ok(heads) => {
                 let lines: u64 = heads.iter().map(|head| head.lines).sum();
