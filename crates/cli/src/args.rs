@@ -282,6 +282,9 @@ pub(crate) struct SwitchArgs {
     /// Refuse a certificate for this long after it became ACTIVE, as long as its activation takes to spread on AWS.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) activation_delay: Option<Duration>,
+    /// Leave a connection open for this long after its certificate ceased to be ACTIVE; on AWS "a few minutes".
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = delay)]
+    pub(crate) cut_delay: Duration,
 }
 
 /// Which device of which fleet.

@@ -92,6 +92,7 @@ pub(crate) fn switches(args: &SwitchArgs) -> Switches {
     Switches {
         session_survives_certificate_change: args.session_survives_certificate_change,
         activation_delay: args.activation_delay.unwrap_or_default(),
+        cut_delay: args.cut_delay,
         ..Switches::default()
     }
 }

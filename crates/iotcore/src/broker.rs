@@ -19,7 +19,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
-use std::time::Duration;
 
 use fleetkey_model::arn::Scope;
 use fleetkey_model::time::Timestamp;
@@ -86,7 +85,6 @@ pub(crate) struct Parts {
     pub(crate) faults: Faults,
     pub(crate) sessions: Sessions,
     pub(crate) limits: Limits,
-    pub(crate) cut_delay: Duration,
     pub(crate) functions: Arc<dyn FunctionInvoker>,
     pub(crate) roles: Arc<dyn Roles>,
 }
@@ -99,7 +97,6 @@ pub(crate) struct Broker {
     faults: Faults,
     sessions: Sessions,
     limits: Limits,
-    cut_delay: Duration,
     tree: RwLock<Trie<Subscription, Subscriber>>,
     shares: Mutex<share::Shares>,
     clients: Mutex<Clients>,
@@ -122,7 +119,6 @@ impl Broker {
             faults: parts.faults,
             sessions: parts.sessions,
             limits: parts.limits,
-            cut_delay: parts.cut_delay,
             tree: RwLock::new(Trie::new(Matching::Aws)),
             shares: Mutex::default(),
             clients: Mutex::default(),

@@ -27,8 +27,6 @@ pub struct Config {
     pub limits: Limits,
     /// Behaviour that AWS leaves open.
     pub switches: Switches,
-    /// How long a connection outlives its certificate's ACTIVE status. AWS: "a few minutes"; default: not at all.
-    pub cut_delay: Duration,
     /// Quotas of Fleet Provisioning, and a hook besides those of the templates.
     pub provisioning: ProvisioningConfig,
     /// How often expiry is looked for: of sessions, certificates in use, retained messages. Default 1 s.
@@ -63,7 +61,6 @@ impl Config {
             limits: Limits::default(),
             switches: Switches::default(),
             provisioning: ProvisioningConfig::default(),
-            cut_delay: Duration::ZERO,
             sweep_every: Duration::from_secs(1),
             rest: RestOptions::default(),
             functions: None,

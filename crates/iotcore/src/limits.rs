@@ -173,6 +173,9 @@ pub struct Switches {
     /// How long a certificate is still refused at CONNECT after it became ACTIVE. Default zero. AWS names no
     /// bound for the time that an activation takes to spread; clients should bear minutes.
     pub activation_delay: Duration,
+    /// How long a connection outlives its certificate's ACTIVE status. Default zero; AWS says "within a few minutes"
+    /// (Developer Guide, "Activate or deactivate a client certificate").
+    pub cut_delay: Duration,
 }
 
 impl Default for Switches {
@@ -186,6 +189,7 @@ impl Default for Switches {
             receive_for_direct_answers: true,
             session_survives_certificate_change: true,
             activation_delay: Duration::ZERO,
+            cut_delay: Duration::ZERO,
         }
     }
 }

@@ -231,7 +231,6 @@ pub async fn start_on(
         faults: faults.clone(),
         sessions,
         limits: config.limits,
-        cut_delay: config.cut_delay,
         functions: config.functions.unwrap_or_else(|| Arc::new(functions.clone())),
         roles,
     };

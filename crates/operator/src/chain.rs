@@ -134,7 +134,7 @@ pub enum Broken {
     },
     /// What holds its end was not there when this line was entered.
     #[error(
-        "line {line} was entered when the journal's head was gone, which holds its end: lines before it may have been cut. Compare with what was exported; a new journal begins once this one and its head are put elsewhere"
+        "line {line} was entered when the journal's head was gone, which holds its end: lines before it may have been cut. Compare with what was exported; a new journal begins when this one and its head are put elsewhere while nothing runs that writes it"
     )]
     Resumed {
         /// Counted from 1.
@@ -182,8 +182,9 @@ impl Chain {
         let head_path = head_path(path);
         let beside = files::open_or_make(OpenOptions::new().write(true), &head_path);
         let head_file = beside.map_err(|error| FileError::new("open", &head_path, error))?;
-        let noted = read_head(path).ok().flatten();
-        let known = noted.clone().unwrap_or_default();
+        let noted = read_head(path)?;
+        let is_new = noted.is_none();
+        let known = noted.unwrap_or_default();
         if file.metadata().map_err(failed)?.len() < known.bytes {
             return Err(Broken::Cut { lines: known.lines, hash: known.hash });
         }
@@ -194,10 +195,13 @@ impl Chain {
             file.write_all(b"\n").map_err(failed)?;
             head.bytes += 1;
         }
-        let headless = noted.is_none() && head.lines > 0;
+        let headless = is_new && head.lines > 0;
         let chain = Self { path: path.to_owned(), file, head_file, head, headless };
+        // One that is gone stays so until a line tells of it.
         if !headless {
             chain.note_head()?;
+        }
+        if is_new && !headless {
             // Written in its place from now on, it outlives a power cut: one that is gone was taken.
             chain.head_file.sync_all().map_err(|error| FileError::new("write", &head_path, error))?;
             files::sync_parent(&head_path)?;
@@ -225,8 +229,14 @@ impl Chain {
             let _kept = self.file.set_len(self.head.bytes);
             FileError::new("write", &self.path, error)
         })?;
+        if self.headless {
+            // What stood in it may be longer than a head.
+            let emptied = self.head_file.set_len(0);
+            emptied.map_err(|error| FileError::new("write", &head_path(&self.path), error))?;
+        }
+        self.note_head()?;
         self.headless = false;
-        self.note_head()
+        Ok(())
     }
 
     /// Writes the head in its place: always as long, within one sector.
@@ -254,6 +264,8 @@ pub fn verify(path: &Path) -> Result<Head, Broken> {
         Err(error) if error.kind() == io::ErrorKind::NotFound && known.lines > 0 => {
             return Err(Broken::Cut { lines: known.lines, hash: known.hash });
         }
+        // A power cut has left a head of no lines alone.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_there(path) => return Ok(known),
         file => file.map_err(failed)?,
     };
     let mut reader = BufReader::new(file);
@@ -282,8 +294,8 @@ pub fn verify(path: &Path) -> Result<Head, Broken> {
     if !holds {
         return Err(Broken::Cut { lines: known.lines, hash: known.hash });
     }
-    // The first line is written before there is a head, which may have come meanwhile.
-    if head.lines > 1 && read_head(path)?.is_none() {
+    // The head comes before the first line: where both have come since it was read, it is there now.
+    if head.lines > 0 && read_head(path)?.is_none() {
         return Err(Broken::Headless { lines: head.lines, path: head_path(path) });
     }
     resumed.map_or(Ok(head), |line| Err(Broken::Resumed { line }))
@@ -294,13 +306,14 @@ pub fn is_there(path: &Path) -> bool {
     path.exists() || head_path(path).exists()
 }
 
+/// What stands beside a journal.
 fn read_head(path: &Path) -> Result<Option<Head>, FileError> {
     let path = head_path(path);
-    let Some(text) = files::read(&path)?.filter(|text| !text.is_empty()) else {
+    let Some(text) = files::read(&path)? else {
         return Ok(None);
     };
-    let head = serde_json::from_slice(&text);
-    head.map(Some).map_err(|error| FileError::new("read", &path, io::Error::other(error)))
+    // One that cannot be understood tells no more than none.
+    Ok(serde_json::from_slice(&text).ok())
 }
 
 /// `NAME.head` beside the journal.
@@ -395,23 +408,34 @@ mod tests {
         assert!(verify(&path).is_ok());
         std::fs::remove_file(&path).unwrap();
         assert!(is_there(&path) && matches!(verify(&path), Err(Broken::Cut { lines: 3, .. })));
+        std::fs::remove_file(head_path(&path)).unwrap();
+        drop(Chain::open(&path).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(verify(&path).unwrap().lines, 0, "a head of no lines");
+        Chain::open(&path).unwrap().enter(&entry("one")).unwrap();
+        std::fs::remove_file(head_path(&path)).unwrap();
+        assert!(matches!(verify(&path), Err(Broken::Headless { lines: 1, .. })));
     }
 
     #[test]
     fn a_head_that_was_gone_is_noticed_also_when_lines_were_entered_since() {
         let directory = tempfile::tempdir().unwrap();
-        for torn in ["", "{\"lines\":3,\"by"] {
+        for torn in ["", "{\"lines\":3,\"by", &"long".repeat(HEAD_WIDTH)] {
             let path = directory.path().join(JOURNAL_FILE);
             let text = three_lines(&path);
             let two = text.match_indices('\n').nth(1).unwrap().0 + 1;
             std::fs::write(&path, &text[..two]).unwrap();
             std::fs::write(head_path(&path), torn).unwrap();
             drop(Chain::open(&path).unwrap());
+            assert!(matches!(verify(&path), Err(Broken::Headless { lines: 2, .. })), "{torn}");
             let mut chain = Chain::open(&path).unwrap();
             for what in ["another", "one more"] {
                 chain.enter(&entry(what)).unwrap();
                 assert!(matches!(verify(&path), Err(Broken::Resumed { line: 3 })), "{torn}");
             }
+            let head = chain.head().clone();
+            assert_eq!(*Chain::open(&path).unwrap().head(), head);
+            assert_eq!(read_head(&path).unwrap(), Some(head));
             assert_eq!(std::fs::read_to_string(&path).unwrap().matches("headless").count(), 1);
             std::fs::remove_file(head_path(&path)).unwrap();
             std::fs::remove_file(&path).unwrap();

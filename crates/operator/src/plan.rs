@@ -48,6 +48,7 @@ mod apply;
 mod change;
 mod claim;
 mod credential;
+mod cuts;
 mod devices;
 mod graph;
 mod names;

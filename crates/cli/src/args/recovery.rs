@@ -133,7 +133,7 @@ pub(crate) struct PanicClaimArgs {
     /// A claim certificate; repeatable. All that have the claim policy without it.
     #[arg(long = "certificate", value_name = "ID")]
     pub(crate) certificates: Vec<CertificateId>,
-    /// A further client id to cut; repeatable. Those that a controller has seen with the claim are cut anyway.
+    /// A further client id to cut; repeatable. Those that a controller hears connected with the claim are cut anyway.
     #[arg(long = "client", value_name = "ID")]
     pub(crate) clients: Vec<ClientId>,
     /// How long a connection may take to end.

@@ -35,6 +35,11 @@ impl Core {
         Self::with(a_directory(), "1ms", &["--account-rates", "true"])
     }
 
+    /// An empty account that leaves the connections of ended certificates alone, as AWS does for some minutes.
+    pub(crate) fn that_cuts_late() -> Self {
+        Self::with(a_directory(), "1ms", &["--cut-delay", "1h"])
+    }
+
     /// An account that is set up by `local --setup`, with a controller beside it.
     pub(crate) fn set_up_by_itself() -> Self {
         Self::with(a_directory(), "1ms", &["--setup", "--grace", "100ms"])

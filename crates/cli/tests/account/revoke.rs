@@ -204,6 +204,14 @@ fn a_panic_goes_through_while_a_list_is_ended() {
     assert!(ends[0] < stopped && stopped < ends[1], "{done:#?}");
 }
 
+/// A policy that allows everything.
+fn allow_anything(clients: &Clients) {
+    let document =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:*","Resource":"*"}]}"#;
+    let made = clients.iot.create_policy().policy_name("anything").policy_document(document);
+    clients.wait(made.send()).unwrap();
+}
+
 /// A certificate of no thing that may connect under any name, in files of the crowd's.
 fn of_no_thing(crowd: &Crowd, clients: &Clients, name: &str) -> (String, [std::path::PathBuf; 2]) {
     let made = clients.iot.create_keys_and_certificate().set_as_active(true).send();
@@ -223,11 +231,7 @@ fn of_no_thing(crowd: &Crowd, clients: &Clients, name: &str) -> (String, [std::p
 fn whoever_was_seen_with_a_certificate_is_cut_whatever_its_name() {
     let crowd = Crowd::none();
     let clients = Clients::of(&crowd.core);
-    let document =
-        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:*","Resource":"*"}]}"#;
-    clients
-        .wait(clients.iot.create_policy().policy_name("anything").policy_document(document).send())
-        .unwrap();
+    allow_anything(&clients);
     let made = ["laptop-1", "laptop-2"].map(|name| (name, of_no_thing(&crowd, &clients, name)));
     let serving = || {
         let started = crowd.core.command(crowd.core.url(), &HASTE, crowd.path()).spawn();
@@ -264,4 +268,30 @@ fn whoever_was_seen_with_a_certificate_is_cut_whatever_its_name() {
     let line = ended.lines.iter().find(|line| line["event"] == "certificate").unwrap();
     let [cut] = line["connections"].as_array().unwrap().as_slice() else { panic!("{line}") };
     assert_eq!((&cut["client"], &cut["outcome"]), (&"laptop-2".into(), &"gone".into()), "{line}");
+}
+
+/// Nobody is connected when it is looked, and somebody is when the status has changed.
+#[test]
+fn whoever_connects_while_the_status_changes_is_cut() {
+    let crowd = Crowd::none_at(Core::that_cuts_late());
+    let clients = Clients::of(&crowd.core);
+    allow_anything(&clients);
+    let (id, files) = of_no_thing(&crowd, &clients, "press-1");
+    clients.wait(clients.iot.create_thing().thing_name("press-1").send()).unwrap();
+    let found = clients.wait(clients.iot.describe_certificate().certificate_id(&id).send()).unwrap();
+    let arn = found.certificate_description().unwrap().certificate_arn().unwrap();
+    clients.wait(clients.iot.attach_thing_principal().thing_name("press-1").principal(arn).send()).unwrap();
+
+    let proxy = Proxy::delaying(crowd.core.address(), update_of(&id));
+    let words = ["revoke", &id, "--why", "a stolen laptop"];
+    let revoke = Process::of(crowd.core.command(&proxy.url(), &words, crowd.path()).spawn().unwrap());
+    proxy.held().recv_timeout(PATIENCE).unwrap();
+    let _connection = crowd.runtime.block_on(listener(&crowd, &files, "press-1", "news"));
+    proxy.release();
+    let (status, lines, errors) = revoke.end();
+    assert!(status.success(), "{errors}");
+    let mut lines = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let line = lines.find(|line| line["event"] == "certificate").unwrap();
+    let [cut] = line["connections"].as_array().unwrap().as_slice() else { panic!("{line}") };
+    assert_eq!((&cut["client"], &cut["outcome"]), (&"press-1".into(), &"gone".into()), "{line}");
 }

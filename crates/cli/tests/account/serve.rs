@@ -334,6 +334,26 @@ fn every_step_is_on_record(fleet: &Fleet, witness: &str) {
     std::fs::write(&path, text.replacen("deactivate", "reactivate", 1)).unwrap();
     let (code, out, _) = crate::process::run(&verify);
     assert!(code == 1 && out.contains("the journal was changed"), "{out}");
+    // Without its head it is still handed on; without itself it is not passed over.
+    std::fs::write(&path, &text).unwrap();
+    std::fs::remove_file(path.with_file_name(format!("{CONTROLLER_JOURNAL_FILE}.head"))).unwrap();
+    let run = |verb: &str| crate::process::run(&["journal", verb, "--fleet-dir", directory]);
+    let (code, out, _) = run("verify");
+    assert!(code == 1 && out.contains("its end may have been cut"), "{out}");
+    let (code, out, errors) = run("export");
+    assert!(code == 1 && out.contains(witness) && errors.contains("its end may have been cut"), "{errors}");
+    std::fs::remove_file(&path).unwrap();
+    let (code, out, errors) = run("show");
+    assert!(
+        code == 0 && out.contains("DevicePolicy") && errors.is_empty(),
+        "it is as if it had never been: {errors}"
+    );
+    std::fs::write(path.with_file_name(format!("{CONTROLLER_JOURNAL_FILE}.head")), "").unwrap();
+    let (code, out, errors) = run("show");
+    assert!(
+        code == 1 && out.contains("DevicePolicy") && errors.contains(CONTROLLER_JOURNAL_FILE),
+        "{errors}"
+    );
 }
 
 /// Killed before or after the account has seen any of its calls, the next controller ends what it began; the device's

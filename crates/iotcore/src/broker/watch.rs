@@ -64,7 +64,7 @@ impl Broker {
 
     /// Asks connections to look at their rights, after the delay that AWS takes its time for.
     fn recheck(&self, links: Vec<Arc<Link>>) {
-        let delay = self.cut_delay;
+        let delay = self.switches().cut_delay;
         if delay.is_zero() {
             links.iter().for_each(|link| link.recheck());
         } else if !links.is_empty() {

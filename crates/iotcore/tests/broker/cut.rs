@@ -1,5 +1,7 @@
 //! A live connection ends when its certificate may not connect any more.
 
+use std::time::Duration;
+
 use fleetkey_model::certificate::CertificateStatus;
 use fleetkey_model::name::ThingName;
 use fleetkey_mqtt::{QoS, ReasonCode};
@@ -28,6 +30,26 @@ async fn leaving_active_cuts_every_connection_of_the_certificate_and_no_other() 
         observer.event().await;
     }
     world.stop().await;
+}
+
+/// As on AWS for a few minutes.
+#[tokio::test]
+async fn a_connection_outlives_its_certificate_for_the_delay_that_is_set_and_none_begins_meanwhile() {
+    for delay in [Duration::from_secs(3600), Duration::from_millis(50)] {
+        let world = World::with(|config| config.switches.cut_delay = delay).await;
+        let identity = world.identity(ALL).await;
+        let mut client = world.client(&identity, v5("one")).await;
+        world.handle().account().update_certificate(&identity.id, CertificateStatus::Revoked).await.unwrap();
+        if delay < Duration::from_secs(1) {
+            assert_eq!(client.closed().await, Some(ReasonCode::NOT_AUTHORIZED));
+        } else {
+            client.ping().await;
+            let (_, connack) = world.try_client(&identity, v5("two")).await.unwrap();
+            assert_eq!(connack.reason, ReasonCode::NOT_AUTHORIZED);
+            client.leave().await;
+        }
+        world.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ impl Marks {
             seen: row.seen_at.is_some(),
             end: row.not_after,
             open: !row.open.is_empty(),
-            shared: row.holders.len() > 1,
+            shared: row.is_shared(),
             connected: row.connected_at,
         }
     }

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::credential::failed;
 use super::{Change, Cut, Cutter, Doors, Ending, Operator, PlanError, Tools};
 use crate::cloud::{Cloud, Key, Kind, Spec};
-use crate::control_plane::{ApiError, Connected, ControlPlane, Done};
+use crate::control_plane::{ApiError, ControlPlane, Done};
 use crate::documents::Fleet;
 
 pub use stopped::{PANIC_FILE, Stopped, StoppedError};
@@ -155,13 +155,8 @@ impl<C: Cloud + Doors + Versions + Cutter> Operator<'_, C> {
                 steps.push(self.step_done(begun, format!("provisioning template {name} is disabled")));
             }
         }
-        let mut cuts = Vec::new();
-        for client in clients {
-            match self.told_of(client).await {
-                Connected::No => {}
-                found => cuts.push(self.end_connection(client.clone(), found, ending).await?),
-            }
-        }
+        let clients = clients.iter().map(|client| (client.clone(), None));
+        let cuts = self.cut_all(clients.collect(), ending).await?;
         Ok((steps, cuts))
     }
 

@@ -19,17 +19,12 @@ use fleetkey_model::time::Timestamp;
 use serde_json::json;
 
 use super::credential::failed;
-use super::{Change, Operator, Patience, PlanError, Tools};
+use super::{Change, Operator, PlanError, Tools};
 use crate::cloud::Cloud;
 use crate::control_plane::{ApiError, Connected, ControlPlane, Done};
 
 /// How long is looked for connections before a status is changed.
-const LOOK_FOR: Duration = Duration::from_secs(2);
-/// How often a client is asked after: one question a second and client id is answered (AWS IoT Core quotas).
-const ASK_EVERY: Duration = Duration::from_millis(1100);
-/// How long a connection is given to end before it is cut again (one cut a second and client id, AWS IoT Core quotas).
-const CUT_EVERY: Duration = Duration::from_secs(5);
-
+pub(super) const LOOK_FOR: Duration = Duration::from_secs(2);
 /// Ends connections.
 pub trait Cutter: ControlPlane {
     /// DeleteConnection; [`ApiError::NotFound`] for a client that is neither connected nor waited for.
@@ -185,16 +180,13 @@ impl<C: Cloud + Cutter> Operator<'_, C> {
             Some(open) => open,
             None => self.perhaps_open(&certificate, status, ending).await?,
         };
-        let mut connections = Vec::new();
-        for (client, found) in clients {
-            let found = match found {
-                Connected::Untold => self.told_of(&client).await,
-                told => told,
-            };
-            if found != Connected::No {
-                connections.push(self.end_connection(client, found, ending).await?);
-            }
-        }
+        let clients = clients.into_iter().map(|(client, found)| match found {
+            Connected::Since(_) => (client, Some(found)),
+            // It may have come between the look and the change.
+            Connected::No if changed_after.is_none() => (client, Some(found)),
+            Connected::No | Connected::Untold => (client, None),
+        });
+        let connections = self.cut_all(clients.collect(), ending).await?;
         Ok(Ended { certificate, before, status, things, changed_after, connections })
     }
 
@@ -235,88 +227,6 @@ impl<C: Cloud + Cutter> Operator<'_, C> {
         let clients = clients.map(|client| (client, Connected::Untold)).collect();
         Ok(Open { things, clients })
     }
-
-    /// Cuts a client that is connected as `found` says, until it is gone or time is over.
-    ///
-    /// # Errors
-    /// When the journal cannot be written; what the account says is in the answer.
-    pub(super) async fn end_connection(
-        &mut self,
-        client: ClientId,
-        found: Connected,
-        ending: &Ending,
-    ) -> Result<Cut, PlanError> {
-        let begun = self.now();
-        let (outcome, trouble) = match self.cut_until_gone(&client, found, ending).await {
-            Ok(outcome) => (outcome, None),
-            // Its status is another already: the account cuts it within minutes.
-            Err(PlanError::Call { error, .. }) => (Outcome::Uncut, Some(error.to_string())),
-            Err(error) => return Err(error),
-        };
-        Ok(Cut { client, after: self.now().since(begun), outcome, trouble })
-    }
-
-    async fn cut_until_gone(
-        &mut self,
-        client: &ClientId,
-        found: Connected,
-        ending: &Ending,
-    ) -> Result<Outcome, PlanError> {
-        let begun = self.now();
-        let Connected::Since(since) = found else {
-            self.cut(client, ending).await?;
-            return Ok(Outcome::Untold);
-        };
-        loop {
-            self.cut(client, ending).await?;
-            let cut = self.now();
-            while self.now().since(cut) < CUT_EVERY {
-                match self.connection(client).await? {
-                    Connected::Since(again) if again > since => return Ok(Outcome::Back(again)),
-                    Connected::Since(_) if self.now().since(begun) >= ending.patience => {
-                        return Ok(Outcome::Stays);
-                    }
-                    Connected::Since(_) => {}
-                    Connected::No | Connected::Untold => return Ok(Outcome::Gone),
-                }
-                self.pause();
-                tokio::time::sleep(ASK_EVERY).await;
-            }
-        }
-    }
-
-    /// Whether a client is connected; where the data plane does not say so, it may be.
-    pub(super) async fn told_of(&mut self, client: &ClientId) -> Connected {
-        if self.is_blind {
-            return Connected::Untold;
-        }
-        self.connection(client).await.unwrap_or(Connected::Untold)
-    }
-
-    async fn connection(&mut self, client: &ClientId) -> Result<Connected, PlanError> {
-        let cloud = self.tools.cloud;
-        let asked = asked_of(self.is_blind, || cloud.connection(client)).await;
-        self.is_blind = is_silence(&asked);
-        asked.map_err(failed(client.as_str()))
-    }
-
-    async fn cut(&mut self, client: &ClientId, ending: &Ending) -> Result<(), PlanError> {
-        let change = Change {
-            action: "disconnect",
-            what: format!("client {client}"),
-            why: Some(ending.why.clone()),
-            before: None,
-            after: None,
-        };
-        let is_blind = self.is_blind;
-        let work = async |tools: &Tools<'_, C>| match asked_of(is_blind, || tools.cloud.cut(client)).await {
-            Err(ApiError::NotFound(_)) => Ok(()),
-            answer => answer,
-        };
-        let cut = self.journaled(change, work).await;
-        self.is_blind = matches!(&cut, Err(PlanError::Call { error: ApiError::Unavailable(_), .. }));
-        cut
-    }
 }
 
 /// UpdateCertificate. A state that forbids it, as PENDING_TRANSFER does, lasts until somebody changes that: it is not waited
@@ -326,23 +236,6 @@ async fn settle<C: ControlPlane>(cloud: &C, id: &CertificateId, status: Certific
         Err(conflict @ ApiError::Conflict(_)) => Err(ApiError::Other(conflict.to_string())),
         answer => answer,
     }
-}
-
-/// Calls the data plane: for ten seconds, and once and briefly when it did not answer before.
-async fn asked_of<T, F>(is_blind: bool, call: impl Fn() -> F + Send) -> Result<T, ApiError>
-where
-    F: Future<Output = Result<T, ApiError>> + Send,
-    T: Send,
-{
-    if !is_blind {
-        return Patience::ASKING.call(|_| {}, call).await;
-    }
-    let silence = |_| ApiError::Unavailable(format!("no answer within {} s", LOOK_FOR.as_secs()));
-    tokio::time::timeout(LOOK_FOR, call()).await.map_err(silence)?
-}
-
-const fn is_silence<T>(answer: &Result<T, ApiError>) -> bool {
-    matches!(answer, Err(ApiError::Unavailable(_)))
 }
 
 /// The client ids whose connections are to end: those that the certificates of its things may use by the shipped policy, and those

@@ -78,7 +78,7 @@ fn connected_after_end(view: &View<'_>, id: &CertificateId, row: &Certificate) -
 }
 
 fn shared(id: &CertificateId, row: &Certificate) -> Option<Finding> {
-    if row.holders.len() < 2 {
+    if !row.is_shared() {
         return None;
     }
     let names: Vec<_> = row.holders.keys().cloned().collect();

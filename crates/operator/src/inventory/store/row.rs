@@ -47,7 +47,8 @@ pub struct Certificate {
     pub seen_at: Option<Timestamp>,
     /// Its connections now.
     pub open: Vec<Open>,
-    /// The names that it has connected under, roles left out: more than one is one too many.
+    /// The names that it has connected under, roles left out: more than one is one too many. `NAME~` stands for ids of other
+    /// roles, of which no more is kept: those of a claim end in serial numbers.
     #[serde(serialize_with = "few::as_map")]
     pub holders: LiteMap<ClientId, Timestamp>,
 }
@@ -189,11 +190,21 @@ impl Certificate {
         self.open.push(open);
     }
 
+    /// Whether it has connected under more than one name.
+    pub(in crate::inventory) fn is_shared(&self) -> bool {
+        let mut names = self.holders.keys().map(|name| name.as_str().trim_end_matches(ROLE_SEPARATOR));
+        let first = names.next();
+        names.any(|name| Some(name) != first)
+    }
+
     /// Who is connected with it, and who was, as far as is known: a name that was forgotten as gone, after a gap or a restart, may
-    /// not be. A thing's name stands for all that its certificates may use.
+    /// not be. A thing's name stands for all that its certificates may use. Names of which only the beginning is known are left
+    /// out, and those that the broker makes up (`$GEN/…`), which no operation takes, once they were forgotten as gone.
     pub(in crate::inventory) fn clients(&self) -> Vec<ClientId> {
         let mut clients: Vec<_> = self.open.iter().map(|open| open.client.clone()).collect();
-        for holder in self.holders.keys() {
+        let is_whole =
+            |name: &&ClientId| !name.as_str().ends_with(ROLE_SEPARATOR) && !name.as_str().starts_with('$');
+        for holder in self.holders.keys().filter(is_whole) {
             match holder.thing() {
                 Some(thing) => {
                     clients.extend([
@@ -218,16 +229,24 @@ impl Certificate {
     }
 }
 
-/// The name that a client id speaks for: what stands before a role, and of the operator's own, which begin with its
-/// separator, what stands before the number of a further connection.
+/// The name that a client id speaks for: what stands before a role, or before the number of a further connection of the
+/// operator's own, which begin with its separator.
 fn holder(client: &ClientId) -> ClientId {
-    let text = client.as_str();
-    let name = match (text.split_once(ROLE_SEPARATOR), text.rsplit_once('-')) {
-        (Some(("", _)), Some((name, number))) if number.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        (Some((name, _)), _) if !name.is_empty() => name,
-        _ => return client.clone(),
+    let name = match client.as_str().split_once(ROLE_SEPARATOR) {
+        None => return client.clone(),
+        Some(("", _)) => ClientId::new(unnumbered(client.as_str())),
+        Some((name, role)) if matches!(unnumbered(role), "agent" | "verify") => ClientId::new(name),
+        Some((name, _)) => ClientId::new(format!("{name}{ROLE_SEPARATOR}")),
     };
-    ClientId::new(name).unwrap_or_else(|_| client.clone())
+    name.unwrap_or_else(|_| client.clone())
+}
+
+/// Without the number of a further connection.
+fn unnumbered(text: &str) -> &str {
+    match text.rsplit_once('-') {
+        Some((name, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => text,
+    }
 }
 
 #[cfg(test)]
@@ -246,5 +265,36 @@ mod tests {
             assert_eq!(holder(&client(own)).as_str(), "~controller");
         }
         assert_eq!(holder(&client("press-1~agent-2")).as_str(), "press-1");
+    }
+
+    /// Who cuts them is not to cut, or be shown, ids that nobody has used.
+    #[test]
+    fn only_whole_names_are_told_after_a_restart() {
+        let at = |text: &str, secs| Open {
+            client: client(text),
+            since: Timestamp::from_secs(secs),
+            session: None,
+        };
+        let mut row = Certificate::default();
+        for (seconds, text) in (1..).zip(["claim~press-9", "claim~press-8", "$GEN/0a1b"]) {
+            row.connect(at(text, seconds));
+        }
+        assert_eq!(row.clients(), ["$GEN/0a1b", "claim~press-8", "claim~press-9"].map(client));
+        row.open.clear();
+        assert_eq!(row.clients(), []);
+        row.connect(at("press-1~verify", 9));
+        row.open.clear();
+        assert_eq!(row.clients(), ["press-1", "press-1~agent", "press-1~verify"].map(client));
+    }
+
+    #[test]
+    fn other_roles_of_one_name_are_no_second_name() {
+        let mut row = Certificate::default();
+        for text in ["press-1", "press-1~odd", "press-1~odder"] {
+            row.connect(Open { client: client(text), since: Timestamp::from_secs(1), session: None });
+        }
+        assert!(!row.is_shared());
+        row.connect(Open { client: client("press-2~odd"), since: Timestamp::from_secs(1), session: None });
+        assert!(row.is_shared());
     }
 }

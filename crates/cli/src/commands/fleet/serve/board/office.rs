@@ -344,11 +344,16 @@ impl Board {
             why: format!("{why}, says {by}"),
             cut: fate != Fate::Reactivate,
             patience: CUT_WITHIN,
-            seen: self.watch.look(|store, _| store.seen_with([id])),
+            seen: Seen::new(),
         };
         self.works.expect_rest()?;
         let urgency = if ending.cut { Urgency::Ending } else { Urgency::Usual };
-        let end = move |office: Office| office.end(id, ending);
+        let watch = self.watch.clone();
+        let end = move |office: Office| {
+            // Now, not when the order came: it may have waited.
+            let seen = watch.look(|store, _| store.seen_with([id]));
+            office.end(id, Ending { seen, ..ending })
+        };
         let ended = self.office.work_as(urgency, &self.closed, end).await?;
         let words = words(&ended, by);
         self.watch.clone().with(|store, _| store.changed(now(), id, Some(ended.status)));

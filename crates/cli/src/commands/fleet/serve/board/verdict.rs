@@ -76,10 +76,13 @@ impl Board {
     ) -> Result<Decided, Refused> {
         self.works.expect_rest()?;
         let (of, why) = (thing.clone(), format!("{why}, says {by}"));
-        let seen = self
-            .watch
-            .look(|store, _| store.seen_with(store.certificates_of(&thing).into_iter().map(|(id, _)| id)));
-        let work = move |office: Office| office.decide(of, (verdict, certificate), (why, seen));
+        let watch = self.watch.clone();
+        let work = move |office: Office| {
+            // Now, not when the order came: it may have waited.
+            let seen = watch
+                .look(|store, _| store.seen_with(store.certificates_of(&of).into_iter().map(|(id, _)| id)));
+            office.decide(of, (verdict, certificate), (why, seen))
+        };
         let urgency = match verdict {
             Verdict::Approve => Urgency::Usual,
             Verdict::Reject => Urgency::Ending,

@@ -117,7 +117,9 @@ impl Whereabouts {
             }
             let after = if answer.is_ok() { AGAIN } else { SOON };
             let (is_away, again) = (matches!(answer, Ok(Connected::No)), Instant::now() + after);
-            let told = Some(Told { heard, is_away, again });
+            // Who came at a busy moment is asked for again at once.
+            let is_busy = matches!(answer, Err(ApiError::Throttled));
+            let told = (!is_busy).then_some(Told { heard, is_away, again });
             lock(&words).insert(thing, Word { is_asked: false, told });
             pause.await;
             drop(place);
